@@ -10,6 +10,7 @@ from typing import Final
 PUBLIC: Final = {
     "account_book": ("ACCOUNT_FILE", "PortfolioSource", "default_source"),
     "attention": ("GRAVE_WARNINGS", "Item", "attention", "worth_saying"),
+    "change_history": ("ChangeRecord",),
     "pnl_history": ("PnlPoint",),
     "screen": (
         "ACCOUNT_PANEL",

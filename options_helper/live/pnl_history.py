@@ -111,9 +111,9 @@ class PnlHistory:
 
     def add(self, snapshot: LiveSnapshot, measure: Measure) -> None:
         """Note what this snapshot says, or a break in the line where it cannot say."""
-        broken = self._broken or self._gap_since_last(snapshot)
+        broken = self._broken or was_interrupted(snapshot, self._seen_until)
         self._seen_until = snapshot.as_of
-        self._broken = measure.pnl is None or not _is_live(snapshot)
+        self._broken = measure.pnl is None or not is_heard(snapshot)
         if measure.pnl is None or self._broken:
             return
         self._last = PnlPoint(
@@ -151,14 +151,6 @@ class PnlHistory:
         same_sum = (last.counted, last.positions) == (measure.counted, measure.positions)
         return last.segment + (broken or not same_sum)
 
-    def _gap_since_last(self, snapshot: LiveSnapshot) -> bool:
-        seen_until = self._seen_until
-        if seen_until is None:
-            return False
-        newest = (health.gaps[-1].until for health in _price_streams(snapshot) if health.gaps)
-        # A gap begins where the stream was last heard, which may be before the last point; its end tells.
-        return any(until is None or until > seen_until for until in newest)
-
     def _follow(self, marks: Mapping[str, float]) -> None:
         for key, mark in marks.items():
             if key not in self._trends:
@@ -166,7 +158,17 @@ class PnlHistory:
             self._trends[key].append(mark)
 
 
-def _is_live(snapshot: LiveSnapshot) -> bool:
+def was_interrupted(snapshot: LiveSnapshot, since: datetime | None) -> bool:
+    """Whether a stream of prices was lost since then, for however short a time."""
+    if since is None:
+        return False
+    newest = (health.gaps[-1].until for health in _price_streams(snapshot) if health.gaps)
+    # A gap begins where the stream was last heard, which may be before the last point; its end tells.
+    return any(until is None or until > since for until in newest)
+
+
+def is_heard(snapshot: LiveSnapshot) -> bool:
+    """Whether every stream of prices that is wanted can be heard."""
     return all(health.phase not in DEAF_PHASES for health in _price_streams(snapshot))
 
 

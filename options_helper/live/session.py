@@ -17,9 +17,11 @@ from types import ModuleType
 from typing import Final, Protocol, assert_never
 
 from options_helper.analysis.live_portfolio_metrics import (
+    DEFAULT_WIDE_SPREAD_PCT,
     compute_live_multileg_rows,
     compute_live_position_rows,
 )
+from options_helper.analysis.risk.book_reading import reading_of
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.totals import compute_live_totals
 from options_helper.clock import utc_now
@@ -36,8 +38,9 @@ from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import ACCOUNT_FILE, AccountBook, AccountBooks, PortfolioSource
 from options_helper.live.alerts_view import AlertsReader, AlertsView
+from options_helper.live.change_history import ChangeHistory, ChangeRecord
 from options_helper.live.comparison import FileComparison
-from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint
+from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint, is_heard, was_interrupted
 from options_helper.live.shared_look import SharedLook
 from options_helper.live.shared_ticks import SharedTicks, Tick
 from options_helper.model.earnings import Earnings
@@ -52,6 +55,7 @@ from options_helper.settings import RiskSettings, Settings
 
 PROCESS_MODULE: Final = "_options_helper_process"
 HOUSEKEEPING_SECONDS: Final = 2.0
+READING_SECONDS: Final = 15.0
 # A hidden tab draws once a minute, so one that has drawn nothing for this long is gone even if nobody said so.
 VIEWER_LIMIT_SECONDS: Final = 300.0
 DEFAULT_RISK_CHOICES: Final = RiskChoices()
@@ -173,6 +177,10 @@ class LiveSession:
         # Guards the history: written by the housekeeper, copied by the pages.
         self._history_lock = threading.Lock()
         self._history = PnlHistory()
+        self._changes = ChangeHistory()
+        self._read_until: datetime | None = None
+        # Looked at by the housekeeper alone.
+        self._next_reading = 0.0
         # Guards the viewers; never held while anything waits, since Streamlit releases on its event loop.
         self._viewers_lock = threading.Lock()
         self._viewers: dict[str, float] = {}
@@ -225,6 +233,11 @@ class LiveSession:
         """Note for all tabs and programs that somebody has seen a firing, by its key."""
         if self._alerts is not None:
             self._alerts.acknowledge(firing, self._now())
+
+    def changes(self) -> ChangeRecord | None:
+        """What the book was, step after step, the same for every viewer; None before the first prices."""
+        with self._history_lock:
+            return self._changes.record()
 
     def history(self) -> History:
         """The P&L and the marks so far, the same for every viewer."""
@@ -346,6 +359,7 @@ class LiveSession:
         with self._history_lock:
             if before is None or before.path != run.portfolio_file.path:
                 self._history = PnlHistory()
+                self._changes, self._read_until = ChangeHistory(), None
             elif _are_the_same_positions(before.portfolio, run.portfolio_file.portfolio):
                 self._history.break_line()
             else:
@@ -433,10 +447,34 @@ class LiveSession:
                 if snapshot.market.plays:
                     # A replay begun again starts at its own morning: that is another session.
                     self._history = PnlHistory()
+                    self._changes, self._read_until = ChangeHistory(), None
                 else:
                     # This computer's clock was set or put right; the session goes on.
                     self._history.forget_after(snapshot.as_of)
             self._history.add(snapshot, measure)
+        self._note_change(run, portfolio, snapshot)
+
+    def _note_change(self, run: Run, portfolio: Portfolio, snapshot: LiveSnapshot) -> None:
+        """What the book is now, so that its change can be told by causes; some times a minute, as it costs a look."""
+        now = self._monotonic()
+        if now < self._next_reading:
+            return
+        self._next_reading = now + READING_SECONDS
+        book = self.looks.look(
+            portfolio,
+            snapshot,
+            run.risk,
+            stale_after_seconds=math.inf,
+            wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
+        ).risk
+        heard = is_heard(snapshot)
+        reading = reading_of(book, is_heard=heard)
+        with self._history_lock:
+            if self._run is not run:
+                return
+            lost = heard and was_interrupted(snapshot, self._read_until)
+            self._changes.add(reading, was_interrupted=reading_of(book, is_heard=False) if lost else None)
+            self._read_until = snapshot.as_of
 
     def _stop_when_idle(self) -> None:
         run = self._run

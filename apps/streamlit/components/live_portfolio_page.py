@@ -39,6 +39,7 @@ from apps.streamlit.components.live_viewer import (
     viewer_name,
     viewer_zone,
 )
+from apps.streamlit.components.live_what_changed import CHANGED_STYLE, what_changed_tab
 from apps.streamlit.components.style import STYLE, palette
 from options_helper.clock import utc_now
 from options_helper.data.portfolio_file import stamp_of
@@ -79,6 +80,7 @@ class Slots:
     alerts: DeltaGenerator
     news: DeltaGenerator
     payoff: TabContainer
+    changed: TabContainer
 
 
 def render_live_portfolio_page() -> None:
@@ -86,7 +88,9 @@ def render_live_portfolio_page() -> None:
     st.set_page_config(
         page_title="Live portfolio", page_icon="📈", layout="wide", initial_sidebar_state="collapsed"
     )
-    st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{NEWS_STYLE}{ATTENTION_STYLE}{EXPIRY_STYLE}{PAYOFF_STYLE}")
+    st.html(
+        f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{NEWS_STYLE}{ATTENTION_STYLE}{EXPIRY_STYLE}{PAYOFF_STYLE}{CHANGED_STYLE}"
+    )
     settle_process()
     session = page_session()
     note_viewer(session)
@@ -98,10 +102,11 @@ def render_live_portfolio_page() -> None:
     slots = _lay_out(session, controls)
     seconds = options.preferences.refresh_seconds
     st.fragment(_live, run_every=seconds)(slots, controls, options, wished, session.run)
-    if slots.payoff.open:
-        every = max(SLOW_SECONDS, seconds) if session.running else None
-        with slots.payoff:
-            st.fragment(_payoff, run_every=every)(controls, options)
+    every = max(SLOW_SECONDS, seconds) if session.running else None
+    for tab, draw_tab in ((slots.payoff, _payoff), (slots.changed, _what_changed)):
+        if tab.open:
+            with tab:
+                st.fragment(draw_tab, run_every=every)(controls, options)
     if session.running:
         st.fragment(_slow, run_every=max(SLOW_SECONDS, seconds))(slots, controls, options)
     else:
@@ -124,15 +129,23 @@ def _lay_out(session: LiveSession, controls: Controls) -> Slots:
             slots["table"] = st.container(key="tablebox")
             with st.container(key="charts"):
                 # A run of the script when another is opened, so that what is closed is not computed.
-                chart, payoff, fills, alerts, account, news = st.tabs(
-                    ["P&L over the session", "Payoff", "Fills", "Alerts", ACCOUNT_PANEL, "News"],
+                chart, payoff, changed, fills, alerts, account, news = st.tabs(
+                    [
+                        "P&L over the session",
+                        "Payoff",
+                        "What changed",
+                        "Fills",
+                        "Alerts",
+                        ACCOUNT_PANEL,
+                        "News",
+                    ],
                     key="tabs",
                     on_change="rerun",
                 )
                 slots |= {"chart": chart, "account": account.container(), "alerts": alerts.container()}
                 slots |= {"fills": fills.container(key="fills"), "news": news.container(key="news-panel")}
             slots["side"] = st.container(key="side")
-    return Slots(**slots, payoff=payoff)
+    return Slots(**slots, payoff=payoff, changed=changed)
 
 
 def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished, seen: Run | None) -> None:
@@ -206,6 +219,11 @@ def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
 def _payoff(controls: Controls, options: ViewOptions) -> None:
     """A fragment of its own, so that a slider redraws nothing else."""
     payoff_tab(_screen(page_session(), controls, options, again=True), palette())
+
+
+def _what_changed(controls: Controls, options: ViewOptions) -> None:
+    session = page_session()
+    what_changed_tab(_screen(session, controls, options, again=True), session.changes())
 
 
 def _chart(slots: Slots, session: LiveSession, controls: Controls, screen: ScreenModel) -> None:

@@ -10,6 +10,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final[dict[str, tuple[str, ...]]] = {
+    "book_reading": ("keyed_lines", "reading_of"),
     "book_risk": ("assess_book",),
     "book_values": ("BookFigures", "LineRisk", "Profits", "UnderlyingRisk"),
     "dividends": ("DividendState",),
@@ -18,10 +19,12 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "leg_inputs": ("RiskChoices",),
     "payoff_view": ("PayoffView", "Subject", "payoff_view", "subjects"),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
+    "readings": ("Reading",),
     "risk_tables": ("risk_tables",),
     "scenario": ("Curve", "curve"),
     "second_opinion": ("require_second_opinion", "second_delta"),
     "trade_progress": ("percent_of_best",),
+    "what_changed": ("Change", "Part", "Strip", "begin", "change_of", "fold", "is_due"),
     "what_if": ("WhatIf", "parse_what_if"),
 }
 SHARED: Final[dict[str, tuple[str, ...]]] = {

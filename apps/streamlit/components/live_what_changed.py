@@ -1,0 +1,183 @@
+"""The tab *What changed*: a profit since Start or a later moment, put down to price, time, volatility and the rest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import datetime
+from math import floor
+from typing import Final
+from zoneinfo import ZoneInfo
+
+import streamlit as st
+
+from apps.streamlit.components.style import draw, tag
+from options_helper.analysis.risk.book_reading import keyed_lines
+from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.risk.payoff_view import subjects
+from options_helper.analysis.risk.what_changed import Change, Part, change_of
+from options_helper.live.change_history import ChangeRecord
+from options_helper.live.screen import ScreenModel
+from options_helper.model.text import HIDDEN, format_count, named
+
+BOOK: Final = "b:"
+START: Final = ""
+MOMENTS_AT_MOST: Final = 12
+# Named also where they are nothing; the others only where there is something of them.
+ALWAYS: Final = (Part.DELTA, Part.GAMMA, Part.THETA, Part.VEGA, Part.REST)
+WORDS: Final[Mapping[Part, tuple[str, str]]] = {
+    Part.DELTA: ("Delta", "the price moved"),
+    Part.GAMMA: ("Gamma", "delta changed on the way"),
+    Part.THETA: ("Theta", "time passed"),
+    Part.VEGA: ("Vega", "volatility changed"),
+    Part.REST: ("Rest", "what no Greek explains"),
+    Part.FILLS: ("Fills", "traded away from the mark"),
+    Part.GAP: ("Gap, not split", "the streams were lost in between"),
+    Part.MARK_SOURCE: ("Other mark, not split", "from a middle to a last trade, or back"),
+    Part.NOT_A_MIDDLE: ("No middle, not split", "a mark that is no middle, with its spread"),
+    Part.VOLATILITY: ("No volatility, not split", "lost or regained on the way"),
+    Part.FORWARD: ("Other price, not split", "the underlying's price is taken from elsewhere"),
+}
+CHANGED_STYLE: Final = """
+<style>
+.oh-causes { display: grid; grid-template-columns: max-content max-content minmax(6rem, 1fr); gap: 0 .8rem;
+  font-size: 13px; align-items: center; line-height: 21px; }
+.oh-causes > .oh-sum { font-weight: 650; border-top: 1px solid var(--oh-line); }
+.oh-dollars { text-align: right; }
+.oh-cause-bar { position: relative; height: 13px; background: linear-gradient(var(--oh-line), var(--oh-line))
+  var(--zero) 0 / 1px 100% no-repeat; }
+.oh-cause-bar i { position: absolute; top: 0; height: 100%; left: var(--from); width: var(--wide); opacity: .75; }
+.oh-changed { font-size: 12px; color: var(--quiet); line-height: 17px; margin-top: 4px; }
+.oh-changed span::after { content: " "; }
+</style>
+"""
+
+
+def what_changed_tab(screen: ScreenModel, record: ChangeRecord | None) -> None:
+    """Draw it for what the viewer chose, since when he chose."""
+    if record is None:
+        st.caption("What changed is told from the first prices after Start on.")
+        return
+    with st.container(horizontal=True, key="changed-choice"):
+        keys = _chosen_lines(screen.risk)
+        moment = _chosen_moment(record, screen.options.zone)
+    change = change_of(record.since(moment), keys)
+    hidden = screen.options.preferences.hide_amounts
+    draw(causes_table(change, hide_amounts=hidden))
+    sentences = (tag("span", one, "") for one in change_sentences(change, screen.options.zone))
+    draw(f'<div class="oh-changed" role="note">{"".join(sentences)}</div>')
+
+
+def _chosen_lines(book: BookFigures) -> frozenset[str] | None:
+    """The keys of what the viewer wants to see, None: the whole book."""
+    names = {BOOK: "Whole book", **{one.key: one.name for one in subjects(book)}}
+    key = st.selectbox(
+        "Of",
+        list(names),
+        format_func=lambda one: names.get(one, one),
+        key="changed-of",
+        label_visibility="collapsed",
+    )
+    return None if key == BOOK else keys_of(book, key)
+
+
+def keys_of(book: BookFigures, subject: str) -> frozenset[str]:
+    """The keys of the lines of an entry ("e:ID"), or of all on an underlying ("u:AAPL")."""
+    kind, _, name = subject.partition(":")
+    return frozenset(
+        key
+        for key, line in keyed_lines(book)
+        if name == (line.underlying if kind == "u" else line.position_id)
+    )
+
+
+def _chosen_moment(record: ChangeRecord, zone: ZoneInfo) -> datetime | None:
+    started = record.strip.since
+    moments = {moment.isoformat(): moment for moment in some_of(record.moments[1:])}
+    words = {START: f"since {started.astimezone(zone):%H:%M:%S} (Start)"} | {
+        key: f"since {moment.astimezone(zone):%H:%M:%S}" for key, moment in moments.items()
+    }
+    if st.session_state.get("changed-since") not in words:
+        # The one that was chosen is no longer among those that are offered.
+        st.session_state["changed-since"] = START
+    key = st.selectbox(
+        "Since",
+        list(words),
+        format_func=lambda one: words.get(one, one),
+        key="changed-since",
+        label_visibility="collapsed",
+    )
+    return moments.get(key)
+
+
+def some_of(moments: Sequence[datetime]) -> tuple[datetime, ...]:
+    """So few that a list of them can be read, evenly over all; one that was offered stays while the list doubles."""
+    stride = 1
+    while len(moments) > MOMENTS_AT_MOST * stride:
+        stride *= 2
+    return tuple(moments[::stride])
+
+
+def causes_table(change: Change, *, hide_amounts: bool) -> str:
+    """A bar for each cause from a common zero, and below a line what they come to."""
+    dollars = whole_dollars(change.parts, change.profit)
+    shown = [part for part in Part if part in ALWAYS or round(change.parts[part], 2)]
+    least = min(0.0, *(change.parts[part] for part in shown))
+    span = (max(0.0, *(change.parts[part] for part in shown)) - least) or 1.0
+    zero = 100 * -least / span
+    rows = "".join(
+        _cause(WORDS[part], dollars[part], change.parts[part], zero, span, hide_amounts=hide_amounts)
+        for part in shown
+    )
+    total = HIDDEN if hide_amounts else _signed(sum(dollars.values()))
+    return (
+        f'<div class="oh-causes" role="table">{rows}'
+        f"{tag('span', 'P&L since then', 'oh-sum')}{tag('span', total, 'oh-sum oh-dollars')}"
+        '<span class="oh-sum">&nbsp;</span></div>'
+    )
+
+
+def _cause(
+    words: tuple[str, str], dollars: int, exact: float, zero: float, span: float, *, hide_amounts: bool
+) -> str:
+    name, why = words
+    wide = 100 * abs(exact) / span
+    start = zero if exact >= 0 else zero - wide
+    colour = "var(--gain)" if exact >= 0 else "var(--loss)"
+    bar = (
+        f'<span class="oh-cause-bar" style="--zero:{zero:.1f}%;--from:{start:.1f}%;--wide:{wide:.1f}%">'
+        f'<i style="background:{colour}"></i></span>'
+    )
+    amount = HIDDEN if hide_amounts else _signed(dollars)
+    return f"{tag('span', name, '', title=why)}{tag('span', amount, 'oh-dollars')}{bar}"
+
+
+def whole_dollars(parts: Mapping[Part, float], total: float) -> dict[Part, int]:
+    """Each part in whole dollars, so that they add up to the whole dollars of all: the largest rests go up first."""
+    down = {part: floor(amount) for part, amount in parts.items()}
+    lacking = round(total) - sum(down.values())
+    by_rest = sorted(parts, key=lambda part: parts[part] - down[part], reverse=True)
+    return down | {part: down[part] + 1 for part in by_rest[: max(lacking, 0)]}
+
+
+def change_sentences(change: Change, zone: ZoneInfo) -> Iterator[str]:
+    """What the parts are of, and what is in none of them."""
+    since, until = change.since.astimezone(zone), change.until.astimezone(zone)
+    yield (
+        f"From {since:%H:%M:%S} to {until:%H:%M:%S}, at the marks, in steps of a minute or 0.25 % of price, each split "
+        "by the Greeks at both its ends. What was before is not in it."
+    )
+    if change.unpriced:
+        yield f"{format_count(change.unpriced, 'quantity change')} of the portfolio counted at the mark of then."
+    for keys, what in (
+        (change.late, "counted only from their first mark on"),
+        (change.without_mark, "without a mark now, so at their last one"),
+        (change.not_counted, "never had a mark, and are not counted"),
+    ):
+        if keys:
+            yield f"{named([key.rpartition(' ')[0] for key in keys], 3)}: {what}."
+    for gap in change.gaps:
+        yield f"Gap {gap.since.astimezone(zone):%H:%M:%S} to {gap.until.astimezone(zone):%H:%M:%S}, not split."
+
+
+def _signed(dollars: int) -> str:
+    return f"{'−' if dollars < 0 else '+' if dollars else ''}${abs(dollars):,}"

@@ -1,0 +1,74 @@
+"""Keep what a book was, step after step, so that a profit since Start or a later moment can be put to its causes."""
+
+from __future__ import annotations
+
+from collections import deque
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Final
+
+from options_helper.analysis.risk.readings import Reading
+from options_helper.analysis.risk.what_changed import Strip, begin, fold, is_due
+
+STEPS_AT_MOST: Final = 500  # a session's minutes and some; of 250 legs some 12 MB
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class ChangeRecord:
+    """What was kept up to now; a copy that nobody changes any more."""
+
+    strip: Strip  # since the first reading, up to the last step
+    steps: tuple[Reading, ...]  # oldest first; with a long session those of its beginning are gone
+    newest: Reading
+
+    @property
+    def moments(self) -> tuple[datetime, ...]:
+        """From when on a change can be told, beside since the first reading."""
+        return tuple(step.at for step in self.steps)
+
+    def since(self, moment: datetime | None) -> Strip:
+        """The change since the first step at or after that moment, up to now; None: since the first reading of all."""
+        if moment is None:
+            return fold(self.strip, self.newest)
+        steps = [step for step in self.steps if step.at >= moment] or [self.newest]
+        strip = begin(steps[0])
+        for step in (*steps[1:], self.newest):
+            strip = fold(strip, step)
+        return strip
+
+
+class ChangeHistory:
+    """The steps of one run. Knows no thread: its owner guards it."""
+
+    def __init__(self, steps_at_most: int = STEPS_AT_MOST) -> None:
+        self._strip: Strip | None = None
+        self._steps: deque[Reading] = deque(maxlen=steps_at_most)
+        self._newest: Reading | None = None
+
+    def record(self) -> ChangeRecord | None:
+        """What is kept; None before the first reading."""
+        if self._strip is None or self._newest is None:
+            return None
+        return ChangeRecord(self._strip, tuple(self._steps), self._newest)
+
+    def add(self, reading: Reading, *, was_interrupted: Reading | None = None) -> None:
+        """Note a reading; a step is made of it when one is due, and what lay between that was not heard is a gap.
+
+        `was_interrupted` is the same book without marks, where the streams were lost and found since the last reading.
+        One that is older than the last step is passed over.
+        """
+        if self._strip is not None and reading.at < self._strip.until:
+            return
+        if was_interrupted is not None and self._strip is not None:
+            self._step(was_interrupted)
+        self._newest = reading
+        if self._strip is None:
+            self._strip = begin(reading)
+            self._steps.append(reading)
+        elif was_interrupted is not None or is_due(self._strip, reading):
+            self._step(reading)
+
+    def _step(self, reading: Reading) -> None:
+        if self._strip is not None:
+            self._strip = fold(self._strip, reading)
+            self._steps.append(reading)

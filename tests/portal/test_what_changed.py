@@ -1,0 +1,106 @@
+"""The tab *What changed*: bars that add up, causes that were not split by their names, and no hidden amount."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from math import fsum
+from zoneinfo import ZoneInfo
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from apps.streamlit.components.live_what_changed import (
+    causes_table,
+    change_sentences,
+    some_of,
+    whole_dollars,
+)
+from options_helper.analysis.risk.what_changed import Change, Gap, Part
+from tests.portal import scenes
+from tests.portal.conftest import html
+
+START = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
+PARTS = dict.fromkeys(Part, 0.0)
+cents = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 2))
+
+
+def change(**parts: float) -> Change:
+    every = PARTS | {Part[name.upper()]: amount for name, amount in parts.items()}
+    return Change(START, START + timedelta(minutes=9), fsum(every.values()), every, (), (), (), 0, ())
+
+
+@given(st.dictionaries(st.sampled_from(Part), cents))
+def test_the_whole_dollars_that_are_shown_add_up_to_what_is_shown(some: dict[Part, float]):
+    parts = PARTS | some
+    total = fsum(parts.values())
+    shown = whole_dollars(parts, total)
+
+    assert sum(shown.values()) == round(total)
+    assert all(abs(shown[part] - parts[part]) <= 1 for part in parts)
+
+
+def test_each_cause_is_a_bar_and_the_sum_stands_below():
+    table = causes_table(change(delta=21.4, gamma=-6.8, theta=3.7, vega=-45.3, rest=0.2), hide_amounts=False)
+
+    for words in ("Delta", "Gamma", "Theta", "Vega", "Rest", "P&amp;L since then", "$27"):
+        assert words in table
+    assert table.count("oh-cause-bar") == 5
+    assert "not split" not in table
+
+
+def test_what_could_not_be_split_has_its_own_name():
+    table = causes_table(change(delta=1.0, gap=-14.0, volatility=2.0), hide_amounts=False)
+
+    assert "Gap, not split" in table
+    assert "No volatility, not split" in table
+
+
+def test_hidden_amounts_are_not_sent():
+    assert "$" not in causes_table(change(delta=21.4, gap=-6.8), hide_amounts=True)
+
+
+def test_the_words_name_gaps_late_lines_and_quantities_that_changed():
+    whole = change(delta=1.0)
+    said = " ".join(
+        change_sentences(
+            Change(
+                whole.since,
+                whole.until,
+                1.0,
+                whole.parts,
+                ("call 0",),
+                ("put 0",),
+                (),
+                2,
+                (Gap(START, START + timedelta(minutes=5), -14.0),),
+            ),
+            ZoneInfo("America/New_York"),
+        )
+    )
+
+    assert "From 09:30:00 to 09:39:00" in said
+    assert "2 quantity changes of the portfolio" in said
+    assert "call: counted only from their first mark on" in said
+    assert "put: without a mark now" in said
+    assert "Gap 09:30:00 to 09:35:00, not split." in said
+
+
+@pytest.mark.parametrize("count", [0, 1, 12, 13, 100, 500])
+def test_the_moments_that_are_offered_can_be_read_in_one_list(count: int):
+    moments = [START + timedelta(minutes=minute) for minute in range(count)]
+
+    assert len(some_of(moments)) <= 12
+    assert set(some_of(moments)) <= set(moments)
+
+
+def test_the_tab_tells_when_the_first_step_is_known(portal):
+    tab = portal.show(scenes.live)
+    tab.session_state["tabs"] = "What changed"
+    tab.run()
+    assert any("from the first prices after Start on" in caption.value for caption in tab.caption)
+
+    portal.session.keep()
+    tab.run()
+    assert "P&L since then" in html(tab)
+    assert "(Start)" in str(tab.selectbox(key="changed-since").options)
