@@ -110,7 +110,8 @@ def test_a_leg_at_intrinsic_value_has_a_bound_for_delta_and_a_reason_for_the_res
     assert deep["Delta"][2] == "a bound: the bid is at or below intrinsic value"
     assert deep["IV"] == deep["Theta"] == ["—", "quiet", "the bid is at or below intrinsic value"]
     assert rows["AAPL"]["Delta"][0] == "≈ +100"
-    assert rows["AAPL"]["Theta"][0] == ""
+    reason = "missing: AAPL 18 Dec 26 60 C (the bid is at or below intrinsic value)"
+    assert rows["AAPL"]["Theta"] == rows["Book · 1 leg"]["Theta"] == ["—", "quiet", reason]
 
 
 def test_a_wide_band_is_amber(show: Show):

@@ -151,12 +151,13 @@ class RiskCells:
         return self._lines_of[self._tables.value(ref, "id")][0]
 
     def _total(self, total: GreekSum, column: Column, lines: Sequence[LineRisk]) -> Cell:
+        missing = [line for line in lines if getattr(line, column.name) is None]
         if total.amount is None or not lines:
-            return EMPTY
+            is_worth_saying = missing and self._screen.priced
+            return Cell(UNKNOWN, "quiet", f"missing: {_named(missing)}") if is_worth_saying else EMPTY
         cover = total.coverage
         has = "" if not total.missing else f" · {cover.known + cover.bound} of {cover.of}"
         aged = [line for line in lines if self._ages.is_old(line)]
-        missing = [line for line in lines if getattr(line, column.name) is None]
         left = [line for line in lines if line.is_last_day] if column.name == "theta" else []
         titles = (
             f"{column.name.removesuffix('_dollars')} {cover.words}" if not total.is_whole else "",
