@@ -53,6 +53,16 @@ class RuleJudge:
         load_rules(found)
         return cls(reread_rules(RulesFile(found)), now)
 
+    @classmethod
+    def following(cls, now: Callable[[], datetime]) -> RuleJudge:
+        """By the file where it is looked for, also while it is broken; what is wrong with it is among the problems."""
+        return cls(reread_rules(RulesFile(rules_file())), now)
+
+    @property
+    def needs_book(self) -> bool:
+        """Whether some rule asks for more than runs, jobs, providers and streams say of themselves."""
+        return any(rule.subject.kind in NOT_READ for rule in self._file.rules)
+
     def __call__(self, observed: Observed, states: Mapping[str, RuleState]) -> Judged:
         """What the rules say."""
         self._file = file = reread_rules(self._file)

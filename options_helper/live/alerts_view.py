@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from options_helper.alerting.books import AlertBooks, open_books
+from options_helper.alerting.judging import Observed, RuleJudge
+from options_helper.alerting.runner import AlertRunner
+from options_helper.analysis.book_look import BookLook
+from options_helper.clock import utc_now
 from options_helper.data.firing_log import Acknowledged, LoggedFiring
 from options_helper.data.lease import RENEW_SECONDS, Holder
+from options_helper.data.notify.targets import load_targets
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.monitoring.run_readings import reports_of_others, run_readings
 from options_helper.settings import Settings
 
+log = logging.getLogger(__name__)
+
+MAX_LAG_SECONDS: Final = 30.0
 OpenBooks = Callable[[Settings, str, datetime], AlertBooks]
 # Who has not renewed for so long is gone, or hangs.
 GONE_AFTER_SECONDS: Final = 3 * RENEW_SECONDS
@@ -31,23 +43,77 @@ class AlertsView:
         return tuple(one for one in self.firings if one.acknowledged_at is None)
 
 
-class AlertsReader:
-    """Follows the log of one account at a time. Callable from any thread."""
+@dataclass(frozen=True, slots=True)
+class Judging:
+    """How this process takes part in judging the rules of an account."""
 
-    def __init__(self, monotonic: Callable[[], float], open_books: OpenBooks = open_books) -> None:
+    judge: RuleJudge
+    runner: AlertRunner[Observed]
+
+
+def judging(books: AlertBooks, settings: Settings) -> Judging:
+    """By the rules and targets of this user's files, as they are at each look."""
+    judge = RuleJudge.following(utc_now)
+    return Judging(judge, AlertRunner(books, judge, load_targets, simulated=settings.local_market))
+
+
+class AlertsReader:
+    """Follows the alerts of one account at a time, and judges its rules where `judging` is given.
+
+    Callable from any thread, `follow`, `observe` and `stop` one at a time.
+    """
+
+    def __init__(
+        self,
+        monotonic: Callable[[], float],
+        open_books: OpenBooks = open_books,
+        judging: Callable[[AlertBooks, Settings], Judging] | None = None,
+    ) -> None:
         self._open_books = open_books
         self._monotonic = monotonic
+        self._make_judging = judging
         # Replaced in one step.
         self._books: AlertBooks | None = None
         self._problem: str | None = None
+        self._judging: Judging | None = None
 
     def follow(self, settings: Settings, now: datetime) -> None:
-        """Look at the log of this account from now on."""
+        """Look at the log of this account from now on, and take part in judging its rules."""
+        self.stop()
         try:
             self._books, self._problem = self._open_books(settings, "dashboard", now), None
         except OSError as error:
             reason = error.strerror or str(error)
             self._books, self._problem = None, f"The log of alerts cannot be opened: {reason}."
+            return
+        if self._make_judging is not None:
+            self._judging = self._make_judging(self._books, settings)
+            self._judging.runner.start()
+
+    def observe(
+        self, portfolio: Portfolio, snapshot: LiveSnapshot, now: datetime, look: Callable[[], BookLook]
+    ) -> None:
+        """Have one snapshot judged; `look` is asked only where a rule needs the book."""
+        judging = self._judging
+        if judging is None:
+            return
+        runs = run_readings(reports_of_others(now, MAX_LAG_SECONDS))
+        is_needed = judging.judge.needs_book
+        observed = Observed(snapshot, runs, portfolio if is_needed else None, look() if is_needed else None)
+        try:
+            judging.runner.observe(observed)
+        except Exception as error:
+            # What nobody thought of costs this snapshot's judgement, and not the session.
+            log.exception("a snapshot could not be judged")
+            self._problem = f"A snapshot could not be judged ({type(error).__name__}); the log has more."
+        else:
+            self._problem = None
+
+    def stop(self) -> None:
+        """Judge no more, and give the lease back; harmless twice, a second at most."""
+        judging, self._judging = self._judging, None
+        if judging is not None:
+            judging.runner.stop()
 
     def view(self) -> AlertsView:
         """How it stands now; empty before an account is followed."""
@@ -57,7 +123,14 @@ class AlertsReader:
         holder = books.lease.holder()
         sends = holder is not None and 0 <= self._monotonic() - holder.renewed <= GONE_AFTER_SECONDS
         firings = tuple(reversed(tuple(books.log.look().firings.values())))
-        return AlertsView(firings, holder if sends else None, books.log.problem)
+        return AlertsView(firings, holder if sends else None, self._problems(books))
+
+    def _problems(self, books: AlertBooks) -> str | None:
+        """All that is wrong, each once."""
+        judging = self._judging
+        of_runner = () if judging is None else judging.runner.status().problems
+        said = dict.fromkeys(filter(None, (self._problem, books.log.problem, *of_runner)))
+        return " ".join(said) or None
 
     def acknowledge(self, key: str, now: datetime) -> None:
         """Note for every tab and program that somebody has seen it; harmless for what is noted already."""

@@ -16,6 +16,7 @@ from pathlib import Path
 from types import ModuleType
 from typing import Final, Protocol, assert_never
 
+from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.live_portfolio_metrics import (
     DEFAULT_WIDE_SPREAD_PCT,
     compute_live_multileg_rows,
@@ -37,7 +38,7 @@ from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStr
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import ACCOUNT_FILE, AccountBook, AccountBooks, PortfolioSource
-from options_helper.live.alerts_view import AlertsReader, AlertsView
+from options_helper.live.alerts_view import AlertsReader, AlertsView, judging
 from options_helper.live.change_history import ChangeHistory, ChangeRecord
 from options_helper.live.comparison import FileComparison
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint, is_heard, was_interrupted
@@ -56,6 +57,7 @@ from options_helper.settings import RiskSettings, Settings
 PROCESS_MODULE: Final = "_options_helper_process"
 HOUSEKEEPING_SECONDS: Final = 2.0
 READING_SECONDS: Final = 15.0
+STALE_AFTER_SECONDS: Final = 30.0
 # A hidden tab draws once a minute, so one that has drawn nothing for this long is gone even if nobody said so.
 VIEWER_LIMIT_SECONDS: Final = 300.0
 DEFAULT_RISK_CHOICES: Final = RiskChoices()
@@ -293,6 +295,8 @@ class LiveSession:
         if housekeeper is not None:
             # Not under the lock, which a round may be waiting for.
             housekeeper.stop()
+        if self._alerts is not None:
+            self._alerts.stop()
 
     def reload(self) -> None:
         """Read the run's portfolio file again, whether it looks changed or not; harmless when nothing runs."""
@@ -453,6 +457,21 @@ class LiveSession:
                     self._history.forget_after(snapshot.as_of)
             self._history.add(snapshot, measure)
         self._note_change(run, portfolio, snapshot)
+        if self._alerts is not None:
+            self._alerts.observe(
+                portfolio, snapshot, self._now(), lambda: self._look(run, portfolio, snapshot)
+            )
+
+    def _look(self, run: Run, portfolio: Portfolio, snapshot: LiveSnapshot) -> BookLook:
+        """Everything that is said of the book, by the usual thresholds."""
+        return self.looks.look(
+            portfolio,
+            snapshot,
+            run.risk,
+            stale_after_seconds=STALE_AFTER_SECONDS,
+            wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
+            earnings=run.earnings,
+        )
 
     def _note_change(self, run: Run, portfolio: Portfolio, snapshot: LiveSnapshot) -> None:
         """What the book is now, so that its change can be told by causes; some times a minute, as it costs a look."""
@@ -460,13 +479,7 @@ class LiveSession:
         if now < self._next_reading:
             return
         self._next_reading = now + READING_SECONDS
-        book = self.looks.look(
-            portfolio,
-            snapshot,
-            run.risk,
-            stale_after_seconds=math.inf,
-            wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
-        ).risk
+        book = self._look(run, portfolio, snapshot).risk
         heard = is_heard(snapshot)
         reading = reading_of(book, is_heard=heard)
         with self._history_lock:
@@ -597,7 +610,8 @@ def process_session() -> LiveSession:
     anchor = vars(sys.modules.setdefault(PROCESS_MODULE, ModuleType(PROCESS_MODULE)))
     # `setdefault` is one step for all threads, and a session that loses the race has done nothing yet.
     session: LiveSession = anchor.get("session") or anchor.setdefault(
-        "session", LiveSession(heartbeat=dashboard_file(), alerts=AlertsReader(time.monotonic))
+        "session",
+        LiveSession(heartbeat=dashboard_file(), alerts=AlertsReader(time.monotonic, judging=judging)),
     )
     return session
 

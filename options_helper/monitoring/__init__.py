@@ -20,7 +20,7 @@ PUBLIC: Final = {
     ),
     "heartbeat_writer": ("HeartbeatWriter",),
     "prometheus": ("serve_metrics",),
-    "run_readings": ("run_readings",),
+    "run_readings": ("reports_of_others", "run_readings"),
     "run_report": ("RunReport", "process_lives", "read_run", "report_lines"),
     "stream_holders": ("stream_holder",),
 }

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterable
+from contextlib import suppress
+from datetime import datetime
 from typing import Final
 
 from options_helper.model.alerts import Reading, Readings, SubjectKind
 from options_helper.monitoring.heartbeat import Heartbeat, Role
+from options_helper.monitoring.heartbeat_file import known_heartbeats
 from options_helper.monitoring.judgement import Concern, Finding
-from options_helper.monitoring.run_report import RunReport
+from options_helper.monitoring.run_report import RunReport, read_run
 
 _OVERDUE: Final = (Concern.GONE, Concern.OLD_HEARTBEAT, Concern.CLOCK_SET_BACK)
 _WELL: Final = {
@@ -18,6 +22,19 @@ _WELL: Final = {
 # What a person calls it, and a rule.
 _WORDS: Final = {Role.INGESTION: "daemon"}
 _SOURCE: Final = "its heartbeat"
+
+
+def reports_of_others(at: datetime, max_lag_seconds: float) -> list[RunReport]:
+    """Of each role the runs of this user that live, or the last one where none does; a run does not judge itself."""
+    found: list[RunReport] = []
+    with suppress(RuntimeError):  # a user without a home
+        for role in Role:
+            reports = [read_run(path, at, max_lag_seconds) for path in known_heartbeats(roles=(role,))]
+            others = [
+                one for one in reports if one.heartbeat is not None and one.heartbeat.pid != os.getpid()
+            ]
+            found += [one for one in others if not one.ended] or others[:1]
+    return found
 
 
 def run_readings(reports: Iterable[RunReport], nobodys: str | None = None) -> Readings:

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
-from contextlib import suppress
 from datetime import datetime
 from typing import Final
 
@@ -14,10 +12,7 @@ from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_P
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.monitoring.heartbeat import Role
-from options_helper.monitoring.heartbeat_file import known_heartbeats
-from options_helper.monitoring.run_readings import run_readings
-from options_helper.monitoring.run_report import RunReport, read_run
+from options_helper.monitoring.run_readings import reports_of_others, run_readings
 
 STALE_AFTER_SECONDS: Final = 30.0
 MAX_LAG_SECONDS: Final = 30.0
@@ -35,7 +30,7 @@ class Observer:
 
     def observe(self, portfolio: Portfolio | None, snapshot: LiveSnapshot) -> Observed:
         """Everything that a rule can ask for."""
-        runs = run_readings(self._reports())
+        runs = run_readings(reports_of_others(self._now(), MAX_LAG_SECONDS))
         if portfolio is None:
             return Observed(snapshot, runs)
         self._earlier = look = look_at_book(
@@ -47,16 +42,3 @@ class Observer:
             earlier=self._earlier,
         )
         return Observed(snapshot, runs, portfolio, look)
-
-    def _reports(self) -> list[RunReport]:
-        """Of each role the runs that live, or the last one where none does; a run does not judge itself."""
-        found: list[RunReport] = []
-        at = self._now()
-        with suppress(RuntimeError):  # a user without a home
-            for role in Role:
-                reports = [read_run(path, at, MAX_LAG_SECONDS) for path in known_heartbeats(roles=(role,))]
-                others = [
-                    one for one in reports if one.heartbeat is not None and one.heartbeat.pid != os.getpid()
-                ]
-                found += [one for one in others if not one.ended] or others[:1]
-        return found

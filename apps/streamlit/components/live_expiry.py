@@ -41,6 +41,11 @@ EXPIRY_STYLE: Final = """
 .oh-cockpit .oh-number { text-align: right; white-space: nowrap; }
 .oh-cockpit td[data-state] { color: var(--state); white-space: nowrap; }
 .oh-cockpit p { margin: 0; padding: .3rem .75rem; font-size: 12px; color: var(--quiet); }
+/* Beside the chart all of it has the chart's height, or a laptop's screen would not hold the page. */
+@media (min-width: 901px) and (max-width: 1699px) {
+  .oh-cockpit { max-height: 104px; overflow-y: auto; }
+  .oh:has(> .oh-cockpit) .oh-items { max-height: 96px; }
+}
 </style>
 """
 
@@ -76,7 +81,7 @@ def _cockpit(screen: ScreenModel, *, hidden: bool) -> str:
     said = (_buying_power(screen, hidden=hidden), *_clocks(lines, now))
     clocks = "".join(tag("p", text, "") for text in said)
     return (
-        '<div class="oh-panel oh-cockpit" role="group" aria-label="Expiry cockpit">'
+        '<div class="oh-panel oh-cockpit" role="group" tabindex="0" aria-label="Expiry cockpit">'
         f"<table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table>{clocks}</div>"
     )
 

@@ -1,0 +1,153 @@
+"""The page judges the rules too: on every snapshot, whether somebody looks or not, and sends under the lease."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from datetime import UTC, datetime
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+
+from options_helper.alerting.books import AlertBooks, books_at
+from options_helper.data.portfolio_file import open_portfolio_file
+from options_helper.live.alerts_view import AlertsReader, judging
+from options_helper.live.session import LiveSession, RunSettings
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.settings import Settings
+from tests.kit.builders import quote
+from tests.kit.waiting import until_no_thread
+from tests.portal import scenes
+from tests.portal.scenes import SAMPLE, manager_for
+
+RULE = """
+[[rules]]
+name = "SPY high"
+subject = "underlying:SPY"
+figure = "price"
+operator = "above"
+level = 685
+"""
+BOOK = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
+NOW = datetime(2026, 11, 20, 15, 32, tzinfo=UTC)
+
+
+class Stage:
+    """A session that judges, by a file of rules and with a log of its own."""
+
+    def __init__(self, folder: Path) -> None:
+        self.spot = 680.1
+        self.log = folder / "log"
+        self.session = LiveSession(
+            build_manager=manager_for(self._scene),
+            housekeeping_seconds=3_600,
+            alerts=AlertsReader(time.monotonic, open_books=self._open, judging=judging),
+        )
+
+    def _open(self, _settings: Settings, who: str, since: datetime) -> AlertBooks:
+        return books_at(self.log, who, since)
+
+    def _scene(self) -> LiveSnapshot:
+        scene = scenes.live()
+        spy = quote("SPY", self.spot - 0.01, self.spot + 0.01, as_of=scene.as_of)
+        return replace(scene, quotes=MappingProxyType({**scene.quotes, "SPY": spy}))
+
+    def start(self) -> None:
+        """Begin a run."""
+        self.session.start(BOOK, RunSettings(), Settings())
+
+    def fired(self) -> list[str]:
+        """The rules that have fired, the newest first."""
+        return [one.firing.rule for one in self.session.alerts().firings]
+
+
+@pytest.fixture
+def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
+    rules = tmp_path / "alerts.toml"
+    rules.write_text(RULE)
+    monkeypatch.setenv("OH_ALERT_RULES", str(rules))
+    monkeypatch.setenv("OH_ALERT_TARGETS", str(tmp_path / "none.toml"))
+    made = Stage(tmp_path)
+    yield made
+    made.session.stop()
+    until_no_thread("live-alerts")
+
+
+def test_a_crossing_fires_once_without_anybody_who_looks(stage: Stage):
+    stage.start()
+    stage.session.keep()
+    assert stage.fired() == []
+
+    stage.spot = 690.0
+    for _ in range(3):
+        stage.session.keep()
+    assert stage.fired() == ["SPY high"]
+    assert stage.session.alerts().problem is None
+
+
+def test_what_is_true_at_start_is_not_fired(stage: Stage):
+    stage.spot = 690.0
+    stage.start()
+    for _ in range(2):
+        stage.session.keep()
+
+    assert stage.fired() == []
+
+
+def test_the_page_has_the_lease_while_it_runs_and_gives_it_back(stage: Stage):
+    stage.start()
+    sender = stage.session.alerts().sender
+    assert sender is not None
+    assert sender.who == "dashboard"
+
+    stage.session.stop()
+    other = books_at(stage.log, "watch", NOW)
+    assert other.lease.keep()
+    other.lease.release()
+
+
+def test_beside_a_watch_that_sends_the_page_judges_and_writes_nothing(stage: Stage):
+    watch = books_at(stage.log, "watch", NOW)
+    assert watch.lease.keep()
+    stage.start()
+    stage.session.keep()
+    stage.spot = 690.0
+    stage.session.keep()
+
+    assert stage.fired() == []
+    sender = stage.session.alerts().sender
+    assert sender is not None
+    assert sender.who == "watch"
+    watch.lease.release()
+
+
+def test_a_file_of_rules_that_is_broken_is_said_and_costs_no_page(stage: Stage, tmp_path: Path):
+    (tmp_path / "alerts.toml").write_text(f'{RULE}colour = "red"\n')
+    stage.start()
+    stage.session.keep()
+
+    problem = stage.session.alerts().problem
+    assert problem is not None
+    assert "colour" in problem
+    assert stage.session.history().points != ()
+
+
+def test_without_rules_about_the_book_nobody_looks_at_it_for_them(
+    stage: Stage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "alerts.toml").unlink()
+    asked: list[object] = []
+    stage.start()
+    look: Callable[..., object] = stage.session.looks.look
+
+    def noted(*things: object, **more: object) -> object:
+        asked.append(things)
+        return look(*things, **more)
+
+    stage.session.keep()  # the first reading of what changes, which asks too
+    monkeypatch.setattr(stage.session.looks, "look", noted)
+    stage.session.keep()
+
+    assert asked == []
