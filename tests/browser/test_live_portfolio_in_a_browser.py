@@ -162,6 +162,16 @@ def test_the_table_is_walked_by_keys_with_one_stop_of_tab_for_its_rows(browser):
     assert tab.row("g:AAPL").get_attribute("aria-expanded") == "false"
     assert "275 C · 15 Jan 27" not in tab.rows
 
+    # Enter has selected the structure, and a click selects another row, for the payoff to be drawn of.
+    see(lambda: "selected=s%3Aaapl-call-vertical" in tab.address, saw=lambda: tab.address)
+    tab.row("g:SPY").locator("td").first.click()
+    assert tab.row("g:SPY").get_attribute("aria-selected") == "true"
+    see(lambda: "selected=g%3ASPY" in tab.address, saw=lambda: tab.address)
+    tab.page.get_by_role("tab", name="Payoff").click()
+    # Of SPY alone something ends today.
+    see(lambda: "Grey: on 20 Nov 26." in tab.text(".oh-payoff"), saw=lambda: tab.text(".oh-payoff"))
+    tab.row("g:AAPL").focus()
+
     # Streamlit would take the letter for an order to run the page again.
     tab.page.keyboard.press("r")
     assert held() == "g:AAPL"

@@ -9,7 +9,13 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.streamlit.components.live_payoff import Layers, payoff_rows, payoff_sentences, payoff_spec
+from apps.streamlit.components.live_payoff import (
+    Layers,
+    payoff_rows,
+    payoff_sentences,
+    payoff_spec,
+    subject_of_row,
+)
 from apps.streamlit.components.style import LIGHT
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff_view, subjects
@@ -26,21 +32,26 @@ View = Callable[..., PayoffView]
 
 
 @pytest.fixture
-def view_of() -> Iterator[View]:
-    """The payoff of one thing that is held in the live scene."""
+def risk() -> Iterator[BookFigures]:
+    """The risk figures of the live scene."""
     session = LiveSession(build_manager=manager_for(scenes.live), housekeeping_seconds=3_600)
     book = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
     session.start(book, RunSettings(), Settings())
     options = ViewOptions(Preferences(), ZoneInfo("UTC"))
-    risk = build_screen(session, book, options, now=scenes.OPEN).risk
+    yield build_screen(session, book, options, now=scenes.OPEN).risk
+    session.stop()
+
+
+@pytest.fixture
+def view_of(risk: BookFigures) -> View:
+    """The payoff of one thing that is held in the live scene."""
 
     def made(key: str = "u:AAPL", what_if: WhatIf | None = None) -> PayoffView:
         found = payoff_view(risk, next(one for one in subjects(risk) if one.key == key), what_if or WhatIf())
         assert isinstance(found, PayoffView), found
         return found
 
-    yield made
-    session.stop()
+    return made
 
 
 def column(view: PayoffView, name: str, *, hide_amounts: bool = False) -> list[Any]:
@@ -108,6 +119,37 @@ def test_the_words_say_which_curve_is_which_and_what_is_in_none(view_of: View):
     assert "Most to win" in said
     assert "sticky strike" in said
     assert "Early exercise, assignment, dividends to shares and fees are in none" in said
+
+
+@pytest.mark.parametrize(
+    ("row", "subject"),
+    [
+        ("g:AAPL", "u:AAPL"),
+        ("s:aapl-call-vertical", "e:aapl-call-vertical"),
+        ("l:aapl-call-vertical:1", "e:aapl-call-vertical"),
+        ("p:spy-call-today", "e:spy-call-today"),
+        ("p:msft-shares", "u:MSFT"),
+        ("c:msft-shares", "u:MSFT"),
+        ("book", None),
+        ("s:gone", None),
+    ],
+)
+def test_a_row_of_the_table_says_what_is_drawn(risk: BookFigures, row: str, subject: str | None):
+    assert subject_of_row(row, risk) == subject
+
+
+def test_the_row_that_is_selected_is_drawn_until_another_is_chosen(portal):
+    tab = portal.show(scenes.live)
+    tab.session_state["tabs"] = "Payoff"
+    tab.query_params["selected"] = "g:NVDA"
+    tab.run()
+    assert tab.selectbox(key="payoff-subject").value == "u:NVDA"
+
+    tab.selectbox(key="payoff-subject").set_value("u:SPY").run()
+    assert tab.selectbox(key="payoff-subject").value == "u:SPY"
+    tab.query_params["selected"] = "g:AAPL"
+    tab.run()
+    assert tab.selectbox(key="payoff-subject").value == "u:AAPL"
 
 
 def test_the_tab_is_drawn_when_it_is_open_and_costs_nothing_while_it_is_closed(portal, monkeypatch):

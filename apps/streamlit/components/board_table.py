@@ -29,8 +29,8 @@ from options_helper.live.screen import ScreenModel
 
 KEY: Final = "board"
 LABEL: Final = "Everything that is held, by group"
-# How this viewer has it, in the address: sorting, rows opened or closed against what is usual, filter.
-VIEW_NAMES: Final = ("sort", "rows", "find")
+# How this viewer has it, in the address: sorting, rows opened or closed against what is usual, filter, selected row.
+VIEW_NAMES: Final = ("sort", "rows", "find", "selected")
 LONGEST: Final = 2_000  # characters of one of them
 ASSETS: Final = files("options_helper.live") / "assets"
 HTML: Final = '<div class="board" data-board></div>'
@@ -126,6 +126,11 @@ def _keep_view() -> None:
             st.query_params[name] = value
         elif name in st.query_params:
             del st.query_params[name]
+
+
+def selected_row() -> str:
+    """The key of the row that the viewer selected; empty: none."""
+    return _view()["selected"]
 
 
 def _ask_again() -> None:

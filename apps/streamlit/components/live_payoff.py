@@ -10,8 +10,10 @@ from typing import Any, Final, NamedTuple, TypeVar
 import numpy as np
 import streamlit as st
 
+from apps.streamlit.components.board_table import selected_row
 from apps.streamlit.components.formatting import UNKNOWN, money
 from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, tag
+from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff_view, subjects
 from options_helper.analysis.risk.what_if import WhatIf
@@ -21,7 +23,6 @@ from options_helper.model.contract_symbols import short_date
 HEIGHT: Final = 190
 T = TypeVar("T")
 
-SUBJECT: Final = "payoff"  # in the address
 VIOLET: Final = "#8a5cd6"
 DEVIATIONS: Final = (2, 1)
 PAYOFF_STYLE: Final = """
@@ -65,7 +66,7 @@ def payoff_tab(screen: ScreenModel, colours: Palette) -> None:
         st.caption("A payoff is drawn of options, and none is held.")
         return
     with st.container(horizontal=True, key="payoff-choice"):
-        subject = _chosen(found)
+        subject = _chosen(found, screen.risk)
         what_if = _what_if()
     view = payoff_view(screen.risk, subject, what_if)
     if isinstance(view, str):
@@ -86,23 +87,38 @@ def payoff_tab(screen: ScreenModel, colours: Palette) -> None:
     draw(f'<div class="oh-payoff" role="note">{sentences}</div>')
 
 
-def _chosen(found: tuple[Subject, ...]) -> Subject:
-    """The one that is in the address, else the first; the choice goes into the address."""
+def _chosen(found: tuple[Subject, ...], book: BookFigures) -> Subject:
+    """What the selected row of the table is, or what the viewer chose here since; else the first."""
     of_key = {one.key: one for one in found}
-    wished = st.query_params.get(SUBJECT, "")
-    keys = list(of_key)
+    row = selected_row()
+    if row != st.session_state.get("payoff-row"):
+        st.session_state["payoff-row"] = row
+        of_row = subject_of_row(row, book)
+        if of_row in of_key:
+            st.session_state["payoff-subject"] = of_row
     if st.session_state.get("payoff-subject") not in of_key:
-        st.session_state["payoff-subject"] = wished if wished in of_key else keys[0]
+        st.session_state["payoff-subject"] = found[0].key
     key = st.selectbox(
         "Payoff of",
-        keys,
+        list(of_key),
         format_func=lambda one: of_key[one].name if one in of_key else one,
         key="payoff-subject",
         label_visibility="collapsed",
     )
-    if key != keys[0] or wished:
-        st.query_params[SUBJECT] = key
     return of_key[key]
+
+
+def subject_of_row(row: str, book: BookFigures) -> str | None:
+    """The key of what a row of the table can be drawn as: the structure, or the underlying of shares and groups."""
+    kind, _, name = row.partition(":")
+    if kind == "g":
+        return f"u:{name}"
+    entry = name.rpartition(":")[0] if kind == "l" else name
+    lines = [line for line in book.lines if line.position_id == entry]
+    if not lines:
+        return None
+    has_option = any(line.iv_state is not None for line in lines)
+    return f"e:{entry}" if has_option and kind != "c" else f"u:{lines[0].underlying}"
 
 
 def _what_if() -> WhatIf:

@@ -57,7 +57,7 @@ function lay(board, full) {
   board.table.setAttribute('aria-label', full.label);
   for (const [name, colour] of Object.entries(full.colours)) board.root.style.setProperty(`--${name}`, colour);
   board.view ??= {
-    sort: full.view.sort, find: full.view.find,
+    sort: full.view.sort, find: full.view.find, selected: full.view.selected,
     toggled: new Set(full.view.rows.split(',').filter(Boolean).map(decodeURIComponent)),
   };
   const layout = JSON.stringify([full.columns, full.rows]);
@@ -171,6 +171,7 @@ function show(board) {
   // A filtered table must not look as if its last row added up what is seen.
   place(board.foot, sum ? [sum.line] : []);
   board.table.classList.toggle('filtered', filtered);
+  for (const row of board.rows.values()) row.line.setAttribute('aria-selected', row.facts.key === board.view.selected);
   board.empty.textContent = filtered && !seen.length ? 'No row has these words.' : '';
   rove(board);
 }
@@ -226,14 +227,22 @@ function sign(row, wire) {
 // ---- what the viewer does
 
 function remember(board) {
-  const { sort, find, toggled } = board.view;
-  board.tell('view', { sort, find, rows: [...toggled].map(encodeURIComponent).join(',') });
+  const { sort, find, selected, toggled } = board.view;
+  board.tell('view', { sort, find, selected, rows: [...toggled].map(encodeURIComponent).join(',') });
 }
 
 function toggle(board, row) {
   if (!row?.facts.opens) return;
   const { toggled } = board.view;
   if (!toggled.delete(row.facts.key)) toggled.add(row.facts.key);
+  show(board);
+  remember(board);
+}
+
+// The row that the payoff is drawn of.
+function select(board, row) {
+  if (!row || row.facts.key === board.view.selected) return;
+  board.view.selected = row.facts.key;
   show(board);
   remember(board);
 }
@@ -265,7 +274,9 @@ function onClick(board, event) {
   if (!row) return;
   focusRow(board, row.line);
   // Who marks text to copy it does not want a row to open.
-  if (event.target.closest('th') && !String(getSelection())) toggle(board, row);
+  if (String(getSelection())) return;
+  select(board, row);
+  if (event.target.closest('th')) toggle(board, row);
 }
 
 function onKey(board, event) {
@@ -311,7 +322,7 @@ function rowKeys(board, event) {
   const go = (place) => () => focusRow(board, lines[Math.max(0, Math.min(place, lines.length - 1))]);
   return {
     ArrowDown: go(at + 1), ArrowUp: go(at - 1), Home: go(0), End: go(lines.length - 1),
-    Enter: () => toggle(board, row), ' ': () => toggle(board, row),
+    Enter: () => { select(board, row); toggle(board, row); }, ' ': () => toggle(board, row),
     ArrowRight: () => (row.facts.opens && !isOpen(board, row) ? toggle(board, row) : go(at + 1)()),
     ArrowLeft: () => (isOpen(board, row) ? toggle(board, row) : focusRow(board, row.parentRow?.line)),
   }[event.key];
