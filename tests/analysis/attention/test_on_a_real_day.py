@@ -2,12 +2,8 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from collections.abc import Iterator
 from datetime import date
-from functools import lru_cache
 from math import sqrt
 from pathlib import Path
 
@@ -18,7 +14,7 @@ from options_helper.analysis.attention.cockpit import EndState
 from options_helper.analysis.attention.entries import AttentionKind
 from tests.analysis.attention.world import attention, live_at, of_kind
 from tests.kit.builders import leg, position, structure
-from tests.kit.recordings import SPXW_FILE
+from tests.kit.spxw import Minute, minutes, prices_of, symbol
 
 DAY = date(2018, 1, 5)
 # The index went from 2731 to 2743: over some of these, past none, and near others at the end.
@@ -37,56 +33,8 @@ HELD = {(2730, False): -1, (2740, True): 2, (2735, True): 1, (2745, True): -1}
 MINUTES_A_YEAR = 525_600
 
 
-@dataclass(frozen=True)
-class Quoted:
-    """One contract at one minute, as the vendor has it."""
-
-    bid: float
-    ask: float
-    volatility: float
-
-
-@dataclass(frozen=True)
-class Minute:
-    """The index and the contracts around it at one minute."""
-
-    index: tuple[float, float]  # bid and ask
-    chain: Mapping[tuple[int, bool], Quoted]
-
-    @property
-    def spot(self) -> float:
-        return sum(self.index) / 2
-
-
-@lru_cache(maxsize=1)  # a few seconds to read
-def minutes(real_data: Path) -> Mapping[str, Minute]:
-    """The expiring contracts around the money, by minute."""
-    chains: dict[str, dict[tuple[int, bool], Quoted]] = {}
-    index: dict[str, tuple[float, float]] = {}
-    with gzip.open(real_data / SPXW_FILE, "rt", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            strike = float(row["strike"])
-            if row["expiration"] != "2018-01-05" or not 2700 <= strike <= 2770:
-                continue
-            at = row["quote_datetime"][11:16]
-            index[at] = (float(row["underlying_bid"]), float(row["underlying_ask"]))
-            chains.setdefault(at, {})[int(strike), row["option_type"] == "C"] = Quoted(
-                float(row["bid"]), float(row["ask"]), float(row["implied_volatility"])
-            )
-    return {at: Minute(index[at], chain) for at, chain in chains.items()}
-
-
-def symbol(strike: int, *, call: bool) -> str:
-    return f"SPXW180105{'C' if call else 'P'}{strike * 1000:08d}"
-
-
 def found_at(at: str, minute: Minute, *, with_risk: bool) -> Attention:
-    prices: dict[str, tuple[float | None, float | None]] = {
-        symbol(strike, call=call): (one.bid or None, one.ask or None)
-        for (strike, call), one in minute.chain.items()
-    }
-    prices["SPX"] = minute.index
-    live = live_at(f"2018-01-05 {at}", prices, held=BOOK, executions_since=date(2018, 1, 2))
+    live = live_at(f"2018-01-05 {at}", prices_of(minute), held=BOOK, executions_since=date(2018, 1, 2))
     return attention(BOOK, live, with_risk=with_risk)
 
 

@@ -1,0 +1,65 @@
+"""The recorded day of SPXW, 2018-01-05, minute by minute: what ended on it, around the money."""
+
+from __future__ import annotations
+
+import csv
+import gzip
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from pathlib import Path
+
+from tests.kit.recordings import SPXW_FILE
+
+
+@dataclass(frozen=True)
+class Quoted:
+    """One contract at one minute, as the vendor has it."""
+
+    bid: float
+    ask: float
+    volatility: float
+
+
+@dataclass(frozen=True)
+class Minute:
+    """The index and the contracts around it at one minute."""
+
+    index: tuple[float, float]  # bid and ask
+    chain: Mapping[tuple[int, bool], Quoted]
+
+    @property
+    def spot(self) -> float:
+        return sum(self.index) / 2
+
+
+@lru_cache(maxsize=1)  # a few seconds to read
+def minutes(real_data: Path) -> Mapping[str, Minute]:
+    """The expiring contracts around the money, by minute."""
+    chains: dict[str, dict[tuple[int, bool], Quoted]] = {}
+    index: dict[str, tuple[float, float]] = {}
+    with gzip.open(real_data / SPXW_FILE, "rt", encoding="utf-8") as file:
+        for row in csv.DictReader(file):
+            strike = float(row["strike"])
+            if row["expiration"] != "2018-01-05" or not 2700 <= strike <= 2770:
+                continue
+            at = row["quote_datetime"][11:16]
+            index[at] = (float(row["underlying_bid"]), float(row["underlying_ask"]))
+            chains.setdefault(at, {})[int(strike), row["option_type"] == "C"] = Quoted(
+                float(row["bid"]), float(row["ask"]), float(row["implied_volatility"])
+            )
+    return {at: Minute(index[at], chain) for at, chain in chains.items()}
+
+
+def symbol(strike: int, *, call: bool) -> str:
+    """Of the contract that ended on that day."""
+    return f"SPXW180105{'C' if call else 'P'}{strike * 1000:08d}"
+
+
+def prices_of(minute: Minute) -> dict[str, tuple[float | None, float | None]]:
+    """Bid and ask of the contracts and of the index, by symbol; a side that nobody quotes is None."""
+    prices: dict[str, tuple[float | None, float | None]] = {
+        symbol(strike, call=call): (one.bid or None, one.ask or None)
+        for (strike, call), one in minute.chain.items()
+    }
+    return {**prices, "SPX": minute.index}
