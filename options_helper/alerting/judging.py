@@ -60,8 +60,12 @@ class RuleJudge:
 
     @property
     def needs_book(self) -> bool:
-        """Whether some rule asks for more than runs, jobs, providers and streams say of themselves."""
-        return any(rule.subject.kind in NOT_READ for rule in self._file.rules)
+        """Whether some rule asks for more than runs, jobs and providers say of themselves.
+
+        How the streams of this run are, its snapshot tells beside the book.
+        """
+        kinds = {*NOT_READ, SubjectKind.STREAM}
+        return any(rule.subject.kind in kinds for rule in self._file.rules)
 
     def __call__(self, observed: Observed, states: Mapping[str, RuleState]) -> Judged:
         """What the rules say."""

@@ -159,10 +159,12 @@ class AlertRunner(Generic[O]):
             has_changed = self._reload()
             # Under the log's lock, so that what the holder before wrote last is read after it.
             with self._log.exclusive():
+                was_mine = self._is_mine
                 is_mine = self._take()
             if not is_mine:
                 self._end_delivery()
-            elif self._delivery is None or has_changed:
+            elif self._delivery is None or has_changed or not was_mine:
+                # Who had it meanwhile may have fired, sent and left unsent what this one knows nothing of.
                 self._end_delivery()
                 self._begin_delivery()
 
@@ -180,18 +182,19 @@ class AlertRunner(Generic[O]):
 
     def _reload(self) -> bool:
         """Whether the targets are others than before; under the lock."""
-        before = (self._targets, self._targets_problem)
+        before = self._targets
         try:
             self._targets, self._targets_problem = self._load(), None
         except ConfigError as error:
             # What was good stays in use: an alert that is on its way is not for a slip in the file to lose.
             self._targets_problem = str(error)
-        if self._targets.life_sign != before[0].life_sign or self._life_sign is None:
+        if self._targets.life_sign != before.life_sign or self._life_sign is None:
             self._end_life_sign()
             if self._targets.life_sign is not None:
                 self._life_sign = LifeSign(self._targets.life_sign, is_well=self._watches, now=self._now)
                 self._life_sign.start()
-        return (self._targets, self._targets_problem) != before
+        # A slip in the file changes nothing of what is on its way.
+        return self._targets != before
 
     def _watches(self) -> bool:
         at = self._judged_at

@@ -97,10 +97,12 @@ class AlertsReader:
         judging = self._judging
         if judging is None:
             return
-        runs = run_readings(reports_of_others(now, MAX_LAG_SECONDS))
-        is_needed = judging.judge.needs_book
-        observed = Observed(snapshot, runs, portfolio if is_needed else None, look() if is_needed else None)
         try:
+            runs = run_readings(reports_of_others(now, MAX_LAG_SECONDS))
+            is_needed = judging.judge.needs_book
+            observed = Observed(
+                snapshot, runs, portfolio if is_needed else None, look() if is_needed else None
+            )
             judging.runner.observe(observed)
         except Exception as error:
             # What nobody thought of costs this snapshot's judgement, and not the session.

@@ -295,8 +295,6 @@ class LiveSession:
         if housekeeper is not None:
             # Not under the lock, which a round may be waiting for.
             housekeeper.stop()
-        if self._alerts is not None:
-            self._alerts.stop()
 
     def reload(self) -> None:
         """Read the run's portfolio file again, whether it looks changed or not; harmless when nothing runs."""
@@ -385,7 +383,7 @@ class LiveSession:
             self._heartbeat.start()
 
     def _end_housekeeping(self) -> None:
-        """Begin no more rounds, and let the heartbeat say that the run has ended; under the lock."""
+        """Begin no more rounds, judge no more rules, and let the heartbeat say that the run ended; under the lock."""
         housekeeper, self._housekeeper = self._housekeeper, None
         heartbeat, self._heartbeat = self._heartbeat, None
         if housekeeper is not None:
@@ -393,6 +391,9 @@ class LiveSession:
             housekeeper.request_stop()
         if heartbeat is not None:
             heartbeat.close()
+        if self._alerts is not None:
+            # Under the lock, so that it cannot end those of a run that begins meanwhile.
+            self._alerts.stop()
 
     def _follow_file(self, *, unchanged_too: bool = False) -> None:
         run = self._run
@@ -455,6 +456,8 @@ class LiveSession:
                 else:
                     # This computer's clock was set or put right; the session goes on.
                     self._history.forget_after(snapshot.as_of)
+                    # Steps of a time that is still to come can be told from no more.
+                    self._changes, self._read_until = ChangeHistory(), None
             self._history.add(snapshot, measure)
         self._note_change(run, portfolio, snapshot)
         if self._alerts is not None:

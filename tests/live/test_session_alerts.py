@@ -13,8 +13,9 @@ import pytest
 
 from options_helper.alerting.books import AlertBooks, books_at
 from options_helper.data.portfolio_file import open_portfolio_file
+from options_helper.errors import ConfigError
 from options_helper.live.alerts_view import AlertsReader, judging
-from options_helper.live.session import LiveSession, RunSettings
+from options_helper.live.session import LiveSession, Manager, RunSettings
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 from tests.kit.builders import quote
@@ -39,18 +40,25 @@ class Stage:
 
     def __init__(self, folder: Path) -> None:
         self.spot = 680.1
+        self.refuses = False
+        self.scene: Callable[[], LiveSnapshot] = scenes.live
         self.log = folder / "log"
         self.session = LiveSession(
-            build_manager=manager_for(self._scene),
+            build_manager=self._build,
             housekeeping_seconds=3_600,
             alerts=AlertsReader(time.monotonic, open_books=self._open, judging=judging),
         )
+
+    def _build(self, settings: Settings) -> Manager:
+        if self.refuses:
+            raise ConfigError("These settings do not work.")
+        return manager_for(self._scene)(settings)
 
     def _open(self, _settings: Settings, who: str, since: datetime) -> AlertBooks:
         return books_at(self.log, who, since)
 
     def _scene(self) -> LiveSnapshot:
-        scene = scenes.live()
+        scene = self.scene()
         spy = quote("SPY", self.spot - 0.01, self.spot + 0.01, as_of=scene.as_of)
         return replace(scene, quotes=MappingProxyType({**scene.quotes, "SPY": spy}))
 
@@ -151,3 +159,29 @@ def test_without_rules_about_the_book_nobody_looks_at_it_for_them(
     stage.session.keep()
 
     assert asked == []
+
+
+def test_a_start_that_fails_after_the_run_before_has_ended_leaves_nobody_who_judges(stage: Stage):
+    """Otherwise a watch would wait for a lease that a session without a run keeps renewing."""
+    stage.start()
+    fails = Settings(base_url="https://paper-api.alpaca.markets/other")
+    stage.refuses = True
+    with pytest.raises(ConfigError):
+        stage.session.start(BOOK, RunSettings(), fails)
+
+    assert not stage.session.running
+    other = books_at(stage.log, "watch", NOW)
+    assert other.lease.keep()
+    other.lease.release()
+
+
+def test_a_rule_about_this_run_s_streams_is_judged_without_any_about_the_book(stage: Stage, tmp_path: Path):
+    (tmp_path / "alerts.toml").write_text(
+        '[[rules]]\nname = "deaf"\nsubject = "stream:options"\nfigure = "phase"\noperator = "is"\nlevel = "failed"\n'
+    )
+    stage.start()
+    stage.session.keep()
+    stage.scene = scenes.failed
+    stage.session.keep()
+
+    assert stage.fired() == ["deaf"]

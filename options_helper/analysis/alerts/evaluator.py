@@ -64,7 +64,7 @@ def evaluate(
     """Judge every rule as of `at`, on the market's clock; `now` is the computer's, of which a firing says when it was.
 
     `states` are those of the evaluation before, by whichever process; empty: there was none. The state of a rule that
-    is no more is dropped, that of a subject without a reading is kept while its figure was not read of anybody; why a
+    is no more is dropped, that of a subject without a reading is kept while its figure is known of nobody; why a
     kind of subject was not read is in `unread`.
     """
     kept: dict[str, RuleState] = {}
@@ -76,7 +76,8 @@ def evaluate(
             awake[rule.hours] = is_within(rule.hours, at, told)
         is_awake, rule_key = awake[rule.hours], rule.key
         found = readings.get((rule.subject.kind, rule.figure))
-        if found is None and rule.subject.is_each:
+        # A figure that nobody has now, as of a daemon that starts again, is the same figure when it is back.
+        if not found and rule.subject.is_each:
             mark = f"{rule_key}; "
             kept.update((key, state) for key, state in states.items() if key.startswith(mark))
         for name, reading in _subjects(rule.subject, found, unread.get(rule.subject.kind, _UNREAD)):
@@ -223,7 +224,8 @@ def _number(reading: Reading) -> float:
 
 
 def _cools(rule: Rule, state: RuleState, at: datetime) -> bool:
-    return state.fired_at is not None and (at - state.fired_at).total_seconds() < rule.cooldown_seconds
+    """Whether it fired so short a time ago; what fired by a clock that was ahead is no reason to be silent."""
+    return state.fired_at is not None and 0 <= (at - state.fired_at).total_seconds() < rule.cooldown_seconds
 
 
 def _has_returned(rule: Rule, reading: Reading) -> bool:
