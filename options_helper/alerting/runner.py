@@ -161,6 +161,8 @@ class AlertRunner(Generic[O]):
             with self._log.exclusive():
                 was_mine = self._is_mine
                 is_mine = self._take()
+            if is_mine:
+                self._log.shorten(self._now())
             if not is_mine:
                 self._end_delivery()
             elif self._delivery is None or has_changed or not was_mine:
@@ -204,7 +206,6 @@ class AlertRunner(Generic[O]):
         self._delivery = self._make_delivery(
             self._targets.by_name.values(), before=self._before, tell=self._tell, now=self._now
         )
-        self._log.shorten(self._now())
         for logged in self._log.look().firings.values():
             for name in logged.unsettled:
                 self._offer(logged.firing, (name,), may_have_come=logged.deliveries[name].may_have_come)

@@ -23,6 +23,7 @@ from options_helper.commands.capture_session import Signals
 from options_helper.commands.rest_look import DEFAULT_FILE, risk_choices
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.commands.watch_display import WatchDisplay
+from options_helper.data.earnings_file import load_earnings
 from options_helper.data.notify.messages import Outcome
 from options_helper.data.notify.targets import load_targets
 from options_helper.data.rest.budget_ledger import PAGE
@@ -77,7 +78,8 @@ def run_watch(
     load_targets()  # a file that cannot be used is told before anybody relies on it
     book: Book = AccountBook() if request.from_account else FileBook(request.file or DEFAULT_FILE)
     judge = RuleJudge.load(request.rules, now)
-    observer = Observer(risk_choices(RiskSettings.load()), now)
+    risk = RiskSettings.load()
+    observer = Observer(risk_choices(risk), now, load_earnings(risk.events_file))
     limits = RequestLimits(PAGE)
     alerts = AlertRunner(
         _books(settings, now()), judge, load_targets, simulated=settings.local_market, now=now

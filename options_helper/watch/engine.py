@@ -100,7 +100,7 @@ class Watch:
         self._since = now()
         self._config: LiveStreamConfig | None = None
         self._heard_at = monotonic()
-        self._judged: LiveSnapshot | None = None  # of what was asked for over REST
+        self._judged_at: datetime | None = None  # what was asked for over REST, when that was
 
     def turn(self, *, is_open: bool = True) -> Watching:
         """One turn; while the market `is_open` prices are followed, and everything else always is."""
@@ -134,9 +134,9 @@ class Watch:
 
     def _is_new(self, snapshot: LiveSnapshot, own: LiveSnapshot) -> bool:
         """Whether it was not judged yet: what the streams say is new each time, what was asked for once."""
-        asked = None if snapshot is own else self._follower.snapshot
-        is_new = asked is None or asked is not self._judged
-        self._judged = asked
+        asked_at = None if snapshot is own else snapshot.as_of
+        is_new = asked_at is None or asked_at != self._judged_at
+        self._judged_at = asked_at
         return is_new
 
     def _go_on_with(self, plan: SubscriptionPlan | None, *, streams: bool) -> None:

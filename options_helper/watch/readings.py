@@ -10,6 +10,7 @@ from options_helper.alerting.judging import Observed
 from options_helper.analysis.book_look import BookLook, look_at_book
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.model.earnings import Earnings
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.monitoring.run_readings import reports_of_others, run_readings
@@ -24,8 +25,10 @@ class Observer:
     Called on one thread.
     """
 
-    def __init__(self, choices: RiskChoices, now: Callable[[], datetime]) -> None:
-        self._choices, self._now = choices, now
+    def __init__(
+        self, choices: RiskChoices, now: Callable[[], datetime], earnings: tuple[Earnings, ...] = ()
+    ) -> None:
+        self._choices, self._now, self._earnings = choices, now, earnings
         self._earlier: BookLook | None = None
 
     def observe(self, portfolio: Portfolio | None, snapshot: LiveSnapshot) -> Observed:
@@ -39,6 +42,7 @@ class Observer:
             self._choices,
             stale_after_seconds=STALE_AFTER_SECONDS,
             wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
+            earnings=self._earnings,
             earlier=self._earlier,
         )
         return Observed(snapshot, runs, portfolio, look)

@@ -13,7 +13,7 @@ from pydantic import SecretStr
 
 from options_helper.alerting.books import books_at
 from options_helper.alerting.runner import AlertRunner, Judged
-from options_helper.data.firing_log import FiringLog, Trying
+from options_helper.data.firing_log import FiringLog, Round, Trying
 from options_helper.data.lease import Lease
 from options_helper.data.notify.delivery import Delivery, Pacing
 from options_helper.data.notify.lifesign import Called
@@ -168,6 +168,59 @@ def test_it_takes_over_where_the_first_left_off(desk: Desk, how: str):
 
     assert desk.post.keys == ["above-561", "above-562"]
     assert (page.status().delivers, watch.status().delivers) == (False, True)
+
+
+def test_who_lost_the_lease_and_has_not_noticed_writes_and_sends_nothing(desk: Desk):
+    """A program that was stopped goes on with a crossing before its next look at the lease."""
+    page, watch = desk.runner("dashboard"), desk.runner("watch")
+    for one in (page, watch):
+        one.observe(559)
+    desk.monotonic += 20
+    watch.keep()
+    page.observe(561)
+
+    assert FiringLog(desk.path.with_suffix(".jsonl")).look().firings == {}
+    watch.observe(562)
+    wait_until(lambda: desk.settled("above-562"))
+    assert desk.post.keys == ["above-562"]
+
+
+def test_who_had_the_lease_before_sends_what_another_left_meanwhile(desk: Desk):
+    """It was stopped, another took over, fired, and was killed before it could send."""
+    page = desk.runner("dashboard")
+    page.observe(559)
+    desk.monotonic += 20
+    books = books_at(desk.path, "watch", AT)
+    other = Lease(desk.path.with_suffix(".lease"), "watch", since=AT, monotonic=lambda: desk.monotonic)
+    assert other.keep()
+    books.log.append(Round((firing("left"),), {"above": FIRED}), durable=True)
+    desk.monotonic += 20
+
+    page.keep()
+    wait_until(lambda: desk.settled("left"))
+    assert desk.post.keys == ["left"]
+
+
+def test_a_slip_in_the_file_of_targets_sends_nothing_twice(desk: Desk):
+    problem: list[ConfigError] = []
+
+    def load() -> Targets:
+        if problem:
+            raise problem[0]
+        return targets()
+
+    made: list[Delivery] = []
+
+    def make(*arguments: Any, **more: Any) -> Delivery:
+        made.append(desk._delivery(*arguments, **more))  # noqa: SLF001 - the desk's own
+        return made[-1]
+
+    runner = desk.runner(load=load, make_delivery=make)
+    problem.append(ConfigError("alert-targets.toml, line 2: no address."))
+    runner.keep()
+
+    assert len(made) == 1
+    assert runner.status().problems == ("alert-targets.toml, line 2: no address.",)
 
 
 def test_what_the_first_had_not_sent_the_next_sends(desk: Desk):
