@@ -95,6 +95,7 @@ class AlertRunner(Generic[O]):
         self._life_sign: LifeSign | None = None
         self._judged = Judged()  # replaced whole
         self._judged_at: datetime | None = None
+        self._begun_at = now()
 
     def start(self) -> None:
         """Ask for the lease, and go on asking by itself."""
@@ -160,7 +161,12 @@ class AlertRunner(Generic[O]):
             # Under the log's lock, so that what the holder before wrote last is read after it.
             with self._log.exclusive():
                 was_mine = self._is_mine
-                is_mine = self._take()
+                if self._is_recent(self._judged_at or self._begun_at):
+                    is_mine = self._take()
+                else:
+                    # Nothing is judged here, so another may, though this process lives.
+                    self._lease.release()
+                    is_mine = False
             if is_mine:
                 self._log.shorten(self._now())
             if not is_mine:
@@ -199,8 +205,11 @@ class AlertRunner(Generic[O]):
         return self._targets != before
 
     def _watches(self) -> bool:
-        at = self._judged_at
-        return at is not None and (self._now() - at).total_seconds() < WATCHING_WITHIN_SECONDS
+        """Whether something was judged lately."""
+        return self._judged_at is not None and self._is_recent(self._judged_at)
+
+    def _is_recent(self, at: datetime) -> bool:
+        return abs((self._now() - at).total_seconds()) < WATCHING_WITHIN_SECONDS
 
     def _begin_delivery(self) -> None:
         self._delivery = self._make_delivery(

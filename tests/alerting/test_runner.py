@@ -201,6 +201,24 @@ def test_who_had_the_lease_before_sends_what_another_left_meanwhile(desk: Desk):
     assert desk.post.keys == ["left"]
 
 
+def test_who_judges_nothing_any_more_leaves_the_lease_to_another(desk: Desk):
+    """The thread that renews lives, and what it watches by does not: a stuck terminal, a run that ended."""
+    clock = [AT]
+    page = desk.runner("dashboard", now=lambda: clock[0])
+    watch = desk.runner("watch", now=lambda: clock[0])
+    page.observe(559)
+    clock[0] += timedelta(minutes=5)
+    watch.observe(559)
+    page.keep()
+    watch.keep()
+    assert (page.status().delivers, watch.status().delivers) == (False, True)
+
+    page.observe(561)
+    watch.observe(562)
+    wait_until(lambda: desk.settled("above-562"))
+    assert desk.post.keys == ["above-562"]
+
+
 def test_a_slip_in_the_file_of_targets_sends_nothing_twice(desk: Desk):
     problem: list[ConfigError] = []
 
