@@ -440,7 +440,8 @@ def test_the_account_s_book_follows_a_fill_which_title_and_notification_tell_onc
     market.push(StreamName.FILLS, [bought])
 
     see(lambda: noted(page) + noted(other), saw=lambda: tab.page.inner_text("body")[-500:])
-    see(lambda: any("735" in row for row in tab.rows), saw=lambda: tab.rows)
+    # What came within moments of a reading is in the book with the next one, and readings keep ten seconds apart.
+    wait_until(lambda: any("735" in row for row in tab.rows), timeout=60, every=0.1, saw=lambda: tab.rows)
     page.reload()
     see(lambda: "Live portfolio (simulated)" in page.title(), saw=page.title)
     assert len(noted(page) + noted(other)) <= 1, "told once, and not again after a reload"
