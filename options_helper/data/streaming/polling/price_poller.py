@@ -128,11 +128,12 @@ class PricePoller:
         """Yesterday's close is not the base any more, and what was traded yesterday is no part of today."""
         if self._day is not None:
             self._traded = {}
+            # They are read anew, with those of the last session among them, so that no day adds to them. On the first
+            # day others may have read some before this thread came to look.
+            self._context.risk_inputs = replace(self._context.risk_inputs, session_closes=with_more({}, {}))
         self._day = today
         self._due |= self._with_symbols()
         self._context.account_state = replace(self._context.account_state, closes=EMPTY_CLOSES)
-        # They are read anew, with those of the last session among them, so that no day adds to them.
-        self._context.risk_inputs = replace(self._context.risk_inputs, session_closes=with_more({}, {}))
 
     def _seed(self, name: StreamId, symbols: tuple[str, ...], today: date) -> str | None:
         """Ask for the prices of one stream's symbols; why that failed, as a sentence."""
