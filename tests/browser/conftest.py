@@ -188,7 +188,10 @@ class Browser:
         page_name: str = "Live_Portfolio",
         **context: Any,
     ) -> Tab:
-        """Open a page in a window of its own; `wishes` as an address has them: `hide=true`."""
+        """Open a page in a window of its own; `wishes` as an address has them: `hide=true`.
+
+        The server remembers whose book was looked at last, so every tab says whose it wants.
+        """
         options = {"timezone_id": "America/New_York", "color_scheme": "dark", **context}
         window = self._chromium.new_context(viewport={"width": width, "height": height}, **options)
         page = window.new_page()
@@ -196,7 +199,8 @@ class Browser:
         page.on("request", self._note_request)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        page.goto(f"{self._server.base}/{page_name}?{wishes}")
+        asked = wishes if "book=" in wishes else f"book=file&{wishes}"
+        page.goto(f"{self._server.base}/{page_name}?{asked}")
         tab = Tab(page)
         self._tabs.append(tab)
         wait_until(

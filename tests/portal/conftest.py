@@ -47,9 +47,11 @@ class Portal:
         """How many connections would have been made."""
         return sum(len(manager.runs) for manager in self.managers)
 
-    def open(self) -> AppTest:
-        """Open a tab on the live portfolio."""
+    def open(self, **address: str) -> AppTest:
+        """Open a tab on the live portfolio; `address` is what its link asks for."""
         tab = AppTest.from_file(str(APP), default_timeout=30).run()
+        for name, value in address.items():
+            tab.query_params[name] = value
         tab.switch_page("pages/12_Live_Portfolio.py").run()
         assert not tab.exception
         return tab

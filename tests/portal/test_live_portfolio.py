@@ -540,6 +540,22 @@ def test_a_link_and_the_launcher_choose_the_account_until_something_runs(portal,
     other.segmented_control(key="source").set_value("file").run()
     press(other, "start")
     assert portal.open().segmented_control(key="source").value == "file"
+    assert portal.open(book="account").segmented_control(key="source").value == "file", "whose run it is"
+
+
+@pytest.mark.parametrize(("ran", "asked"), [("account", "file"), ("file", "account")])
+def test_after_a_run_a_link_is_heard_again_and_without_one_the_last_choice_stays(
+    portal, ran: str, asked: str
+):
+    tab = portal.open(book=ran)
+    press(tab, "start")
+    portal.session.stop()
+
+    assert portal.open().segmented_control(key="source").value == ran
+    linked = portal.open(book=asked)
+    assert linked.segmented_control(key="source").value == asked
+    press(linked, "start")
+    assert portal.session.run.of_account is (asked == "account")
 
 
 def test_restart_connects_anew_with_what_runs(portal):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
@@ -240,15 +240,17 @@ def _missing(choices: RunSettings) -> str | None:
 
 
 def _remember_choices(session: LiveSession, settings: Settings) -> None:
-    """Fill the controls at a tab's first drawing: with what runs, else with what the settings say."""
+    """Fill the controls at a tab's first drawing: with what runs or ran last, else with what the settings say."""
     if "streams" in st.session_state:
         return
     run = session.run
+    asked = None if session.running else _source_of_address()
     if run is not None:
-        _show_choices(run.choices, run.portfolio_file.name)
+        choices = run.choices if asked is None else replace(run.choices, source=asked)
+        _show_choices(choices, run.portfolio_file.name if not run.of_account else default_text(known_roots()))
     else:
         choices = RunSettings(
-            source=_source_of_address() or default_source(),
+            source=asked or default_source(),
             stock_feed=settings.stock_feed,
             options_feed=settings.options_feed,
         )
@@ -256,7 +258,7 @@ def _remember_choices(session: LiveSession, settings: Settings) -> None:
 
 
 def _source_of_address() -> PortfolioSource | None:
-    """What a link asks for, as `?book=account`; it is only looked at where nothing runs."""
+    """What a link asks for, as `?book=account`; nobody is heard on this while something runs."""
     asked = st.query_params.get("book", "")
     return PortfolioSource(asked) if asked in list(PortfolioSource) else None
 
