@@ -159,6 +159,14 @@ def break_record(
     return facts_record(RecordKind.BREAK, received_ns, facts)
 
 
+def record_parts(record: Record) -> tuple[bytes, bytes]:
+    """The two parts of a record's bytes, as `records_in` reads them again."""
+    number, payload = _STREAM_NUMBERS.get(record.stream), record.payload
+    if number is None:
+        number, payload = _NAMED, _name_of(record.stream) + payload
+    return _HEAD.pack(record.kind, number, record.received_ns, record.events, len(payload)), payload
+
+
 class JournalWriter:
     """Appends records; what was flushed survives a kill. For one thread, under the root's lock.
 
@@ -193,13 +201,9 @@ class JournalWriter:
 
     def append(self, record: Record) -> None:
         """Take a record; it is in the file after the next `flush`."""
-        number, payload = _STREAM_NUMBERS.get(record.stream), record.payload
-        if number is None:
-            number, payload = _NAMED, _name_of(record.stream) + payload
-        head = _HEAD.pack(record.kind, number, record.received_ns, record.events, len(payload))
         if not self._buffer:
             self._buffered_since_ns = record.received_ns
-        self._buffer += (head, payload)
+        self._buffer += record_parts(record)
         self._buffered_records += 1
 
     def flush(self) -> None:
@@ -387,7 +391,7 @@ def session_number(files: Sequence[Path]) -> int:
             header = member_at(read_at, 0, size)
             member = None if header is None else member_at(read_at, header.end, size)
             text = None if member is None or member.foreign else member_text(read_at, member)
-            first = next(_records_in(text), None) if text else None
+            first = next(records_in(text), None) if text else None
             if first is not None and first.kind is RecordKind.SESSION:
                 return int(first.facts.get("number", 0))
     return 0
@@ -442,7 +446,7 @@ def _read(  # noqa: C901 - one walk over files, members and holes
                     expected = first
                 why, damaged = "", False
                 seen, expected = expected - first, max(expected, end)
-                yield from islice(_records_in(text), seen, None)
+                yield from islice(records_in(text), seen, None)
     if until is not None and expected < until:
         on_hole(Hole(expected, until, why or "At the end of the journal", damaged))
     elif why and until is None:
@@ -467,11 +471,12 @@ def last_record(paths: Sequence[Path]) -> Record | None:
             filled = [member for member in scan(read_at, size, check_bytes=0).members if member.rows]
             text = member_text(read_at, filled[-1]) if filled else None
         if text:
-            return deque(_records_in(text), maxlen=1)[-1]
+            return deque(records_in(text), maxlen=1)[-1]
     return None
 
 
-def _records_in(text: bytes) -> Iterator[Record]:
+def records_in(text: bytes) -> Iterator[Record]:
+    """The records that stand one after another in these bytes; ValueError, IndexError or struct.error for others."""
     start = 0
     while start < len(text):
         kind, number, received_ns, events, length = _HEAD.unpack_from(text, start)

@@ -1,0 +1,101 @@
+"""Several journal records as one message, behind a header by which anybody can count what did not arrive.
+
+A batch is 32 bytes, little endian, and records as in a journal: version, records, events, number, checksum, epoch,
+events before. `epoch` is one owner's term and grows from each to the next; `number` counts its batches of a stream from
+0. `events before` counts the events of all batches of this stream before this one, those of earlier epochs too.
+"""
+
+from __future__ import annotations
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from options_helper.data.recording.journal import Record, record_parts, records_in
+
+VERSION: Final = 1
+# A batch is closed when it has this much; one frame may be more.
+BATCH_BYTES: Final = 256 * 1024
+MAX_RECORDS: Final = 0xFFFF
+
+_HEAD: Final = struct.Struct("<HHIIIQQ")
+_CHECKSUM_AT: Final = 12
+_RECORD_HEAD_BYTES: Final = 18
+
+
+class Head(NamedTuple):
+    """Which batch this is, and how many events it and all before it announce."""
+
+    epoch: int
+    number: int
+    events_before: int
+    events: int
+
+    @property
+    def events_until(self) -> int:
+        """The events of all batches up to and with this one."""
+        return self.events_before + self.events
+
+
+class Batch(NamedTuple):
+    """One message of the bus."""
+
+    head: Head
+    records: tuple[Record, ...]
+
+
+def encode(head: Head, records: Sequence[Record]) -> bytes:
+    """The bytes of a batch. `head.events` are the records' events together; ValueError where they are not."""
+    if sum(record.events for record in records) != head.events:
+        raise ValueError(f"the records do not announce {head.events} events")
+    body = b"".join(part for record in records for part in record_parts(record))
+    without = _HEAD.pack(VERSION, len(records), head.events, head.number, 0, head.epoch, head.events_before)
+    checksum = zlib.crc32(body, zlib.crc32(without)).to_bytes(4, "little")
+    return without[:_CHECKSUM_AT] + checksum + without[_CHECKSUM_AT + 4 :] + body
+
+
+def decode(payload: bytes) -> Batch | str:
+    """The batch, or a sentence that says why these bytes are none; never raises.
+
+    The events of one that is damaged are not lost to the count: the next batch says how many there were before it.
+    """
+    if len(payload) < _HEAD.size:
+        return f"A message of {len(payload)} bytes is no batch."
+    version, records, events, number, checksum, epoch, before = _HEAD.unpack_from(payload)
+    if version != VERSION:
+        return (
+            f"The batch has version {version}, and this program reads {VERSION}: update the older of the two."
+        )
+    body = payload[_HEAD.size :]
+    without = payload[:_CHECKSUM_AT] + bytes(4) + payload[_CHECKSUM_AT + 4 : _HEAD.size]
+    if zlib.crc32(body, zlib.crc32(without)) != checksum:
+        return "A batch is damaged: its checksum is another."
+    try:
+        read = tuple(records_in(body))
+    except (ValueError, IndexError, struct.error) as error:
+        return f"A batch holds what is no record ({error})."
+    if len(read) != records or sum(record.events for record in read) != events:
+        return "A batch announces other records than it holds."
+    return Batch(Head(epoch, number, before, events), read)
+
+
+def read_head(payload: bytes) -> Head | None:
+    """Which batch these bytes are, without reading what is in it; None where they are none."""
+    batch = decode(payload)
+    return None if isinstance(batch, str) else batch.head
+
+
+def split(records: Iterable[Record], limit: int = BATCH_BYTES) -> Iterator[list[Record]]:
+    """The same records in their order, in lists that are closed once they have `limit` bytes."""
+    part: list[Record] = []
+    size = 0
+    for record in records:
+        more = _RECORD_HEAD_BYTES + len(record.payload)
+        if part and (size + more > limit or len(part) == MAX_RECORDS):
+            yield part
+            part, size = [], 0
+        part.append(record)
+        size += more
+    if part:
+        yield part

@@ -1,0 +1,84 @@
+"""How the batches that arrive go on from one another: what is new, what came twice, and how many events are missing."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from options_helper.bus.batch import Head
+
+
+class Verdict(StrEnum):
+    """What a batch is to somebody who follows a stream."""
+
+    FIRST = "first"  # what came before it is not counted: nobody was here
+    NEXT = "next"
+    HOLE = "hole"  # of the same owner, but batches are missing before it
+    NEW_OWNER = "new owner"  # of another epoch, whether or not something is missing before it
+    DUPLICATE = "duplicate"  # came before, or too late: it was counted as missed
+    OLD = "old"  # of an owner that has been followed by another
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """What to do about one batch: its records are used where `is_new`."""
+
+    verdict: Verdict
+    missed: int | None = 0  # events between the last batch and this one; None: nobody can count them
+
+    @property
+    def is_new(self) -> bool:
+        """Whether its events are to be used, and were not yet."""
+        return self.verdict not in (Verdict.DUPLICATE, Verdict.OLD)
+
+
+@dataclass(frozen=True, slots=True)
+class Position:
+    """How far a stream was followed; what arrived and what is missing, in events.
+
+    Holds at each moment, for whoever began with the first batch: received = delivered + missed.
+    """
+
+    last: Head | None = None
+    began_at: int = 0  # events of the batches before the first
+    delivered: int = 0
+    missed: int = 0
+    lost_count: int = 0  # how often nobody could count what is missing
+
+    @property
+    def received(self) -> int:
+        """Events that the owner published since the first batch, as far as is known here."""
+        return self.delivered + self.missed
+
+    def take(self, head: Head) -> tuple[Position, Arrival]:
+        """The position after this batch, and what it is."""
+        arrival = self._judge(head)
+        if not arrival.is_new:
+            return self, arrival
+        return (
+            replace(
+                self,
+                last=head,
+                began_at=head.events_before if self.last is None else self.began_at,
+                delivered=self.delivered + head.events,
+                missed=self.missed + (arrival.missed or 0),
+                lost_count=self.lost_count + (arrival.missed is None),
+            ),
+            arrival,
+        )
+
+    def _judge(self, head: Head) -> Arrival:
+        last = self.last
+        if last is None:
+            return Arrival(Verdict.FIRST)
+        if head.epoch < last.epoch:
+            return Arrival(Verdict.OLD)
+        missed = head.events_before - last.events_until
+        if head.epoch > last.epoch:
+            # A bus that was emptied counts from the beginning again: how many there were before, nobody knows.
+            return Arrival(Verdict.NEW_OWNER, missed if missed >= 0 else None)
+        if head.number <= last.number:
+            return Arrival(Verdict.DUPLICATE)
+        if head.number == last.number + 1 and missed == 0:
+            return Arrival(Verdict.NEXT)
+        return Arrival(Verdict.HOLE, max(0, missed))

@@ -1,0 +1,99 @@
+"""What things are called on the bus: subjects, streams and ids of one desk."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Final
+from urllib.parse import quote, unquote
+
+from options_helper.errors import ConfigError
+from options_helper.model.streams import StreamId, stream_named
+
+DEFAULT_DESK: Final = "desk"
+_DESK: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+
+
+@dataclass(frozen=True, slots=True)
+class Names:
+    """The names of one desk: an owner and all who follow it. A name that you choose, never the account's number."""
+
+    desk: str = DEFAULT_DESK
+
+    def __post_init__(self) -> None:
+        if not _DESK.fullmatch(self.desk):
+            raise ConfigError(
+                f"{self.desk!r} is no name for a desk: 1 to 32 letters, digits, - and _ (they stand in subjects)."
+            )
+
+    def published(self, stream: StreamId) -> str:
+        """Where the owner's batches of a stream go; the server stores them."""
+        return f"{self._root(stream)}.in.{_token(stream)}"
+
+    def followed(self, stream: StreamId) -> str:
+        """Where the server sends what it has stored."""
+        return f"{self._root(stream)}.md.{_token(stream)}"
+
+    def store(self, stream: StreamId) -> str:
+        """The JetStream stream of a stream's batches: orders have one of their own, with rights of their own."""
+        return self.account_store if stream.kind.carries_orders else self.market_store
+
+    def _root(self, stream: StreamId) -> str:
+        return f"oh.{self.desk}.acct" if stream.kind.carries_orders else f"oh.{self.desk}"
+
+    @property
+    def market_store(self) -> str:
+        """The JetStream stream of market data."""
+        return f"OH_{self.desk}_MD"
+
+    @property
+    def account_store(self) -> str:
+        """The JetStream stream of orders."""
+        return f"OH_{self.desk}_ACCT"
+
+    @property
+    def state_store(self) -> str:
+        """The JetStream stream that keeps the newest message of each subject of the owner's state."""
+        return f"OH_{self.desk}_STATE"
+
+    @property
+    def account_state_store(self) -> str:
+        """The same for what the account says."""
+        return f"OH_{self.desk}_ACCT_STATE"
+
+    @property
+    def stored_market(self) -> tuple[str, str]:
+        """All subjects of market data, as they are published and as they are followed."""
+        return f"oh.{self.desk}.in.>", f"oh.{self.desk}.md.>"
+
+    @property
+    def stored_account(self) -> tuple[str, str]:
+        """All subjects of orders, likewise."""
+        return f"oh.{self.desk}.acct.in.>", f"oh.{self.desk}.acct.md.>"
+
+    def state(self, what: str) -> str:
+        """Where the owner says something of itself, such as its health."""
+        return f"oh.{self.desk}.state.{what}"
+
+    def account_state(self, what: str) -> str:
+        """Where it says something of the account."""
+        return f"oh.{self.desk}.acct.state.{what}"
+
+    def ask(self, what: str) -> str:
+        """Where the owner is asked for something."""
+        return f"oh.{self.desk}.ask.{what}"
+
+
+def _token(stream: StreamId) -> str:
+    """The stream as one token of a subject, in which a dot or a slash would be two."""
+    return quote(stream, safe="").replace(".", "%2E")
+
+
+def stream_of(subject: str) -> StreamId:
+    """The stream whose batches this subject carries; ValueError where it carries none."""
+    return stream_named(unquote(subject.rpartition(".")[2]))
+
+
+def message_id(epoch: int, number: int) -> str:
+    """The id by which the server knows a batch that comes twice, and the owner one of its own."""
+    return f"{epoch}-{number}"
