@@ -42,6 +42,7 @@ SHARED: Final = {
     "payoffs": (
         "NEVER",
         "End",
+        "Uncovered",
         "end_of",
         "payoff_bounds",
         "slope_of",

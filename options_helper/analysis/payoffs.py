@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
@@ -109,26 +109,50 @@ def undefined_risks(portfolio: Portfolio, ended: Collection[str] = ()) -> tuple[
     return tuple(entry.id for entry in portfolio.positions if entry.id in found)
 
 
-def uncovered_ends(held: Iterable[PortfolioLine]) -> tuple[End, ...]:
-    """Up to which ends these calls and shares of one name are short together, so that their loss has none."""
-    slopes: dict[End, Decimal] = {NEVER: _NOTHING}
+class Uncovered(NamedTuple):
+    """What is sold short and stays so until its end, with nothing beside it that is held as long."""
+
+    end: End
+    slope: Decimal  # dollars for each dollar of price, above 0: so many shares
+
+
+def uncovered_ends(held: Iterable[PortfolioLine]) -> tuple[Uncovered, ...]:
+    """Where these calls and shares of one name are short together, so that their loss has no end; the longest first.
+
+    What is held covers what ends no later, and what ends last is covered first. So of a short call that runs on and a
+    vertical that ends before it, the call is uncovered, and not the vertical's short leg.
+    """
+    slopes: dict[End, Decimal] = defaultdict(Decimal)
     for line in held:
         if line.instrument.option_type != "put":
-            end = end_of(line.instrument)
-            slopes[end] = slopes.get(end, _NOTHING) + slope_of(line)
-    return tuple(
-        time for time in sorted(slopes) if sum(slope for end, slope in slopes.items() if end >= time) < 0
-    )
+            slopes[end_of(line.instrument)] += slope_of(line)
+    found: list[Uncovered] = []
+    left = named = _NOTHING
+    for end in sorted(slopes, reverse=True):
+        left += slopes[end]
+        if -left > named:
+            found.append(Uncovered(end, -left - named))
+            named = -left
+    return tuple(found)
 
 
-def _uncovered(held: Sequence[tuple[str, PortfolioLine]]) -> Iterable[str]:
-    """The entries of one name that are short where, at some time ahead, all of it together is."""
-    for time in uncovered_ends(line for _, line in held):
-        slopes: dict[str, Decimal] = defaultdict(Decimal)
-        for identity, line in held:
-            if end_of(line.instrument) >= time:
-                slopes[identity] += slope_of(line)
-        yield from (identity for identity, slope in slopes.items() if slope < 0)
+def _uncovered(held: Sequence[tuple[str, PortfolioLine]]) -> Iterator[str]:
+    """The entries of one name whose own short calls or shares are what is uncovered."""
+    for end, _ in uncovered_ends(line for _, line in held):
+        until, longer = _slopes(held, end, and_then=True), _slopes(held, end, and_then=False)
+        short = [identity for identity, slope in until.items() if slope < 0]
+        # Of what is short longer than that it is said there, or something covers it.
+        yield from [one for one in short if until[one] < longer.get(one, _NOTHING)] or short
+
+
+def _slopes(held: Sequence[tuple[str, PortfolioLine]], end: End, *, and_then: bool) -> dict[str, Decimal]:
+    """By entry, how short or long it is of what ends after `end`, or then too."""
+    slopes: dict[str, Decimal] = defaultdict(Decimal)
+    for identity, line in held:
+        of_line = end_of(line.instrument)
+        if of_line > end or (and_then and of_line == end):
+            slopes[identity] += slope_of(line)
+    return slopes
 
 
 def _are_comparable(instruments: Sequence[Instrument]) -> bool:

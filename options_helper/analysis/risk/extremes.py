@@ -17,7 +17,7 @@ from typing import Final
 
 from options_helper.analysis.payoffs import (
     NEVER,
-    End,
+    Uncovered,
     end_of,
     payoff_bounds,
     slope_of,
@@ -148,7 +148,7 @@ def least_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
     of_names = list(_by_underlying(lines).values())
     for held in of_names:
         if uncovered := uncovered_ends(held):
-            return Extreme(Limit.UNDEFINED, reason=_why_undefined(held, uncovered[0]))
+            return Extreme(Limit.UNDEFINED, reason=_why_undefined(uncovered))
     if unknown := unknown_deliveries(line.instrument for line in lines):
         return _unknown(unknown)
     # Nothing is uncovered, so each has a least.
@@ -198,17 +198,16 @@ def _worst_of_book(underlyings: Sequence[Held], entries: Sequence[Held]) -> Extr
     return _number(least or _NOTHING).less(_sum(one.basis for one in entries))
 
 
-def _why_undefined(held: Sequence[PortfolioLine], end: End) -> str:
-    short = -sum(
-        slope_of(line)
-        for line in held
-        if line.instrument.option_type != "put" and end_of(line.instrument) >= end
-    )
-    shares = plain_number(float(short))
-    what = f"{shares} shares are sold short"
-    if end != NEVER:
-        what = f"calls on {shares} shares are sold until {short_date(end.day)}"
-    return f"{what}, and nothing that is held as long covers them"
+def _why_undefined(uncovered: Iterable[Uncovered]) -> str:
+    """What nothing covers, the longest first."""
+    return f"{' and '.join(map(_sold, uncovered))}, and nothing that is held as long covers them"
+
+
+def _sold(one: Uncovered) -> str:
+    shares = f"{plain_number(float(one.slope))} shares"
+    if one.end == NEVER:
+        return f"{shares} are sold short"
+    return f"calls on {shares} are sold until {short_date(one.end.day)}"
 
 
 def _left(entry: PortfolioEntry, ended: Collection[str]) -> tuple[PortfolioLine, ...]:

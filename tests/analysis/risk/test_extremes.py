@@ -11,8 +11,17 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from options_helper.analysis.payoffs import payoff_bounds, undefined_risks, worth_at_end
-from options_helper.analysis.risk.extremes import BookRisk, Extreme, Limit, book_risk
+from options_helper.analysis.payoffs import (
+    NEVER,
+    Uncovered,
+    end_of,
+    payoff_bounds,
+    slope_of,
+    uncovered_ends,
+    undefined_risks,
+    worth_at_end,
+)
+from options_helper.analysis.risk.extremes import BookRisk, Extreme, Limit, book_risk, least_of
 from options_helper.analysis.risk.least_worth import least_worth
 from options_helper.model.portfolio import Leg, PortfolioEntry, PortfolioLine, ShareLeg
 from tests.kit.builders import AAPL_CALL, EXPIRY, holding, leg, portfolio, position, share_leg, structure
@@ -93,6 +102,88 @@ def test_what_is_no_number_says_why():
     assert only(risk(holding(shares=-50)))[0].reason == (
         "50 shares are sold short, and nothing that is held as long covers them"
     )
+
+
+NEAR = date(2026, 11, 27)
+
+
+@pytest.mark.parametrize(
+    ("entry", "sold"),
+    [
+        (
+            structure(leg("short", 440), leg("short", 470, expiry=NEAR), leg("long", 450, expiry=NEAR)),
+            "calls on 100 shares are sold until 18 Dec 26",
+        ),
+        # A later call covers no shares for ever, and covers the nearer call.
+        (
+            structure(share_leg("short", 50.0), leg("short", 180), leg("long", 180, expiry=LATER)),
+            "50 shares are sold short",
+        ),
+        (
+            structure(leg("short", 180), leg("short", 180, contracts=2, expiry=LATER)),
+            "calls on 200 shares are sold until 15 Jan 27 and calls on 100 shares are sold until 18 Dec 26",
+        ),
+        (
+            structure(leg("long", 180, expiry=LATER), leg("short", 185, contracts=3)),
+            "calls on 200 shares are sold until 18 Dec 26",
+        ),
+    ],
+    ids=["a vertical before it", "shares beside a calendar", "two ends", "a ratio over two ends"],
+)
+def test_an_undefined_loss_names_what_is_uncovered(entry: PortfolioEntry, sold: str):
+    assert only(risk(entry))[0].reason == f"{sold}, and nothing that is held as long covers them"
+
+
+def test_of_several_entries_the_uncovered_one_is_named():
+    found = risk(
+        position("MSFT", 440, contracts=-1, identity="runs on"),
+        position("MSFT", 470, contracts=-1, expiry=NEAR, identity="covered"),
+        position("MSFT", 450, contracts=1, expiry=NEAR, identity="cover"),
+    )
+
+    assert found.undefined == ("runs on",)
+
+
+ENDS = (NEAR, EXPIRY, LATER)
+
+
+@given(
+    st.lists(
+        st.builds(
+            lambda side, contracts, expiry: leg(side, 100.0, contracts=contracts, expiry=expiry),
+            st.sampled_from(("long", "short")),
+            st.integers(1, 3),
+            st.sampled_from(ENDS),
+        ),
+        min_size=1,
+        max_size=6,
+    ),
+    st.lists(
+        st.builds(share_leg, st.sampled_from(("long", "short")), st.sampled_from((100.0, 200.0))), max_size=2
+    ),
+)
+def test_buying_back_what_is_named_and_nothing_less_bounds_the_loss(legs: list[Leg], shares: list[ShareLeg]):
+    """At each named end so much is sold; bought back it is a number again, and with a share less it is not."""
+    lines = structure(*legs, *shares).lines
+    named = uncovered_ends(lines)
+    bought = [_bought_back(one) for one in named]
+
+    assert least_of((*lines, *bought)).limit is Limit.NUMBER
+    for place, one in enumerate(named):
+        sold_then = sum(
+            -slope_of(line) for line in lines if end_of(line.instrument) == one.end and line.quantity < 0
+        )
+        assert 0 < one.slope <= sold_then
+        rest = (*lines, *bought[:place], *bought[place + 1 :])
+        assert least_of(rest).limit is Limit.UNDEFINED
+        assert uncovered_ends(rest) == (one,)
+
+
+def _bought_back(one: Uncovered) -> PortfolioLine:
+    """As many shares, or a call on as many that ends then."""
+    if one.end == NEVER:
+        return structure(share_leg("long", float(one.slope))).lines[0]
+    return structure(leg("long", 100.0, contracts=int(one.slope) // 100, expiry=one.end.day)).lines[0]
 
 
 class TestUnderlyings:
