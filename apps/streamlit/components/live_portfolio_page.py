@@ -1,14 +1,15 @@
 """The live portfolio: one screen that a trader keeps open all day. It draws; the session and the core decide.
 
-Two fragments tick. The live one takes one snapshot and draws everything from it; the slower one draws what lies behind
-tabs: the chart, the fills, file against account, news.
+Two fragments tick. The live one takes one snapshot and draws everything from it; the slower one draws the tab that is
+open. What lies behind the others is drawn at each full run, and opening a tab is one.
 Neither reads a file nor waits for anything.
 """
 
 from __future__ import annotations
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, TypeAlias
 
 import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
@@ -74,13 +75,7 @@ class Slots:
     tiles: DeltaGenerator
     table: DeltaGenerator
     side: DeltaGenerator
-    chart: DeltaGenerator
-    fills: DeltaGenerator
-    account: DeltaGenerator
-    alerts: DeltaGenerator
-    news: DeltaGenerator
-    payoff: TabContainer
-    changed: TabContainer
+    tabs: tuple[TabContainer, ...]  # in the order of `TABS`
 
 
 def render_live_portfolio_page() -> None:
@@ -103,14 +98,14 @@ def render_live_portfolio_page() -> None:
     seconds = options.preferences.refresh_seconds
     st.fragment(_live, run_every=seconds)(slots, controls, options, wished, session.run)
     every = max(SLOW_SECONDS, seconds) if session.running else None
-    for tab, draw_tab in ((slots.payoff, _payoff), (slots.changed, _what_changed)):
-        if tab.open:
-            with tab:
-                st.fragment(draw_tab, run_every=every)(controls, options)
-    if session.running:
-        st.fragment(_slow, run_every=max(SLOW_SECONDS, seconds))(slots, controls, options)
-    else:
-        _slow(slots, controls, options)
+    for name, tab in zip(TABS, slots.tabs, strict=True):
+        with tab:
+            if tab.open:
+                # A fragment of its own, so that a slider redraws nothing else.
+                st.fragment(_tab, run_every=every)(name, controls, options)
+            elif name not in COMPUTED_WHERE_OPEN:
+                _tab(name, controls, options)
+    if not session.running:
         st.fragment(_watch_file, run_every=FILE_SECONDS)(controls)
     _footer(session, controls, options)
 
@@ -129,23 +124,9 @@ def _lay_out(session: LiveSession, controls: Controls) -> Slots:
             slots["table"] = st.container(key="tablebox")
             with st.container(key="charts"):
                 # A run of the script when another is opened, so that what is closed is not computed.
-                chart, payoff, changed, fills, alerts, account, news = st.tabs(
-                    [
-                        "P&L over the session",
-                        "Payoff",
-                        "What changed",
-                        "Fills",
-                        "Alerts",
-                        ACCOUNT_PANEL,
-                        "News",
-                    ],
-                    key="tabs",
-                    on_change="rerun",
-                )
-                slots |= {"chart": chart, "account": account.container(), "alerts": alerts.container()}
-                slots |= {"fills": fills.container(key="fills"), "news": news.container(key="news-panel")}
+                tabs = st.tabs(list(TABS), key="tabs", on_change="rerun")
             slots["side"] = st.container(key="side")
-    return Slots(**slots, payoff=payoff, changed=changed)
+    return Slots(**slots, tabs=tuple(tabs))
 
 
 def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished, seen: Run | None) -> None:
@@ -199,42 +180,60 @@ def render_live(slots: Slots, screen: ScreenModel, wished: Wished) -> None:
         attention_list(screen, items)
 
 
-def _slow(slots: Slots, controls: Controls, options: ViewOptions) -> None:
-    """What lies behind tabs and need not be redrawn with every price; a fill is announced by the live part."""
+def _tab(name: str, controls: Controls, options: ViewOptions) -> None:
+    """What need not be redrawn with every price; a fill is announced by the live part."""
     session = page_session()
-    screen = _screen(session, controls, options, again=True)
-    _chart(slots, session, controls, screen)
-    with slots.account:
-        file_and_account(screen)
-    with slots.alerts:
-        alerts_panel(screen, session)
-    if not screen.loaded:
-        return
-    with slots.fills:
-        fills_table(screen)
-    with slots.news:
-        news_panel(screen)
+    TABS[name](_screen(session, controls, options, again=True), session, controls)
 
 
-def _payoff(controls: Controls, options: ViewOptions) -> None:
-    """A fragment of its own, so that a slider redraws nothing else."""
-    payoff_tab(_screen(page_session(), controls, options, again=True), palette())
-
-
-def _what_changed(controls: Controls, options: ViewOptions) -> None:
-    session = page_session()
-    what_changed_tab(_screen(session, controls, options, again=True), session.changes())
-
-
-def _chart(slots: Slots, session: LiveSession, controls: Controls, screen: ScreenModel) -> None:
+def _chart(screen: ScreenModel, session: LiveSession, controls: Controls) -> None:
     # What was drawn for another file's book is not the history of the one on the screen.
     own = (
         session.run is None
         or session.running
         or session.run.portfolio_file.path == controls.portfolio_file.path
     )
-    with slots.chart:
-        pnl_chart(screen, session.history().points if own else ())
+    pnl_chart(screen, session.history().points if own else ())
+
+
+def _payoff(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> None:
+    payoff_tab(screen, palette())
+
+
+def _what_changed(screen: ScreenModel, session: LiveSession, _controls: Controls) -> None:
+    what_changed_tab(screen, session.changes())
+
+
+def _fills(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> None:
+    if screen.loaded:
+        fills_table(screen)
+
+
+def _alerts(screen: ScreenModel, session: LiveSession, _controls: Controls) -> None:
+    alerts_panel(screen, session)
+
+
+def _account(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> None:
+    file_and_account(screen)
+
+
+def _news(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> None:
+    if screen.loaded:
+        news_panel(screen)
+
+
+Draw: TypeAlias = Callable[[ScreenModel, LiveSession, Controls], None]
+TABS: Final[Mapping[str, Draw]] = {
+    "P&L over the session": _chart,
+    "Payoff": _payoff,
+    "What changed": _what_changed,
+    "Fills": _fills,
+    "Alerts": _alerts,
+    ACCOUNT_PANEL: _account,
+    "News": _news,
+}
+# Too dear for what nobody sees.
+COMPUTED_WHERE_OPEN: Final = frozenset({"Payoff", "What changed"})
 
 
 def _watch_file(controls: Controls) -> None:

@@ -1,0 +1,40 @@
+"""What a refresh draws: what is seen now, and nothing of the tabs that are closed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+import streamlit as st
+
+from tests.portal import scenes
+from tests.portal.conftest import Portal
+
+
+@pytest.fixture
+def timers(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Any, ...]]:
+    """What the page asked to have drawn again: each fragment's arguments and its seconds, in a full run."""
+    asked: list[tuple[Any, ...]] = []
+    fragment = st.fragment
+
+    def noting(draw: Callable[..., object], *, run_every: float | None = None) -> Callable[..., object]:
+        of_page = fragment(draw, run_every=run_every)
+
+        def call(*given: object) -> object:
+            asked.append((given[0], run_every))
+            return of_page(*given)
+
+        return call
+
+    monkeypatch.setattr(st, "fragment", noting)
+    return asked
+
+
+@pytest.mark.parametrize("name", ["P&L over the session", "Fills", "Alerts", "File and account", "News"])
+def test_only_the_tab_that_is_open_is_drawn_again(portal: Portal, timers: list[tuple[Any, ...]], name: str):
+    tab = portal.show(scenes.live)
+    tab.session_state["tabs"] = name
+    timers.clear()
+    tab.run()
+    assert [given for given, seconds in timers if seconds and isinstance(given, str)] == [name]
