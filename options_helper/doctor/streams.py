@@ -119,6 +119,9 @@ class _Visitor(StreamSink):
     def notice(self, sentence: str) -> None:
         """A complaint that ends nothing; what it leads to is told."""
 
+    def invite(self) -> None:
+        """A visit is one try."""
+
 
 def visit_stream(
     visit: Visit, holder: Callable[[], str | None], clock: Callable[[], float] = time.monotonic

@@ -32,8 +32,7 @@ from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
-from options_helper.data.streaming.breeze.source import BreezeSource, breeze_request
-from options_helper.data.streaming.engine.stream_source import AlpacaSource, JoinedSources
+from options_helper.data.streaming.breeze.source import breeze_request
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
@@ -41,6 +40,7 @@ from options_helper.live.account_book import ACCOUNT_FILE, AccountBook, AccountB
 from options_helper.live.alerts_view import AlertsReader, AlertsView, judging
 from options_helper.live.change_history import ChangeHistory, ChangeRecord
 from options_helper.live.comparison import FileComparison
+from options_helper.live.connections import PROCESS_MODULE, process_connections
 from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint, is_heard, was_interrupted
 from options_helper.live.shared_look import SharedLook
 from options_helper.live.shared_ticks import SharedTicks, Tick
@@ -54,7 +54,6 @@ from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.run_report import process_lives
 from options_helper.settings import RiskSettings, Settings
 
-PROCESS_MODULE: Final = "_options_helper_process"
 HOUSEKEEPING_SECONDS: Final = 2.0
 READING_SECONDS: Final = 15.0
 STALE_AFTER_SECONDS: Final = 30.0
@@ -505,8 +504,8 @@ class LiveSession:
 
 
 def _live_manager(settings: Settings, limits: RequestLimits) -> LiveStreamManager:
-    """Alpaca's streams, and Breeze's beside them where they are asked for."""
-    return LiveStreamManager(settings, source=JoinedSources(AlpacaSource(), (BreezeSource(),)), limits=limits)
+    """On the connections of this process, which a recording may share."""
+    return LiveStreamManager(settings, source=process_connections().of("the page"), limits=limits)
 
 
 def _are_the_same_positions(one: Portfolio | None, other: Portfolio | None) -> bool:

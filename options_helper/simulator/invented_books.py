@@ -89,6 +89,10 @@ class _InventedStreamer:
         """End soon."""
         self._stopping.set()
 
+    def abandon(self) -> None:
+        """The same: nobody else has it."""
+        self.stop()
+
     def run(self) -> None:
         """Send, until stopped."""
         announced = Announcement(MarketKind.SIMULATED, self._source.now_ns(), 1.0, None)

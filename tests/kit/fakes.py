@@ -135,6 +135,10 @@ class ScriptedStream:
         """End `run`."""
         self.stopped.set()
 
+    def abandon(self) -> None:
+        """The same: nobody else has it."""
+        self.stop()
+
 
 class ScriptedStreams:
     """Stands where a stream class stands: the first connection plays the first script, the last one stays."""

@@ -36,6 +36,9 @@ class StreamSink(Protocol):
     def notice(self, sentence: str) -> None:
         """The server complained, and the connection goes on."""
 
+    def invite(self) -> None:
+        """Another run begins a connection that this one would share: a pause may end. On any thread."""
+
 
 class LoggingSink:
     """Logs what a user should know: for a streamer that is used with handlers alone."""
@@ -59,6 +62,9 @@ class LoggingSink:
     def notice(self, sentence: str) -> None:
         """Pass it on."""
         log.warning("%s", sentence)
+
+    def invite(self) -> None:
+        """Nothing: whoever runs a streamer alone decides alone when it tries again."""
 
 
 HANDLED_AT_ONCE: Final = 10_000
@@ -170,6 +176,9 @@ class Streamer(Protocol):
     def stop(self) -> None:
         """End `run` soon, also one that is yet to come; returns at once, callable from any thread and handler."""
 
+    def abandon(self) -> None:
+        """The same because nothing is heard: one that is shared ends for all who have it, so that it is made anew."""
+
 
 class Connection(Protocol):
     """One connection's life, on one event loop."""
@@ -267,6 +276,10 @@ class ConnectionRunner(ABC, Generic[C]):
             self._stopped = True
             if self._loop is not None and self._task is not None:
                 self._loop.call_soon_threadsafe(self._task.cancel)
+
+    def abandon(self) -> None:
+        """The same: nobody else has this connection."""
+        self.stop()
 
     def wake(self) -> None:
         """Make the conversation look for news; callable from any thread and handler."""

@@ -9,6 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "frame_queue": ("FrameQueue", "QueueCounts"),
+    "shared_source": ("SharedConnections",),
     "stream_config": ("LiveStreamConfig", "StreamRequest", "requests_for"),
     "stream_group": ("StreamGroup", "with_ledger"),
     "stream_source": ("AlpacaSource", "JoinedSources", "StreamSource", "require_offered"),

@@ -17,6 +17,7 @@ from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCo
 from options_helper.data.streaming.engine.pulse import Absence, Pulse
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_source import StreamSource, SymbolStreamer
+from options_helper.data.streaming.engine.wishes import send_difference
 from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorker
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.data.streaming.state.market_clock import MarketClock
@@ -133,7 +134,7 @@ class StreamGroup:
             self._requests = {name: config.request(name) for name in self.names}
             streamers = dict(self._streamers)
         for name, streamer in streamers.items():
-            _send_difference(streamer, before.channels_by_symbol(name), config.channels_by_symbol(name))
+            send_difference(streamer, before.channels_by_symbol(name), config.channels_by_symbol(name))
         if not keep_idle:
             self._retire_idle_workers()
         self._start_workers()
@@ -205,7 +206,7 @@ class StreamGroup:
             # A worker that was retired meanwhile runs nothing more, and may have a successor, whose place this is.
             if self._workers.get(name) is sink:
                 # Both at once, so that a change of symbols is either in the config or finds this streamer.
-                _send_difference(streamer, {}, self.config.channels_by_symbol(name))
+                send_difference(streamer, {}, self.config.channels_by_symbol(name))
                 self._streamers[name] = streamer
         return streamer
 
@@ -294,30 +295,6 @@ class StreamGroup:
             # Also where a thread is still busy closing: nothing of it counts any more.
             return replace(health, phase=Phase.STOPPED, connected_since=None, next_try_at=None)
         return replace(health, events_per_second=self._rates[name].per_second if health.alive else 0.0)
-
-
-def _send_difference(
-    streamer: SymbolStreamer, old: Mapping[str, Sequence[str]], new: Mapping[str, Sequence[str]]
-) -> None:
-    """Ask for what is wanted now and was not, and no more for what was and is not; channels by symbol."""
-    if gone := [symbol for symbol in old if symbol not in new]:
-        streamer.unsubscribe(gone)
-    for channels, symbols in _lacking({symbol: old[symbol] for symbol in old if symbol in new}, new).items():
-        streamer.unsubscribe(symbols, channels=channels)
-    for channels, symbols in _lacking(new, old).items():
-        streamer.subscribe(symbols, channels=channels)
-
-
-def _lacking(
-    some: Mapping[str, Sequence[str]], others: Mapping[str, Sequence[str]]
-) -> dict[tuple[str, ...], list[str]]:
-    """The channels that some have and others have not, and of which symbols: those with the same ones together."""
-    lacking: dict[tuple[str, ...], list[str]] = {}
-    for symbol, channels in some.items():
-        known = others.get(symbol, ())
-        if missing := tuple(channel for channel in channels if channel not in known):
-            lacking.setdefault(missing, []).append(symbol)
-    return lacking
 
 
 def with_ledger(health: StreamHealth, counts: QueueCounts, tally: StreamTally) -> StreamHealth:

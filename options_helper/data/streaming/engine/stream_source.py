@@ -103,6 +103,7 @@ class _WithoutMarket:
         self.subscribed = sink.subscribed
         self.frame = sink.frame
         self.notice = sink.notice
+        self.invite = sink.invite
 
     def connected(self, announcement: str | None) -> None:  # noqa: ARG002 - it is not passed on
         """Connected, and nothing more."""

@@ -331,6 +331,11 @@ class StreamWorker(StreamSink):
         self._complaint = sentence
         self._update(last_error=sentence)
 
+    def invite(self) -> None:
+        """End a pause between two tries: the connection is being made for another run, which shares it."""
+        if self._report.next_try is not None:
+            self._wake.set()
+
     def watch(self, applied: int | None = 0, rejected: int | None = 0) -> None:
         """End a connection that is silent though data is due; on the consumer's thread, about twice a second.
 
@@ -366,7 +371,7 @@ class StreamWorker(StreamSink):
             )
             self._silent_since = silent_since
             self._report = replace(self._report, phase=Phase.STALLED, last_error=str(self._stall))
-            self._streamer.stop()
+            self._streamer.abandon()
 
     def _is_due(self, moment: Moment) -> bool:
         """Whether this feed should be moving then."""
