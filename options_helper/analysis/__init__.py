@@ -34,6 +34,7 @@ PUBLIC: Final = {
     "totals": ("LiveTotals", "Tally", "compute_live_totals", "labels"),
 }
 SHARED: Final = {
+    "account_side": ("AccountSide", "account_side"),
     "columns": ("RISK_COLUMNS",),
     "holdings": ("Holdings", "compare_holdings", "is_unread", "was_split"),
     "live_portfolio_metrics": ("table_frame",),

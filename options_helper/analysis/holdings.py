@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from decimal import Decimal
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.model.account import AccountPosition, AccountPositions, AccountState, RestPhase, RestTask
@@ -35,6 +36,8 @@ class Holdings:
     unread: tuple[str, ...] = ()  # how much the account has of them is not known
     # Of those that differ, what a split, a transfer or the like moved: neither quantity nor cost are in today's share.
     moved: tuple[str, ...] = ()
+    # What the account holds of each that differs, 0 of what it lacks, with what was executed since it was read.
+    of_account: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
     cash: Decimal | None = None  # the account's
     # Why the account, which was asked, is not known as it is now: "it could not be read"; empty where it is, and where
     # nobody asks it. With `read_at` it was known before.
@@ -108,17 +111,18 @@ def compare_holdings(
     known = [symbol for symbol in in_file if symbol not in unread]
     other = [symbol for symbol in known if in_account.get(symbol, _ZERO) != in_file[symbol]]
     costs = _share_costs(portfolio)
+    account_only = tuple(
+        symbol
+        for symbol, quantity in in_account.items()
+        if quantity
+        and symbol not in in_file
+        and symbol not in account.unsettled
+        and not view.is_foreign(symbol)
+        and not _is_over(symbol, view, told)
+    )
     return Holdings(
         read_at=view.as_of,
-        account_only=tuple(
-            symbol
-            for symbol, quantity in in_account.items()
-            if quantity
-            and symbol not in in_file
-            and symbol not in account.unsettled
-            and not view.is_foreign(symbol)
-            and not _is_over(symbol, view, told)
-        ),
+        account_only=account_only,
         file_only=tuple(symbol for symbol in other if not in_account.get(symbol)),
         other_quantity=tuple(symbol for symbol in other if in_account.get(symbol)),
         unread=unread,
@@ -127,6 +131,9 @@ def compare_holdings(
             for symbol in (*other, *unread)
             if symbol in account.moved
             or was_split(view.positions.get(symbol), in_file[symbol], costs.get(symbol))
+        ),
+        of_account=MappingProxyType(
+            {symbol: in_account.get(symbol, _ZERO) for symbol in (*other, *account_only)}
         ),
         cash=view.cash,
         unanswered=unanswered,

@@ -60,6 +60,7 @@ class PricedLines:
     worth: Numbers
     findings: Findings
     columns: Mapping[str, Any]
+    holdings: Holdings  # of the whole portfolio
 
     def take(self, places: Sequence[int]) -> PricedLines:
         """The lines in these places, in this order."""
@@ -76,6 +77,7 @@ class PricedLines:
                 name: values[chosen] if isinstance(values, np.ndarray) else [values[n] for n in places]
                 for name, values in self.columns.items()
             },
+            holdings=self.holdings,
         )
 
 
@@ -156,6 +158,7 @@ def price_lines(
             "mark": price,
             "natural": natural,
         },
+        holdings=holdings,
     )
 
 

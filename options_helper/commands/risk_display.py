@@ -10,6 +10,7 @@ from options_helper.analysis.risk.book_values import BookFigures, LineRisk, Unde
 from options_helper.analysis.risk.dividends import DividendState
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
+from options_helper.analysis.risk.quantity_doubt import QuantityDoubt
 from options_helper.analysis.risk.scenario import Curve
 from options_helper.analysis.risk.what_if import WhatIf
 from options_helper.model.clock_skew import format_span
@@ -58,6 +59,7 @@ _OF_LINE: Final = (
     "is_last_day",
     "greek_age_seconds",
     "delta_dollars",
+    "quantity_in_doubt",
 )
 
 
@@ -109,6 +111,7 @@ def json_text(
     import msgspec
 
     legs = [_facts_of_line(one) for one in book.lines]
+    doubt = book.doubt
     if second_opinion is not None:
         options = iter(second_opinion)
         for line, row in zip(book.lines, legs, strict=True):
@@ -119,7 +122,7 @@ def json_text(
         if what_if is None
         else {"words": what_if.what_if.words, **_facts_of_curve(what_if.book)},
         "book": _facts_of_book(book),
-        "underlyings": [_facts_of_underlying(one, what_if) for one in book.underlyings],
+        "underlyings": [_facts_of_underlying(one, what_if, doubt) for one in book.underlyings],
         "legs": legs,
         "problems": list(problems),
     }
@@ -130,7 +133,9 @@ def _facts_of_line(line: LineRisk) -> dict[str, Any]:
     return {name: getattr(line, name) for name in _OF_LINE}
 
 
-def _facts_of_underlying(one: UnderlyingRisk, elsewhere: Elsewhere | None) -> dict[str, Any]:
+def _facts_of_underlying(
+    one: UnderlyingRisk, elsewhere: Elsewhere | None, doubt: QuantityDoubt
+) -> dict[str, Any]:
     sums = one.sums
     return {
         "symbol": one.symbol,
@@ -147,6 +152,8 @@ def _facts_of_underlying(one: UnderlyingRisk, elsewhere: Elsewhere | None) -> di
         "coverage": _coverage(sums),
         "next_expiry": one.next_expiry,
         **_facts_of_worst(None if one.held is None else one.held.worst),
+        "quantity_in_doubt": one.symbol in doubt.underlyings,
+        **_facts_of_worst(doubt.worst_of(one.symbol), "max_loss_by_account"),
         "what_if": None if elsewhere is None else _facts_of_curve(elsewhere.underlyings[one.symbol]),
     }
 
@@ -167,6 +174,8 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
             if day is not None and sums.vega.coverage.of
         },
         **_facts_of_worst(book.max_loss),
+        "quantity_in_doubt": bool(book.doubt.underlyings),
+        **_facts_of_worst(book.doubt.worst, "max_loss_by_account"),
         "undefined_risks": list(book.extremes.undefined),
         "pnl_today": book.profits.book_today,
         "pnl_today_reasons": list(book.profits.today_reasons),
@@ -177,14 +186,14 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
     }
 
 
-def _facts_of_worst(worst: Extreme | None) -> dict[str, Any]:
+def _facts_of_worst(worst: Extreme | None, name: str = "max_loss") -> dict[str, Any]:
     """The greatest loss as a positive number of dollars; one below 0 is a sure gain."""
     if worst is None:
-        return {"max_loss": None, "max_loss_state": None, "max_loss_reason": None}
+        return dict.fromkeys((name, f"{name}_state", f"{name}_reason"))
     return {
-        "max_loss": None if worst.amount is None else float(-worst.amount),
-        "max_loss_state": worst.limit,
-        "max_loss_reason": worst.reason or None,
+        name: None if worst.amount is None else float(-worst.amount),
+        f"{name}_state": worst.limit,
+        f"{name}_reason": worst.reason or None,
     }
 
 
@@ -271,6 +280,8 @@ _COLUMNS: Final = (
     "today $",
     "unrealized $",
 )
+# After the name of a row whose figures rest on quantities that are not the account's; an alarm says which.
+_IN_DOUBT: Final = " (quantity in doubt)"
 _RIGHT: Final = frozenset(_COLUMNS) - {"underlying", "next expiry"}
 
 
@@ -279,7 +290,7 @@ def _table(book: BookFigures) -> Iterator[str]:
     rows = [_row(one, book) for one in book.underlyings]
     profits = book.profits
     last = (
-        "book",
+        f"book{_IN_DOUBT if book.doubt.underlyings else ''}",
         "",
         "",
         "",
@@ -297,7 +308,7 @@ def _table(book: BookFigures) -> Iterator[str]:
 def _row(one: UnderlyingRisk, book: BookFigures) -> tuple[str, ...]:
     sums = one.sums
     return (
-        one.symbol,
+        f"{one.symbol}{_IN_DOUBT if one.symbol in book.doubt.underlyings else ''}",
         _money(one.spot),
         _age(one.symbol, book),
         _sum(sums.delta),
@@ -345,7 +356,11 @@ def _sum(one: GreekSum) -> str:
 
 
 def _worst(one: Extreme) -> str:
-    return str(one.limit) if one.amount is None else _money(float(-one.amount))
+    if one.amount is None:
+        return str(one.limit)
+    return (
+        _money(float(-one.amount)) if one.amount <= 0 else f"no loss: at least +{_money(float(one.amount))}"
+    )
 
 
 def _number(value: float | None) -> str:

@@ -20,7 +20,8 @@ from options_helper.model.events import Quote
 from options_helper.model.portfolio import Portfolio, Position
 from options_helper.model.risk_inputs import CorporateActions, Dividend, RiskInputs, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
-from tests.kit.builders import AS_OF, holding, portfolio, position, quote, snapshot_with
+from tests.analysis.test_day_pnl import account
+from tests.kit.builders import AS_OF, holding, leg, portfolio, position, quote, snapshot_with, structure
 from tests.kit.pace import runs
 
 LEG_KEYS = [
@@ -186,3 +187,64 @@ def test_a_leg_that_is_missing_changes_no_figure_of_another(data: st.DataObject)
 
     assert {identity: whole[identity] for identity in rest} == rest
     assert other.id not in rest
+
+
+VERTICAL = structure(leg("long", 180), leg("short", 185), net_debit=200.0)
+QUOTES = [
+    quote("AAPL", 179.9, 180.1),
+    quote("AAPL261218C00180000", 5.9, 6.1),
+    quote("AAPL261218C00185000", 3.9, 4.1),
+    quote("MSFT", 399.9, 400.1),
+]
+
+
+def beside(quantities: dict[str, int]) -> LiveSnapshot:
+    return replace(snapshot_with(*QUOTES), account=account({**quantities, "MSFT": 10}))
+
+
+def test_figures_of_a_quantity_that_is_not_the_accounts_say_so_by_leg_underlying_and_book():
+    book = portfolio(VERTICAL, holding("MSFT", 10.0, cost_basis=390.0))
+    told = told_of(book, beside({"AAPL261218C00180000": 1, "AAPL261218C00185000": -2}))
+    aapl, msft = told["underlyings"]
+
+    assert [one["quantity_in_doubt"] for one in told["legs"]] == [False, True, False]
+    assert [one["quantity_in_doubt"] for one in (aapl, msft, told["book"])] == [True, False, True]
+    for row in (aapl, told["book"]):
+        assert row["max_loss_state"] == "number"
+        assert (row["max_loss_by_account"], row["max_loss_by_account_state"]) == (None, "undefined")
+        assert "calls on 100 shares are sold" in row["max_loss_by_account_reason"]
+    assert (msft["max_loss_by_account"], msft["max_loss_by_account_state"]) == (3_900, "number")
+    assert any("AAPL 18 Dec 26 185 C: the figures of AAPL" in one for one in told["book"]["alarms"])
+
+
+def test_figures_of_the_accounts_quantities_say_nothing_of_it():
+    book = portfolio(VERTICAL, holding("MSFT", 10.0))
+    told = told_of(book, beside({"AAPL261218C00180000": 1, "AAPL261218C00185000": -1}))
+
+    for row in (*told["legs"], *told["underlyings"], told["book"]):
+        assert row["quantity_in_doubt"] is False
+    assert (told["book"]["max_loss_by_account"], told["book"]["max_loss_by_account_state"]) == (None, None)
+
+
+def printed(book: Portfolio, live: LiveSnapshot) -> list[str]:
+    look = look_at_book(book, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25).risk
+    return list(lines_of(look, what_if=None, second_opinion=None, problems=()))
+
+
+def test_for_a_person_rows_in_doubt_are_named_so():
+    book = portfolio(VERTICAL, holding("MSFT", 10.0))
+    lines = printed(book, beside({"AAPL261218C00185000": -1}))
+
+    assert [line.split("  ")[0].strip() for line in lines if "(quantity in doubt)" in line] == [
+        "AAPL (quantity in doubt)",
+        "book (quantity in doubt)",
+    ]
+    assert any(
+        line.startswith("alarm: By the account's quantities the greatest loss is undefined") for line in lines
+    )
+
+
+def test_what_wins_at_every_price_has_no_loss():
+    book = portfolio(VERTICAL.model_copy(update={"net_debit": -50.0}))
+
+    assert "no loss: at least +50.00" in "\n".join(printed(book, snapshot_with(*QUOTES)))

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from options_helper.live.screen import ScreenModel
+from options_helper.model.account import AccountState
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from tests.kit.builders import quote, snapshot_with
@@ -65,10 +66,16 @@ Show = Callable[..., ScreenModel]
 def showing(folder: Path) -> Show:
     """Answers with the screen of these positions at these quotes."""
 
-    def shown(*positions: dict[str, Any], hide_amounts: bool = False, **market: Any) -> ScreenModel:
+    def shown(
+        *positions: dict[str, Any],
+        hide_amounts: bool = False,
+        account: AccountState | None = None,
+        **market: Any,
+    ) -> ScreenModel:
         path = file_of(folder, *positions)
         book = load_portfolio(path)
         live = replace(quotes(book, **market), streams=scenes.live(book).streams)
+        live = live if account is None else replace(live, account=account)
         return screen_of(lambda: live, path, hide_amounts=hide_amounts)
 
     return shown

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Iterator
+from dataclasses import replace
+from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
 
@@ -18,6 +20,7 @@ from apps.streamlit.components.live_payoff import (
 )
 from apps.streamlit.components.style import LIGHT
 from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff_view, subjects
 from options_helper.analysis.risk.what_if import WhatIf
 from options_helper.data.portfolio_file import open_portfolio_file
@@ -167,3 +170,31 @@ def test_the_tab_is_drawn_when_it_is_open_and_costs_nothing_while_it_is_closed(p
     tab.run()
     assert drawn != []
     assert "Blue: today" in html(tab)
+
+
+def said_of(view: PayoffView, *, hidden: bool = False) -> str:
+    return " ".join(payoff_sentences(view, WhatIf(), hidden=hidden))
+
+
+def number(amount: int) -> Extreme:
+    return Extreme(Limit.NUMBER, Decimal(amount))
+
+
+def test_what_wins_or_loses_at_every_price_says_that_nothing_is_lost_or_won(view_of: View):
+    sure = replace(view_of(), best=number(1_500), worst=number(1_050))
+    lost = replace(view_of(), best=number(-200), worst=number(-500))
+
+    assert "Most to win $1,500.00, to lose nothing (at least $1,050.00 is won)" in said_of(sure)
+    assert "Most to win nothing (at least $200.00 is lost), to lose $500.00" in said_of(lost)
+
+
+def test_what_the_worst_is_by_the_accounts_quantities_is_said_where_it_is_another(view_of: View):
+    view = replace(view_of(), worst=number(-500))
+    undefined = replace(view, worst_by_account=Extreme(Limit.UNDEFINED, reason="calls are sold"))
+    more = replace(view, worst_by_account=number(-900))
+
+    assert "To lose by the account's quantities: undefined." in said_of(undefined)
+    assert "To lose by the account's quantities: $900.00." in said_of(more)
+    assert "900" not in said_of(more, hidden=True)
+    for same in (view, replace(view, worst_by_account=number(-500))):
+        assert "account" not in said_of(same)

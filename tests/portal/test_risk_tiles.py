@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from decimal import Decimal
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -12,12 +13,14 @@ from apps.streamlit.components.live_risk_tiles import risk_tiles
 from apps.streamlit.components.live_tile import Tile
 from apps.streamlit.components.live_totals import liquidation_tile
 from options_helper.live.screen import ScreenModel
+from options_helper.model.account import AccountPositions
 from options_helper.model.text import HIDDEN
 from tests.portal import scenes
 from tests.portal.risk_books import DEEP, LONG, OTHER, SOLD, SPREAD, Show, showing
-from tests.portal.scenes import known_account
+from tests.portal.scenes import OPEN, account_position, known_account
 from tests.portal.test_board import screen_of
 
+C105, C110 = "AAPL261218C00105000", "AAPL261218C00110000"
 BETAS = "[betas]\nAAPL = 1.5\n"
 
 
@@ -101,6 +104,38 @@ def test_the_worst_is_a_number_or_undefined_in_so_many_positions(show: Show):
 
     assert (spread.figure, spread.tone) == ("−$200", "")
     assert (sold.figure, sold.beside, sold.tone) == ("undefined", "risk in 1", "error")
+
+
+def beside_account(show: Show, quantities: dict[str, int], *held: dict[str, Any], **how: Any) -> ScreenModel:
+    """The screen of what is held where the account holds these quantities of contracts."""
+    positions = {symbol: account_position(symbol, Decimal(count)) for symbol, count in quantities.items()}
+    view = AccountPositions(OPEN, positions)
+    return show(*held, account=replace(known_account(), view=view), **how)
+
+
+def test_a_structure_of_which_the_account_holds_less_is_in_doubt_in_every_tile(show: Show):
+    same = beside_account(show, {C105: 1, C110: -1}, SPREAD)
+    apart = beside_account(show, {C110: -1}, SPREAD)
+
+    for name, tile in tiles(apart).items():
+        assert "1 with a quantity in doubt" in tile.caveat.splitlines(), name
+    assert not any("in doubt" in tile.caveat for tile in tiles(same).values())
+
+
+def test_a_loss_that_is_undefined_by_the_account_is_said_where_the_file_has_a_number(show: Show):
+    tile = tiles(beside_account(show, {C110: -1}, SPREAD))["Maximum loss"]
+
+    assert (tile.figure, tile.tone) == ("−$200", "error")
+    assert tile.caveat.splitlines()[0] == (
+        "UNDEFINED by the account's quantities: AAPL: calls on 100 shares are sold until 18 Dec 26, and nothing "
+        "that is held as long covers them"
+    )
+
+
+def test_what_wins_at_every_price_has_no_maximum_loss(show: Show):
+    tile = tiles(show({**SPREAD, "net_debit": -50}))["Maximum loss"]
+
+    assert (tile.figure, tile.beside, tile.tone) == ("none", "at least +$50", "")
 
 
 def test_a_book_without_options_has_no_theta_and_no_vega(show: Show):

@@ -280,13 +280,13 @@ def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iter
     if view.there is not None and view.there_price is not None:
         there = f"{_amount(view.there, hidden=hidden)} at {view.there_price:,.2f}"
         yield f"Violet, what if: {what_if.words}: {there}."
-    limits = (
-        f"Most to win {_extreme(view.best, hidden=hidden)}, to lose {_extreme(view.worst, hidden=hidden)}"
-    )
+    limits = f"Most to win {_won(view.best, hidden=hidden)}, to lose {_lost(view.worst, hidden=hidden)}"
     even = ", ".join(f"{price:,.2f}" for price in view.break_evens)
     even = f"; break-even {even}" if even else ""
     about = "" if view.is_exact else " (about, by the model)"
     yield f"{limits}{even}{about if even else ''}."
+    if view.worst_by_account is not None and view.worst_by_account != view.worst:
+        yield f"To lose by the account's quantities: {_lost(view.worst_by_account, hidden=hidden)}."
     if not view.is_from_cost:
         yield "What was paid is not known, so profit is counted from what it is worth now."
     if view.chance.value is not None:
@@ -297,6 +297,18 @@ def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iter
         yield f"Expected move until then: ±{view.move:,.2f} (one standard deviation; the bands are one and two)."
     yield from view.notes
     yield f"{STICKY} {NEVER_IN_IT}"
+
+
+def _won(best: Extreme, *, hidden: bool) -> str:
+    """The best; where all prices bring a loss, that nothing is won."""
+    said = _extreme(best, hidden=hidden)
+    return f"nothing (at least {said} is lost)" if best.amount is not None and best.amount < 0 else said
+
+
+def _lost(worst: Extreme, *, hidden: bool) -> str:
+    """The worst; where all prices bring a gain, that nothing is lost."""
+    said = _extreme(worst, hidden=hidden)
+    return f"nothing (at least {said} is won)" if worst.amount is not None and worst.amount > 0 else said
 
 
 def _extreme(extreme: Extreme, *, hidden: bool) -> str:

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from decimal import Decimal
 from typing import Final
 
 from apps.streamlit.components.board_cell import written
 from apps.streamlit.components.formatting import UNKNOWN, age, money
 from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile
 from apps.streamlit.components.risk_ages import RiskAges, oldest
+from options_helper.analysis.grades import Grade
 from options_helper.analysis.risk.book_values import LineRisk
 from options_helper.analysis.risk.extremes import Limit
 from options_helper.analysis.risk.greeks import GreekSum
@@ -44,6 +46,7 @@ def _delta(screen: ScreenModel) -> Tile:
     )
     caveats = (
         "" if weighted.complete else f"PARTIAL: {weighted.counted} of {format_count(weighted.of, 'line')}",
+        _in_doubt(_held(screen)),
         f"{coverage.bound} bound" if coverage.bound else "",
         _without_beta(screen),
         "" if shares is not None else f"{weighted.index} has no price",
@@ -85,6 +88,7 @@ def _sum(figure: str, unit: str, screen: ScreenModel, notes: Sequence[str]) -> T
     caveats = (
         f"PARTIAL: {total.coverage.words}" if missing else "",
         f"missing: {named(missing, NAMED_AT_MOST)}" if missing else "",
+        _in_doubt(lines),
         _too_old(screen, lines),
         screen.totals.holdings.caveat,
     )
@@ -108,7 +112,15 @@ def _worst(screen: ScreenModel) -> Tile:
         else "no option is held long"
     )
     known = "" if premium.complete or not premium.counted else f"{premium.counted} of {premium.of} known"
-    caveats = (totals.holdings.caveat, known, premium.caveat if premium.counted else "")
+    caveats = (
+        _by_account(screen),
+        _in_doubt(_held(screen)),
+        totals.holdings.caveat,
+        known,
+        premium.caveat if premium.counted else "",
+    )
+    by_account = screen.risk.doubt.worst
+    tone = "error" if by_account is not None and by_account.limit is Limit.UNDEFINED else ""
     count = len(totals.undefined_risks)
     if worst.limit is Limit.UNDEFINED:
         why = "calls or shares sold short that nothing covers"
@@ -117,11 +129,38 @@ def _worst(screen: ScreenModel) -> Tile:
             "Maximum loss", "undefined", paid, tone="error", caveat=_lines((why, *caveats)), beside=beside
         )
     if worst.amount is None:
-        return Tile("Maximum loss", "not known", paid, caveat=_lines((worst.reason, *caveats)))
+        return Tile("Maximum loss", "not known", paid, tone=tone, caveat=_lines((worst.reason, *caveats)))
     if not totals.legs:
-        return Tile("Maximum loss", UNKNOWN, NO_POSITIONS, caveat=_lines(caveats))
+        return Tile("Maximum loss", UNKNOWN, NO_POSITIONS, tone=tone, caveat=_lines(caveats))
     notes = (_worst_of_all(screen), paid, "each underlying at its worst, at expiry")
-    return Tile("Maximum loss", _whole(float(worst.amount), screen), _lines(notes), caveat=_lines(caveats))
+    figure, beside = _loss(worst.amount, screen)
+    return Tile("Maximum loss", figure, _lines(notes), tone=tone, caveat=_lines(caveats), beside=beside)
+
+
+def _loss(amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
+    """The figure, and what stands beside it; where all prices bring a gain, that there is no loss."""
+    return (
+        ("none", f"at least {_whole(float(amount), screen)}")
+        if amount > 0
+        else (_whole(float(amount), screen), "")
+    )
+
+
+def _by_account(screen: ScreenModel) -> str:
+    """The worst by the account's quantities, where it is another than by the file's."""
+    by_account = screen.risk.doubt.worst
+    if by_account is None or by_account == screen.risk.max_loss:
+        return ""
+    if by_account.amount is None:
+        word = "UNDEFINED" if by_account.limit is Limit.UNDEFINED else "not known"
+        return f"{word} by the account's quantities: {by_account.reason}"
+    return f"{' '.join(filter(None, _loss(by_account.amount, screen)))} by the account's quantities"
+
+
+def _in_doubt(lines: Sequence[LineRisk]) -> str:
+    """How many of these rest on a quantity that is not the account's."""
+    count = sum(line.quantity_in_doubt for line in lines)
+    return Grade.QUANTITY.counted(count) if count else ""
 
 
 def _worst_of_all(screen: ScreenModel) -> str:

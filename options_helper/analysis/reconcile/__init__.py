@@ -37,3 +37,6 @@ PUBLIC: Final = {
         "reconcile",
     ),
 }
+SHARED: Final = {
+    "account_import": ("NotImportableError", "entry_of", "opening_price"),
+}

@@ -19,6 +19,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "leg_inputs": ("RiskChoices",),
     "payoff_view": ("PayoffView", "Subject", "payoff_view", "subjects"),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
+    "quantity_doubt": ("QuantityDoubt",),
     "readings": ("Reading",),
     "risk_tables": ("risk_tables",),
     "scenario": ("Curve", "curve"),

@@ -34,6 +34,7 @@ from options_helper.analysis.risk.implied_volatility import VolatilityState
 from options_helper.analysis.risk.leg_inputs import Contracts, Gathered, RiskChoices, gather
 from options_helper.analysis.risk.leg_risk import DEFAULT_BUDGET, LegRisk, refresh, taken
 from options_helper.analysis.risk.pricing import needs_lattice
+from options_helper.analysis.risk.quantity_doubt import alarms_of, quantity_doubt
 from options_helper.analysis.risk.scenario import ScenarioLines
 from options_helper.analysis.risk.second_voice import Disagreement, Voice, compare, european_voice
 from options_helper.analysis.risk.spot_check import SpotDoubt, spot_doubts
@@ -91,6 +92,7 @@ def assess_book(
     )
     ended = {one.symbol for one in found if one.has_ended}
     extremes = book_risk(portfolio, ended=ended)
+    in_doubt = quantity_doubt(portfolio, live.account, priced.holdings, ended)
     names = [line.instrument.underlying for line in lines]
     betas = {name: _beta(name, live, choices) for name in dict.fromkeys(names)}
     held = {one.name: one for one in extremes.underlyings}
@@ -123,8 +125,10 @@ def assess_book(
         sums_by_expiry=sums_by([line.instrument.expiry for line in lines], greeks),
         beta_weighted=weighted,
         extremes=extremes,
+        doubt=in_doubt,
         profits=profits,
         alarms=(
+            *alarms_of(in_doubt, extremes.worst),
             *(one.words for one in doubts.values()),
             *_alarms(found, weighted.missing, extremes.worst.limit, extremes.worst.reason),
         ),
@@ -260,13 +264,20 @@ def _reasons(priced: PricedLines, stale_after_seconds: float) -> list[tuple[str,
     ages = priced.columns["quote_age_seconds"]
     moved = priced.findings[QuoteWarning.OTHER_SHARE]
     doubt = priced.findings[QuoteWarning.QUANTITY_IN_DOUBT]
+    unread = frozenset(priced.holdings.unread)
+    symbols = priced.columns["live_symbol"]
     return [
         tuple(
             sentence
             for holds, sentence in (
                 (stale[n], f"Its quote is stale: {ages[n]:.0f} s old, more than {stale_after_seconds:g} s."),
                 (moved[n], "A split or the like moved it: its quantity is not in today's share."),
-                (doubt[n], "The account holds another quantity."),
+                (
+                    doubt[n],
+                    "How much of it the account holds is not known."
+                    if symbols[n] in unread
+                    else "The account holds another quantity.",
+                ),
             )
             if holds
         )
@@ -303,6 +314,7 @@ def _line(
         "quantity": float(line.quantity),
         "multiplier": instrument.multiplier,
         "has_ended": bool(priced.ended[n]),
+        "quantity_in_doubt": bool(priced.findings[QuoteWarning.QUANTITY_IN_DOUBT][n]),
         "mark": _known(priced.mark[n]),
         "mark_source": columns["mark_source"][n],
         "mark_age_seconds": _known(columns["mark_age_seconds"][n]),

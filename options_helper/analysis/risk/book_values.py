@@ -17,6 +17,7 @@ from options_helper.analysis.risk.extremes import BookRisk, Extreme, Held
 from options_helper.analysis.risk.greeks import FigureState, GreekSums
 from options_helper.analysis.risk.implied_volatility import VolatilityState
 from options_helper.analysis.risk.leg_risk import LegRisk
+from options_helper.analysis.risk.quantity_doubt import QuantityDoubt
 from options_helper.analysis.risk.scenario import ScenarioLines
 
 SHARES: Final = "shares"
@@ -67,6 +68,7 @@ class LineRisk:
     vendor_iv: float | None = None
     voices_apart: bool = False  # the European model and ours, by more than the quote allows
     vendor_apart: bool = False  # Alpaca's of the same quote and ours
+    quantity_in_doubt: bool = False  # the account holds another than the file, or may
 
     @property
     def is_over(self) -> bool:
@@ -114,6 +116,7 @@ class BookFigures:
     sums_by_expiry: Mapping[date | None, GreekSums]  # None: shares
     beta_weighted: BetaWeighted
     extremes: BookRisk
+    doubt: QuantityDoubt  # which of it rests on quantities that are not the account's
     profits: Profits
     alarms: tuple[str, ...]  # sentences
     computed: LegRisk  # what the next look begins with

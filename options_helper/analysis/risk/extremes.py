@@ -126,14 +126,40 @@ def book_risk(
         if lines := _left(entry, ended):
             paid = _paid(entry, lines) if basis is None else basis.get(entry.id)
             entries.append(Held(entry.id, lines, paid, least_of(lines), most_of(lines)))
+    return _of_entries(entries, undefined_risks(portfolio, ended))
+
+
+def book_risk_by_account(
+    portfolio: Portfolio,
+    in_doubt: Collection[str],
+    lines: Iterable[PortfolioLine],
+    *,
+    ended: Collection[str] = (),
+) -> BookRisk:
+    """The same where `lines`, each an entry of its own, take the place of the symbols that are in doubt.
+
+    Of an entry without them what was paid is known where each of its other legs says it.
+    """
+    entries: list[Held] = []
+    for entry in portfolio.positions:
+        left = _left(entry, ended)
+        kept = tuple(line for line in left if line.instrument.live_symbol not in in_doubt)
+        if kept:
+            paid = _paid(entry, left) if kept == left else _sum(line.opening_cost for line in kept)
+            entries.append(Held(entry.id, kept, paid, least_of(kept), most_of(kept)))
+    for line in lines:
+        if line.instrument.live_symbol not in ended:
+            alone = (line,)
+            entries.append(
+                Held(line.instrument.label, alone, line.opening_cost, least_of(alone), most_of(alone))
+            )
+    return _of_entries(entries, ())
+
+
+def _of_entries(entries: Sequence[Held], undefined: tuple[str, ...]) -> BookRisk:
     names = dict.fromkeys(line.instrument.underlying for one in entries for line in one.lines)
     underlyings = tuple(_all_on(name, entries) for name in names)
-    return BookRisk(
-        entries=tuple(entries),
-        underlyings=underlyings,
-        worst=_worst_of_book(underlyings, entries),
-        undefined=undefined_risks(portfolio, ended),
-    )
+    return BookRisk(tuple(entries), underlyings, _worst_of_book(underlyings, entries), undefined)
 
 
 def together(entries: Sequence[Held]) -> Held:

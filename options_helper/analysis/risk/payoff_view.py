@@ -57,6 +57,7 @@ class PayoffView:
     break_evens: tuple[float, ...]
     best: Extreme
     worst: Extreme
+    worst_by_account: Extreme | None  # of an underlying where the account's quantities are others, and known
     is_from_cost: bool  # else from what it is worth now, as the cost is not known
     move: float | None  # one standard deviation of the price until the end, dollars to either side
     chance: Chance
@@ -124,11 +125,12 @@ def payoff_view(book: BookFigures, subject: Subject, what_if: WhatIf = NOW) -> P
         break_evens=_break_evens(payoff, basis, first, prices),
         best=held.best,
         worst=held.worst,
+        worst_by_account=book.doubt.worst_of(subject.underlying) if subject.key.startswith("u:") else None,
         is_from_cost=paid is not None,
         move=expected_move(spot, outlook, None).simple,
         chance=probability_of_profit(held, outlook),
         by_model=today.words,
-        notes=tuple(_notes(today, first, held)),
+        notes=(*_doubts(lines), *_notes(today, first, held)),
     )
 
 
@@ -202,6 +204,14 @@ def _outlook(scenario: ScenarioLines) -> Outlook:
         strikes=scenario.terms.strike[first],
         volatilities=scenario.volatility[first],
     )
+
+
+def _doubts(lines: Sequence[LineRisk]) -> Iterable[str]:
+    """That the curves are of the file's quantities, where the account's are others."""
+    if labels := list(dict.fromkeys(line.label for line in lines if line.quantity_in_doubt)):
+        yield (
+            f"Drawn is what the file holds; the account holds another quantity, or may, of {', '.join(labels)}."
+        )
 
 
 def _notes(today: Curve, first: Curve | None, held: Held) -> Iterable[str]:

@@ -1,0 +1,79 @@
+"""Where file and account are apart, what the account holds instead: so that figures can be told by its quantities."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from options_helper.analysis.holdings import Holdings
+from options_helper.analysis.reconcile.account_import import NotImportableError, entry_of, opening_price
+from options_helper.model.account import AccountPosition, AccountState
+from options_helper.model.contract_symbols import is_contract_symbol
+from options_helper.model.portfolio import Instrument, Portfolio, PortfolioEntry, PortfolioLine
+
+
+@dataclass(frozen=True, slots=True)
+class AccountSide:
+    """What of the file is in doubt, and what stands in its place; symbols in Alpaca's spelling."""
+
+    in_doubt: frozenset[str]  # of the file
+    lines: tuple[PortfolioLine, ...]  # the account's of each symbol in doubt that it holds, one each
+    only: tuple[PortfolioEntry, ...]  # what the file lacks
+    unread: tuple[
+        str, ...
+    ]  # how much the account holds of these is not known, or no portfolio has a place for them
+
+    @property
+    def all_lines(self) -> tuple[PortfolioLine, ...]:
+        """Everything that takes the place of what is in doubt."""
+        return (*self.lines, *(line for entry in self.only for line in entry.lines))
+
+
+def account_side(portfolio: Portfolio, account: AccountState, holdings: Holdings) -> AccountSide | None:
+    """The account's quantities, with what was executed since they were read; None where the file's are the same.
+
+    `holdings` are of the same portfolio and account. A line has the account's cost, and none
+    where it has changed since.
+    """
+    if not holdings.in_doubt and not holdings.account_only:
+        return None
+    instruments = {one.live_symbol: one for one in portfolio.instruments}
+    only: list[PortfolioEntry] = []
+    unread = list(holdings.unread)
+    for symbol in holdings.account_only:
+        try:
+            only.append(entry_of(_position(symbol, account, holdings)))
+        except NotImportableError:
+            unread.append(symbol)
+    return AccountSide(
+        in_doubt=holdings.in_doubt,
+        lines=tuple(_lines(instruments, account, holdings)),
+        only=tuple(only),
+        unread=tuple(unread),
+    )
+
+
+def _lines(
+    instruments: dict[str, Instrument], account: AccountState, holdings: Holdings
+) -> Iterator[PortfolioLine]:
+    for symbol in holdings.other_quantity:
+        quantity, instrument = holdings.of_account[symbol], instruments[symbol]
+        price = opening_price(_position(symbol, account, holdings), instrument.multiplier)
+        yield PortfolioLine(instrument, quantity, None if price is None else price * quantity)
+
+
+def _position(symbol: str, account: AccountState, holdings: Holdings) -> AccountPosition:
+    """What the account holds of it now; without a cost where that is another quantity than it was asked for."""
+    quantity = holdings.of_account[symbol]
+    read = None if account.view is None else account.view.positions.get(symbol)
+    if read is not None and read.quantity == quantity:
+        return read
+    return AccountPosition(
+        symbol=symbol,
+        quantity=quantity,
+        is_option=is_contract_symbol(symbol),
+        average_price=None,
+        cost_basis=None,
+        market_value=None,
+        current_price=None,
+    )

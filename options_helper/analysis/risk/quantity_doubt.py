@@ -1,0 +1,101 @@
+"""What rests on quantities that are the file's and not the account's, and what the worst is by the account's."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final
+
+from options_helper.analysis.account_side import AccountSide, account_side
+from options_helper.analysis.holdings import Holdings
+from options_helper.analysis.risk.extremes import BookRisk, Extreme, Limit, book_risk_by_account
+from options_helper.model.account import AccountState
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.text import format_holding, named
+
+_NAMED_AT_MOST: Final = 4
+
+
+@dataclass(frozen=True, slots=True)
+class QuantityDoubt:
+    """Where file and account are apart, in what a person calls it; with nothing in it where they are not."""
+
+    symbols: frozenset[str] = frozenset()  # of the file's lines, in Alpaca's spelling
+    labels: tuple[str, ...] = ()  # the same, in the file's order
+    unread: tuple[
+        str, ...
+    ] = ()  # of them and of what the file lacks: how much the account holds is not known
+    account_only: tuple[str, ...] = ()  # what the file lacks
+    underlyings: tuple[str, ...] = ()  # of all of these
+    by_account: BookRisk | None = None  # None: nothing is apart, or the account's quantities are not known
+
+    @property
+    def worst(self) -> Extreme | None:
+        """The book's worst by the account's quantities; None where they are the file's, or not known."""
+        return None if self.by_account is None else self.by_account.worst
+
+    def worst_of(self, underlying: str) -> Extreme | None:
+        """The same of one underlying."""
+        of_name = () if self.by_account is None else self.by_account.underlyings
+        return next((one.worst for one in of_name if one.name == underlying), None)
+
+
+def quantity_doubt(
+    portfolio: Portfolio, account: AccountState, holdings: Holdings, ended: Collection[str]
+) -> QuantityDoubt:
+    """What is in doubt of the portfolio beside the account; `ended` are contracts that are gone."""
+    side = account_side(portfolio, account, holdings)
+    if side is None:
+        return QuantityDoubt()
+    doubtful = {
+        line.instrument.live_symbol: line.instrument
+        for line in portfolio.lines
+        if line.instrument.live_symbol in side.in_doubt and line.instrument.live_symbol not in ended
+    }
+    instruments = [*doubtful.values(), *(line.instrument for line in side.all_lines)]
+    return QuantityDoubt(
+        symbols=frozenset(doubtful),
+        labels=tuple(one.label for one in doubtful.values()),
+        unread=tuple(format_holding(symbol) for symbol in side.unread if symbol not in ended),
+        account_only=tuple(format_holding(symbol) for symbol in holdings.account_only),
+        underlyings=tuple(
+            dict.fromkeys(one.underlying for one in instruments if one.live_symbol not in ended)
+        ),
+        by_account=_by_account(portfolio, side, ended),
+    )
+
+
+def _by_account(portfolio: Portfolio, side: AccountSide, ended: Collection[str]) -> BookRisk | None:
+    return (
+        None if side.unread else book_risk_by_account(portfolio, side.in_doubt, side.all_lines, ended=ended)
+    )
+
+
+def alarms_of(doubt: QuantityDoubt, worst: Extreme) -> Iterator[str]:
+    """What a person must know of it before sums are believed, a sentence each; `worst` is the file's."""
+    if doubt.labels:
+        yield (
+            f"The account holds another quantity than the file, or may, of {_named(doubt.labels)}: the figures of "
+            f"{_named(doubt.underlyings)} and of the book are by the file's."
+        )
+    if doubt.account_only:
+        yield f"The account holds what the file lacks, and it is in no figure: {_named(doubt.account_only)}."
+    if doubt.unread:
+        yield f"How much the account holds is not known of {_named(doubt.unread)}, so neither is its greatest loss."
+    if (words := worst_words(doubt.worst, worst)) is not None:
+        yield f"By the account's quantities the greatest loss is {words}."
+
+
+def worst_words(by_account: Extreme | None, worst: Extreme) -> str | None:
+    """What the worst is by the account's quantities; None where nothing else is known than by the file's."""
+    if by_account is None or by_account == worst:
+        return None
+    if by_account.amount is not None:
+        loss = -by_account.amount
+        return f"{loss:,.2f}" if loss >= 0 else f"none: at least +{-loss:,.2f}"
+    what = "undefined" if by_account.limit is Limit.UNDEFINED else "not known"
+    return f"{what}: {by_account.reason}"
+
+
+def _named(labels: tuple[str, ...]) -> str:
+    return named(list(labels), _NAMED_AT_MOST)

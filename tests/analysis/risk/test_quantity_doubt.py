@@ -1,0 +1,165 @@
+"""Figures of the file's quantities say so where the account's are others, and what the worst is by the account's."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.payoff_view import PayoffView, payoff_view, subjects
+from options_helper.model.account import AccountPosition, AccountState
+from options_helper.model.portfolio import PortfolioEntry
+from tests.analysis.risk.test_book_risk import market, quoted, risk_of
+from tests.analysis.test_day_pnl import account, held
+from tests.kit.builders import AAPL_CALL, holding, leg, position, share_leg, structure
+
+C185 = "AAPL261218C00185000"
+PRICES = market(quoted("AAPL", 180.0), quoted(AAPL_CALL, 6.0), quoted(C185, 4.0), quoted("MSFT", 400.0))
+VERTICAL = structure(leg("long", 180), leg("short", 185), net_debit=200.0)
+COVERED = structure(share_leg(), leg("short", 180), net_debit=17_400.0)
+OTHER = holding("MSFT", 10, cost_basis=390.0)
+
+
+def beside(known: AccountState | Mapping[str, Any], *entries: PortfolioEntry) -> BookFigures:
+    """The file's entries where the account holds this."""
+    state = known if isinstance(known, AccountState) else account(known)
+    return risk_of(*entries, live=replace(PRICES, account=state))
+
+
+def worst(found: BookFigures) -> Extreme:
+    assert found.doubt.worst is not None
+    return found.doubt.worst
+
+
+def costing(known: AccountState, symbol: str, price: float) -> AccountState:
+    """The same account, which says what a position cost."""
+    assert known.view is not None
+    position: AccountPosition = replace(
+        held(symbol, known.view.positions[symbol].quantity), average_price=price
+    )
+    return replace(known, view=replace(known.view, positions={**known.view.positions, symbol: position}))
+
+
+def test_where_file_and_account_agree_nothing_is_in_doubt():
+    found = beside({AAPL_CALL: 1, C185: -1, "MSFT": 10}, VERTICAL, OTHER)
+
+    assert (found.doubt.labels, found.doubt.underlyings, found.doubt.worst) == ((), (), None)
+    assert not any(line.quantity_in_doubt for line in found.lines)
+    assert not any("account" in one for one in found.alarms)
+
+
+@pytest.mark.parametrize(
+    ("held_there", "doubtful"),
+    [({AAPL_CALL: 1, C185: -2}, {C185}), ({C185: -1}, {AAPL_CALL}), ({}, {AAPL_CALL, C185})],
+    ids=["another quantity", "one leg lacks", "both lack"],
+)
+def test_each_leg_of_a_structure_that_is_apart_is_in_doubt(held_there: dict[str, Any], doubtful: set[str]):
+    found = beside({**held_there, "MSFT": 10}, VERTICAL, OTHER)
+
+    assert found.doubt.symbols == doubtful
+    assert {line.symbol for line in found.lines if line.quantity_in_doubt} == doubtful
+    assert found.doubt.underlyings == ("AAPL",)
+    for line in found.lines:
+        assert ("The account holds another quantity." in line.reasons) == line.quantity_in_doubt
+
+
+def test_that_sums_are_of_the_files_quantities_is_an_alarm_that_names_leg_and_underlying():
+    found = beside({AAPL_CALL: 1, C185: -2, "MSFT": 10}, VERTICAL, OTHER)
+
+    assert found.alarms[0] == (
+        "The account holds another quantity than the file, or may, of AAPL 18 Dec 26 185 C: the figures of AAPL and "
+        "of the book are by the file's."
+    )
+
+
+@pytest.mark.parametrize(
+    ("held_there", "reason"),
+    [
+        ({AAPL_CALL: 1, C185: -2}, "calls on 100 shares are sold until 18 Dec 26"),
+        ({C185: -1}, "calls on 100 shares are sold until 18 Dec 26"),
+        ({AAPL_CALL: 1, C185: -1, "AAPL": -50}, "50 shares are sold short"),
+        ({AAPL_CALL: -3, C185: 1}, "calls on 200 shares are sold until 18 Dec 26"),
+    ],
+    ids=["ratio", "cover sold", "short shares that the file lacks", "turned round"],
+)
+def test_a_loss_that_is_undefined_by_the_accounts_quantities_alone_is_said(
+    held_there: dict[str, Any], reason: str
+):
+    found = beside({**held_there, "MSFT": 10}, VERTICAL, OTHER)
+
+    assert found.max_loss.limit is Limit.NUMBER
+    assert worst(found).limit is Limit.UNDEFINED
+    assert worst(found).reason == f"AAPL: {reason}, and nothing that is held as long covers them"
+    said = f"By the account's quantities the greatest loss is undefined: {worst(found).reason}."
+    assert said in found.alarms
+
+
+def test_shares_sold_from_under_a_covered_call_leave_it_naked():
+    found = beside({AAPL_CALL: -1}, COVERED)
+
+    assert found.doubt.labels == ("AAPL shares",)
+    assert worst(found).limit is Limit.UNDEFINED
+
+
+def test_a_worst_that_is_a_number_by_the_account_counts_the_accounts_cost():
+    """Of four calls each cost 6: 2,400 dollars, beside the ten shares of MSFT of which the file says it."""
+    known = costing(account({AAPL_CALL: 4, "MSFT": 10}), AAPL_CALL, 6)
+    found = beside(known, position(contracts=1, cost_basis=5.0), OTHER)
+
+    assert float(found.max_loss.amount or 0) == -500 - 3_900
+    assert float(worst(found).amount or 0) == -2_400 - 3_900
+    of_aapl = found.doubt.worst_of("AAPL")
+    assert of_aapl is not None
+    assert float(of_aapl.amount or 0) == -2_400
+    assert "By the account's quantities the greatest loss is 6,300.00." in found.alarms
+
+
+def test_what_a_changed_quantity_cost_is_not_guessed():
+    found = beside({AAPL_CALL: 4}, position(contracts=1, cost_basis=5.0))
+
+    assert worst(found) == Extreme(Limit.UNKNOWN, reason="what was paid is not known of AAPL 18 Dec 26 180 C")
+
+
+def test_how_much_the_account_holds_may_not_be_known_and_then_neither_is_its_worst():
+    found = beside(account({AAPL_CALL: 1, "MSFT": 10}, left_out={C185}), VERTICAL, OTHER)
+
+    assert found.doubt.worst is None
+    assert found.doubt.unread == ("AAPL 18 Dec 26 185 C",)
+    (line,) = [one for one in found.lines if one.quantity_in_doubt]
+    assert "How much of it the account holds is not known." in line.reasons
+    assert any("so neither is its greatest loss" in one for one in found.alarms)
+
+
+def test_an_account_that_nobody_asked_says_nothing_against_the_file():
+    assert beside(AccountState(), VERTICAL).doubt.labels == ()
+
+
+def drawn(book: BookFigures, key: str) -> PayoffView:
+    (subject,) = [one for one in subjects(book) if one.key == key]
+    view = payoff_view(book, subject)
+    assert isinstance(view, PayoffView)
+    return view
+
+
+def test_a_payoff_says_that_it_is_the_files_and_what_the_worst_is_by_the_account():
+    found = beside({AAPL_CALL: 1, C185: -2, "MSFT": 10}, VERTICAL, OTHER)
+    entry, underlying = drawn(found, f"e:{VERTICAL.id}"), drawn(found, "u:AAPL")
+    said = (
+        "Drawn is what the file holds; the account holds another quantity, or may, of AAPL 18 Dec 26 185 C."
+    )
+
+    assert said in entry.notes
+    assert said in underlying.notes
+    assert entry.worst_by_account is None
+    assert underlying.worst_by_account is not None
+    assert underlying.worst_by_account.limit is Limit.UNDEFINED
+
+
+def test_a_payoff_of_what_is_the_same_in_the_account_says_nothing():
+    found = beside({AAPL_CALL: 1, C185: -1, "MSFT": 5}, VERTICAL, OTHER)
+
+    assert not any("account" in note for note in drawn(found, "u:AAPL").notes)
