@@ -18,16 +18,13 @@ import numpy as np
 from tables import AS_OF, NOW_NS, UNDERLYINGS, account_of
 
 from options_helper.analysis.book_look import BookLook, look_at_book
-from options_helper.analysis.live_portfolio_metrics import (
-    DEFAULT_WIDE_SPREAD_PCT,
-    compute_live_multileg_rows,
-    compute_live_position_rows,
-)
+from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
+from options_helper.analysis.live_tables import multileg_tables, position_table
 from options_helper.analysis.priced_lines import price_entries
 from options_helper.analysis.risk.black import european_value
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.risk.terms import CashDividends, Market, Terms
-from options_helper.analysis.totals import compute_live_totals
+from options_helper.analysis.totals import sum_up
 from options_helper.model.contract_symbols import OptionType
 from options_helper.model.events import Quote
 from options_helper.model.instants import NANOSECONDS, timestamp_extension
@@ -158,9 +155,9 @@ class Looks:
         thresholds = {"stale_after_seconds": 30, "wide_spread_pct": DEFAULT_WIDE_SPREAD_PCT}
         began = time.process_time_ns()
         priced = price_entries(self.book.positions, self.book, live, **thresholds)
-        positions = compute_live_position_rows(self.book, live, priced=priced, **thresholds)
-        structures, legs = compute_live_multileg_rows(self.book, live, priced=priced, **thresholds)
-        compute_live_totals(self.book, live, positions, structures, legs)
+        positions = position_table(self.book, live, priced)
+        structures, legs = multileg_tables(self.book, live, priced)
+        sum_up(self.book, live, positions, structures, legs)
         return (time.process_time_ns() - began) / 1e6
 
 

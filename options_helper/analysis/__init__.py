@@ -1,6 +1,6 @@
 """Values in, numbers out: marks, tables, totals, P&L of the day, health in words.
 
-In: a `Portfolio` and a `LiveSnapshot`. Out: DataFrames and frozen summaries, each figure with its source and age.
+In: a `Portfolio` and a `LiveSnapshot`. Out: tables and frozen summaries, each figure with its source and age.
 Imports `model`. Knows nothing of where the values come from, and never reads a clock.
 """
 
@@ -28,16 +28,18 @@ PUBLIC: Final = {
         "compute_live_multileg_rows",
         "compute_live_position_rows",
     ),
+    "live_tables": ("multileg_tables", "position_table"),
     "marks": ("MarkSource", "QuoteWarning", "read_marks"),
+    "priced_lines": ("price_entries",),
     "own_volatility": ("OptionQuote", "Term", "ThirtyDayVolatility", "thirty_day_volatility"),
     "structure_kinds": ("structure_kind",),
-    "totals": ("LiveTotals", "Tally", "compute_live_totals", "labels"),
+    "row_table": ("RowTable",),
+    "totals": ("LiveTotals", "Tally", "labels", "sum_up"),
 }
 SHARED: Final = {
     "account_side": ("AccountSide", "account_side"),
     "columns": ("RISK_COLUMNS",),
     "holdings": ("Holdings", "compare_holdings", "is_unread", "was_split"),
-    "live_portfolio_metrics": ("table_frame",),
     "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
     "payoffs": (
@@ -51,6 +53,7 @@ SHARED: Final = {
         "undefined_risks",
         "worth_at_end",
     ),
-    "priced_lines": ("PricedLines", "numbers", "price_entries"),
+    "priced_lines": ("PricedLines", "numbers"),
+    "row_table": ("row_table",),
     "structure_kinds": ("StructureKind",),
 }

@@ -7,23 +7,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from math import isnan
-
-import numpy as np
-import pandas as pd
 
 from options_helper.analysis.attention.assess import Attention, assess_attention
-from options_helper.analysis.live_portfolio_metrics import (
-    compute_live_multileg_rows,
-    compute_live_position_rows,
-)
+from options_helper.analysis.live_tables import multileg_tables, position_table
 from options_helper.analysis.priced_lines import price_entries
 from options_helper.analysis.reconcile.reconciliation import Behind
 from options_helper.analysis.risk.book_risk import assess_book
 from options_helper.analysis.risk.book_values import BookFigures, Profits
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.risk.risk_tables import risk_tables
-from options_helper.analysis.totals import LiveTotals, compute_live_totals
+from options_helper.analysis.row_table import RowTable
+from options_helper.analysis.totals import LiveTotals, sum_up
 from options_helper.model.earnings import Earnings
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -33,9 +27,9 @@ from options_helper.model.snapshot import LiveSnapshot
 class BookLook:
     """One look: what each position, structure and leg is worth and risks, and what they come to."""
 
-    positions: pd.DataFrame
-    structures: pd.DataFrame
-    legs: pd.DataFrame
+    positions: RowTable
+    structures: RowTable
+    legs: RowTable
     totals: LiveTotals
     risk: BookFigures
     attention: Attention
@@ -63,21 +57,9 @@ def look_at_book(
         stale_after_seconds=stale_after_seconds,
         wide_spread_pct=wide_spread_pct,
     )
-    positions = compute_live_position_rows(
-        portfolio,
-        live,
-        stale_after_seconds=stale_after_seconds,
-        wide_spread_pct=wide_spread_pct,
-        priced=priced,
-    )
-    structures, legs = compute_live_multileg_rows(
-        portfolio,
-        live,
-        stale_after_seconds=stale_after_seconds,
-        wide_spread_pct=wide_spread_pct,
-        priced=priced,
-    )
-    totals = compute_live_totals(portfolio, live, positions, structures, legs)
+    positions = position_table(portfolio, live, priced)
+    structures, legs = multileg_tables(portfolio, live, priced)
+    totals = sum_up(portfolio, live, positions, structures, legs)
     risk = assess_book(
         portfolio,
         live,
@@ -98,19 +80,14 @@ def look_at_book(
     attention = assess_attention(portfolio, live, priced=priced, book=risk, earnings=earnings, behind=behind)
     beside = risk_tables(portfolio, risk)
     return BookLook(
-        positions=_beside(positions, beside.positions),
-        structures=_beside(structures, beside.structures),
-        legs=_beside(legs, beside.legs),
+        positions=positions.beside(beside.positions),
+        structures=structures.beside(beside.structures),
+        legs=legs.beside(beside.legs),
         totals=totals,
         risk=risk,
         attention=attention,
     )
 
 
-def _beside(prices: pd.DataFrame, risk: pd.DataFrame) -> pd.DataFrame:
-    return pd.concat([prices, risk], axis=1)
-
-
-def _by_id(table: pd.DataFrame, column: str) -> dict[str, float | None]:
-    values = table[column].to_numpy(dtype=np.float64, na_value=np.nan).tolist()
-    return {name: None if isnan(value) else value for name, value in zip(table["id"], values, strict=True)}
+def _by_id(table: RowTable, column: str) -> dict[str, float | None]:
+    return dict(zip(table["id"], table.values(column), strict=True))

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
-from functools import partial
 from math import fsum
 from typing import NamedTuple
 
 import numpy as np
-import pandas as pd
 
 from options_helper.analysis.day_pnl import HeldLines, made_today, read_account_day, sum_up_day
 from options_helper.analysis.grades import RANKS, Grade, count_words, grades_of
 from options_helper.analysis.holdings import Holdings, compare_holdings
 from options_helper.analysis.marks import Flags, Numbers, QuoteWarning
 from options_helper.analysis.payoffs import undefined_risks
+from options_helper.analysis.row_table import RowTable, flags
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -202,32 +201,36 @@ def _once(lines: Iterable[BookLine]) -> tuple[BookLine, ...]:
     return tuple({line.label: line for line in lines}.values())
 
 
-def compute_live_totals(
+def sum_up(
     portfolio: Portfolio,
     live: LiveSnapshot,
-    position_rows: pd.DataFrame,
-    structure_df: pd.DataFrame,
-    legs_df: pd.DataFrame,
+    positions: RowTable,
+    structures: RowTable,
+    legs: RowTable,
 ) -> LiveTotals:
     """Sum the tables of one snapshot; a missing part makes a total unknown, never smaller."""
-    single, structure = partial(_column, position_rows), partial(_column, structure_df)
-    paid = np.abs(single("cost_basis") * single("quantity") * single("multiplier"))
+    single, structure = positions.numbers, structures.numbers
+    quantity = single("quantity")
+    paid = np.abs(single("cost_basis") * quantity * single("multiplier"))
     debit = structure("net_debit")
+    of_positions, of_structures, of_legs = _grades(positions), _grades(structures), _grades(legs)
     # Shares have no days to expiry, and are no premium.
-    may_lose = (single("quantity") > 0) & ~np.isnan(single("dte")) & ~_ended(position_rows)
-    still_running = legs_df["position_id"][~_ended(legs_df)]
-    of_options = np.array([not entry.has_shares for entry in portfolio.structures], dtype=bool)
-    may_lose_debit = (debit > 0) & of_options & structure_df["id"].isin(still_running).to_numpy()
+    may_lose = (quantity > 0) & ~np.isnan(single("dte")) & ~_ended(of_positions)
+    still_running = {
+        identity
+        for identity, grade in zip(legs["position_id"], of_legs, strict=True)
+        if grade is not Grade.ENDED
+    }
+    of_options = flags([not entry.has_shares for entry in portfolio.structures])
+    may_lose_debit = (debit > 0) & of_options & flags([one in still_running for one in structures["id"]])
     today = sum_up_day(
         read_account_day(portfolio, live),
-        _all_held_lines(position_rows, structure_df, legs_df, live.as_of),
-        [*position_rows["id"], *legs_df["position_id"]],
-        np.array(
-            [_rank_of_day(grade) for grade in (*_grades(position_rows), *_grades(legs_df))], dtype=np.int64
-        ),
+        _all_held_lines(positions, structures, legs, of_structures, live.as_of),
+        [*positions["id"], *legs["position_id"]],
+        np.array([_rank_of_day(grade) for grade in (*of_positions, *of_legs)], dtype=np.int64),
     )
     of_day = grades_of(today.ranks)
-    grades = [*_grades(position_rows), *_grades(structure_df)]
+    grades = [*of_positions, *of_structures]
     of_natural = [grade if grade.speaks_against_natural else Grade.TWO_SIDED for grade in grades]
     return LiveTotals(
         pnl=_tally(single("pnl_abs"), structure("net_pnl_abs"), grades=grades),
@@ -254,18 +257,18 @@ def compute_live_totals(
         day_base=today.base_day,
         not_believed=tuple(
             words
-            for words, grade in zip(structure_df["words"], _grades(structure_df), strict=True)
+            for words, grade in zip(structures["words"], of_structures, strict=True)
             if grade is Grade.NOT_BELIEVED
         ),
         undefined_risks=undefined_risks(
             portfolio,
-            ended={
-                *position_rows["live_symbol"][_ended(position_rows)],
-                *legs_df["live_symbol"][_ended(legs_df)],
-            },
+            ended={*_ended_symbols(positions, of_positions), *_ended_symbols(legs, of_legs)},
         ),
         cash=portfolio.cash,
-        lines=(*_book_lines(position_rows, "market_value"), *_book_lines(legs_df, "leg_value")),
+        lines=(
+            *_book_lines(positions, "market_value", of_positions),
+            *_book_lines(legs, "leg_value", of_legs),
+        ),
         carried=_carried(portfolio),
     )
 
@@ -285,51 +288,60 @@ def _rank_of_day(grade: Grade) -> int:
 
 
 def _all_held_lines(
-    position_rows: pd.DataFrame, structure_df: pd.DataFrame, legs_df: pd.DataFrame, as_of: datetime
+    positions: RowTable,
+    structures: RowTable,
+    legs: RowTable,
+    of_structures: Sequence[Grade],
+    as_of: datetime,
 ) -> HeldLines:
-    disbelieved = structure_df["id"][[grade is Grade.NOT_BELIEVED for grade in _grades(structure_df)]]
-    of_leg = legs_df["position_id"].isin(disbelieved).to_numpy(dtype=bool)
-    not_believed = np.concatenate([np.zeros(len(position_rows), dtype=bool), of_leg])
-    tables = (position_rows, legs_df)
+    disbelieved = {
+        identity
+        for identity, grade in zip(structures["id"], of_structures, strict=True)
+        if grade is Grade.NOT_BELIEVED
+    }
+    of_leg = flags([identity in disbelieved for identity in legs["position_id"]])
+    not_believed = np.concatenate([np.zeros(len(positions), dtype=bool), of_leg])
 
     def both(name: str) -> Numbers:
-        return np.concatenate([_column(table, name) for table in tables])
+        return np.concatenate([positions.numbers(name), legs.numbers(name)])
 
-    times = [table["mark_at"].to_numpy(dtype="datetime64[ns]").view(np.int64) for table in tables]
-    is_of_today = made_today(np.concatenate(times), both("mark_age_seconds"), as_of)
+    made_at = np.concatenate([positions["mark_at"], legs["mark_at"]])
+    is_of_today = made_today(made_at, both("mark_age_seconds"), as_of)
     return HeldLines(
-        labels=[*position_rows["words"], *legs_df["words"]],
-        symbols=[*position_rows["live_symbol"], *legs_df["live_symbol"]],
-        quantity=np.concatenate([_column(position_rows, "quantity"), _column(legs_df, "signed_contracts")]),
+        labels=[*positions["words"], *legs["words"]],
+        symbols=[*positions["live_symbol"], *legs["live_symbol"]],
+        quantity=np.concatenate([positions.numbers("quantity"), legs.numbers("signed_contracts")]),
         multiplier=both("multiplier"),
         price=np.where(is_of_today & ~not_believed, both("mark"), np.nan),
         not_believed=not_believed,
     )
 
 
-def _book_lines(table: pd.DataFrame, value: str) -> Iterable[BookLine]:
+def _book_lines(table: RowTable, value: str, grades: Sequence[Grade]) -> Iterable[BookLine]:
     return map(
         BookLine,
         table["live_symbol"],
         table["words"],
-        _column(table, "dte"),
-        table[value].notna(),
-        table["spread_pct"],
-        _grades(table),
+        table.numbers("dte").tolist(),
+        (~np.isnan(table.numbers(value))).tolist(),
+        table.numbers("spread_pct").tolist(),
+        grades,
         table["warnings"],
     )
 
 
-def _ended(table: pd.DataFrame) -> Flags:
-    return np.array([grade is Grade.ENDED for grade in _grades(table)], dtype=bool)
+def _ended(grades: Sequence[Grade]) -> Flags:
+    return flags([grade is Grade.ENDED for grade in grades])
 
 
-def _grades(table: pd.DataFrame) -> list[Grade]:
+def _ended_symbols(table: RowTable, grades: Sequence[Grade]) -> Iterable[str]:
+    return (
+        symbol for symbol, grade in zip(table["live_symbol"], grades, strict=True) if grade is Grade.ENDED
+    )
+
+
+def _grades(table: RowTable) -> list[Grade]:
     return [Grade(word) for word in table["grade"]]
-
-
-def _column(table: pd.DataFrame, name: str) -> Numbers:
-    return table[name].to_numpy(dtype=np.float64, na_value=np.nan)
 
 
 def _tally(*columns: Numbers, grades: Sequence[Grade] = ()) -> Tally:

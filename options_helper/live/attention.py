@@ -9,18 +9,15 @@ from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from functools import partial
-from math import isnan
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.morning_after import EndedState
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.row_table import RowTable
 from options_helper.live.screen import ACCOUNT, Banner, ScreenModel
 from options_helper.model.text import HIDDEN, format_count, named
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 # Today's, or wrong.
 GRAVE_WARNINGS: Final = frozenset(
@@ -226,7 +223,7 @@ class _Line:
     """One row of a table, and what is said against it most."""
 
     subject: str
-    table: DataFrame
+    table: RowTable
     place: int
     warning: QuoteWarning
     others: tuple[QuoteWarning, ...]
@@ -234,7 +231,7 @@ class _Line:
     @property
     def facts(self) -> Mapping[str, Any]:
         """The whole row; costly, and asked for only where it is told."""
-        return {str(name): value for name, value in self.table.iloc[self.place].items()}
+        return self.table.row(self.place)
 
 
 def _of_lines(screen: ScreenModel) -> Iterator[Item]:
@@ -315,7 +312,7 @@ def _aged(
 
 def _number(facts: Mapping[str, Any], name: str) -> float | None:
     value = facts.get(name)
-    return None if value is None or isnan(value) else float(value)
+    return None if value is None else float(value)
 
 
 def _says(what: str, remedy: str = "") -> Say:

@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import TYPE_CHECKING, Final, TypeVar
+from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
 from options_helper.analysis.attention.assess import Attention
@@ -22,6 +22,7 @@ from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_P
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.row_table import RowTable
 from options_helper.analysis.totals import LiveTotals, labels
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.data.rest.rate_limit import RestPolicy
@@ -38,9 +39,6 @@ from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.text import named, without_amounts
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 Value = TypeVar("Value")
 EMPTY_PORTFOLIO: Final = Portfolio(positions=())
@@ -140,9 +138,9 @@ class ScreenModel:
     labels: tuple[str, ...]
     banners: tuple[Banner, ...]
     viewers: int
-    positions: DataFrame
-    structures: DataFrame
-    legs: DataFrame
+    positions: RowTable
+    structures: RowTable
+    legs: RowTable
     totals: LiveTotals
     risk: BookFigures
     attention: Attention

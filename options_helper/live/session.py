@@ -17,14 +17,12 @@ from types import ModuleType
 from typing import Final, Protocol, assert_never
 
 from options_helper.analysis.book_look import BookLook
-from options_helper.analysis.live_portfolio_metrics import (
-    DEFAULT_WIDE_SPREAD_PCT,
-    compute_live_multileg_rows,
-    compute_live_position_rows,
-)
+from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
+from options_helper.analysis.live_tables import multileg_tables, position_table
+from options_helper.analysis.priced_lines import price_entries
 from options_helper.analysis.risk.book_reading import reading_of
 from options_helper.analysis.risk.leg_inputs import RiskChoices
-from options_helper.analysis.totals import compute_live_totals
+from options_helper.analysis.totals import sum_up
 from options_helper.clock import utc_now
 from options_helper.data.betas_file import load_betas
 from options_helper.data.earnings_file import load_earnings
@@ -586,12 +584,19 @@ def news_symbols(wanted: NewsOf, portfolio: Portfolio | None) -> tuple[str, ...]
 def measure_portfolio(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
     """What this snapshot says the portfolio is worth."""
     # How old a mark may be is for each viewer to say; the history takes what there is.
-    positions = compute_live_position_rows(portfolio, snapshot, stale_after_seconds=math.inf)
-    structures, legs = compute_live_multileg_rows(portfolio, snapshot, stale_after_seconds=math.inf)
-    totals = compute_live_totals(portfolio, snapshot, positions, structures, legs)
+    priced = price_entries(
+        portfolio.positions,
+        portfolio,
+        snapshot,
+        stale_after_seconds=math.inf,
+        wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
+    )
+    positions = position_table(portfolio, snapshot, priced)
+    structures, legs = multileg_tables(portfolio, snapshot, priced)
+    totals = sum_up(portfolio, snapshot, positions, structures, legs)
     marks = {
-        **dict(zip(positions["id"], positions["mark"].tolist(), strict=True)),
-        **dict(zip(structures["id"], structures["net_mark"].tolist(), strict=True)),
+        **dict(zip(positions["id"], positions.values("mark"), strict=True)),
+        **dict(zip(structures["id"], structures.values("net_mark"), strict=True)),
     }
     pnl, natural = totals.pnl, totals.pnl_natural
     return Measure(
@@ -600,7 +605,7 @@ def measure_portfolio(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
         natural=natural.known if natural.counted == pnl.counted else None,
         counted=pnl.counted,
         positions=pnl.of,
-        marks={key: mark for key, mark in marks.items() if not math.isnan(mark)},
+        marks={key: mark for key, mark in marks.items() if mark is not None},
     )
 
 

@@ -40,7 +40,7 @@ def test_the_tables_are_those_that_are_computed_one_by_one(scene, order):
         (found.structures, STRUCTURE_COLUMNS, structures),
         (found.legs, LEG_COLUMNS, legs),
     ):
-        pd.testing.assert_frame_equal(shown[list(names)], alone)
+        pd.testing.assert_frame_equal(shown.frame()[list(names)], alone)
 
 
 def test_the_risk_has_the_marks_and_the_profits_of_the_tables():

@@ -6,6 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 from math import fsum
 
+import numpy as np
 import pytest
 
 from options_helper.analysis.book_look import look_at_book
@@ -47,7 +48,7 @@ def test_a_reading_has_each_line_at_its_mark(readings: list[Reading]):
 
     assert readings[0].keys == tuple(key for key, _ in keyed_lines(look.risk))
     assert len(set(readings[0].keys)) == len(look.risk.lines)
-    value = look.positions["market_value"].sum() + look.structures["net_mark"].sum()
+    value = np.nansum([*look.positions["market_value"], *look.structures["net_mark"]])
     assert worth(readings[0]) == pytest.approx(value)
 
 

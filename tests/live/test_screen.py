@@ -69,7 +69,7 @@ def test_the_worst_stream_speaks_for_all(
 def test_tables_and_totals_are_of_one_snapshot(show: Show):
     screen = show(scenes.live)
 
-    lines = screen.positions["pnl_abs"].sum() + screen.structures["net_pnl_abs"].sum()
+    lines = sum((*screen.positions["pnl_abs"], *screen.structures["net_pnl_abs"]))
     assert screen.totals.pnl_abs == pytest.approx(lines)
     assert screen.snapshot.as_of == OPEN
 

@@ -6,7 +6,6 @@ from collections.abc import Callable
 from dataclasses import replace
 from zoneinfo import ZoneInfo
 
-import pandas as pd
 import pytest
 
 from apps.streamlit.components.live_attention import expiries
@@ -15,6 +14,7 @@ from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.row_table import RowTable
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.attention import _SAY, Item, attention
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
@@ -50,9 +50,8 @@ def with_warnings(screen: ScreenModel, *each: tuple[QuoteWarning, ...]) -> Scree
     )
 
 
-def warned(table: pd.DataFrame, *each: tuple[QuoteWarning, ...]) -> pd.DataFrame:
-    said: list[tuple[QuoteWarning, ...]] = [*each, *[()] * (len(table) - len(each))]
-    return table.assign(warnings=pd.Series(said, index=table.index, dtype=object))
+def warned(table: RowTable, *each: tuple[QuoteWarning, ...]) -> RowTable:
+    return table.assign(warnings=[*each, *[()] * (len(table) - len(each))])
 
 
 def test_a_contract_that_is_pinned_today_says_by_when_and_both_sides():

@@ -176,7 +176,12 @@ def test_whatever_rows_are_grouped_by_the_last_one_is_the_same(grouping: Groupin
 
 def test_a_mark_says_its_source_and_age_unless_it_is_a_fresh_streamed_mid():
     screen = screen_of(with_account())
-    marked = screen.positions.assign(mark=7.375, mark_source="trade", mark_age_seconds=41.0)
+    marked = screen.positions.assign(
+        **{
+            name: [value] * len(screen.positions)
+            for name, value in (("mark", 7.375), ("mark_source", "trade"), ("mark_age_seconds", 41.0))
+        }
+    )
     wishes = Wishes(Grouping.NONE, ("Mark",))
 
     assert said(build_board(screen, wishes))["SPY 681 C · 20 Nov 26"]["Mark"] == "6.38"

@@ -17,7 +17,7 @@ from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.live_csv import tables_as_csv
 from apps.streamlit.components.style import pixels_for
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, money
-from options_helper.analysis.live_portfolio_metrics import table_frame
+from options_helper.analysis.row_table import row_table
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
@@ -47,15 +47,15 @@ def screen_for() -> Iterator[MakeScreen]:
         )
         count = len(screen.positions)
         values = {"carry": [-12.5] * count, "levels": [3] + [None] * (count - 1)}
-        both = table_frame(values, Table.POSITION, list(screen.positions["id"]), (CARRY, LEVELS))
-        return replace(screen, positions=screen.positions.join(both))
+        both = row_table(values, Table.POSITION, list(screen.positions["id"]), (CARRY, LEVELS))
+        return replace(screen, positions=screen.positions.beside(both))
 
     yield make
     session.stop()
 
 
 def test_the_table_has_it_with_its_type(screen_for: MakeScreen):
-    rows = screen_for().positions
+    rows = screen_for().positions.frame()
 
     assert list(rows.columns[-2:]) == ["carry", "levels"]
     assert [str(kind) for kind in rows.dtypes[-2:]] == ["float64", "Int64"]

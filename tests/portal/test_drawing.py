@@ -12,6 +12,7 @@ from functools import partial
 from pathlib import Path
 from zoneinfo import ZoneInfo
 
+import numpy as np
 import pandas as pd
 import pytest
 
@@ -197,7 +198,12 @@ def test_no_figure_of_the_csv_has_the_noise_of_a_computation(screen_for):
 
 def test_no_zero_of_the_csv_has_a_sign(screen_for):
     screen = screen_for()
-    nothing = screen.positions.assign(pnl_abs=-0.0, pnl_pct=-1e-9)
+    nothing = screen.positions.assign(
+        **{
+            name: np.full(len(screen.positions), value)
+            for name, value in (("pnl_abs", -0.0), ("pnl_pct", -1e-9))
+        }
+    )
 
     saved = list(csv.DictReader(io.StringIO(tables_as_csv(replace(screen, positions=nothing)))))
 

@@ -154,9 +154,12 @@ def test_a_structure_made_today_what_its_legs_did():
     screen = build_screen(session, book, ViewOptions(Preferences(), ZoneInfo("America/New_York")), now=OPEN)
     session.stop()
 
-    of_structure = screen.structures["day_pnl"].iloc[0]
-    legs = screen.legs[screen.legs["position_id"] == screen.structures["id"].iloc[0]]
-    of_legs = legs["day_pnl"].tolist()
+    of_structure = screen.structures["day_pnl"][0]
+    of_legs = [
+        leg["day_pnl"]
+        for leg in screen.legs.rows(("position_id", "day_pnl"))
+        if leg["position_id"] == screen.structures["id"][0]
+    ]
     assert len(of_legs) == 2
     assert of_structure == pytest.approx(sum(of_legs))
 

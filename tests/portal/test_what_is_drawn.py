@@ -38,3 +38,18 @@ def test_only_the_tab_that_is_open_is_drawn_again(portal: Portal, timers: list[t
     timers.clear()
     tab.run()
     assert [given for given, seconds in timers if seconds and isinstance(given, str)] == [name]
+
+
+def test_a_refresh_makes_no_data_frame(portal: Portal, monkeypatch: pytest.MonkeyPatch):
+    """They cost more than all that stands in them; the chart, which is drawn seldom, has its own."""
+    tab = portal.show(scenes.live)
+    tab.session_state["tabs"] = "News"
+
+    def refuse(*_given: object, **_named: object) -> None:
+        raise AssertionError("a DataFrame")
+
+    monkeypatch.setattr("apps.streamlit.components.live_portfolio_page.pnl_chart", lambda *_given: None)
+    monkeypatch.setattr("pandas.DataFrame.__init__", refuse)
+    tab.run()
+    assert not tab.exception
+    assert [one for one in tab.get("bidi_component") if one.proto.component_name == "options-helper.board"]

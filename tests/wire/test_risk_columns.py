@@ -158,18 +158,18 @@ def test_the_risk_columns_equal_an_independent_computation_of_what_came_over_the
     own = {one.live_symbol: figures(*tree_of(one, live)) for one in BOOK.instruments if one.is_option}
     put, *legs = own.values()
 
-    row = found.positions.loc["put"]
+    row = found.positions.frame().loc["put"]
     assert row["iv"] == pytest.approx(100 * put.volatility, abs=0.15)
     assert row["delta"] == pytest.approx(200 * put.delta, abs=200 * 0.004)
     assert row["vega"] == pytest.approx(200 * put.vega, rel=0.03)
     assert row["theta"] == pytest.approx(200 * put.theta, rel=0.05)
     assert row["delta_state"] == "ok"
     assert row["theta_is"] == "per day"
-    for (_, of_leg), mine, sign in zip(found.legs.iterrows(), legs, (1, -1), strict=True):
+    for (_, of_leg), mine, sign in zip(found.legs.frame().iterrows(), legs, (1, -1), strict=True):
         assert of_leg["iv"] == pytest.approx(100 * mine.volatility, abs=0.15)
         assert of_leg["delta"] == pytest.approx(100 * sign * mine.delta, abs=100 * 0.004)
         assert of_leg["theta"] == pytest.approx(100 * sign * mine.theta, rel=0.05)
-    spread = found.structures.loc["vertical"]
+    spread = found.structures.frame().loc["vertical"]
     assert spread["delta"] == pytest.approx(found.legs["delta"].sum())
     assert spread["vega"] == pytest.approx(found.legs["vega"].sum())
     assert (spread["max_loss"], spread["max_profit"]) == (-500, 500)

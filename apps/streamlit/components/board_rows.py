@@ -12,8 +12,6 @@ from enum import StrEnum
 from math import fsum, gcd
 from typing import Any, Final, NamedTuple
 
-from pandas import NA
-
 from options_helper.analysis.columns import Table
 from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import QuoteWarning
@@ -74,36 +72,23 @@ class Tables:
     """The screen's three tables, read cell by cell; what is not known is None."""
 
     def __init__(self, screen: ScreenModel) -> None:
-        self._frames = {
+        self._tables = {
             Table.POSITION: screen.positions,
             Table.STRUCTURE: screen.structures,
             Table.LEG: screen.legs,
         }
-        self._columns: dict[tuple[Table, str], list[Any]] = {}
 
     def value(self, ref: Ref, name: str) -> Any:
         """What stands in this column of this line; None also where its table has no such column."""
-        return self.column(ref.table, name)[ref.place]
+        return self._tables[ref.table].values(name)[ref.place]
 
     def column(self, table: Table, name: str) -> list[Any]:
         """A whole column."""
-        if (table, name) not in self._columns:
-            self._columns[table, name] = self._read(table, name)
-        return self._columns[table, name]
-
-    def _read(self, table: Table, name: str) -> list[Any]:
-        frame = self._frames[table]
-        if name not in frame:
-            return [None] * len(frame)
-        values = frame[name]
-        if name == "warnings":
-            return list(values)
-        # NaN and NaT do not equal themselves; NA answers such a question with itself.
-        return [None if value is NA or value != value else value for value in values.tolist()]  # noqa: PLR0124
+        return self._tables[table].values(name)
 
     def refs(self, table: Table) -> list[Ref]:
         """A reference to each line of a table."""
-        return [Ref(table, index) for index in range(len(self._frames[table]))]
+        return [Ref(table, index) for index in range(len(self._tables[table]))]
 
 
 @dataclass(frozen=True, slots=True)

@@ -176,8 +176,8 @@ def _edit(text: str, screen: ScreenModel) -> None:
 def _marks(screen: ScreenModel) -> dict[str, float]:
     marks: dict[str, float] = {}
     for table in (screen.positions, screen.legs):
-        known = table[table["mark"].notna()]
-        marks.update(zip(known["live_symbol"], known["mark"].tolist(), strict=True))
+        priced = zip(table["live_symbol"], table.values("mark"), strict=True)
+        marks.update((symbol, mark) for symbol, mark in priced if mark is not None)
     return marks
 
 

@@ -114,9 +114,9 @@ def expiries(screen: ScreenModel) -> list[tuple[int, date, str]]:
     ended = {line.label for line in screen.totals.lines if line.has_ended}
     expiring: dict[tuple[int, date], dict[str, None]] = {}
     for table in (screen.positions, screen.legs):
-        options = table[table["option_type"].notna()]
-        for dte, day, words in zip(options["dte"].tolist(), options["expiry"], options["words"], strict=True):
-            if dte >= 0 and words not in ended:
+        for dte, day, words in zip(*map(table.values, ("dte", "expiry", "words")), strict=True):
+            # Shares have none.
+            if dte is not None and dte >= 0 and words not in ended:
                 expiring.setdefault((int(dte), day), {})[words] = None
     return [
         (dte, day, next(iter(what)) if len(what) == 1 else format_count(len(what), "contract"))

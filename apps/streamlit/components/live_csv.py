@@ -22,7 +22,8 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
     """Every column of every table, positions first, then structures, then their legs; hidden amounts are left out."""
     import pandas as pd
 
-    sections = {Table.POSITION: screen.positions, Table.STRUCTURE: screen.structures, Table.LEG: screen.legs}
+    tables = {Table.POSITION: screen.positions, Table.STRUCTURE: screen.structures, Table.LEG: screen.legs}
+    sections = {name: table.frame() for name, table in tables.items()}
     table = pd.concat(
         [
             rows.drop(columns="warnings").assign(

@@ -234,10 +234,9 @@ def _provenance(screen: ScreenModel) -> str:
     from_rest = 0
     oldest = 0.0
     for table in (screen.positions, screen.legs):
-        columns = (table["mark_source"], table["mark_via"], table["mark_age_seconds"])
-        for source, via, seconds in zip(*(column.tolist() for column in columns), strict=True):
-            # A missing word is NaN in a column of words.
-            if isinstance(source, str):
+        names = ("mark_source", "mark_via", "mark_age_seconds")
+        for source, via, seconds in zip(*map(table.values, names), strict=True):
+            if source is not None:
                 sources[source] += 1
                 from_rest += via == Source.REST
                 oldest = max(oldest, seconds)

@@ -10,8 +10,8 @@ from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import date
-from math import fsum, isnan
-from typing import TYPE_CHECKING, Any, Final
+from math import fsum
+from typing import Any, Final
 
 from options_helper.analysis.attention.entries import Entry
 from options_helper.analysis.book_look import BookLook
@@ -26,9 +26,6 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import in_regular_hours, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 _Found = dict[str, Reading]
 _SUMS: Final = "the sum of its legs"
@@ -116,10 +113,10 @@ class _Book:
         profits: defaultdict[str, list[float | None]] = defaultdict(list)
         for table, profit in ((self.look.positions, "pnl_abs"), (self.look.legs, "leg_pnl")):
             for symbol, amount, row in zip(
-                table["live_symbol"], table[profit], _rows(table, _TABLE), strict=True
+                table["live_symbol"], table.values(profit), table.rows(_TABLE), strict=True
             ):
                 rows.setdefault(symbol, row)
-                profits[symbol].append(_known(amount))
+                profits[symbol].append(amount)
         lines: defaultdict[str, list[LineRisk]] = defaultdict(list)
         for line in self.look.risk.lines:
             if not line.has_ended:
@@ -133,21 +130,14 @@ class _Book:
         rows = {
             row["id"]: row
             for table in (self.look.positions, self.look.structures)
-            for row in _rows(table, ("id", *names))
+            for row in table.rows(("id", *names))
         }
         living = {line.position_id for line in self.look.risk.lines if not line.has_ended}
         return ((entry.id, rows[entry.id]) for entry in self.portfolio.positions if entry.id in living)
 
 
-def _rows(table: DataFrame, names: Sequence[str]) -> Iterator[dict[str, Any]]:
-    columns = [table[name].tolist() if name in table else [None] * len(table) for name in names]
-    return (dict(zip(names, values, strict=True)) for values in zip(*columns, strict=True))
-
-
 def _known(value: Any) -> float | None:
-    if not isinstance(value, int | float):
-        return None
-    return None if isnan(value) else float(value)
+    return None if value is None else float(value)
 
 
 def _of_legs(book: _Book, figure: str) -> _Found:

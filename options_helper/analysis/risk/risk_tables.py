@@ -5,23 +5,20 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import numpy as np
 
 from options_helper.analysis.columns import RISK_COLUMNS, Table
-from options_helper.analysis.live_portfolio_metrics import table_frame
 from options_helper.analysis.priced_lines import numbers
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk
 from options_helper.analysis.risk.extremes import Extreme, Held
 from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.probability import Outlook, expected_move, probabilities_of_profit
 from options_helper.analysis.risk.trade_progress import days_in_trade, percent_of_best
+from options_helper.analysis.row_table import RowTable, row_table
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
-
-if TYPE_CHECKING:
-    from pandas import DataFrame
 
 SUMMED: Final = ("delta", "delta_dollars", "gamma", "theta", "vega", "rho")
 _PERCENT: Final = 100.0
@@ -31,9 +28,9 @@ _PERCENT: Final = 100.0
 class RiskTables:
     """The columns of the risk, with the rows of the tables that they stand beside."""
 
-    positions: DataFrame
-    structures: DataFrame
-    legs: DataFrame
+    positions: RowTable
+    structures: RowTable
+    legs: RowTable
 
 
 def risk_tables(portfolio: Portfolio, book: BookFigures) -> RiskTables:
@@ -48,12 +45,12 @@ def risk_tables(portfolio: Portfolio, book: BookFigures) -> RiskTables:
     of_legs = [line for entry in structures for line in lines_of[entry.id]]
     identities = [f"{entry.id}/{place}" for entry in structures for place in range(len(lines_of[entry.id]))]
     return RiskTables(
-        positions=_frame(
+        positions=_table(
             {**_line_columns(of_singles), **_entry_columns(singles, lines_of, book, outlooks)},
             Table.POSITION,
             [entry.id for entry in singles],
         ),
-        structures=_frame(
+        structures=_table(
             {
                 **_sum_columns(structures, lines_of, book),
                 **_entry_columns(structures, lines_of, book, outlooks),
@@ -61,12 +58,12 @@ def risk_tables(portfolio: Portfolio, book: BookFigures) -> RiskTables:
             Table.STRUCTURE,
             [entry.id for entry in structures],
         ),
-        legs=_frame(_line_columns(of_legs), Table.LEG, identities),
+        legs=_table(_line_columns(of_legs), Table.LEG, identities),
     )
 
 
-def _frame(values: Mapping[str, Any], table: Table, identities: Sequence[str]) -> DataFrame:
-    return table_frame(values, table, identities, RISK_COLUMNS)
+def _table(values: Mapping[str, Any], table: Table, identities: Sequence[str]) -> RowTable:
+    return row_table(values, table, identities, RISK_COLUMNS)
 
 
 def _line_columns(lines: Sequence[LineRisk]) -> dict[str, Any]:
