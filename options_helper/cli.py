@@ -169,6 +169,7 @@ def simulate(
     `--breeze` it speaks ICICI's, and a few made-up instruments of NSE, BSE and NFO tick once a second.
     """
     from options_helper.commands import page_launcher
+    from options_helper.commands.shutdown_signals import ShutdownSignals
     from options_helper.simulator.faults import Faults, fault_meanings
     from options_helper.simulator.market.conditions import Conditions, condition_meanings
     from options_helper.simulator.session import replayed_market, serve_market, simulated_market
@@ -187,11 +188,11 @@ def simulate(
         from options_helper.simulator.breeze.server import BREEZE_PACE_SECONDS, BreezeServer
 
         with (
-            page_launcher.ending_by_signal() as ending,
+            ShutdownSignals() as shutdown,
             BreezeServer(seed=seed or 0, pace_seconds=BREEZE_PACE_SECONDS) as server,
         ):
             _show_way(server.variables)
-            ending.wait()
+            shutdown.wait()
         return
     if replay is not None and (seed is not None or portfolio is not None or condition):
         raise ConfigError(
@@ -203,11 +204,11 @@ def simulate(
     else:
         market = replayed_market(replay, _pace(speed))
     with (
-        page_launcher.ending_by_signal() as ending,
+        ShutdownSignals() as shutdown,
         serve_market(market, port=port, faults=faults) as variables,
     ):
         _show_way(variables)
-        ending.wait()
+        shutdown.wait()
 
 
 def _show_way(variables: Mapping[str, str]) -> None:

@@ -17,6 +17,7 @@ PUBLIC: Final = {
     "page_launcher": (),
     "portfolio": ("portfolio",),
     "risk": ("risk",),
+    "shutdown_signals": ("ShutdownSignals",),
     "stream": ("stream",),
     "today": ("today",),
     "watch": ("watch",),

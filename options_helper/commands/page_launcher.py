@@ -8,11 +8,9 @@ import http.client
 import importlib.util
 import logging
 import os
-import signal
 import socket
 import subprocess
 import sys
-import threading
 import time
 import webbrowser
 from collections.abc import Callable, Iterator, Mapping
@@ -20,10 +18,10 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import dataclass
 from ipaddress import ip_address
 from pathlib import Path
-from types import FrameType
 from typing import Final
 
 from options_helper.commands.page_server import PARENT_VARIABLE
+from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.errors import ConfigError, OptionsHelperError
 
 log = logging.getLogger(__name__)
@@ -85,18 +83,18 @@ def open_page(
     address = claim_address(host, port)
     if not address.loopback:
         say(_exposure_warning(address))
-    with ending_by_signal() as ending, market or nullcontext({}) as market_environment:
+    with ShutdownSignals() as shutdown, market or nullcontext({}) as market_environment:
         environment = {
             **os.environ,
             **page_environment(address, portfolio, from_account=from_account),
             **market_environment,
         }
         with _page_server(address, environment) as server:
-            if _answers(address, server, ending):
+            if _answers(address, server, shutdown):
                 say(f"The live portfolio is at {address.url}/{PAGE_PATH}   (Ctrl-C ends it)")
                 if browser and has_display():
                     webbrowser.open(f"{address.url}/{PAGE_PATH}")
-            _wait(server, ending)
+            _wait(server, shutdown)
 
 
 def claim_address(host: str, port: int) -> Address:
@@ -157,23 +155,6 @@ def has_display() -> bool:
     if sys.platform.startswith(("win", "darwin", "cygwin")):
         return True
     return bool(os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"))
-
-
-@contextmanager
-def ending_by_signal() -> Iterator[threading.Event]:
-    """Turn Ctrl-C, SIGTERM and a closed terminal into an event, so that everything is ended in order."""
-    ending = threading.Event()
-
-    def end(_number: int, _frame: FrameType | None) -> None:
-        ending.set()
-
-    names = [name for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name)]
-    before = {name: signal.signal(getattr(signal, name), end) for name in names}
-    try:
-        yield ending
-    finally:
-        for name, handler in before.items():
-            signal.signal(getattr(signal, name), handler)
 
 
 def _require_extras() -> None:
@@ -274,10 +255,10 @@ def _end(server: subprocess.Popen[bytes]) -> None:
         server.wait()
 
 
-def _answers(address: Address, server: subprocess.Popen[bytes], ending: threading.Event) -> bool:
+def _answers(address: Address, server: subprocess.Popen[bytes], shutdown: ShutdownSignals) -> bool:
     """Wait until the page's server is up; False when it ended or was ended first."""
     deadline = time.monotonic() + STARTING_SECONDS
-    while server.poll() is None and not ending.wait(_POLL_SECONDS):
+    while server.poll() is None and not shutdown.wait(_POLL_SECONDS):
         if _is_healthy(address):
             return True
         if time.monotonic() > deadline:
@@ -296,8 +277,8 @@ def _is_healthy(address: Address) -> bool:
         connection.close()
 
 
-def _wait(server: subprocess.Popen[bytes], ending: threading.Event) -> None:
-    while not ending.wait(_POLL_SECONDS):
+def _wait(server: subprocess.Popen[bytes], shutdown: ShutdownSignals) -> None:
+    while not shutdown.wait(_POLL_SECONDS):
         if server.poll() is not None:
             code = server.returncode
             raise OptionsHelperError(

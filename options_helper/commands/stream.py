@@ -506,18 +506,18 @@ def replay(
 
     To see it in the page at once: `options-helper ui --replay DIR`.
     """
-    from options_helper.commands import page_launcher
     from options_helper.commands.capture_options import read_day
+    from options_helper.commands.shutdown_signals import ShutdownSignals
     from options_helper.simulator.market.replay import ReplayMarket
     from options_helper.simulator.session import serve_market
 
     wanted = None if symbols is None else {one.strip() for one in symbols.split(",") if one.strip()}
     market = ReplayMarket(_recording(directory), speed=speed, day=read_day("--day", day), symbols=wanted)
-    with page_launcher.ending_by_signal() as ending, serve_market(market, port=port) as variables:
+    with ShutdownSignals() as shutdown, serve_market(market, port=port) as variables:
         typer.echo("# The recording is served until Ctrl-C. To use it, in another terminal:")
         for name, value in variables.items():
             typer.echo(f"export {name}={value}")
-        ending.wait()
+        shutdown.wait()
 
 
 def _scope(directory: Path, day: str | None, symbols: str | None) -> tuple[Path, Scope]:

@@ -211,18 +211,30 @@ def test_a_demo_brings_its_own_keys_and_ends_with_its_market(tmp_path: Path, mon
         assert not answers(market.netloc)
 
 
-def test_simulate_prints_what_leads_a_client_there_and_ends_by_a_signal(repository: Path, tmp_path: Path):
+@contextlib.contextmanager
+def simulating(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
+    """A market that is served; ended at the end, however that comes."""
     program = "from options_helper.cli import main; main()"
-    portfolio = str(repository / "portfolio.json")
     with subprocess.Popen(
-        [sys.executable, "-c", program, "simulate", "--portfolio", portfolio, "--fault", "mute"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
+        [sys.executable, "-c", program, "simulate", *arguments], cwd=cwd, stdout=subprocess.PIPE, text=True
     ) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(8)]
-        exported = dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+        try:
+            yield process
+        finally:
+            process.kill()
+
+
+def exported_by(process: subprocess.Popen[str], lines: int) -> dict[str, str]:
+    """The variables that it prints in so many lines."""
+    assert process.stdout is not None
+    printed = "".join(process.stdout.readline() for _ in range(lines))
+    return dict(re.findall(r"export (\w+)=(\S+)", printed))
+
+
+def test_simulate_prints_what_leads_a_client_there_and_ends_by_a_signal(repository: Path, tmp_path: Path):
+    portfolio = str(repository / "portfolio.json")
+    with simulating("--portfolio", portfolio, "--fault", "mute", cwd=tmp_path) as process:
+        exported = exported_by(process, 8)
 
         assert answers(urlsplit(exported["APCA_API_BASE_URL"]).netloc)
         assert Settings.load(exported).has_credentials
@@ -232,16 +244,8 @@ def test_simulate_prints_what_leads_a_client_there_and_ends_by_a_signal(reposito
 
 
 def test_simulate_serves_a_fake_breeze_where_that_is_asked_for(tmp_path: Path):
-    program = "from options_helper.cli import main; main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, "simulate", "--breeze"],
-        cwd=tmp_path,
-        stdout=subprocess.PIPE,
-        text=True,
-    ) as process:
-        assert process.stdout is not None
-        lines = [process.stdout.readline() for _ in range(1 + len(BREEZE_VARIABLES))]
-        exported = dict(re.findall(r"export (\w+)=(\S+)", "".join(lines)))
+    with simulating("--breeze", cwd=tmp_path) as process:
+        exported = exported_by(process, 1 + len(BREEZE_VARIABLES))
 
         assert BreezeAccount(BreezeSettings.load(exported)).log_in().user == "DEMOUSER"
 

@@ -8,6 +8,7 @@ import signal
 import threading
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, CaptureEngine
+from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import StorePolicy
@@ -114,22 +116,25 @@ def capture(  # noqa: PLR0917 - multiprocessing passes them on so
 ) -> None:
     """Be the process: record until a signal; say how it ended. A second signal lets it leave at once."""
     runner = where.runner(out, disk=DISKS[disk], **more)
-    ending = threading.Event()
-
-    def on_signal(_: int, __: object) -> None:
-        if ending.is_set():
-            runner.leave()
-        ending.set()
-
-    signal.signal(signal.SIGTERM, on_signal)
-    runner.start()
     keeps_journal = more.get("journal", True)
-    while not ending.wait(0.01):
-        status = runner.status()
-        # A capture that is killed before its journal begins leaves no session to look for.
-        if status.journal_bytes or not keeps_journal:
-            received.value = status.streams[STOCKS].received
-    said.send(runner.stop())
+    with ShutdownSignals() as shutdown:
+        runner.start()
+        while not shutdown.wait(0.01):
+            status = runner.status()
+            # A capture that is killed before its journal begins leaves no session to look for.
+            if status.journal_bytes or not keeps_journal:
+                received.value = status.streams[STOCKS].received
+        said.send(_stopped(runner, shutdown))
+
+
+def _stopped(runner: CaptureEngine, shutdown: ShutdownSignals) -> CaptureStatus:
+    """How it ended; at a second signal at once."""
+    with ThreadPoolExecutor(1) as stopper:
+        stopping = stopper.submit(runner.stop)
+        while not stopping.done():
+            if shutdown.wait(0.01) > 1:
+                runner.leave()
+        return stopping.result()
 
 
 class Capturer:
