@@ -39,7 +39,7 @@ PUBLIC: Final = {
 SHARED: Final = {
     "account_side": ("AccountSide", "account_side"),
     "columns": ("RISK_COLUMNS",),
-    "holdings": ("Holdings", "compare_holdings", "is_unread", "was_split"),
+    "holdings": ("Holdings", "is_unread", "was_split"),
     "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),
     "payoffs": (

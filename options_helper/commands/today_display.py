@@ -11,7 +11,6 @@ from options_helper.analysis.attention.cockpit import CockpitLine
 from options_helper.analysis.attention.delivery import Outcome
 from options_helper.analysis.attention.entries import Deadline, Entry
 from options_helper.analysis.attention.morning_after import EndedContract
-from options_helper.analysis.attention.words import outcome_words
 from options_helper.analysis.live_health import Level
 from options_helper.model.clock_skew import format_span
 from options_helper.model.market_hours import NEW_YORK
@@ -34,6 +33,9 @@ _OF_COCKPIT: Final = (
     "time_value",
     "given_up_by_exercise",
     "partners",
+    "quantity_in_doubt",
+    "in_account",
+    "account_alone",
 )
 DISCLAIMER: Final = "Not financial advice."
 
@@ -94,6 +96,7 @@ def _cockpit(one: CockpitLine) -> dict[str, Any]:
         "state": one.state.value,
         **{name: getattr(one, name) for name in _OF_COCKPIT},
         "if_now": _outcome(one.if_now),
+        "if_now_by_account": _outcome(one.if_now_by_account),
         "above": _outcome(one.above),
         "below": _outcome(one.below),
         "settles": _text(one.settles),
@@ -182,6 +185,6 @@ def _cockpit_row(one: CockpitLine) -> tuple[str, ...]:
         f"  {one.label}" if not one.is_structure else one.label,
         one.state.value,
         _UNKNOWN if one.to_strike is None else f"{one.to_strike:+,.2f}",
-        _UNKNOWN if one.time_value is None else f"{one.time_value:,.2f}",
-        outcome_words(one.if_now, one.underlying) if one.if_now is not None else _UNKNOWN,
+        one.time_value_words or _UNKNOWN,
+        one.if_now_words or _UNKNOWN,
     )

@@ -89,7 +89,7 @@ def _cockpit(screen: ScreenModel, *, hidden: bool) -> str:
 def _row(one: CockpitLine, *, hidden: bool) -> str:
     word, colour = STATES[one.state]
     to_strike = UNKNOWN if one.to_strike is None else f"{one.to_strike:+,.2f}"
-    value = UNKNOWN if one.time_value is None else f"{one.time_value:,.2f}"
+    value = one.time_value_words or UNKNOWN
     sides = (
         f"above: {_brings(one.above, one, hidden=hidden)}; below: {_brings(one.below, one, hidden=hidden)}"
     )
@@ -99,7 +99,7 @@ def _row(one: CockpitLine, *, hidden: bool) -> str:
         f"<tr{structure}>{tag('th', one.label, '')}"
         f'<td data-state="{escape(one.state)}" style="--state:var(--{colour})">{word}</td>'
         f"{tag('td', to_strike, 'oh-number')}{tag('td', value, 'oh-number')}"
-        f"{tag('td', _brings(one.if_now, one, hidden=hidden), '', title=title)}</tr>"
+        f"{tag('td', _brings_now(one, hidden=hidden), '', title=title)}</tr>"
     )
 
 
@@ -107,6 +107,12 @@ def _brings(outcome: Outcome | None, one: CockpitLine, *, hidden: bool) -> str:
     if outcome is None:
         return UNKNOWN
     return HIDDEN if hidden else outcome_words(outcome, one.underlying)
+
+
+def _brings_now(one: CockpitLine, *, hidden: bool) -> str:
+    if hidden and one.if_now is not None:
+        return f"{HIDDEN} (quantity in doubt)" if one.quantity_in_doubt else HIDDEN
+    return one.if_now_words or UNKNOWN
 
 
 def _buying_power(screen: ScreenModel, *, hidden: bool) -> str:

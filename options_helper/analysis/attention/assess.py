@@ -6,6 +6,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from options_helper.analysis.account_side import account_side
+from options_helper.analysis.attention.assignments import short_entries
 from options_helper.analysis.attention.cockpit import CockpitLine, cockpit_lines
 from options_helper.analysis.attention.early_exercise import (
     early_entries,
@@ -15,11 +17,11 @@ from options_helper.analysis.attention.early_exercise import (
 )
 from options_helper.analysis.attention.entries import Entry, in_order
 from options_helper.analysis.attention.evidence import account_entries, quote_entries, stream_entries
-from options_helper.analysis.attention.expiring import Ending, Moment, ending_entries, endings, short_entries
+from options_helper.analysis.attention.expiring import Ending, Moment, ending_entries, endings
 from options_helper.analysis.attention.held_legs import HeldLine, held_lines
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState, ended_contracts
 from options_helper.analysis.attention.reports import earnings_entries
-from options_helper.analysis.holdings import compare_holdings
+from options_helper.analysis.attention.two_books import two_books
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.reconcile.reconciliation import Behind
@@ -68,15 +70,19 @@ def assess_attention(
     `behind` says what today's executions explain of the difference to the account.
     """
     moment = Moment.of(live.as_of, live.told_sessions)
-    holdings = compare_holdings(portfolio, live.account, live.told_sessions)
-    lines = held_lines(portfolio, live, priced=priced, book=book)
+    holdings = priced.holdings
+    side = account_side(portfolio, live.account, holdings)
+    books = two_books(held_lines(portfolio, live, priced=priced, book=book), side, live)
+    lines = books.of_file
     view = live.account.view
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
-    found, lives = endings(lines, moment), leg_lives(lines, live)
+    found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live)
+    early = tuple(early_entries(lives, live, moment, power))
+    told = {symbol for one in early for symbol in one.symbols}
     entries = (
         *ending_entries(found, moment, power),
-        *short_entries(lines, found, moment, power),
-        *early_entries(lives, live, moment, power),
+        *short_entries(books, found, moment, power, told=told),
+        *early,
         *ex_dividend_entries(lives, live.expiry_facts, moment),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
@@ -99,7 +105,7 @@ def _unjudged(found: Sequence[Ending], lines: Sequence[HeldLine]) -> Iterator[st
     for ending in found:
         if ending.is_over:
             continue
-        for one in ending.legs:
+        for one in ending.all_legs:
             if one.is_in_the_money is None:
                 yield f"{one.instrument.label}: whether it is in the money cannot be judged."
     names = dict.fromkeys(

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import StrEnum
 from math import fsum
 from typing import Final
 
+from options_helper.analysis.attention.assignments import partner_words
 from options_helper.analysis.attention.delivery import (
     Outcome,
     is_pinned,
@@ -17,8 +18,9 @@ from options_helper.analysis.attention.delivery import (
     together,
 )
 from options_helper.analysis.attention.entries import Deadline
-from options_helper.analysis.attention.expiring import Ending, Moment, partner_words
+from options_helper.analysis.attention.expiring import Ending, Moment
 from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.analysis.attention.words import outcome_words
 
 _CENT: Final = 0.01
 
@@ -57,6 +59,34 @@ class CockpitLine:
     partners: str
     settles: datetime
     deadlines: tuple[Deadline, ...]
+    quantity_in_doubt: bool = False  # the account holds another than the file, or may
+    in_account: float | None = None  # of a leg, the account's quantity, signed, where it is another and known
+    if_now_by_account: Outcome | None = (
+        None  # the same as `if_now` by those; None: not in doubt, or not known
+    )
+    account_alone: bool = False  # the file lacks it, so all of it is the account's
+
+    @property
+    def time_value_words(self) -> str | None:
+        """Its time value at the bid; of what is bid at or below what exercising brings, that; None: not known."""
+        if self.time_value is None:
+            return None
+        is_inside = self.to_strike is not None and self.to_strike > 0
+        return "at or below intrinsic" if is_inside and self.time_value <= 0 else f"{self.time_value:,.2f}"
+
+    @property
+    def if_now_words(self) -> str | None:
+        """What its end brings now, and by whose quantity where file and account are apart; None: not known."""
+        if self.if_now is None:
+            return None
+        said = outcome_words(self.if_now, self.underlying)
+        if self.account_alone:
+            return f"{said} (the file lacks it)"
+        if not self.quantity_in_doubt:
+            return said
+        if self.if_now_by_account is None:
+            return f"{said} (by the file, quantity in doubt)"
+        return f"{outcome_words(self.if_now_by_account, self.underlying)} by the account, {said} by the file"
 
 
 def cockpit_lines(
@@ -67,9 +97,9 @@ def cockpit_lines(
     for ending in found:
         if ending.last_day != moment.today:
             continue
-        ids = dict.fromkeys(one.entry_id for one in ending.legs)
+        ids = dict.fromkeys(one.entry_id for one in ending.all_legs)
         for entry_id in ids:
-            legs = [one for one in ending.legs if one.entry_id == entry_id]
+            legs = [one for one in ending.all_legs if one.entry_id == entry_id]
             if sum(one.entry_id == entry_id for one in book) > 1:
                 lines.append(_structure(entry_id, legs, ending, book, moment))
             lines.extend(_leg(one, ending, book, moment) for one in legs)
@@ -110,7 +140,18 @@ def _leg(one: HeldLine, ending: Ending, book: Sequence[HeldLine], moment: Moment
         partners=partner_words(one, book),
         settles=ending.settles,
         deadlines=ending.deadlines,
+        quantity_in_doubt=one.in_doubt,
+        in_account=one.in_account,
+        if_now_by_account=None if one.spot is None else _by_account([one], one.spot),
+        account_alone=one.account_alone,
     )
+
+
+def _by_account(legs: Sequence[HeldLine], spot: float) -> Outcome | None:
+    """What they bring in the account's quantities; None where those are the file's, or of one not known."""
+    if not any(one.in_doubt for one in legs) or any(one.in_doubt and one.in_account is None for one in legs):
+        return None
+    return together([replace(one, quantity=one.counted) for one in legs], spot)
 
 
 _GRAVITY: Final = (EndState.UNKNOWN, EndState.PIN, EndState.IN_THE_MONEY, EndState.OUT_OF_THE_MONEY)
@@ -150,4 +191,6 @@ def _structure(
         partners=f"{', '.join(going_on)} goes on." if going_on else "",
         settles=ending.settles,
         deadlines=ending.deadlines,
+        quantity_in_doubt=any(one.in_doubt for one in legs),
+        if_now_by_account=None if spot is None else _by_account(legs, spot),
     )

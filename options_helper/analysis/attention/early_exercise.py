@@ -13,12 +13,12 @@ from datetime import UTC, datetime
 from math import exp, expm1
 from typing import Final
 
+from options_helper.analysis.attention.assignments import LACKING, if_exercised, partner_words
 from options_helper.analysis.attention.deadlines import before_ex_date, class_ends
-from options_helper.analysis.attention.delivery import outcome_at
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
 from options_helper.analysis.attention.expiring import Moment
 from options_helper.analysis.attention.held_legs import HeldLine, is_over
-from options_helper.analysis.attention.words import dollars, listed, outcome_words
+from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg
 from options_helper.model.alpaca_symbols import is_index
@@ -59,6 +59,7 @@ def early_entries(
     lives: Sequence[LegLife], live: LiveSnapshot, moment: Moment, has: float | None
 ) -> Iterator[Entry]:
     """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held."""
+    book = [leg.held for leg in lives]
     for leg in lives:
         one = leg.held
         if one.life is None or not one.life.is_american or not one.is_in_the_money or is_over(one, moment.at):
@@ -66,12 +67,14 @@ def early_entries(
         if one.life.last_day == moment.today:
             continue  # what ends today is assigned today
         if one.instrument.option_type == "call":
-            yield from _of_call(leg, live, moment, has)
+            yield from _of_call(leg, live, moment, has, book)
         elif one.is_short:
-            yield from _of_put(leg, live, moment, has)
+            yield from _of_put(leg, live, moment, has, book)
 
 
-def _of_call(leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None) -> Iterator[Entry]:
+def _of_call(
+    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, book: Sequence[HeldLine]
+) -> Iterator[Entry]:
     dividend = next_session_dividend(leg, moment)
     one = leg.held
     if dividend is None or one.inside is None:
@@ -87,7 +90,10 @@ def _of_call(leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None
         return
     passed = by is not None and moment.at >= by
     if one.is_short:
-        yield _short_call(one, pays, signs, by=by, deadlines=deadlines, passed=passed, has=has)
+        against = _against(one, dividend)
+        signs = (*signs, against) if against else signs
+        partners = partner_words(one, book)
+        yield _short_call(one, pays, signs, partners, by=by, deadlines=deadlines, passed=passed, has=has)
     elif extrinsic is not None and extrinsic < dividend.amount:
         yield _long_call(one, pays, dividend, by=by, deadlines=deadlines, has=has)
 
@@ -115,27 +121,45 @@ def _signs(one: HeldLine, dividend: Dividend, live: LiveSnapshot) -> tuple[str, 
     return tuple(found)
 
 
+def _against(one: HeldLine, dividend: Dividend) -> str:
+    """What its own time value says, where that alone would keep a holder from exercising it."""
+    extrinsic = one.extrinsic_at_bid
+    if extrinsic is None or extrinsic < dividend.amount:
+        return ""
+    return (
+        f"its own time value at the bid, {extrinsic:,.2f}, is no less than the dividend and speaks against it"
+    )
+
+
+def _named(one: HeldLine) -> str:
+    """Its label, and that the file lacks it where it does."""
+    return f"{one.instrument.label}{LACKING if one.account_alone else ''}"
+
+
 def _short_call(
     one: HeldLine,
     pays: str,
     signs: Sequence[str],
+    partners: str,
     *,
     by: datetime | None,
     deadlines: tuple[Deadline, ...],
     passed: bool,
     has: float | None,
 ) -> Entry:
-    outcome = None if one.spot is None else outcome_at(one, one.spot)
+    said, outcome = if_exercised("Assigned", one)
     told = "An assignment shows on the ex-date." if passed else "It may be assigned on the ex-date."
     return Entry(
         kind=AttentionKind.EARLY_EXERCISE,
         level=Level.ERROR,
         subject=one.instrument.underlying,
         symbols=(one.instrument.live_symbol,),
-        what=f"{one.instrument.label} is short and in the money, and {pays}: {'; '.join(signs)}. {told}",
+        what=(
+            f"{_named(one)} is short and in the money, and {pays}: {'; '.join(signs)}. {told} {partners}".rstrip()
+        ),
         by=by,
         deadlines=deadlines,
-        amounts=f"Assigned: {outcome_words(outcome, one.instrument.underlying)}, and without the dividend.",
+        amounts=f"{said}, and without the dividend.",
         remedy="Look at the account on the ex-date." if passed else "Close it or roll it before the ex-date.",
         needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
         has=has,
@@ -152,7 +176,7 @@ def _long_call(
     deadlines: tuple[Deadline, ...],
     has: float | None,
 ) -> Entry:
-    outcome = None if one.spot is None else outcome_at(one, one.spot)
+    said, outcome = if_exercised("Exercised", one)
     extrinsic = max(one.extrinsic_at_bid or 0.0, 0.0)
     gain = (dividend.amount - extrinsic) * one.shares
     return Entry(
@@ -161,15 +185,12 @@ def _long_call(
         subject=one.instrument.underlying,
         symbols=(one.instrument.live_symbol,),
         what=(
-            f"{one.instrument.label} is held and in the money, and {pays}: exercising gives up {extrinsic:,.2f} a "
+            f"{_named(one)} is held and in the money, and {pays}: exercising gives up {extrinsic:,.2f} a "
             "share of time value, keeping it the dividend."
         ),
         by=by,
         deadlines=deadlines,
-        amounts=(
-            f"Keeping it would give up {dollars(gain)}; exercised: "
-            f"{outcome_words(outcome, one.instrument.underlying)}."
-        ),
+        amounts=f"{said}; keeping it would give up {dollars(gain)}.",
         remedy="Sell it, or exercise it before the ex-date.",
         needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
         has=has,
@@ -177,7 +198,9 @@ def _long_call(
     )
 
 
-def _of_put(leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None) -> Iterator[Entry]:
+def _of_put(
+    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, book: Sequence[HeldLine]
+) -> Iterator[Entry]:
     """A short put whose holder earns more by having its strike now than by waiting."""
     one = leg.held
     extrinsic, interest = one.extrinsic_at_bid, interest_to_come(leg, moment.at)
@@ -185,25 +208,30 @@ def _of_put(leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None)
     by_carry = extrinsic is not None and interest is not None and extrinsic < interest
     if not by_carry and not by_region:
         return
-    signs = []
-    if by_carry:
-        signs.append(
-            f"its time value at the bid is {max(extrinsic or 0.0, 0.0):,.2f}, less than {interest:,.2f} of interest "
-            "on its strike"
-        )
-    if by_region:
-        signs.append("by the model it is worth no more than exercising it now")
+    signs = ["by the model it is worth no more than exercising it now"] if by_region else []
+    value = (
+        "nobody bids for it"
+        if extrinsic is None
+        else f"its time value at the bid is {max(extrinsic, 0.0):,.2f}"
+    )
+    if interest is None:
+        signs.append(value)
+    elif by_carry:
+        signs.insert(0, f"{value}, less than {interest:,.2f} of interest on its strike")
+    else:
+        signs.append(f"{value}, beside {interest:,.2f} of interest on its strike")
+    partners = partner_words(one, book)
     deadlines = _closing_tonight(one, live, moment)
-    outcome = None if one.spot is None else outcome_at(one, one.spot)
+    said, outcome = if_exercised("Assigned", one)
     yield Entry(
         kind=AttentionKind.EARLY_EXERCISE,
         level=Level.WARNING,
         subject=one.instrument.underlying,
         symbols=(one.instrument.live_symbol,),
-        what=f"{one.instrument.label} is short and may be assigned any night: {'; '.join(signs)}.",
+        what=f"{_named(one)} is short and may be assigned any night: {'; '.join(signs)}. {partners}".rstrip(),
         by=due(deadlines, moment.at),
         deadlines=deadlines,
-        amounts=f"Assigned: {outcome_words(outcome, one.instrument.underlying)}.",
+        amounts=f"{said}.",
         remedy="Close it or roll it, if the shares are not wanted.",
         needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
         has=has,

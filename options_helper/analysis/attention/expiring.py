@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
 
@@ -14,11 +14,11 @@ from options_helper.analysis.attention.delivery import (
     demand,
     free_shares,
     is_pinned,
-    outcome_at,
     together,
 )
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
 from options_helper.analysis.attention.held_legs import HeldLine, is_fixed, is_over
+from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import (
     clock,
     day_word,
@@ -38,7 +38,7 @@ from options_helper.model.market_hours import (
 from options_helper.model.text import format_count
 
 _CENT: Final = 0.01
-_CLOSE_IT: Final = "Close it, or roll it to a later expiry."
+CLOSE_IT: Final = "Close it, or roll it to a later expiry."
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +70,19 @@ class Ending:
     deadlines: tuple[Deadline, ...]
     outcome: Outcome | None  # None: there is no price, or what is delivered is not known
     demand: Demand | None
+    quantities: Quantities = Quantities.AGREED
+    by_account: Ending | None = None  # where the account's quantities are others, and known
+
+    @property
+    def judged(self) -> Ending:
+        """What is laid beside the account's money."""
+        return self.by_account or self
+
+    @property
+    def all_legs(self) -> tuple[HeldLine, ...]:
+        """Its legs, and beside them those that the account alone holds."""
+        alone = self.judged.legs if self.by_account is not None else ()
+        return (*self.legs, *(one for one in alone if one.account_alone))
 
     def level(self, moment: Moment) -> Level:
         """Today's is grave."""
@@ -78,18 +91,53 @@ class Ending:
     @property
     def symbols(self) -> tuple[str, ...]:
         """Its contracts."""
-        return tuple(one.instrument.live_symbol for one in self.legs)
+        return tuple(one.instrument.live_symbol for one in self.all_legs)
 
 
-def endings(book: Sequence[HeldLine], moment: Moment) -> tuple[Ending, ...]:
+def endings(books: TwoBooks, moment: Moment) -> tuple[Ending, ...]:
     """What is traded for the last time today or in the next session, or was and is not matched before the next one."""
+    of_file, of_account = (_by_end(book, moment) for book in (books.of_file, books.of_account))
+    return tuple(
+        _of_two(key, of_file.get(key, []), of_account.get(key, []), books, moment)
+        for key in dict.fromkeys((*of_file, *of_account))
+    )
+
+
+def _by_end(book: Sequence[HeldLine], moment: Moment) -> dict[tuple[str, datetime], list[HeldLine]]:
     groups: dict[tuple[str, datetime], list[HeldLine]] = {}
     for one in book:
         life = one.life
-        if life is None or life.settles is None or not _is_near(one, moment):
-            continue
-        groups.setdefault((one.instrument.underlying, life.settles), []).append(one)
-    return tuple(_ending(name, settles, legs, book, moment) for (name, settles), legs in groups.items())
+        if life is not None and life.settles is not None and _is_near(one, moment):
+            groups.setdefault((one.instrument.underlying, life.settles), []).append(one)
+    return groups
+
+
+def _of_two(
+    key: tuple[str, datetime],
+    ours: Sequence[HeldLine],
+    theirs: Sequence[HeldLine],
+    books: TwoBooks,
+    moment: Moment,
+) -> Ending:
+    """The file's, and beside it the account's where the two are apart."""
+    name, settles = key
+    if not ours:
+        alone = _ending(name, settles, theirs, books.of_account, moment)
+        return replace(alone, quantities=Quantities.ACCOUNT_ALONE)
+    by_file = _ending(name, settles, ours, books.of_file, moment)
+    quantities = books.quantities(name)
+    if quantities is not Quantities.ACCOUNT:
+        return replace(by_file, quantities=quantities)
+    spot = next((one.spot for one in ours if one.spot is not None), None)
+    outcome = None if spot is None else together(theirs, spot)
+    by_account = replace(
+        by_file,
+        legs=tuple(theirs),
+        outcome=outcome,
+        demand=None if outcome is None else demand(outcome, free_shares(name, books.of_account, theirs)),
+        quantities=quantities,
+    )
+    return replace(by_file, by_account=by_account)
 
 
 def _is_near(one: HeldLine, moment: Moment) -> bool:
@@ -127,13 +175,16 @@ def _ending(
 
 def ending_entries(found: Sequence[Ending], moment: Moment, has: float | None) -> Iterator[Entry]:
     """The entries of all that ends soon; `has` is the account's options buying power, dollars."""
-    together_needed = sum(one.demand.dollars for one in found if one.demand is not None and not one.is_over)
+    needed = [one.judged.demand for one in found if not one.is_over]
+    together_needed = sum(one.dollars for one in needed if one is not None)
     for ending in found:
         if not ending.is_over:
-            yield _at_open(ending, moment) if _settles_at_open(ending) else _expiring(ending, moment, has)
+            yield (
+                _at_open(ending, moment, has) if _settles_at_open(ending) else _expiring(ending, moment, has)
+            )
             yield from _without_money(ending, moment, has, together_needed)
         if not _settles_at_open(ending):
-            yield from _pins(ending, moment)
+            yield from _pins(ending, moment, has)
 
 
 def _settles_at_open(ending: Ending) -> bool:
@@ -148,29 +199,44 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
     alone = ending.legs[0] if len(ending.legs) == 1 else None
     what = format_count(len(ending.legs), "line") if alone is None else alone.instrument.label
     verb = "expires" if alone is not None else "expire"
+    lacking = " The file lacks it." if ending.quantities is Quantities.ACCOUNT_ALONE else ""
     where = "" if alone is None or alone.inside is None else f", {_place_words(alone.inside)}"
     said = f"{what} {verb} {day_word(ending.last_day, moment.today)}{until}{where}."
-    shortage = "" if ending.demand is None else shortage_words(ending.demand, has, ending.underlying)
+    counted = ending.judged
+    shortage = "" if counted.demand is None else shortage_words(counted.demand, has, ending.underlying)
     amounts = (
-        f"What becomes of it cannot be judged: {_why_unknown(ending)}."
-        if ending.outcome is None
-        else f"If it expires now: {outcome_words(ending.outcome, ending.underlying)}"
-        f"{f'; {shortage}' if shortage else ''}."
+        f"What becomes of it cannot be judged: {_why_unknown(counted)}."
+        if counted.outcome is None
+        else f"{_if_now(ending)}{f'; {shortage}' if shortage else ''}.{_by_file(ending)}"
     )
     return Entry(
         kind=AttentionKind.EXPIRING,
         level=ending.level(moment),
         subject=ending.underlying,
         symbols=ending.symbols,
-        what=f"{said}{_broker_words(ending, moment)}",
+        what=f"{said}{lacking}{_broker_words(ending, moment)}",
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=amounts,
         remedy="Close or roll what must not be exercised or assigned.",
-        needs=None if ending.demand is None else ending.demand.dollars or None,
+        needs=None if counted.demand is None else counted.demand.dollars or None,
         has=has,
-        shares=None if ending.outcome is None else ending.outcome.shares,
+        shares=None if counted.outcome is None else counted.outcome.shares,
     )
+
+
+def _if_now(ending: Ending, when: str = "If it expires now") -> str:
+    """What it brings, and by whose quantities."""
+    counted = ending.judged
+    return f"{when}{counted.quantities.value}: {outcome_words(counted.outcome, ending.underlying)}"
+
+
+def _by_file(ending: Ending) -> str:
+    """What it brings by the file's quantities too, where the account's are others; else empty."""
+    if ending.by_account is None:
+        return ""
+    same = ending.outcome == ending.by_account.outcome
+    return f" By the file's: {'the same' if same else outcome_words(ending.outcome, ending.underlying)}."
 
 
 def _place_words(inside: float) -> str:
@@ -198,7 +264,8 @@ def _broker_words(ending: Ending, moment: Moment) -> str:
     return f" Alpaca may close what lacks money or shares from {clock(strict.at)}{others}."
 
 
-def _at_open(ending: Ending, moment: Moment) -> Entry:
+def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:
+    counted = ending.judged
     first = ending.legs[0]
     life = first.life
     over = life is not None and life.trading_ends is not None and moment.at >= life.trading_ends
@@ -209,21 +276,23 @@ def _at_open(ending: Ending, moment: Moment) -> Entry:
         else f"Traded for the last time {day_word(ending.last_day, moment.today)}"
         f"{'' if life is None or life.trading_ends is None else f' until {clock(life.trading_ends)}'}: {opens} decide."
     )
+    lacking = " The file lacks it." if ending.quantities is Quantities.ACCOUNT_ALONE else ""
     source = "" if life is None else f" (by {life.settlement_source})"
     return Entry(
         kind=AttentionKind.AM_SETTLED,
         level=Level.WARNING if over else ending.level(moment),
         subject=ending.underlying,
         symbols=ending.symbols,
-        what=f"{said[:-1]}{source}.",
+        what=f"{said[:-1]}{source}.{lacking}",
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=""
-        if ending.outcome is None
-        else f"At the price of now: {outcome_words(ending.outcome, ending.underlying)}.",
-        remedy="Nothing can be done but wait for the opening." if over else _CLOSE_IT,
-        needs=None if ending.demand is None else ending.demand.dollars or None,
-        shares=None if ending.outcome is None else ending.outcome.shares,
+        if counted.outcome is None
+        else f"{_if_now(ending, 'At the price of now')}.{_by_file(ending)}",
+        remedy="Nothing can be done but wait for the opening." if over else CLOSE_IT,
+        needs=None if counted.demand is None else counted.demand.dollars or None,
+        has=has,
+        shares=None if counted.outcome is None else counted.outcome.shares,
     )
 
 
@@ -231,10 +300,11 @@ def _without_money(
     ending: Ending, moment: Moment, has: float | None, together_needed: float
 ) -> Iterator[Entry]:
     """Where what is long and in the money is exercised without the money, or the shares, that takes."""
-    wanted = ending.demand
-    if wanted is None or all(one.life is None or one.life.is_cash for one in ending.legs):
+    counted = ending.judged
+    wanted = counted.demand
+    if wanted is None or all(one.life is None or one.life.is_cash for one in counted.legs):
         return
-    longs = [one for one in ending.legs if one.quantity > 0 and one.is_in_the_money]
+    longs = [one for one in counted.legs if one.quantity > 0 and one.is_in_the_money]
     lacks_money = wanted.dollars > 0 and (has is None or together_needed > has)
     if not longs or not (lacks_money or wanted.shares):
         return
@@ -257,8 +327,8 @@ def _without_money(
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=(
-            f"If it expires now: {outcome_words(ending.outcome, ending.underlying)}; "
-            f"{shortage_words(wanted, has, ending.underlying) or 'enough of it alone'}.{others}"
+            f"{_if_now(ending)}; {shortage_words(wanted, has, ending.underlying) or 'enough of it alone'}."
+            f"{others}{_by_file(ending)}"
         ),
         remedy=_to_sell(longs),
         needs=wanted.dollars or None,
@@ -275,15 +345,16 @@ def _to_sell(longs: Iterable[HeldLine]) -> str:
     return f"Sell it, or ask Alpaca not to exercise it.{gives_up}"
 
 
-def _pins(ending: Ending, moment: Moment) -> Iterator[Entry]:
+def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
     """Legs that may end on either side of their strike: today until the close, and then until the morning's match."""
     if ending.last_day > moment.today and not ending.is_fixed:
         return
-    for one in ending.legs:
+    counted = ending.judged
+    for one in ending.all_legs:
         if not is_pinned(one, moment.at):
             continue
         strike = one.instrument.strike or 0.0
-        above, below = (together(ending.legs, strike + step) for step in (_CENT, -_CENT))
+        above, below = (together(counted.legs, strike + step) for step in (_CENT, -_CENT))
         said = f"{one.instrument.label} is pinned: {_place_words(one.inside or 0.0)}"
         matched = (
             " at the close, and until 17:30 a holder may decide otherwise; the match in the morning tells."
@@ -299,13 +370,26 @@ def _pins(ending: Ending, moment: Moment) -> Iterator[Entry]:
             by=due(ending.deadlines, moment.at),
             deadlines=ending.deadlines,
             amounts=(
-                f"Above {plain_number(strike)}: {outcome_words(above, ending.underlying)}; below: "
-                f"{outcome_words(below, ending.underlying)}."
+                f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending)}."
+                f"{_sides_by_file(ending, strike)}"
             ),
-            remedy="Look at the positions before the next open." if ending.is_over else _CLOSE_IT,
+            remedy="Look at the positions before the next open." if ending.is_over else CLOSE_IT,
             needs=_most_needed(above, below),
+            has=has,
             shares=None if above is None or below is None else _farthest(above, below),
         )
+
+
+def _sides(above: Outcome | None, below: Outcome | None, ending: Ending) -> str:
+    return f"{outcome_words(above, ending.underlying)}; below: {outcome_words(below, ending.underlying)}"
+
+
+def _sides_by_file(ending: Ending, strike: float) -> str:
+    """Both sides by the file's quantities, where the account's are others; else empty."""
+    if ending.by_account is None:
+        return ""
+    above, below = (together(ending.legs, strike + step) for step in (_CENT, -_CENT))
+    return f" By the file's, above: {_sides(above, below, ending)}."
 
 
 def _most_needed(above: Outcome | None, below: Outcome | None) -> float | None:
@@ -315,75 +399,3 @@ def _most_needed(above: Outcome | None, below: Outcome | None) -> float | None:
 
 def _farthest(above: Outcome, below: Outcome) -> float:
     return max((above.shares, below.shares), key=abs)
-
-
-def short_entries(
-    book: Sequence[HeldLine], found: Sequence[Ending], moment: Moment, has: float | None
-) -> Iterator[Entry]:
-    """Every short leg in the money; what ends today or next is grave, of the rest it is to be known."""
-    near = {id(one): ending for ending in found for one in ending.legs}
-    for one in book:
-        if not one.is_short or not one.is_in_the_money or one.life is None or is_over(one, moment.at):
-            continue
-        ending = near.get(id(one))
-        outcome = None if one.spot is None else outcome_at(one, one.spot)
-        deadlines = last_day_deadlines(one.life, moment.told)
-        yield Entry(
-            kind=AttentionKind.IN_THE_MONEY_SHORT,
-            level=Level.INFO if ending is None else ending.level(moment),
-            subject=one.instrument.underlying,
-            symbols=(one.instrument.live_symbol,),
-            what=_short_words(one, ending, moment, book),
-            by=due(deadlines, moment.at),
-            deadlines=deadlines,
-            amounts=_assigned(outcome, ending, one.instrument.underlying, has),
-            remedy=_CLOSE_IT if ending is not None else "Its time value at the bid says how near that is.",
-            needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
-            has=has,
-            shares=None if outcome is None else outcome.shares,
-        )
-
-
-def _assigned(outcome: Outcome | None, ending: Ending | None, name: str, has: float | None) -> str:
-    """What the assignment brings, and what all that ends with it lacks."""
-    wanted = None if ending is None else ending.demand
-    lacks = "" if wanted is None else shortage_words(wanted, has, name)
-    with_it = f"; with all that ends with it: {lacks}" if lacks else ""
-    return f"Assigned: {outcome_words(outcome, name)}{with_it}."
-
-
-def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, book: Sequence[HeldLine]) -> str:
-    life = one.life
-    said = f"{one.instrument.label} is in the money by {one.inside or 0.0:,.2f}"
-    if life is not None and life.is_cash:
-        happens = "is settled in cash"
-    elif life is not None and not life.is_american:
-        happens = "is assigned at its end"
-    else:
-        happens = "is assigned unless it is closed" if ending is not None else "may be assigned any day"
-    when = f" {day_word(ending.last_day, moment.today)}" if ending is not None else ""
-    partners = partner_words(one, book)
-    return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}"
-
-
-def partner_words(one: HeldLine, book: Sequence[HeldLine]) -> str:
-    """What becomes of the other legs of its structure when it ends; empty where it has none."""
-    partners = [
-        other for other in book if other.entry_id == one.entry_id and other is not one and not other.ended
-    ]
-    if not partners:
-        return ""
-    return f"Partner: {listed([_partner(other, one) for other in partners])}."
-
-
-def _partner(other: HeldLine, one: HeldLine) -> str:
-    label = other.instrument.label
-    if not other.instrument.is_option:
-        return f"{label} shares, which are delivered" if one.is_short else f"{label} shares"
-    if other.life is None or one.life is None or other.life.settles != one.life.settles:
-        return f"{label}, which goes on"
-    inside = other.is_in_the_money
-    if inside is None:
-        return f"{label}, of which nothing is known"
-    happens = "assigned too" if other.is_short else "exercised too"
-    return f"{label}, {'which is ' + happens if inside else 'which ends worthless'}"

@@ -46,6 +46,14 @@ class HeldLine:
     rate: float | None = None  # per year, as a fraction
     # Whether by the model exercising now is worth as much as waiting; None: not known.
     in_exercise_region: bool | None = None
+    in_doubt: bool = False  # the account holds another quantity than the file, or may
+    in_account: float | None = None  # which, signed; None: not known of this line, or not in doubt
+    account_alone: bool = False  # the file lacks it
+
+    @property
+    def counted(self) -> float:
+        """The quantity that counts, signed: the account's where it is another and known."""
+        return self.quantity if self.in_account is None else self.in_account
 
     @property
     def is_short(self) -> bool:
@@ -75,7 +83,7 @@ class HeldLine:
     @property
     def shares(self) -> float:
         """How many shares its contracts deliver, without a sign; an adjusted one is never counted."""
-        return abs(self.quantity) * (self.instrument.multiplier or STANDARD_MULTIPLIER)
+        return abs(self.counted) * (self.instrument.multiplier or STANDARD_MULTIPLIER)
 
 
 def inside_at(one: Instrument, spot: float) -> float:
@@ -128,6 +136,29 @@ def held_lines(
             )
         )
     return _with_near_volatility(found)
+
+
+def lone_line(
+    instrument: Instrument, quantity: float, live: LiveSnapshot, *, beside: Sequence[HeldLine]
+) -> HeldLine:
+    """A line that the file lacks, and no model knows; its underlying has the price that it has `beside`."""
+    own, share = live.quotes.get(instrument.live_symbol), live.quotes.get(instrument.underlying)
+    spots = [one.spot for one in beside if one.instrument.underlying == instrument.underlying]
+    if share is not None and share.bid_price and share.ask_price:
+        spots.append((share.bid_price + share.ask_price) / 2)
+    return HeldLine(
+        entry_id="",
+        instrument=instrument,
+        quantity=quantity,
+        ended=False,
+        life=contract_life(instrument, live.expiry_facts, live.told_sessions),
+        spot=next((spot for spot in spots if spot is not None), None),
+        spot_spread=_spread(live, instrument.underlying),
+        bid=None if own is None else own.bid_price,
+        ask=None if own is None else own.ask_price,
+        warnings=frozenset(),
+        account_alone=True,
+    )
 
 
 def _with_near_volatility(lines: Sequence[HeldLine]) -> tuple[HeldLine, ...]:

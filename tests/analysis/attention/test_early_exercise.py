@@ -79,7 +79,7 @@ def test_who_holds_the_call_is_told_what_keeping_it_gives_up():
     entry = only(early("2026-11-19 12:00", 10.1, FRIDAY, book=(LONG_CALL,)), AttentionKind.EARLY_EXERCISE)
 
     assert (entry.level, entry.shares, entry.needs) == (Level.WARNING, 100, 18_000)
-    assert "Keeping it would give up $16" in entry.amounts
+    assert "keeping it would give up $16" in entry.amounts
     assert [one.who for one in entry.deadlines] == [Who.BROKER, Who.EXCHANGE]
 
 

@@ -1,0 +1,124 @@
+"""Short legs in the money: what an assignment of each brings, and what becomes of the other legs of its structure."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+from typing import Final
+
+from options_helper.analysis.attention.deadlines import last_day_deadlines
+from options_helper.analysis.attention.delivery import Outcome, outcome_at
+from options_helper.analysis.attention.entries import AttentionKind, Entry, due
+from options_helper.analysis.attention.expiring import CLOSE_IT, Ending, Moment
+from options_helper.analysis.attention.held_legs import HeldLine, is_over
+from options_helper.analysis.attention.two_books import TwoBooks
+from options_helper.analysis.attention.words import day_word, listed, outcome_words, shortage_words
+from options_helper.analysis.live_health import Level
+
+LACKING: Final = ", which the file lacks,"
+_NOT_BEFORE_ITS_END: Final = "It cannot be exercised before its end."
+
+
+def short_entries(
+    books: TwoBooks,
+    found: Sequence[Ending],
+    moment: Moment,
+    has: float | None,
+    *,
+    told: Collection[str] = (),
+) -> Iterator[Entry]:
+    """Every short leg in the money; what ends today or next is grave, of the rest it is to be known.
+
+    Of the symbols that were `told` to be exercised early nothing is said again.
+    """
+    near = {one.instrument.live_symbol: ending for ending in found for one in ending.all_legs}
+    for one in (*books.of_file, *books.account_alone):
+        symbol = one.instrument.live_symbol
+        if not one.is_short or not one.is_in_the_money or one.life is None or is_over(one, moment.at):
+            continue
+        if symbol in told:
+            continue
+        ending = near.get(symbol)
+        said, outcome = if_exercised("Assigned", one)
+        wanted = None if ending is None else ending.judged.demand
+        lacks = "" if wanted is None else shortage_words(wanted, has, one.instrument.underlying)
+        deadlines = last_day_deadlines(one.life, moment.told)
+        yield Entry(
+            kind=AttentionKind.IN_THE_MONEY_SHORT,
+            level=Level.INFO if ending is None else ending.level(moment),
+            subject=one.instrument.underlying,
+            symbols=(symbol,),
+            what=_short_words(one, ending, moment, books.of_file),
+            by=due(deadlines, moment.at),
+            deadlines=deadlines,
+            amounts=f"{said}{f'; with all that ends with it: {lacks}' if lacks else ''}.",
+            remedy=CLOSE_IT if ending is not None else _how_near(one),
+            needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
+            has=has,
+            shares=None if outcome is None else outcome.shares,
+        )
+
+
+def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:
+    """What its exercise or assignment brings in words, and the outcome that counts: the account's where it is known."""
+    name = one.instrument.underlying
+    outcome = None if one.spot is None else outcome_at(one, one.spot)
+    said = outcome_words(outcome, name)
+    if one.account_alone:
+        return f"{verb}, of what the account alone holds: {said}", outcome
+    if not one.in_doubt:
+        return f"{verb}: {said}", outcome
+    if one.in_account is None or one.spot is None:
+        return f"{verb}, by the file's quantity, which is in doubt: {said}", outcome
+    theirs = outcome_at(replace(one, quantity=one.in_account), one.spot)
+    return f"{verb}, by the account's quantity: {outcome_words(theirs, name)}; by the file's: {said}", theirs
+
+
+def _how_near(one: HeldLine) -> str:
+    """How little a holder would give up by exercising it now."""
+    if one.life is not None and not one.life.is_american:
+        return _NOT_BEFORE_ITS_END
+    value = one.extrinsic_at_bid
+    if value is None:
+        return "Nobody bids for it, so how near that is cannot be said."
+    if value <= 0:
+        return "Its bid is at or below what exercising brings: a holder gives nothing up by it."
+    return f"Its time value at the bid is {value:,.2f} a share: what a holder gives up who exercises it now."
+
+
+def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, book: Sequence[HeldLine]) -> str:
+    life = one.life
+    lacking = LACKING if one.account_alone else ""
+    said = f"{one.instrument.label}{lacking} is in the money by {one.inside or 0.0:,.2f}"
+    if life is not None and life.is_cash:
+        happens = "is settled in cash"
+    elif life is not None and not life.is_american:
+        happens = "is assigned at its end"
+    else:
+        happens = "is assigned unless it is closed" if ending is not None else "may be assigned any day"
+    when = f" {day_word(ending.last_day, moment.today)}" if ending is not None else ""
+    partners = partner_words(one, book)
+    return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}"
+
+
+def partner_words(one: HeldLine, book: Sequence[HeldLine]) -> str:
+    """What becomes of the other legs of its structure when it ends; empty where it has none."""
+    partners = [
+        other for other in book if other.entry_id == one.entry_id and other is not one and not other.ended
+    ]
+    if not partners or one.account_alone:
+        return ""
+    return f"Partner: {listed([_partner(other, one) for other in partners])}."
+
+
+def _partner(other: HeldLine, one: HeldLine) -> str:
+    label = other.instrument.label
+    if not other.instrument.is_option:
+        return f"{label} shares, which are delivered" if one.is_short else f"{label} shares"
+    if other.life is None or one.life is None or other.life.settles != one.life.settles:
+        return f"{label}, which goes on"
+    inside = other.is_in_the_money
+    if inside is None:
+        return f"{label}, of which nothing is known"
+    happens = "assigned too" if other.is_short else "exercised too"
+    return f"{label}, {'which is ' + happens if inside else 'which ends worthless'}"

@@ -1,0 +1,90 @@
+"""The lines of the file and those of the account: what ends, ends in the account's quantities and takes its money."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from options_helper.analysis.account_side import AccountSide
+from options_helper.analysis.attention.held_legs import HeldLine, lone_line
+from options_helper.model.portfolio import PortfolioLine
+from options_helper.model.snapshot import LiveSnapshot
+
+
+class Quantities(StrEnum):
+    """Whose quantities a figure is of, as it is said before its colon."""
+
+    AGREED = ""
+    ACCOUNT = ", by the account's quantities"
+    IN_DOUBT = ", by the file's quantities, which are in doubt"
+    ACCOUNT_ALONE = ", of what the account alone holds"
+
+
+@dataclass(frozen=True, slots=True)
+class TwoBooks:
+    """Every line by either side; one and the same where file and account agree, or no account is known."""
+
+    of_file: tuple[HeldLine, ...]
+    of_account: tuple[HeldLine, ...]
+    unread: frozenset[str] = frozenset()  # symbols of which the account's quantity is not known
+
+    @property
+    def account_alone(self) -> tuple[HeldLine, ...]:
+        """What the file lacks."""
+        return tuple(one for one in self.of_account if one.account_alone)
+
+    def quantities(self, underlying: str) -> Quantities:
+        """Whose quantities count for what ends on one underlying: the account's wherever they are known."""
+        if not any(
+            one.instrument.underlying == underlying and (one.in_doubt or one.account_alone)
+            for one in (*self.of_file, *self.account_alone)
+        ):
+            return Quantities.AGREED
+        is_unread = any(
+            one.instrument.underlying == underlying and one.instrument.live_symbol in self.unread
+            for one in self.of_file
+        )
+        return Quantities.IN_DOUBT if is_unread else Quantities.ACCOUNT
+
+
+def two_books(lines: Sequence[HeldLine], side: AccountSide | None, live: LiveSnapshot) -> TwoBooks:
+    """Both, of the file's lines and of what the account holds in place of some (`None`: nothing is apart)."""
+    if side is None:
+        return TwoBooks(tuple(lines), tuple(lines))
+    theirs = {line.instrument.live_symbol: line for line in side.lines}
+    times = Counter(one.instrument.live_symbol for one in lines)
+    unread = frozenset(side.unread)
+    of_file = tuple(
+        replace(one, in_doubt=True, in_account=_of_this_alone(one, theirs, times, unread))
+        if one.instrument.live_symbol in side.in_doubt
+        else one
+        for one in lines
+    )
+    alone = [line for entry in side.only for line in entry.lines]
+    of_account = (
+        *(one for one in of_file if not one.in_doubt),
+        *_in_their_quantities(of_file, theirs),
+        *(lone_line(line.instrument, float(line.quantity), live, beside=lines) for line in alone),
+    )
+    return TwoBooks(of_file, of_account, unread)
+
+
+def _of_this_alone(
+    one: HeldLine, theirs: Mapping[str, PortfolioLine], times: Mapping[str, int], unread: frozenset[str]
+) -> float | None:
+    """How much the account holds of a line; None where that is not known, or several lines hold the same."""
+    symbol = one.instrument.live_symbol
+    if symbol in unread or times[symbol] > 1:
+        return None
+    return float(theirs[symbol].quantity) if symbol in theirs else 0.0
+
+
+def _in_their_quantities(
+    of_file: Sequence[HeldLine], theirs: Mapping[str, PortfolioLine]
+) -> Iterator[HeldLine]:
+    """Each symbol in doubt once, as much as the account holds of it."""
+    first = {one.instrument.live_symbol: one for one in reversed(of_file)}
+    for symbol, line in theirs.items():
+        yield replace(first[symbol], quantity=float(line.quantity))

@@ -1,0 +1,295 @@
+"""What ends, ends in the account's quantities and takes its money: where the file has others, both are said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.analysis.attention.assess import Attention
+from options_helper.analysis.attention.delivery import Outcome
+from options_helper.analysis.attention.entries import AttentionKind
+from options_helper.analysis.live_health import Level
+from options_helper.model.portfolio import Portfolio, PortfolioEntry
+from options_helper.model.snapshot import LiveSnapshot
+from tests.analysis.attention.test_early_exercise import DECEMBER, early
+from tests.analysis.attention.test_expiring import IN_THE_MONEY, LONG_CALL, SHORT_CALL
+from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
+from tests.kit.builders import holding, leg, portfolio, position, structure
+
+C555, C560 = "SPY261120C00555000", "SPY261120C00560000"
+SPREAD = structure(
+    leg("long", 555, expiry=FRIDAY), leg("short", 560, expiry=FRIDAY), symbol="SPY", net_debit=300
+)
+LABELS = ("by the account's", "in doubt", "the account alone")
+
+
+def beside(
+    file: list[PortfolioEntry],
+    account: list[PortfolioEntry],
+    power: float | None = 1e6,
+    at: str = "2026-11-20 14:30",
+) -> Attention:
+    """SPY at 565 and AAPL at 190, the account holding these entries."""
+    prices = {**IN_THE_MONEY, "AAPL": (190.0, 190.02)}
+    return attention(file, live_at(at, prices, held=file, account=portfolio(*account), power=power))
+
+
+def unread(live: LiveSnapshot, symbol: str) -> LiveSnapshot:
+    assert live.account.view is not None
+    return replace(
+        live, account=replace(live.account, view=replace(live.account.view, left_out=frozenset({symbol})))
+    )
+
+
+def test_what_the_account_holds_is_laid_beside_its_money_and_the_files_is_said_too():
+    found = beside([LONG_CALL], [LONG_CALL.changed(contracts=1)], power=50_000)
+
+    expiring, lacking = only(found, AttentionKind.EXPIRING), only(found, AttentionKind.LONG_WITHOUT_MONEY)
+    assert expiring.amounts == (
+        "If it expires now, by the account's quantities: +100 SPY for $56,000; options buying power $50,000: short by "
+        "$6,000. By the file's: +200 SPY for $112,000."
+    )
+    for entry in (expiring, lacking):
+        assert (entry.shares, entry.needs, entry.has) == (100, 56_000, 50_000)
+
+
+def test_money_that_is_enough_for_the_account_is_not_told_to_lack_by_the_file():
+    found = beside([LONG_CALL], [LONG_CALL.changed(contracts=1)], power=60_000)
+
+    assert of_kind(found, AttentionKind.LONG_WITHOUT_MONEY) == []
+
+
+def test_a_leg_of_a_structure_that_the_account_lacks_changes_what_the_whole_brings():
+    """By the file both legs deliver to each other; the account has the short one alone."""
+    found = beside([SPREAD], [position("SPY", 560, contracts=-1, expiry=FRIDAY)])
+
+    entry = only(found, AttentionKind.EXPIRING)
+    assert (entry.shares, entry.level) == (-100, Level.ERROR)
+    assert "by the account's quantities: -100 SPY and receives $56,000" in entry.amounts
+    assert "100 SPY are to be delivered that are not free" in entry.amounts
+    assert "By the file's: receives $500." in entry.amounts
+    assert "100 SPY are to be delivered" in only(found, AttentionKind.IN_THE_MONEY_SHORT).amounts
+
+
+def test_shares_that_the_account_lacks_cover_no_call():
+    covered = [holding("SPY", 200), SHORT_CALL]
+    found = beside(covered, [SHORT_CALL])
+
+    assert "200 SPY are to be delivered that are not free" in only(found, AttentionKind.EXPIRING).amounts
+
+
+def test_an_assignment_is_told_by_either_quantity():
+    later = position("SPY", 560, contracts=-1, expiry=DECEMBER)
+    entry = only(beside([later], [later.changed(contracts=-3)]), AttentionKind.IN_THE_MONEY_SHORT)
+
+    assert entry.amounts == (
+        "Assigned, by the account's quantity: -300 SPY and receives $168,000; by the file's: -100 SPY and receives "
+        "$56,000."
+    )
+    assert entry.shares == -300
+
+
+def test_what_the_account_alone_holds_ends_and_is_assigned_too():
+    found = beside([holding("SPY", 10)], [holding("SPY", 10), SHORT_CALL])
+
+    expiring, short = only(found, AttentionKind.EXPIRING), only(found, AttentionKind.IN_THE_MONEY_SHORT)
+    assert "The file lacks it." in expiring.what
+    assert "which the file lacks" in short.what
+    assert expiring.shares == short.shares == -200
+    for entry in (expiring, short):
+        assert "of what the account alone holds: -200 SPY" in entry.amounts
+    (line,) = found.cockpit
+    assert (line.account_alone, line.if_now_words) == (
+        True,
+        "-200 SPY and receives $112,000 (the file lacks it)",
+    )
+
+
+def test_a_short_call_of_the_account_alone_is_exercised_early_too():
+    call = position("AAPL", 180, contracts=-1, expiry=DECEMBER)
+    live = live_at(
+        "2026-11-19 12:00",
+        {"AAPL": (189.99, 190.01), "AAPL261218C00180000": (10.1, 10.3)},
+        account=portfolio(holding("AAPL", 5), call),
+        actions=[dividend("AAPL", FRIDAY, 0.26)],
+    )
+
+    entry = only(attention([holding("AAPL", 5)], live), AttentionKind.EARLY_EXERCISE)
+
+    assert "AAPL 18 Dec 26 180 C, which the file lacks," in entry.what
+    assert entry.amounts.startswith("Assigned, of what the account alone holds: -100 AAPL")
+
+
+def test_a_quantity_that_could_not_be_read_leaves_the_files_with_its_doubt():
+    live = live_at("2026-11-20 14:30", IN_THE_MONEY, held=[LONG_CALL], account=portfolio())
+    found = attention([LONG_CALL], unread(live, C560))
+
+    entry = only(found, AttentionKind.EXPIRING)
+    assert entry.amounts.startswith(
+        "If it expires now, by the file's quantities, which are in doubt: +200 SPY for $112,000"
+    )
+    assert found.cockpit[0].if_now_words == "+200 SPY for $112,000 (by the file, quantity in doubt)"
+
+
+def test_a_pin_says_both_sides_by_both():
+    put = position("AAPL", 190, "put", contracts=-1, expiry=FRIDAY)
+    entry = only(beside([put], [put.changed(contracts=-2)], at="2026-11-20 15:50"), AttentionKind.PIN)
+
+    assert entry.amounts == (
+        "Above 190, by the account's quantities: nothing; below: +200 AAPL for $38,000. By the file's, above: nothing; "
+        "below: +100 AAPL for $19,000."
+    )
+    assert (entry.needs, entry.has) == (38_000, 1e6)
+
+
+def test_the_cockpit_has_either_side_of_a_leg_and_of_its_structure():
+    whole, long, short = beside([SPREAD], [position("SPY", 560, contracts=-1, expiry=FRIDAY)]).cockpit
+
+    assert (whole.if_now, whole.if_now_by_account) == (Outcome(0, 500), Outcome(-100, 56_000))
+    assert whole.if_now_words == "-100 SPY and receives $56,000 by the account, receives $500 by the file"
+    assert (long.quantity, long.in_account, long.if_now_by_account) == (1, 0, Outcome(0, 0))
+    assert (short.quantity_in_doubt, short.in_account, short.if_now_by_account) == (False, None, None)
+
+
+def test_how_much_of_it_each_of_two_entries_has_the_account_does_not_say():
+    pair = [LONG_CALL, LONG_CALL.changed(id="second")]
+    found = beside(pair, [LONG_CALL.changed(contracts=1)])
+
+    assert only(found, AttentionKind.EXPIRING).shares == 100
+    assert [one.in_account for one in found.cockpit] == [None, None]
+    assert all("quantity in doubt" in (one.if_now_words or "") for one in found.cockpit)
+
+
+def test_keeping_a_call_gives_up_by_the_accounts_quantity():
+    held = position("AAPL", 180, contracts=1, expiry=DECEMBER)
+    live = live_at(
+        "2026-11-19 12:00",
+        {"AAPL": (189.99, 190.01), "AAPL261218C00180000": (10.1, 10.3)},
+        held=[held],
+        account=portfolio(held.changed(contracts=5)),
+        actions=[dividend("AAPL", FRIDAY, 0.26)],
+    )
+
+    assert (
+        "keeping it would give up $80" in only(attention([held], live), AttentionKind.EARLY_EXERCISE).amounts
+    )
+
+
+LINES = st.lists(
+    st.builds(
+        lambda name, strike, kind, contracts: position(
+            name, strike, kind, contracts=contracts, expiry=FRIDAY, identity=f"{name}{strike}{kind}"
+        ),
+        st.sampled_from(["AAPL", "SPY"]),
+        st.sampled_from([180, 560]),
+        st.sampled_from(["call", "put"]),
+        st.integers(-3, 3).filter(bool),
+    ),
+    max_size=4,
+    unique_by=lambda one: one.id,
+)
+SHARES = st.sampled_from([(), (holding("AAPL", 100.0),), (holding("SPY", 300.0),)])
+
+
+@given(LINES, SHARES, LINES, SHARES, st.one_of(st.none(), st.floats(0, 1e6)))
+def test_every_figure_is_what_the_account_alone_would_say_and_is_labelled_where_the_file_says_another(
+    ours: list[PortfolioEntry],
+    our_shares: tuple[PortfolioEntry, ...],
+    theirs: list[PortfolioEntry],
+    their_shares: tuple[PortfolioEntry, ...],
+    power: float | None,
+):
+    file, account = [*ours, *our_shares], [*theirs, *their_shares]
+    apart = _apart(portfolio(*file), portfolio(*account))
+    found, alone = beside(file, account, power), beside(account, account, power)
+    told = {one.subject: one for one in of_kind(alone, AttentionKind.EXPIRING)}
+
+    for entry in of_kind(found, AttentionKind.EXPIRING):
+        expected = told.get(entry.subject)
+        assert entry.shares == (expected.shares if expected else 0)
+        assert entry.needs == (expected.needs if expected else None)
+        assert any(label in entry.amounts for label in LABELS) == (entry.subject in apart)
+    assert told.keys() <= {one.subject for one in of_kind(found, AttentionKind.EXPIRING)}
+    lacking, as_alone = (
+        sorted(sorted(one.symbols) for one in of_kind(each, AttentionKind.LONG_WITHOUT_MONEY))
+        for each in (found, alone)
+    )
+    assert lacking == as_alone
+    for entry in found.entries:
+        assert entry.needs is None or entry.has == power
+
+
+def _apart(ours: Portfolio, theirs: Portfolio) -> set[str]:
+    """The underlyings of which the two hold different quantities."""
+    underlyings = {one.live_symbol: one.underlying for one in (*ours.instruments, *theirs.instruments)}
+    return {
+        name
+        for symbol, name in underlyings.items()
+        if ours.quantities.get(symbol) != theirs.quantities.get(symbol)
+    }
+
+
+class TestOneVerdict:
+    """Of one leg that may be exercised early there is one entry, with all that speaks for it and against it."""
+
+    def test_a_call_before_its_ex_date_is_not_told_a_second_time(self):
+        found = early("2026-11-19 12:00", 10.1, FRIDAY)
+
+        assert of_kind(found, AttentionKind.IN_THE_MONEY_SHORT) == []
+        assert len(of_kind(found, AttentionKind.EARLY_EXERCISE)) == 1
+
+    def test_its_own_time_value_speaks_against_what_the_put_says(self):
+        entry = only(early("2026-11-19 12:00", 10.5, FRIDAY, put=(0.1, 0.25)), AttentionKind.EARLY_EXERCISE)
+
+        assert (
+            "its own time value at the bid, 0.50, is no less than the dividend and speaks against it"
+            in entry.what
+        )
+
+    def test_its_partner_is_told_there(self):
+        spread = structure(
+            leg("short", 180, expiry=DECEMBER), leg("long", 200, expiry=DECEMBER), net_debit=-900
+        )
+        entry = only(early("2026-11-19 12:00", 10.1, FRIDAY, book=(spread,)), AttentionKind.EARLY_EXERCISE)
+
+        assert "Partner: AAPL 18 Dec 26 200 C" in entry.what
+
+
+class TestHowNear:
+    """What a holder would give up by exercising a short leg is a figure, not a hint."""
+
+    @pytest.mark.parametrize(
+        ("bid", "said"),
+        [
+            (10.4, "Its time value at the bid is 0.40 a share"),
+            (10.0, "at or below what exercising brings"),
+            (9.8, "at or below what exercising brings"),
+            (None, "Nobody bids for it"),
+        ],
+    )
+    def test_of_a_short_call(self, bid: float | None, said: str):
+        found = early("2026-11-19 12:00", bid, DECEMBER)
+
+        assert said in only(found, AttentionKind.IN_THE_MONEY_SHORT).remedy
+
+    def test_what_is_european_cannot_be_exercised_before_its_end(self):
+        call = position("SPX", 180, contracts=-1, expiry=DECEMBER)
+        live = live_at("2026-11-19 12:00", {"SPX": (189.99, 190.01)}, held=[call])
+
+        assert only(attention([call], live), AttentionKind.IN_THE_MONEY_SHORT).remedy == (
+            "It cannot be exercised before its end."
+        )
+
+
+@pytest.mark.parametrize(
+    ("bid", "spot", "words"),
+    [(4.98, 565.0, "at or below intrinsic"), (5.0, 565.0, "at or below intrinsic"), (5.1, 565.0, "0.10"),
+     (0.0, 550.0, "0.00"), (None, 565.0, None)],
+)  # fmt: skip
+def test_a_bid_below_intrinsic_is_no_time_value_below_zero(bid: float | None, spot: float, words: str | None):
+    live = live_at("2026-11-20 14:30", {"SPY": (spot, spot), C560: (bid, 6.0)}, held=[LONG_CALL])
+
+    assert attention([LONG_CALL], live).cockpit[0].time_value_words == words
