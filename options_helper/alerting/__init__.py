@@ -8,7 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "books": ("AlertBooks", "open_books"),
-    "judging": ("Observed", "RuleJudge"),
-    "runner": ("AlertRunner", "AlertStatus"),
+    "books": ("AlertBooks", "Scope", "open_books"),
+    "judging": ("Observed", "followed_rules", "named_rules"),
+    "program": ("ProgramAlerts", "ProgramStatus", "newest_first"),
 }

@@ -1,11 +1,13 @@
-"""The log and the lease of one account's alerts on this computer."""
+"""The logs and the leases of one account's alerts on this computer: one pair of its own, one for each portfolio."""
 
 from __future__ import annotations
 
+import os
 import socket
 from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
@@ -18,28 +20,48 @@ from options_helper.settings import Settings
 FOLDER: Final = "alerts"
 
 
+class Scope(StrEnum):
+    """What a rule is about, and so with whom its states and its lease are shared.
+
+    Two programs of one account may look at two portfolios: each judges its own, and of what is the account's, its
+    money, its streams and its programs, one of them tells.
+    """
+
+    ACCOUNT = "account"
+    BOOK = "portfolio"
+
+
 @dataclass(frozen=True, slots=True)
 class AlertBooks:
-    """What all programs that judge this account's rules share."""
+    """What all programs share that judge the same."""
 
     log: FiringLog
     lease: Lease
 
 
 def open_books(
-    settings: Settings, who: str, since: datetime, environ: Mapping[str, str] | None = None
-) -> AlertBooks:
+    settings: Settings,
+    portfolio: Path | None,
+    who: str,
+    since: datetime,
+    environ: Mapping[str, str] | None = None,
+) -> dict[Scope, AlertBooks]:
     """Those of the account that these settings name, at their address; `who` is this program's role.
 
-    OSError where the user has no home or the disk refuses.
+    `portfolio` is a file; None: the account itself is the portfolio. OSError where the user has no home or the disk
+    refuses.
     """
     try:
         folder = state_folder(environ) / FOLDER
     except RuntimeError as error:
         raise OSError("this user has no home") from error
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    path = folder / secret_name(folder, _account(settings))
-    return books_at(path, who, since)
+    account = _account(settings)
+    book = f"{account}\0{'' if portfolio is None else os.fspath(portfolio.resolve())}"
+    return {
+        Scope.ACCOUNT: books_at(folder / secret_name(folder, account), who, since),
+        Scope.BOOK: books_at(folder / secret_name(folder, book), who, since),
+    }
 
 
 def books_at(path: Path, who: str, since: datetime) -> AlertBooks:

@@ -9,12 +9,13 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Final
 
+from options_helper.alerting.books import Scope
 from options_helper.alerting.runner import Judged
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings
 from options_helper.analysis.book_look import BookLook
 from options_helper.data.alerts_file import RulesFile, load_rules, reread_rules, rules_file
-from options_helper.model.alerts import Readings, RuleState, SubjectKind
+from options_helper.model.alerts import Readings, Rule, RuleState, SubjectKind
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -25,6 +26,18 @@ NOT_READ: Final[Mapping[SubjectKind, str]] = MappingProxyType(
         if kind not in (SubjectKind.RUN, SubjectKind.JOB, SubjectKind.PROVIDER, SubjectKind.STREAM)
     }
 )
+
+
+def named_rules(path: Path | None) -> RulesFile:
+    """The rules of a file, None: where it is looked for; without one the built-in ones. ConfigError for no rules."""
+    found = path or rules_file()
+    load_rules(found)
+    return reread_rules(RulesFile(found))
+
+
+def followed_rules() -> RulesFile:
+    """The file where it is looked for, also while it is broken; what is wrong with it is among the problems."""
+    return reread_rules(RulesFile(rules_file()))
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,25 +51,13 @@ class Observed:
 
 
 class RuleJudge:
-    """Judges by the file of rules as it is at each look; a broken one leaves the rules of before in force.
+    """Judges by the rules of one scope in a file as it is at each look; a broken one leaves those of before in force.
 
     Called on one thread at a time.
     """
 
-    def __init__(self, file: RulesFile, now: Callable[[], datetime]) -> None:
-        self._file, self._now = file, now
-
-    @classmethod
-    def load(cls, path: Path | None, now: Callable[[], datetime]) -> RuleJudge:
-        """By this file, None: where it is looked for; without one by the built-in rules. ConfigError for no rules."""
-        found = path or rules_file()
-        load_rules(found)
-        return cls(reread_rules(RulesFile(found)), now)
-
-    @classmethod
-    def following(cls, now: Callable[[], datetime]) -> RuleJudge:
-        """By the file where it is looked for, also while it is broken; what is wrong with it is among the problems."""
-        return cls(reread_rules(RulesFile(rules_file())), now)
+    def __init__(self, file: RulesFile, scope: Scope, now: Callable[[], datetime]) -> None:
+        self._file, self._scope, self._now = file, scope, now
 
     @property
     def needs_book(self) -> bool:
@@ -65,18 +66,24 @@ class RuleJudge:
         How the streams of this run are, its snapshot tells beside the book.
         """
         kinds = {*NOT_READ, SubjectKind.STREAM}
-        return any(rule.subject.kind in kinds for rule in self._file.rules)
+        return any(rule.subject.kind in kinds for rule in self._rules)
+
+    @property
+    def _rules(self) -> tuple[Rule, ...]:
+        of_book = self._scope is Scope.BOOK
+        return tuple(rule for rule in self._file.rules if rule.subject.kind.is_of_book is of_book)
 
     def __call__(self, observed: Observed, states: Mapping[str, RuleState]) -> Judged:
         """What the rules say."""
         self._file = file = reread_rules(self._file)
+        rules = self._rules
         snapshot, portfolio, look = observed.snapshot, observed.portfolio, observed.look
         readings: Readings = observed.runs
         if portfolio is not None and look is not None:
             # Of the streams of this run the snapshot knows more than a heartbeat does.
-            readings = {**observed.runs, **book_readings(file.rules, portfolio, snapshot, look)}
+            readings = {**observed.runs, **book_readings(rules, portfolio, snapshot, look)}
         evaluation = evaluate(
-            file.rules,
+            rules,
             readings,
             states,
             at=snapshot.as_of,
@@ -84,4 +91,4 @@ class RuleJudge:
             told=snapshot.told_sessions,
             unread=NOT_READ if look is None else {},
         )
-        return Judged(evaluation, len(file.rules), () if file.problem is None else (file.problem,))
+        return Judged(evaluation, len(rules), () if file.problem is None else (file.problem,))

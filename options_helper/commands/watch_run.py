@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -13,9 +13,9 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from options_helper.alerting.books import AlertBooks, open_books
-from options_helper.alerting.judging import Observed, RuleJudge
-from options_helper.alerting.runner import AlertRunner
+from options_helper.alerting.books import AlertBooks, Scope, open_books
+from options_helper.alerting.judging import named_rules
+from options_helper.alerting.program import ProgramAlerts
 from options_helper.capture.hours import CaptureHours
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.capture_display import open_console
@@ -76,13 +76,14 @@ def run_watch(
     settings.require_credentials()
     load_sdk()
     load_targets()  # a file that cannot be used is told before anybody relies on it
-    book: Book = AccountBook() if request.from_account else FileBook(request.file or DEFAULT_FILE)
-    judge = RuleJudge.load(request.rules, now)
+    file = None if request.from_account else request.file or DEFAULT_FILE
+    book: Book = AccountBook() if file is None else FileBook(file)
+    rules = named_rules(request.rules)
     risk = RiskSettings.load()
     observer = Observer(risk_choices(risk), now, load_earnings(risk.events_file))
     limits = RequestLimits(PAGE)
-    alerts = AlertRunner(
-        _books(settings, now()), judge, load_targets, simulated=settings.local_market, now=now
+    alerts = ProgramAlerts(
+        _books(settings, file, now()), rules, load_targets, simulated=settings.local_market, now=now
     )
     watch = Watch(
         settings,
@@ -117,7 +118,7 @@ class _Run:
         request: WatchRequest,
         settings: Settings,
         watch: Watch,
-        alerts: AlertRunner[Observed],
+        alerts: ProgramAlerts,
         now: Callable[[], datetime],
     ) -> None:
         self._request, self._settings, self._watch, self._alerts, self._now = (
@@ -198,9 +199,9 @@ class _Run:
             yield
 
 
-def _books(settings: Settings, since: datetime) -> AlertBooks:
+def _books(settings: Settings, portfolio: Path | None, since: datetime) -> Mapping[Scope, AlertBooks]:
     try:
-        return open_books(settings, Role.WATCH, since)
+        return open_books(settings, portfolio, Role.WATCH, since)
     except OSError as error:
         raise Unavailable(
             f"The state folder cannot be used ({error}), and without it nobody knows what was sent. Name another in "

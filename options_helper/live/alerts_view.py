@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
+from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
-from options_helper.alerting.books import AlertBooks, open_books
-from options_helper.alerting.judging import Observed, RuleJudge
-from options_helper.alerting.runner import AlertRunner
+from options_helper.alerting.books import AlertBooks, Scope, open_books
+from options_helper.alerting.judging import Observed, followed_rules
+from options_helper.alerting.program import ProgramAlerts, newest_first
 from options_helper.analysis.book_look import BookLook
-from options_helper.clock import utc_now
 from options_helper.data.firing_log import Acknowledged, LoggedFiring
 from options_helper.data.lease import RENEW_SECONDS, Holder
 from options_helper.data.notify.targets import load_targets
@@ -24,7 +25,8 @@ from options_helper.settings import Settings
 log = logging.getLogger(__name__)
 
 MAX_LAG_SECONDS: Final = 30.0
-OpenBooks = Callable[[Settings, str, datetime], AlertBooks]
+Books = Mapping[Scope, AlertBooks]
+OpenBooks = Callable[[Settings, Path | None, str, datetime], Books]
 # Who has not renewed for so long is gone, or hangs.
 GONE_AFTER_SECONDS: Final = 3 * RENEW_SECONDS
 
@@ -34,7 +36,7 @@ class AlertsView:
     """All that fired, the newest first, and who sends messages."""
 
     firings: tuple[LoggedFiring, ...] = ()
-    sender: Holder | None = None  # None: nobody sends now
+    senders: Mapping[Scope, Holder] = field(default_factory=lambda: MappingProxyType({}))  # who send now
     problem: str | None = None  # why the log cannot be read or written, as a sentence
 
     @property
@@ -43,22 +45,13 @@ class AlertsView:
         return tuple(one for one in self.firings if one.acknowledged_at is None)
 
 
-@dataclass(frozen=True, slots=True)
-class Judging:
-    """How this process takes part in judging the rules of an account."""
-
-    judge: RuleJudge
-    runner: AlertRunner[Observed]
-
-
-def judging(books: AlertBooks, settings: Settings) -> Judging:
+def judging(books: Books, settings: Settings) -> ProgramAlerts:
     """By the rules and targets of this user's files, as they are at each look."""
-    judge = RuleJudge.following(utc_now)
-    return Judging(judge, AlertRunner(books, judge, load_targets, simulated=settings.local_market))
+    return ProgramAlerts(books, followed_rules(), load_targets, simulated=settings.local_market)
 
 
 class AlertsReader:
-    """Follows the alerts of one account at a time, and judges its rules where `judging` is given.
+    """Follows the alerts of one account and one portfolio at a time, and judges its rules where `judging` is given.
 
     Callable from any thread, `follow`, `observe` and `stop` one at a time.
     """
@@ -67,28 +60,28 @@ class AlertsReader:
         self,
         monotonic: Callable[[], float],
         open_books: OpenBooks = open_books,
-        judging: Callable[[AlertBooks, Settings], Judging] | None = None,
+        judging: Callable[[Books, Settings], ProgramAlerts] | None = None,
     ) -> None:
         self._open_books = open_books
         self._monotonic = monotonic
         self._make_judging = judging
         # Replaced in one step.
-        self._books: AlertBooks | None = None
+        self._books: Books = {}
         self._problem: str | None = None
-        self._judging: Judging | None = None
+        self._judging: ProgramAlerts | None = None
 
-    def follow(self, settings: Settings, now: datetime) -> None:
-        """Look at the log of this account from now on, and take part in judging its rules."""
+    def follow(self, settings: Settings, portfolio: Path | None, now: datetime) -> None:
+        """Look at the logs of this account and portfolio, None: its own, from now on, and take part in judging."""
         self.stop()
         try:
-            self._books, self._problem = self._open_books(settings, "dashboard", now), None
+            self._books, self._problem = self._open_books(settings, portfolio, "dashboard", now), None
         except OSError as error:
             reason = error.strerror or str(error)
-            self._books, self._problem = None, f"The log of alerts cannot be opened: {reason}."
+            self._books, self._problem = {}, f"The log of alerts cannot be opened: {reason}."
             return
         if self._make_judging is not None:
             self._judging = self._make_judging(self._books, settings)
-            self._judging.runner.start()
+            self._judging.start()
 
     def observe(
         self, portfolio: Portfolio, snapshot: LiveSnapshot, now: datetime, look: Callable[[], BookLook]
@@ -99,11 +92,11 @@ class AlertsReader:
             return
         try:
             runs = run_readings(reports_of_others(now, MAX_LAG_SECONDS))
-            is_needed = judging.judge.needs_book
+            is_needed = judging.needs_book
             observed = Observed(
                 snapshot, runs, portfolio if is_needed else None, look() if is_needed else None
             )
-            judging.runner.observe(observed)
+            judging.observe(observed)
         except Exception as error:
             # What nobody thought of costs this snapshot's judgement, and not the session.
             log.exception("a snapshot could not be judged")
@@ -115,30 +108,32 @@ class AlertsReader:
         """Judge no more, and give the lease back; harmless twice, a second at most."""
         judging, self._judging = self._judging, None
         if judging is not None:
-            judging.runner.stop()
+            judging.stop()
 
     def view(self) -> AlertsView:
         """How it stands now; empty before an account is followed."""
         books = self._books
-        if books is None:
-            return AlertsView(problem=self._problem)
-        holder = books.lease.holder()
-        sends = holder is not None and 0 <= self._monotonic() - holder.renewed <= GONE_AFTER_SECONDS
-        firings = tuple(reversed(tuple(books.log.look().firings.values())))
-        return AlertsView(firings, holder if sends else None, self._problems(books))
+        holders = {scope: one.lease.holder() for scope, one in books.items()}
+        now = self._monotonic()
+        senders = {
+            scope: holder
+            for scope, holder in holders.items()
+            if holder is not None and 0 <= now - holder.renewed <= GONE_AFTER_SECONDS
+        }
+        firings = newest_first(tuple(one.log.look().firings.values()) for one in books.values())
+        return AlertsView(firings, senders, self._problems(books))
 
-    def _problems(self, books: AlertBooks) -> str | None:
+    def _problems(self, books: Books) -> str | None:
         """All that is wrong, each once."""
         judging = self._judging
-        of_runner = () if judging is None else judging.runner.status().problems
-        said = dict.fromkeys(filter(None, (self._problem, books.log.problem, *of_runner)))
+        of_runners = () if judging is None else judging.status().problems
+        of_logs = (one.log.problem for one in books.values())
+        said = dict.fromkeys(filter(None, (self._problem, *of_logs, *of_runners)))
         return " ".join(said) or None
 
     def acknowledge(self, key: str, now: datetime) -> None:
         """Note for every tab and program that somebody has seen it; harmless for what is noted already."""
-        books = self._books
-        if books is None:
-            return
-        known = books.log.look().firings.get(key)
-        if known is not None and known.acknowledged_at is None:
-            books.log.append(Acknowledged(key, now))
+        for books in self._books.values():
+            known = books.log.look().firings.get(key)
+            if known is not None and known.acknowledged_at is None:
+                books.log.append(Acknowledged(key, now))

@@ -275,7 +275,7 @@ class LiveSession:
                 raise
             self._go_on_as(wanted)
             if self._alerts is not None:
-                self._alerts.follow(settings, self._now())
+                self._alerts.follow(settings, None if wanted.of_account else portfolio_file.path, self._now())
             self._keep_house()
 
     def stop(self, because: str = "Stopped.") -> None:

@@ -24,6 +24,16 @@ class SubjectKind(StrEnum):
     JOB = "ingest"
     PROVIDER = "provider"
 
+    @property
+    def is_of_book(self) -> bool:
+        """Whether it is of one portfolio, of which an account may be looked at by several."""
+        return self in _OF_A_BOOK
+
+
+_OF_A_BOOK: Final = frozenset(
+    {SubjectKind.LEG, SubjectKind.STRUCTURE, SubjectKind.UNDERLYING, SubjectKind.EXPIRY, SubjectKind.BOOK}
+)
+
 
 class Side(StrEnum):
     """Which legs of all."""

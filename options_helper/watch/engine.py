@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Final, Protocol
 
 from options_helper.alerting.judging import Observed
-from options_helper.alerting.runner import AlertStatus
+from options_helper.alerting.program import ProgramStatus
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import OptionsHelperError
@@ -46,12 +46,12 @@ class Manager(Protocol):
 
 
 class Alerts(Protocol):
-    """What a watch needs of `AlertRunner`."""
+    """What a watch needs of `ProgramAlerts`."""
 
     def observe(self, observed: Observed) -> None:
         """Judge a snapshot."""
 
-    def status(self) -> AlertStatus:
+    def status(self) -> ProgramStatus:
         """How it stands."""
 
 
@@ -60,7 +60,7 @@ class Watching:
     """How the watch stands after a turn."""
 
     snapshot: LiveSnapshot  # of its own streams
-    alerts: AlertStatus
+    alerts: ProgramStatus
     legs: int
     since: datetime
     source: str  # of the prices, in words
@@ -69,12 +69,9 @@ class Watching:
     @property
     def activity(self) -> str:
         """In one line what it is at: "watching 12 legs, 5 rules, since 09:30"."""
-        sends = "sends" if self.alerts.delivers else "does not send"
-        if not self.alerts.delivers and (holder := self.alerts.holder) is not None:
-            sends = f"the {holder.who} (process {holder.pid}) sends"
         return (
             f"watching {format_count(self.legs, 'leg')}, {format_count(self.alerts.rules, 'rule')}, "
-            f"since {self.since.astimezone(NEW_YORK):%H:%M} New York; {self.source}; {sends}"
+            f"since {self.since.astimezone(NEW_YORK):%H:%M} New York; {self.source}; {self.alerts.sends}"
         )
 
 

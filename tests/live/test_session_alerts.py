@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,13 +11,14 @@ from types import MappingProxyType
 
 import pytest
 
-from options_helper.alerting.books import AlertBooks, books_at
+from options_helper.alerting.books import AlertBooks, Scope, books_at
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.errors import ConfigError
 from options_helper.live.alerts_view import AlertsReader, judging
 from options_helper.live.session import LiveSession, Manager, RunSettings
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
+from tests.kit.alerting import alert_books
 from tests.kit.builders import quote
 from tests.kit.waiting import until_no_thread
 from tests.portal import scenes
@@ -43,6 +44,7 @@ class Stage:
         self.refuses = False
         self.scene: Callable[[], LiveSnapshot] = scenes.live
         self.log = folder / "log"
+        self.portfolio: Path | None = None
         self.session = LiveSession(
             build_manager=self._build,
             housekeeping_seconds=3_600,
@@ -54,8 +56,11 @@ class Stage:
             raise ConfigError("These settings do not work.")
         return manager_for(self._scene)(settings)
 
-    def _open(self, _settings: Settings, who: str, since: datetime) -> AlertBooks:
-        return books_at(self.log, who, since)
+    def _open(
+        self, _settings: Settings, portfolio: Path | None, who: str, since: datetime
+    ) -> Mapping[Scope, AlertBooks]:
+        self.portfolio = portfolio
+        return alert_books(self.log, who, since)
 
     def _scene(self) -> LiveSnapshot:
         scene = self.scene()
@@ -106,9 +111,8 @@ def test_what_is_true_at_start_is_not_fired(stage: Stage):
 
 def test_the_page_has_the_lease_while_it_runs_and_gives_it_back(stage: Stage):
     stage.start()
-    sender = stage.session.alerts().sender
-    assert sender is not None
-    assert sender.who == "dashboard"
+    assert {sender.who for sender in stage.session.alerts().senders.values()} == {"dashboard"}
+    assert stage.portfolio == SAMPLE
 
     stage.session.stop()
     other = books_at(stage.log, "watch", NOW)
@@ -125,9 +129,11 @@ def test_beside_a_watch_that_sends_the_page_judges_and_writes_nothing(stage: Sta
     stage.session.keep()
 
     assert stage.fired() == []
-    sender = stage.session.alerts().sender
-    assert sender is not None
-    assert sender.who == "watch"
+    senders = stage.session.alerts().senders
+    assert {scope: sender.who for scope, sender in senders.items()} == {
+        Scope.ACCOUNT: "dashboard",
+        Scope.BOOK: "watch",
+    }
     watch.lease.release()
 
 

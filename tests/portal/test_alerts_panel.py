@@ -10,11 +10,12 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.alerting.books import AlertBooks, books_at
+from options_helper.alerting.books import AlertBooks, Scope
 from options_helper.data.firing_log import Round
 from options_helper.live.alerts_view import AlertsReader
 from options_helper.live.session import LiveSession, install_session
 from options_helper.model.alerts import Firing
+from tests.kit.alerting import alert_books
 from tests.kit.waiting import wait_until
 from tests.portal import scenes
 from tests.portal.conftest import everything, press
@@ -35,18 +36,20 @@ HALF = Firing(
 
 
 @pytest.fixture
-def watch(portal, tmp_path: Path) -> Iterator[AlertBooks]:
+def watch(portal, tmp_path: Path) -> Iterator[dict[Scope, AlertBooks]]:
     """Another program of this account; the page's session reads what it writes."""
     reader = AlertsReader(
-        time.monotonic, open_books=lambda _settings, who, since: books_at(tmp_path / "log", who, since)
+        time.monotonic,
+        open_books=lambda _settings, _portfolio, who, since: alert_books(tmp_path / "log", who, since),
     )
     portal.session = LiveSession(
         build_manager=manager_for(scenes.live), housekeeping_seconds=3_600, alerts=reader
     )
     install_session(portal.session)
-    books = books_at(tmp_path / "log", "watch", FIRED)
+    books = alert_books(tmp_path / "log", "watch", FIRED)
     yield books
-    books.lease.release()
+    for one in books.values():
+        one.lease.release()
 
 
 def toasts(tab) -> str:
@@ -62,8 +65,12 @@ def test_it_says_that_nobody_sends_or_who_does(portal, watch):
     press(tab, "start")
     assert "Nobody judges the rules" in everything(tab)
 
-    watch.lease.keep()
-    tab.run()
+    for scope, others in ((Scope.ACCOUNT, "portfolio"), (Scope.BOOK, None)):
+        watch[scope].lease.keep()
+        tab.run()
+        if others is not None:
+            assert "What is of the account: judged and sent by watch (process" in everything(tab)
+            assert f"What is of the {others}: judged and sent by nobody." in everything(tab)
     assert "Judged and sent by watch (process" in everything(tab)
 
 
@@ -71,7 +78,7 @@ def test_a_firing_is_listed_raises_one_toast_and_is_acknowledged_for_all_tabs(po
     first = portal.open()
     press(first, "start")
     second = portal.open()
-    watch.log.append(Round((HALF,)))
+    watch[Scope.BOOK].log.append(Round((HALF,)))
 
     # Tabs that look at the same time share what was known up to a second before.
     said = wait_until(lambda: toasts(first.run()), every=0.2)
@@ -83,11 +90,11 @@ def test_a_firing_is_listed_raises_one_toast_and_is_acknowledged_for_all_tabs(po
     second.run()
     assert "acknowledge half-1" not in {button.key for button in second.button}
     assert "Acknowledged" in everything(second)
-    assert watch.log.look().firings["half-1"].acknowledged_at is not None
+    assert watch[Scope.BOOK].log.look().firings["half-1"].acknowledged_at is not None
 
 
 def test_hidden_amounts_are_in_no_firing(portal, watch):
-    watch.log.append(Round((HALF,)))
+    watch[Scope.BOOK].log.append(Round((HALF,)))
     tab = portal.open()
     tab.toggle(key="hide").set_value(True).run()
     press(tab, "start")

@@ -10,9 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.alerting.books import books_at
-from options_helper.alerting.judging import RuleJudge
-from options_helper.alerting.runner import AlertRunner
+from options_helper.alerting.judging import named_rules
+from options_helper.alerting.program import ProgramAlerts
 from options_helper.analysis.reconcile.account_import import portfolio_text
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.clock import utc_now
@@ -26,6 +25,7 @@ from options_helper.watch.book import FileBook
 from options_helper.watch.engine import Watch, Watching
 from options_helper.watch.readings import Observer
 from options_helper.watch.rest_follower import RestFollower
+from tests.kit.alerting import alert_books
 from tests.kit.builders import holding, nanoseconds, new_york, portfolio, position
 from tests.kit.notified import FakeNtfy, fake_ntfy
 from tests.kit.simulated import settings_for
@@ -55,8 +55,8 @@ class Station:
         file.write_text(portfolio_text(book), encoding="utf-8")
         (folder / "alerts.toml").write_text(RULES, encoding="utf-8")
         load = lambda: load_targets({"OH_ALERT_TARGET_PHONE": ntfy.url})  # noqa: E731 - as a watch passes it
-        judge = RuleJudge.load(folder / "alerts.toml", utc_now)
-        self.alerts = AlertRunner(books_at(folder / "alerts", "watch", utc_now()), judge, load)
+        rules = named_rules(folder / "alerts.toml")
+        self.alerts = ProgramAlerts(alert_books(folder / "alerts", "watch", utc_now()), rules, load)
         stack.callback(self.alerts.stop)
         self.alerts.start()
         self.watch = Watch(

@@ -10,7 +10,9 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.formatting import clock, plain
+from options_helper.alerting.books import Scope
 from options_helper.data.firing_log import Delivered, LoggedFiring
+from options_helper.data.lease import Holder
 from options_helper.live.screen import ScreenModel
 from options_helper.live.session import LiveSession
 
@@ -48,12 +50,25 @@ def sender_words(screen: ScreenModel) -> str:
     alerts = screen.alerts
     if screen.run is None:
         return "Known after Start: the log belongs to an account."
-    sender = alerts.sender
-    said = NOBODY
-    if sender is not None:
-        since = clock(sender.since, screen.options.zone, today=screen.now)
-        said = f"Judged and sent by {sender.who} (process {sender.pid} on {sender.host}) since {since}."
+    processes = {(one.host, one.pid) for one in alerts.senders.values()}
+    if not processes:
+        said = NOBODY
+    elif len(processes) == 1 and len(alerts.senders) == len(Scope):
+        said = f"Judged and sent by {_named(alerts.senders[Scope.BOOK], screen)}."
+    else:
+        said = " ".join(_of_scope(scope, alerts.senders.get(scope), screen) for scope in Scope)
     return f"{said} {alerts.problem}" if alerts.problem else said
+
+
+def _named(sender: Holder, screen: ScreenModel) -> str:
+    since = clock(sender.since, screen.options.zone, today=screen.now)
+    return f"{sender.who} (process {sender.pid} on {sender.host}) since {since}"
+
+
+def _of_scope(scope: Scope, sender: Holder | None, screen: ScreenModel) -> str:
+    """The account's rules and those of this portfolio may be judged by two programs."""
+    by = "nobody" if sender is None else _named(sender, screen)
+    return f"What is of the {scope}: judged and sent by {by}."
 
 
 def firing_words(logged: LoggedFiring, screen: ScreenModel) -> str:
