@@ -24,7 +24,7 @@ from tests.kit.waiting import A_PROCESS
 
 pytestmark = pytest.mark.processes
 
-HEAVY = {"alpaca", "exchange_calendars", "numpy", "pandas", "streamlit", "websockets"}
+HEAVY = {"alpaca", "exchange_calendars", "nats", "numpy", "pandas", "streamlit", "websockets"}
 
 
 @pytest.fixture(scope="session")

@@ -1,10 +1,13 @@
 """One owner of the account's connection and any number of programs that follow it, over NATS.
 
 In: frames and what the owner knows of its streams. Out: the same on another computer, every loss counted.
-Imports `data.recording` and `model`.
+Imports `data`, `model` and `settings`.
 """
 
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
-PUBLIC: Final[dict[str, tuple[str, ...]]] = {}
+PUBLIC: Final = {
+    "address": ("BusAddress",),
+    "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner", "Owner"),
+}

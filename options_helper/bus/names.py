@@ -94,6 +94,6 @@ def stream_of(subject: str) -> StreamId:
     return stream_named(unquote(subject.rpartition(".")[2]))
 
 
-def message_id(epoch: int, number: int) -> str:
-    """The id by which the server knows a batch that comes twice, and the owner one of its own."""
-    return f"{epoch}-{number}"
+def message_id(stream: StreamId, epoch: int, number: int) -> str:
+    """The id by which the server knows a batch that comes twice."""
+    return f"{_token(stream)}-{epoch}-{number}"

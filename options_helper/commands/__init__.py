@@ -1,7 +1,7 @@
 """The commands of the terminal: they own clocks, signals and exit codes, and print.
 
 In: arguments. Out: what is printed, and an exit code. Imports `capture`, `doctor`, `ingest`, `watch`, `alerting`,
-`monitoring`, `simulator`, `data`, `analysis`, `model` and `settings`; nothing below imports it. Heavy libraries are
+`bus`, `monitoring`, `simulator`, `data`, `analysis`, `model` and `settings`; nothing below imports it. Heavy ones are
 loaded by the command that needs them.
 """
 

@@ -17,7 +17,7 @@ from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import file_of, known_heartbeats
 from options_helper.monitoring.run_report import read_run, report_lines
 
-STREAMING: Final = (Role.CAPTURE, Role.DASHBOARD, Role.WATCH)
+STREAMING: Final = (Role.CAPTURE, Role.DASHBOARD, Role.WATCH, Role.OWNER)
 INGESTING: Final = (Role.INGESTION,)
 
 

@@ -11,6 +11,7 @@ import typer
 from options_helper.commands.book_providers import BookProvider
 from options_helper.commands.common_options import JsonOption, MetricsPortOption
 from options_helper.commands.help_style import plain_typer
+from options_helper.commands.serve import serve
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS, MOST_LEVELS
 from options_helper.errors import ConfigError
 
@@ -215,6 +216,9 @@ def capture(
         show_plan(request, settings)
         return
     raise typer.Exit(run_capture(request, settings))
+
+
+stream.command()(serve)
 
 
 @stream.command()

@@ -142,6 +142,7 @@ PUBLIC: Final = {
         "EXTRA_OPTION_TIME",
         "LATE_OPTION_ROOTS",
         "MarketDay",
+        "Session",
         "ToldSessions",
         "NEW_YORK",
         "NOTHING_TOLD",

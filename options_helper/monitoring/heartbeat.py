@@ -35,6 +35,7 @@ class Role(StrEnum):
     DASHBOARD = "dashboard"
     INGESTION = "ingestion"
     WATCH = "watch"
+    OWNER = "owner"
 
 
 class RunState(StrEnum):

@@ -207,4 +207,6 @@ def test_a_desk_has_a_name_that_can_stand_in_a_subject(desk):
 
 
 def test_each_batch_has_an_id_of_its_own():
-    assert len({message_id(epoch, number) for epoch in (1, 11) for number in (1, 11)}) == 4
+    ids = {message_id(stream, *numbers) for stream in STREAMS for numbers in ((1, 11), (11, 1), (11, 11))}
+
+    assert len(ids) == 3 * len(STREAMS)

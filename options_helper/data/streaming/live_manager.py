@@ -34,6 +34,7 @@ from options_helper.data.streaming.state.books import ASKED_ANEW, lost_books
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.callbacks import CallbackKind
+from options_helper.model.events import Bar, Quote, Trade
 from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
 from options_helper.model.order_book import Book
@@ -45,6 +46,8 @@ from options_helper.settings import Settings
 __all__ = ["LiveStreamConfig", "LiveStreamManager"]
 
 log = logging.getLogger(__name__)
+
+Carry = Callable[[Sequence[Frame]], bool]
 
 STOP_SECONDS: Final = 0.9
 # The consumer wakes up this often even when nothing comes, to judge silence and to notice the end.
@@ -69,8 +72,9 @@ class LiveStreamManager:
     does not: the pause after a full connection slot, and the jitter. `source` stands in place of Alpaca's streams
     and of the three classes that make them. `watch` says when prices and account are asked for beside the streams,
     `rest_cls` by what; None asks for nothing, and without keys nothing is asked either. `limits` holds all runs, and
-    whoever else has it, to one pace. `now_ns` tells when something was, `monotonic` how many seconds it took,
-    `elapsed` also those in which the computer slept.
+    whoever else has it, to one pace. `carry` is given all frames before they are folded; where it says that it has not
+    taken them they are offered again, and wait in the queue until then. `now_ns` tells when something was, `monotonic`
+    how many seconds it took, `elapsed` also those in which the computer slept.
     """
 
     def __init__(
@@ -84,6 +88,7 @@ class LiveStreamManager:
         rest_cls: Callable[..., AlpacaRest] | None = AlpacaRest,
         limits: RequestLimits | None = None,
         watch: WatchPolicy | None = None,
+        carry: Carry = lambda _: True,
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
         elapsed: Callable[[], float] = elapsed_seconds,
@@ -100,6 +105,7 @@ class LiveStreamManager:
         self._rest_cls = rest_cls
         self._limits = limits or RequestLimits()
         self._watch = watch or WatchPolicy()
+        self._carry = carry
         self._callbacks = Callbacks(monotonic)
         # Held throughout start() and stop(): two tabs cannot start two runs.
         self._lock = threading.Lock()
@@ -152,6 +158,7 @@ class LiveStreamManager:
                 policy=self._watch,
                 limits=self._limits,
                 callbacks=self._callbacks,
+                carry=self._carry,
             )
             if running is not None:
                 self._run = None
@@ -333,6 +340,15 @@ class LiveStreamManager:
         run = self._last
         return (None, utc_datetime(self._now_ns())) if run is None else run.look_at_book(symbol, levels)
 
+    def restore(self, events: Iterable[Quote | Trade | Bar]) -> None:
+        """Take over the newest events of another run of these streams, with their receipt there, where none is newer.
+
+        They are no events of this run's streams, so its ledger does not count them. Does nothing while nothing runs.
+        """
+        run = self._run
+        if run is not None:
+            run.restore(events)
+
     def book_history(self, symbol: str, count: int = 10) -> Sequence[Book]:
         """The last books of a symbol, newest first: one for each second in which something came, the best 20 levels.
 
@@ -359,8 +375,10 @@ class _Run:
         policy: WatchPolicy,
         limits: RequestLimits,
         callbacks: Callbacks,
+        carry: Carry,
     ) -> None:
         self.settings = settings
+        self._carry = carry
         self._callbacks = callbacks
         self._now_ns = now_ns
         self._consumer = threading.Thread(target=self._consume, name="live-consumer", daemon=True)
@@ -372,6 +390,7 @@ class _Run:
         self._health_news = HealthNews()
         self._nudges = 0
         self._last_received_ns = 0
+        self._held: Sequence[Frame] = ()  # taken from the queue, and not carried yet
         # Guarded by self._lock: written by the consumer, which counts its own without it, and, at an announcement or a
         # change of symbols, by others.
         self._lock = threading.Lock()
@@ -456,11 +475,14 @@ class _Run:
         queue = self.streams.queue
         next_check = time.monotonic() + HOUSEKEEPING_SECONDS
         next_look = 0.0
-        while not queue.drained:
-            frames = queue.take(self._patience, FOLD_EVENTS)
+        while self._held or not queue.drained:
+            frames = self._held or queue.take(self._patience, FOLD_EVENTS)
             # Before what was taken is told: a gap that lies before it was noted before it came.
             self._try("look at the streams", self._look_at_streams)
-            if frames and not self._fold(frames):
+            self._held = () if not frames or self._carry(frames) else frames
+            if self._held and self._ending.is_set():
+                break  # they stay in the ledger as queued
+            if frames and not self._held and not self._fold(frames):
                 self._gather(frames)
             now = time.monotonic()
             if now >= next_look and self._callbacks.needs_looks:
@@ -508,7 +530,7 @@ class _Run:
             time.sleep(CALLBACK_LINGER_SECONDS)  # too short to be worth listening for the end
 
     def _keep_house(self) -> None:
-        self.streams.keep_house(self._state.tallies)
+        self.streams.keep_house(None if self._held else self._state.tallies)
         # A phase may change by the time alone.
         self._tell_of_streams()
 
@@ -550,6 +572,10 @@ class _Run:
         """The last books of a symbol."""
         with self._lock:
             return self._state.books.history(symbol, count)
+
+    def restore(self, events: Iterable[Quote | Trade | Bar]) -> None:
+        with self._lock:
+            self._state.restore(events)
 
     def _try(self, task: str, work: Callable[[], None]) -> None:
         """Do one task of a round; its error costs this round of it, and not the fold of all that is still to come."""

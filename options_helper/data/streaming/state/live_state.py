@@ -336,6 +336,33 @@ class LiveState:
                     self._newest[name] = max(newest, _seconds(event))
         return taken
 
+    def restore(self, events: Iterable[Quote | Trade | Bar]) -> None:
+        """Take over what another fold of the same streams knows, with its receipt, where nothing newer is known.
+
+        These are no events of a stream here, so no ledger counts them.
+        """
+        caches = self._caches
+        newest = b""
+        for event in events:
+            cache: dict[str, Any] = (
+                caches.quotes
+                if isinstance(event, Quote)
+                else caches.trades
+                if isinstance(event, Trade)
+                else caches.bars
+            )
+            known = cache.get(event.symbol)
+            if known is not None and (known.received_ns >= event.received_ns or is_older(event, known)):
+                continue
+            cache[event.symbol] = event
+            if isinstance(event, Quote):
+                newest = max(newest, _seconds(event))
+        if newest:
+            # What is streamed after it may be older, over whichever stream it comes: from now on it is compared.
+            self._newest = {
+                name: max(newest, self._newest.get(name, self._newest_at_first)) for name in self.tallies
+            }
+
     def _is_after_session(self, quote: Quote, now_ns: int) -> bool:
         is_over = self._session_end.is_over(now_ns, self.clock.told)
         return is_over and self._session_end.leaves_out(quote, self._caches.quotes, now_ns)

@@ -1,0 +1,58 @@
+"""An event loop on a thread of its own, for whoever is not asynchronous."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as NotInTime
+from typing import Any, TypeVar
+
+from options_helper.errors import StreamError
+
+T = TypeVar("T")
+
+
+class LoopThread:
+    """Runs coroutines on its own thread, from `start` to `stop`."""
+
+    def __init__(self, name: str) -> None:
+        self._loop = asyncio.new_event_loop()
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def _run(self) -> None:
+        asyncio.set_event_loop(self._loop)
+        try:
+            self._loop.run_forever()
+        finally:
+            rest = asyncio.all_tasks(self._loop)
+            for task in rest:
+                task.cancel()
+            self._loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
+            self._loop.close()
+
+    def start(self) -> None:
+        """Begin."""
+        self._thread.start()
+
+    def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
+        """Run it there, and do not wait."""
+        return asyncio.run_coroutine_threadsafe(work, self._loop)
+
+    def call(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
+        """Run it there and wait for what it comes to; StreamError where that takes longer. From any other thread."""
+        future = self.begin(work)
+        try:
+            return future.result(seconds)
+        except NotInTime:
+            future.cancel()
+            raise StreamError(f"The bus did not answer within {seconds:g} s.") from None
+
+    def stop(self, seconds: float) -> None:
+        """End it and what runs on it; waits so long."""
+        if self._thread.ident is None:
+            self._loop.close()
+            return
+        self._loop.call_soon_threadsafe(self._loop.stop)
+        self._thread.join(seconds)

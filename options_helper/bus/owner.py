@@ -1,0 +1,329 @@
+"""The owner's side: publish each frame before it is folded, and say twice a second how the streams are.
+
+`carry` is what a run gives its frames to; it waits until the bus has stored them, one batch in flight, so that load
+makes batches larger and not slower. While the bus is away frames wait in the run's own queue, and what finds that full
+is dropped and counted there.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from typing import Final
+
+import msgspec
+
+from options_helper import __version__
+from options_helper.bus.address import BusAddress
+from options_helper.bus.connection import BusConnection, StoreWish
+from options_helper.bus.loop import LoopThread
+from options_helper.bus.names import Names
+from options_helper.bus.publisher import DeskPublisher, Fenced, Progress, StreamCounts
+from options_helper.bus.truth import (
+    DeskAccount,
+    DeskHealth,
+    DeskNews,
+    DeskRisk,
+    Published,
+    decode,
+    encode,
+    pictures,
+)
+from options_helper.data.periodic_task import PeriodicTask
+from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_source import StreamSource
+from options_helper.data.streaming.messages import Decode
+from options_helper.errors import StreamError
+from options_helper.model.announcement import Announcement
+from options_helper.model.frames import Frame
+from options_helper.model.instants import datetime_nanoseconds
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.streams import StreamId, stream_named
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+TELL_SECONDS: Final = 0.5
+# What is asked of the bus is over after so long; each question inside has a shorter limit of its own.
+CALL_SECONDS: Final = 10.0
+PAUSE_SECONDS: Final = 0.25
+STOP_SECONDS: Final = 2.0
+MARKET_AGE_SECONDS: Final = 4 * 3600.0
+ACCOUNT_AGE_SECONDS: Final = 7 * 86_400.0
+ACCOUNT_BYTES: Final = 100_000_000
+DEFAULT_KEEP_BYTES: Final = 2 * 1024**3
+
+
+@dataclass(frozen=True, slots=True)
+class Owner:
+    """Who the owner is, for whoever follows."""
+
+    host: str
+    pid: int
+    epoch: int  # its term is at least this: the moment of its start, in epoch nanoseconds
+
+
+class AnnouncedSource:
+    """A source that remembers what a simulator announced, so that it can be told to those who follow."""
+
+    def __init__(self, source: StreamSource) -> None:
+        self._source = source
+        self.streams: Sequence[StreamId] = tuple(source.streams)
+        self.check = source.check
+        # Replaced whole by the stream threads.
+        self.announced: Announcement | None = None
+
+    def streamer(
+        self, stream: StreamId, settings: Settings, config: LiveStreamConfig, sink: StreamSink
+    ) -> Streamer:
+        """As the source makes it."""
+        return self._source.streamer(stream, settings, config, _Listening(sink, self._hear))
+
+    def decoder(self, stream: StreamId) -> Decode:
+        """The source's own."""
+        return self._source.decoder(stream)
+
+    def _hear(self, header: str) -> None:
+        self.announced = Announcement.parse(header)
+
+
+class _Listening:
+    """A sink that lets somebody else hear the announcement too."""
+
+    def __init__(self, sink: StreamSink, hear: Callable[[str], None]) -> None:
+        self._sink, self._hear = sink, hear
+        self.subscribed, self.frame = sink.subscribed, sink.frame
+        self.notice, self.invite = sink.notice, sink.invite
+
+    def connected(self, announcement: str | None) -> None:
+        """Pass it on."""
+        self._sink.connected(announcement)
+        if announcement is not None:
+            self._hear(announcement)
+
+
+def stores_of(names: Names, keep_bytes: int) -> tuple[StoreWish, ...]:
+    """What a desk needs the server to keep."""
+    published, followed = names.stored_market
+    orders, followed_orders = names.stored_account
+    return (
+        StoreWish(
+            names.market_store,
+            (published,),
+            (published, followed),
+            max_bytes=keep_bytes,
+            max_age=MARKET_AGE_SECONDS,
+        ),
+        StoreWish(
+            names.account_store,
+            (orders,),
+            (orders, followed_orders),
+            max_bytes=ACCOUNT_BYTES,
+            max_age=ACCOUNT_AGE_SECONDS,
+        ),
+        StoreWish(names.state_store, (names.state(">"),), per_subject=1),
+        StoreWish(names.account_state_store, (names.account_state(">"),), per_subject=1),
+    )
+
+
+class BusOwner:
+    """Carries one run's frames to the bus, and tells how it is. `carry` is for the run's consumer alone.
+
+    `open` first: StreamError where there is no bus. `tell_of` begins to tell, `close` says goodbye. `fenced` says why
+    this owner must end, once another one is there.
+    """
+
+    def __init__(
+        self,
+        address: BusAddress,
+        owner: Owner,
+        streams: Sequence[StreamId],
+        *,
+        now_ns: Callable[[], int],
+        announced: Callable[[], Announcement | None] = lambda: None,
+        keep_bytes: int = DEFAULT_KEEP_BYTES,
+    ) -> None:
+        self._address, self._names, self._owner = address, address.names, owner
+        self._now_ns = now_ns
+        self._announced = announced
+        self._keep_bytes = keep_bytes
+        self._loop = LoopThread("live-bus")
+        self._stopping = threading.Event()
+        self._teller = PeriodicTask("live-desk", self._tell, TELL_SECONDS, self._could_not_tell)
+        self._snapshot: Callable[[], LiveSnapshot] | None = None
+        # The rest belongs to the loop's thread; what is replaced whole may be read by any.
+        self._publisher = DeskPublisher(self._names, streams, owner.epoch)
+        self._connecting = asyncio.Lock()
+        self._connection: BusConnection | None = None
+        self._told: dict[str, int] = {}  # checksums of what was told last, by subject
+        self.problem: str | None = None
+        self.fenced: str | None = None
+
+    def open(self) -> None:
+        """Connect and make the stores. After an error nothing is left behind."""
+        self._loop.start()
+        try:
+            self._loop.call(self._connected(), CALL_SECONDS)
+        except BaseException:
+            self._loop.stop(STOP_SECONDS)
+            raise
+
+    def tell_of(self, snapshot: Callable[[], LiveSnapshot]) -> None:
+        """From now on tell what this run's snapshots say."""
+        self._snapshot = snapshot
+        self._teller.start(0.0)
+
+    def carry(self, frames: Sequence[Frame]) -> bool:
+        """Have the bus store these frames; False where it is away, after a moment. Raises Fenced for good."""
+        if self.fenced is not None:
+            raise Fenced(self.fenced)
+        if self._publisher.is_done:
+            self._publisher.offer(frames)
+        try:
+            self._loop.call(self._publish(), CALL_SECONDS)
+        except Fenced as error:
+            self.fenced = str(error)
+            raise
+        except StreamError as error:
+            if self.problem is None:
+                log.warning("what the streams bring waits for the bus: %s", error)
+            self.problem = str(error)
+            self._stopping.wait(PAUSE_SECONDS)
+            return False
+        self.problem = None
+        return True
+
+    @property
+    def counts(self) -> Mapping[StreamId, StreamCounts]:
+        """What became of each stream's events at the bus."""
+        return self._publisher.counts
+
+    @property
+    def lost_messages(self) -> int:
+        """Messages that the server had acknowledged, and lost."""
+        return self._publisher.lost_messages
+
+    def close(self) -> None:
+        """Say that this owner has ended, and leave; about two seconds at most. After the run was stopped."""
+        self._stopping.set()
+        self._teller.stop(STOP_SECONDS)
+        try:
+            if self._snapshot is not None and self.fenced is None:
+                self._loop.call(self._say_goodbye(self._snapshot()), STOP_SECONDS)
+            self._loop.call(self._disconnect(), STOP_SECONDS)
+        except StreamError as error:
+            log.info("no goodbye: %s", error)
+        self._loop.stop(STOP_SECONDS)
+
+    async def _connected(self) -> BusConnection:
+        """The connection, made anew where it is gone."""
+        async with self._connecting:
+            connection = self._connection
+            if connection is None or connection.ended.done():
+                connection = self._connection = await self._connect()
+            return connection
+
+    async def _connect(self) -> BusConnection:
+        connection = BusConnection(self._address)
+        try:
+            await connection.open(f"options-helper owner of {self._names.desk}")
+            for wish in stores_of(self._names, self._keep_bytes):
+                await connection.keep(wish)
+            await self._publisher.begin(connection, await self._known(connection))
+        except BaseException:
+            await connection.close()
+            raise
+        self._told.clear()
+        return connection
+
+    async def _known(self, connection: BusConnection) -> dict[StreamId, Progress]:
+        """How far the owner before this one had got, as it said itself."""
+        stored = await connection.last(self._names.state_store, self._names.state("health"), direct=False)
+        health = None if stored is None else decode(stored.data, DeskHealth)
+        published = {} if health is None else health.published
+        return {stream_named(name): Progress(one.epoch, one.events) for name, one in published.items()}
+
+    async def _disconnect(self) -> None:
+        if self._connection is not None:
+            await self._connection.close()
+
+    async def _publish(self) -> None:
+        connection = await self._connected()
+        try:
+            await self._publisher.publish(connection)
+        except Fenced:
+            raise
+        except StreamError:
+            # Whatever it was, a new connection begins with a clean slate.
+            await connection.close()
+            raise
+
+    def _tell(self) -> None:
+        if self._snapshot is not None and self.fenced is None:
+            self._loop.call(self._tell_all(self._snapshot()), CALL_SECONDS)
+
+    def _could_not_tell(self, error: Exception) -> None:
+        log.info("the bus was not told how the streams are: %s", error)
+
+    async def _say_goodbye(self, snapshot: LiveSnapshot) -> None:
+        await self._tell_health(await self._connected(), snapshot, ended=True)
+
+    async def _tell_all(self, snapshot: LiveSnapshot) -> None:
+        connection = await self._connected()
+        account = DeskAccount(snapshot.account, snapshot.fills, snapshot.expiry_facts)
+        parts = list(pictures(snapshot))
+        await self._tell_one(connection, self._names.account_state("truth"), account)
+        await self._tell_one(connection, self._names.state("risk"), DeskRisk.of(snapshot.risk_inputs))
+        await self._tell_one(connection, self._names.state("news"), DeskNews(snapshot.news))
+        for number, part in enumerate(parts):
+            await self._tell_one(connection, self._names.state(f"picture.{number}"), part)
+        await self._tell_health(connection, snapshot, parts=len(parts))
+
+    async def _tell_one(self, connection: BusConnection, subject: str, value: msgspec.Struct) -> None:
+        """Tell it, where it is another than was told last."""
+        data = encode(value)
+        checksum = zlib.crc32(data)
+        if self._told.get(subject) != checksum:
+            await connection.store(subject, data)
+            self._told[subject] = checksum
+
+    async def _tell_health(
+        self, connection: BusConnection, snapshot: LiveSnapshot, *, parts: int = 0, ended: bool = False
+    ) -> None:
+        health = self._health(snapshot, parts=parts, ended=ended)
+        await connection.store(self._names.state("health"), encode(health))
+
+    def _health(self, snapshot: LiveSnapshot, *, parts: int, ended: bool) -> DeskHealth:
+        counts = self._publisher.counts
+        return DeskHealth(
+            program=__version__,
+            host=self._owner.host,
+            pid=self._owner.pid,
+            at_ns=self._now_ns(),
+            market=snapshot.market,
+            announcement=self._announcement(snapshot),
+            running=snapshot.running,
+            ended=ended,
+            played_out=snapshot.played_out,
+            replay_of=snapshot.replay_of,
+            streams={str(name): health for name, health in snapshot.streams.items()},
+            published={
+                str(name): Published(at.epoch, at.events) for name, at in self._publisher.progress.items()
+            },
+            unsendable={str(name): one.unsendable for name, one in counts.items() if one.unsendable},
+            picture_parts=parts,
+            clock_skew=snapshot.clock_skew,
+            told_sessions=dict(snapshot.told_sessions),
+        )
+
+    def _announcement(self, snapshot: LiveSnapshot) -> str | None:
+        """What the simulator would announce now."""
+        announced = self._announced()
+        if announced is None or not snapshot.market.plays:
+            return None  # the snapshot is of before it
+        return replace(announced, now_ns=datetime_nanoseconds(snapshot.as_of)).header()

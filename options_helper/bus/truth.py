@@ -1,0 +1,194 @@
+"""What an owner says of itself, of the account and of the market beside the frames, as values and as bytes.
+
+Each is one message that replaces the one before it, so whoever comes late needs the newest and no other.
+"""
+
+from __future__ import annotations
+
+import zlib
+from collections.abc import Iterator, Mapping
+from datetime import date
+from types import MappingProxyType
+from typing import Any, Final, TypeVar
+
+import msgspec
+
+from options_helper.model.account import AccountState
+from options_helper.model.announcement import MarketKind
+from options_helper.model.clock_skew import ClockSkew
+from options_helper.model.events import Bar, Quote, RestQuote, RestTrade, Trade, UpdatedBar
+from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.market_hours import Session
+from options_helper.model.news import Article
+from options_helper.model.order_updates import BlotterEntry
+from options_helper.model.risk_inputs import (
+    CorporateActions,
+    DailyCloses,
+    ExpiryChain,
+    RiskInputs,
+    SessionClose,
+    VendorGreeks,
+)
+from options_helper.model.snapshot import LiveSnapshot, StreamHealth
+from options_helper.model.streams import StreamId, stream_named
+
+# Of one message of a picture, so that it is below what a server takes by default.
+PICTURE_SYMBOLS: Final = 2_000
+_COMPRESS_FROM: Final = 32 * 1024
+_MOST_BYTES: Final = 64 * 1024 * 1024
+_RAW, _DEFLATED = b"\0", b"\1"
+
+AnyQuote = Quote | RestQuote
+PictureEvent = Quote | RestQuote | Trade | RestTrade | Bar | UpdatedBar
+T = TypeVar("T")
+
+
+class Published(msgspec.Struct, frozen=True):
+    """How far a stream was published: the owner's term, and its events so far, those of earlier owners too."""
+
+    epoch: int
+    events: int
+
+
+class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
+    """The owner at one instant; `at_ns` and the times of `streams` are on its own clock, or on that of its market."""
+
+    program: str
+    host: str
+    pid: int
+    at_ns: int  # the owner's computer's clock
+    market: MarketKind
+    announcement: str | None = None  # what a simulator would say of its time at `at_ns`
+    running: bool = False
+    ended: bool = False  # it was asked to end, and has
+    played_out: bool = False
+    replay_of: MarketKind | None = None
+    streams: dict[str, StreamHealth] = {}
+    published: dict[str, Published] = {}
+    unsendable: dict[str, int] = {}  # events in frames that the bus does not take, by stream
+    picture_parts: int = 0
+    clock_skew: ClockSkew | None = None
+    told_sessions: dict[date, Session | None] = {}
+
+    def health_of(self, stream: StreamId) -> StreamHealth | None:
+        """How a stream is at the owner; None where it has no such stream."""
+        return self.streams.get(stream)
+
+
+class DeskAccount(msgspec.Struct, frozen=True):
+    """What the account says, and what was filled, of one moment."""
+
+    account: AccountState
+    fills: tuple[BlotterEntry, ...]
+    expiry_facts: ExpiryFacts
+
+
+class DeskNews(msgspec.Struct, frozen=True):
+    """The articles that are known."""
+
+    articles: tuple[Article, ...]
+
+
+class _Chain(msgspec.Struct, frozen=True):
+    """An `ExpiryChain`, whose quotes may be such as were asked for."""
+
+    underlying: str
+    expiry: date
+    read_at: Any
+    quotes: dict[str, AnyQuote]
+    spot: AnyQuote | None
+
+
+class DeskRisk(msgspec.Struct, frozen=True):
+    """`RiskInputs`, whose quotes may be such as were asked for, and whose keys are texts."""
+
+    actions: dict[str, CorporateActions]
+    closes: dict[str, DailyCloses]
+    vendor_greeks: dict[str, VendorGreeks]
+    session_closes: list[SessionClose]
+    chains: dict[str, _Chain]
+    partners: dict[str, AnyQuote]
+
+    @classmethod
+    def of(cls, inputs: RiskInputs) -> DeskRisk:
+        """The same as it travels."""
+        return cls(
+            dict(inputs.actions),
+            dict(inputs.closes),
+            dict(inputs.vendor_greeks),
+            list(inputs.session_closes.values()),
+            {
+                name: _Chain(one.underlying, one.expiry, one.read_at, dict(one.quotes), one.spot)
+                for name, one in inputs.chains.items()
+            },
+            dict(inputs.partners),
+        )
+
+    @property
+    def inputs(self) -> RiskInputs:
+        """The same as the figures are computed from."""
+        return RiskInputs(
+            actions=self.actions,
+            closes=self.closes,
+            vendor_greeks=self.vendor_greeks,
+            session_closes={(one.symbol, one.day): one for one in self.session_closes},
+            chains={
+                name: ExpiryChain(one.underlying, one.expiry, one.read_at, one.quotes, one.spot)
+                for name, one in self.chains.items()
+            },
+            partners=self.partners,
+        )
+
+
+class Picture(msgspec.Struct, frozen=True):
+    """The newest quote, trade and bar of some symbols, each with the moment of its own receipt at the owner."""
+
+    events: list[PictureEvent]
+
+
+def pictures(snapshot: LiveSnapshot, symbols: int = PICTURE_SYMBOLS) -> Iterator[Picture]:
+    """All prices of a snapshot, so many symbols in each part; one that is empty where there are none."""
+    caches: tuple[Mapping[str, Any], ...] = (snapshot.quotes, snapshot.trades, snapshot.bars)
+    named = sorted(set().union(*caches))
+    for first in range(0, max(1, len(named)), symbols):
+        part = named[first : first + symbols]
+        yield Picture([cache[symbol] for cache in caches for symbol in part if symbol in cache])
+
+
+def encode(value: msgspec.Struct) -> bytes:
+    """The bytes of a value of this module."""
+    data = msgspec.msgpack.encode(value, enc_hook=_encoded)
+    return _DEFLATED + zlib.compress(data, 1) if len(data) >= _COMPRESS_FROM else _RAW + data
+
+
+def decode(data: bytes, kind: type[T]) -> T | None:
+    """The value, None where these bytes are none of that kind; never raises."""
+    try:
+        plain = data[1:] if data[:1] == _RAW else _inflated(data)
+        return msgspec.msgpack.decode(plain, type=kind, dec_hook=_decoded)
+    except (msgspec.MsgspecError, zlib.error, ValueError, OverflowError, RecursionError):
+        return None
+
+
+def _inflated(data: bytes) -> bytes:
+    if data[:1] != _DEFLATED:
+        raise ValueError("neither raw nor deflated")
+    inflating = zlib.decompressobj()
+    plain = inflating.decompress(data[1:], _MOST_BYTES)
+    if not inflating.eof:
+        raise ValueError("cut off, or too large")
+    return plain
+
+
+def _encoded(value: object) -> object:
+    if isinstance(value, MappingProxyType):
+        return dict(value)
+    if isinstance(value, StreamId):
+        return str(value)
+    raise NotImplementedError(f"{type(value).__name__} does not travel")
+
+
+def _decoded(kind: type, value: object) -> object:
+    if issubclass(kind, StreamId):
+        return stream_named(str(value))
+    raise NotImplementedError(f"{kind} does not travel")

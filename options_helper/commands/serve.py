@@ -1,0 +1,88 @@
+"""The command `stream serve`: the owner of an account's streams, for all who follow it on the bus."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from options_helper.commands.common_options import MetricsPortOption
+
+BusOption = Annotated[
+    str, typer.Option("--bus", metavar="URL", help="The NATS server, on this computer; it needs JetStream.")
+]
+DeskOption = Annotated[
+    str, typer.Option("--desk", metavar="NAME", help="Which of several owners on one bus; a name you choose.")
+]
+
+
+def serve(
+    file: Annotated[
+        Path | None,
+        typer.Argument(metavar="FILE", help="A portfolio whose symbols are streamed.", show_default="none"),
+    ] = None,
+    *,
+    bus: BusOption = "nats://127.0.0.1:4222",
+    desk: DeskOption = "desk",
+    account: Annotated[
+        bool, typer.Option("--account", help="Stream what the account holds, and no file.")
+    ] = False,
+    stocks: Annotated[
+        list[str] | None, typer.Option("--stocks", metavar="SPY,AAPL", help="Stocks to stream as well.")
+    ] = None,
+    option_contracts: Annotated[
+        list[str] | None,
+        typer.Option("--option-contracts", metavar="SYMBOLS", help="Contracts to stream as well."),
+    ] = None,
+    keep: Annotated[
+        float, typer.Option("--keep", min=0.01, metavar="GB", help="The bus keeps so much market data.")
+    ] = 2.0,
+    duration: Annotated[
+        str | None, typer.Option(metavar="TIME", help="End after so long (60s, 2h).", show_default="no end")
+    ] = None,
+    metrics_port: MetricsPortOption = None,
+    state: Annotated[
+        Path | None,
+        typer.Option(
+            "--state",
+            metavar="FILE",
+            dir_okay=False,
+            help="Where to write, every second, how it goes; `stream health` reads it.",
+            show_default="the user's state folder",
+        ),
+    ] = None,
+) -> None:
+    """Hold the account's streams for all who follow them on a bus, until Ctrl-C or SIGTERM.
+
+    The bus is a NATS server with JetStream, which you start: `nats-server -js -a 127.0.0.1`. It keeps market data for
+    four hours and orders for a week, and is asked for nothing else. The extra `bus` is needed. No order is sent, and
+    the Alpaca keys stay with this program.
+
+    While the bus is away what comes waits, for 100,000 events; more is dropped and counted. An owner that was followed
+    by another one on the same desk is refused by the server, and ends.
+
+    Exit codes: 0, it was asked to end or its time is over, and all that came was stored; 1, something was dropped, the
+    bus lost what it had acknowledged, or another owner took the desk; 2, an option, the settings or the keys; 75, the
+    bus cannot be reached, which may pass.
+    """
+    from options_helper.bus.address import BusAddress
+    from options_helper.commands.capture_options import read_contracts, read_seconds, read_symbols
+    from options_helper.commands.serve_run import ServeRequest, run_serve
+    from options_helper.errors import ConfigError
+    from options_helper.settings import Settings
+
+    if account and file is not None:
+        raise ConfigError("--account streams what the account holds, and FILE what a file holds. Choose one.")
+    request = ServeRequest(
+        BusAddress.parse(bus, desk),
+        file=file,
+        from_account=account,
+        stocks=read_symbols("--stocks", stocks),
+        option_contracts=read_contracts("--option-contracts", option_contracts),
+        keep_bytes=int(keep * 1024**3),
+        duration_seconds=read_seconds("--duration", duration),
+        metrics_port=metrics_port,
+        state=state,
+    )
+    raise typer.Exit(run_serve(request, Settings.load()))

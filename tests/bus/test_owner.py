@@ -1,0 +1,270 @@
+"""An owner with scripted streams and a real server: what came is on the bus, and what is not is counted."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from typing import Any
+
+import pytest
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.batch import Batch, decode
+from options_helper.bus.connection import BusConnection
+from options_helper.bus.names import Names
+from options_helper.bus.owner import AnnouncedSource, BusOwner, Owner
+from options_helper.bus.truth import DeskHealth, Picture
+from options_helper.bus.truth import decode as read_truth
+from options_helper.data.streaming.live_manager import LiveStreamManager
+from options_helper.errors import ConfigError, StreamError
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.instants import NANOSECONDS
+from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamId, StreamName
+from tests.kit.bus import NatsServer, nats_server
+from tests.kit.fakes import (
+    CONFIG,
+    NOON,
+    SETTINGS,
+    ScriptedSource,
+    ScriptedStreams,
+    Step,
+    acknowledge,
+    announce,
+    deliver,
+    frame,
+    quote_message,
+    wait_for,
+)
+from tests.kit.waiting import AT_ONCE, wait_until
+
+NAMES = Names()
+KEEP = 64 * 1024 * 1024
+
+
+def quotes(first: int, count: int) -> list[bytes]:
+    """Frames of two quotes each."""
+    return [
+        frame(quote_message("AAPL", bid=100 + number), quote_message("MSFT", bid=200 + number))
+        for number in range(first, first + count)
+    ]
+
+
+class Serving:
+    """A run whose frames go to the bus."""
+
+    def __init__(self, server: NatsServer, *stocks: Step, epoch: int = NOON) -> None:
+        scripted: dict[StreamId, ScriptedStreams] = {
+            StreamName.STOCKS: ScriptedStreams([acknowledge(), *stocks]),
+            StreamName.OPTIONS: ScriptedStreams(),
+            StreamName.FILLS: ScriptedStreams(),
+        }
+        self.source = AnnouncedSource(ScriptedSource(scripted))
+        self.owner = BusOwner(
+            server.address,
+            Owner("here", 1, epoch),
+            self.source.streams,
+            now_ns=lambda: NOON,
+            announced=lambda: self.source.announced,
+            keep_bytes=KEEP,
+        )
+        self.manager = LiveStreamManager(SETTINGS, source=self.source, rest_cls=None, carry=self.owner.carry)
+
+    def events(self) -> int:
+        """Applied so far."""
+        return self.manager.snapshot().streams[StreamName.STOCKS].applied
+
+
+@contextmanager
+def serving(server: NatsServer, *stocks: Step, queue: int = 100_000, epoch: int = NOON) -> Iterator[Serving]:
+    made = Serving(server, *stocks, epoch=epoch)
+    made.owner.open()
+    made.owner.tell_of(made.manager.snapshot)
+    made.manager.start(replace(CONFIG, stocks=("AAPL", "MSFT"), queue_maxsize=queue))
+    try:
+        yield made
+    finally:
+        made.manager.stop()
+        made.owner.close()
+
+
+def stored(server: NatsServer, stream: StreamName = StreamName.STOCKS) -> list[Batch]:
+    async def read() -> list[Batch]:
+        connection = BusConnection(server.address)
+        await connection.open("a test")
+        store, found = NAMES.store(stream), []
+        for sequence in range(1, await connection.last_sequence(store) + 1):
+            message = await connection.message(store, sequence)
+            assert message is not None
+            batch = decode(message.data)
+            assert isinstance(batch, Batch)
+            found.append(batch)
+        await connection.close()
+        return found
+
+    return asyncio.run(asyncio.wait_for(read(), AT_ONCE))
+
+
+def told(server: NatsServer, subject: str, kind: type) -> Any:
+    async def read() -> Any:
+        connection = BusConnection(server.address)
+        await connection.open("a test")
+        message = await connection.last(NAMES.state_store, NAMES.state(subject))
+        await connection.close()
+        return None if message is None else read_truth(message.data, kind)
+
+    return asyncio.run(asyncio.wait_for(read(), AT_ONCE))
+
+
+def payloads(batches: list[Batch]) -> list[bytes]:
+    return [record.payload for batch in batches for record in batch.records]
+
+
+def test_every_frame_is_on_the_bus_as_it_came_and_only_then_in_the_state():
+    frames = quotes(0, 500)
+    with nats_server() as server, serving(server, deliver(*frames)) as run:
+        wait_until(lambda: run.events() == 1_000, saw=run.events)
+        batches = stored(server)
+
+        assert payloads(batches) == frames
+        assert sum(batch.head.events for batch in batches) == 1_000
+        assert run.owner.counts[StreamName.STOCKS].stored == 1_000
+        assert run.manager.snapshot().quotes["AAPL"].bid_price == 599
+
+
+def test_what_the_owner_knows_is_told_and_kept_for_whoever_comes_late():
+    with nats_server() as server:
+        with serving(server, deliver(*quotes(0, 3))) as run:
+            wait_until(lambda: run.events() == 6)
+            health = wait_until(
+                lambda: (
+                    (found := told(server, "health", DeskHealth))
+                    and found.streams["stocks"].applied == 6
+                    and found
+                )
+            )
+            picture = wait_until(
+                lambda: (found := told(server, "picture.0", Picture)) and found.events and found
+            )
+        assert health.streams["stocks"].phase in (Phase.LIVE, Phase.QUIET)
+        assert health.streams["stocks"].acknowledged == ("AAPL", "MSFT")
+        assert health.published["stocks"].events == 6
+        assert health.picture_parts == 1
+        assert {(event.symbol, event.bid_price) for event in picture.events} == {("AAPL", 102), ("MSFT", 202)}
+
+        last = told(server, "health", DeskHealth)
+        assert isinstance(last, DeskHealth)
+        assert (last.ended, last.running) == (True, False)
+
+
+def test_while_the_server_is_gone_frames_wait_and_none_is_lost():
+
+    go_on = threading.Event()
+    before, after = quotes(0, 50), quotes(50, 50)
+    with (
+        nats_server() as server,
+        serving(server, deliver(*before), wait_for(go_on), deliver(*after)) as run,
+    ):
+        wait_until(lambda: run.events() == 100)
+        server.kill()
+        go_on.set()
+        wait_until(lambda: run.owner.problem)
+        health = run.manager.snapshot().streams[StreamName.STOCKS]
+        assert health.accounted
+        assert health.queued == 100, "nothing is folded that nobody else could know"
+        server.start()
+        wait_until(lambda: run.events() == 200, saw=lambda: (run.owner.problem, run.events()))
+
+        assert payloads(stored(server)) == before + after
+        assert run.owner.lost_messages == 0
+
+
+def test_what_finds_the_queue_full_is_dropped_counted_and_the_rest_goes_on():
+
+    go_on, later = threading.Event(), threading.Event()
+    flood = quotes(0, 300)
+    with (
+        nats_server() as server,
+        serving(
+            server, wait_for(go_on), deliver(*flood), wait_for(later), deliver(*quotes(900, 1)), queue=200
+        ) as run,
+    ):
+        server.kill()
+        go_on.set()
+        wait_until(lambda: run.manager.snapshot().streams[StreamName.STOCKS].received == 600)
+        server.start()
+        wait_until(lambda: run.manager.snapshot().streams[StreamName.STOCKS].queued == 0)
+        later.set()
+        wait_until(lambda: run.manager.snapshot().quotes["AAPL"].bid_price == 1_000)
+
+        health = run.manager.snapshot().streams[StreamName.STOCKS]
+        batches = stored(server)
+        assert health.dropped > 0
+        assert health.received == health.dropped + sum(batch.head.events for batch in batches)
+        assert payloads(batches)[-1] == quotes(900, 1)[0]
+
+
+def test_an_owner_that_was_followed_by_another_closes_its_streams():
+
+    go_on = threading.Event()
+    with (
+        nats_server() as server,
+        serving(server, deliver(*quotes(0, 5)), wait_for(go_on), deliver(*quotes(90, 5))) as first,
+    ):
+        wait_until(lambda: first.events() == 10)
+        with serving(server, deliver(*quotes(5, 5)), epoch=NOON + 1) as second:
+            wait_until(lambda: second.events() == 10)
+            go_on.set()
+            wait_until(lambda: first.owner.fenced)
+            wait_until(lambda: first.manager.snapshot().streams[StreamName.STOCKS].phase is Phase.FAILED)
+
+            assert payloads(stored(server)) == quotes(0, 10)
+
+
+def test_a_simulated_market_is_announced_as_of_now():
+    header = Announcement(MarketKind.SIMULATED, NOON, 1.0, None).header()
+    with nats_server() as server, serving(server, announce(header), deliver(*quotes(0, 1))) as run:
+        wait_until(lambda: run.events() == 2)
+        health = wait_until(
+            lambda: (found := told(server, "health", DeskHealth)) and found.announcement and found
+        )
+
+        assert health.market is MarketKind.SIMULATED
+        announced = Announcement.parse(health.announcement)
+        assert announced.kind is MarketKind.SIMULATED
+        assert abs(announced.now_ns - NOON) < AT_ONCE * NANOSECONDS
+
+
+def test_without_a_server_it_does_not_begin_and_leaves_nothing_behind():
+    with nats_server() as server:
+        server.kill()
+        made = Serving(server)
+        with pytest.raises(StreamError, match="cannot be reached"):
+            made.owner.open()
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("nats://10.0.0.7:4222", "on another computer"),
+        ("nats://bus.example.com", "on another computer"),
+        ("nats://me:secret@127.0.0.1", "no user and no password"),
+        ("http://127.0.0.1:4222", "no address of a bus"),
+        ("nats://127.0.0.1:x", "no address of a bus"),
+        ("nats://", "no address of a bus"),
+    ],
+)
+def test_an_address_that_is_not_of_this_computer_is_refused_with_its_reason(url, why):
+    with pytest.raises(ConfigError, match=why) as refused:
+        BusAddress.parse(url)
+    assert "secret" not in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    "url", ["127.0.0.1", "nats://localhost", "nats://[::1]:4333", "nats://127.0.0.1:4222/"]
+)
+def test_an_address_of_this_computer_is_enough(url):
+    assert BusAddress.parse(url).url.startswith("nats://")

@@ -1,0 +1,148 @@
+"""The command `stream serve`, as a person or systemd meets it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+from typer.testing import CliRunner
+
+from options_helper.bus.connection import BusConnection
+from options_helper.bus.names import Names
+from options_helper.cli import app
+from options_helper.errors import ConfigError, Unavailable
+from options_helper.monitoring.heartbeat import Role, RunState
+from options_helper.monitoring.heartbeat_file import read_heartbeat
+from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from options_helper.simulator.market.market import SilentMarket
+from options_helper.simulator.server import SimulatorServer
+from tests.kit.builders import nanoseconds, new_york
+from tests.kit.bus import nats_server
+from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
+
+
+def environment(server: SimulatorServer, folder: Path) -> dict[str, str]:
+    return {
+        **os.environ,
+        "APCA_API_KEY_ID": DEMO_KEY,
+        "APCA_API_SECRET_KEY": DEMO_SECRET,
+        "APCA_API_BASE_URL": server.rest_url,
+        "OH_ALPACA_DATA_URL": server.rest_url,
+        "OH_ALPACA_STREAM_URL": server.stream_url,
+        "XDG_STATE_HOME": str(folder / "state"),
+    }
+
+
+def kept(url: str) -> bytes:
+    """All that the bus keeps of what the owner says of itself."""
+
+    async def read() -> bytes:
+        from options_helper.bus.address import BusAddress
+
+        connection = BusConnection(BusAddress.parse(url))
+        await connection.open("a test")
+        names, found = Names(), b""
+        for store in (names.state_store, names.account_state_store, names.market_store, names.account_store):
+            for sequence in range(1, await connection.last_sequence(store) + 1):
+                if (message := await connection.message(store, sequence)) is not None:
+                    found += message.data
+        await connection.close()
+        return found
+
+    return asyncio.run(asyncio.wait_for(read(), AT_ONCE))
+
+
+@pytest.mark.processes
+def test_it_holds_the_streams_tells_how_it_is_and_ends_in_order(tmp_path: Path):
+    state = tmp_path / "health.json"
+    market = SimulatorServer(
+        SilentMarket(start_ns=nanoseconds(new_york("2026-11-20 11:00"))), key=DEMO_KEY, secret=DEMO_SECRET
+    )
+    market.start()
+    with nats_server() as nats:
+        command = [
+            "stream",
+            "serve",
+            "--bus",
+            nats.url,
+            "--stocks",
+            "AAPL",
+            "--keep",
+            "0.05",
+            "--state",
+            str(state),
+        ]
+        owner = subprocess.Popen(
+            [sys.executable, "-c", "from options_helper.entry import main; main()", *command],
+            cwd=tmp_path,
+            env=environment(market, tmp_path),
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        try:
+            wait_until(
+                lambda: (
+                    (beat := read_heartbeat(state))
+                    and beat.streams.get("stocks")
+                    and beat.streams["stocks"].acknowledged == 1
+                ),
+                A_PROCESS,
+            )
+            owner.send_signal(signal.SIGTERM)
+            said, _ = owner.communicate(timeout=A_PROCESS)
+        finally:
+            owner.kill()
+            owner.communicate()
+            market.stop()
+        on_the_bus = kept(nats.url)
+
+    beat = read_heartbeat(state)
+    assert beat is not None
+    assert (beat.role, beat.state, owner.returncode) == (Role.OWNER, RunState.ENDED, 0), said
+    assert "serving 1 stock and 0 contracts" in said
+    for place in (said.encode(), state.read_bytes(), on_the_bus):
+        assert DEMO_SECRET.encode() not in place
+        assert DEMO_KEY.encode() not in place
+
+
+def test_where_no_server_listens_it_may_pass(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("APCA_API_KEY_ID", DEMO_KEY)
+    monkeypatch.setenv("APCA_API_SECRET_KEY", DEMO_SECRET)
+    with nats_server() as nats:
+        nats.kill()
+        ended = CliRunner().invoke(app, ["stream", "serve", "--bus", nats.url])
+
+    assert isinstance(ended.exception, Unavailable)
+    assert "nats-server -js" in str(ended.exception)
+
+
+@pytest.mark.parametrize(
+    ("options", "why"),
+    [
+        (["--bus", "nats://10.1.2.3"], "another computer"),
+        (["--desk", "a.b"], "no name for a desk"),
+        (["portfolio.json", "--account"], "Choose one"),
+    ],
+)
+def test_what_cannot_be_is_told_before_anything_begins(options, why):
+    ended = CliRunner().invoke(app, ["stream", "serve", *options])
+
+    assert isinstance(ended.exception, ConfigError)
+    assert why in str(ended.exception)
+
+
+def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setenv("APCA_API_KEY_ID", DEMO_KEY)
+    monkeypatch.setenv("APCA_API_SECRET_KEY", DEMO_SECRET)
+    monkeypatch.setitem(sys.modules, "nats.aio.client", None)
+
+    ended = CliRunner().invoke(app, ["stream", "serve"])
+
+    assert isinstance(ended.exception, ConfigError)
+    assert "options-helper[bus]" in str(ended.exception)
