@@ -458,8 +458,9 @@ RISK_COLUMNS: Final = (
     ),
     Column(
         "theta_is",
-        LINES,
-        "`per day`, or `time value left` in the last 24 hours of a contract.",
+        EVERYWHERE,
+        "`per day`, or `time value left` in the last 24 hours of a contract; of a structure with both, in how many "
+        "legs.",
     ),
     greek(
         "vega",

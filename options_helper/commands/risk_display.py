@@ -6,16 +6,22 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from options_helper.analysis.risk.book_values import BookFigures, LineRisk, UnderlyingRisk
+from options_helper.analysis.risk.beta import BetaWeighted
+from options_helper.analysis.risk.book_values import (
+    BookFigures,
+    LineRisk,
+    ThetaParts,
+    UnderlyingRisk,
+    theta_parts,
+)
 from options_helper.analysis.risk.dividends import DividendState
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
-from options_helper.analysis.risk.quantity_doubt import QuantityDoubt
 from options_helper.analysis.risk.scenario import Curve
 from options_helper.analysis.risk.what_if import WhatIf
 from options_helper.model.clock_skew import format_span
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.text import table_lines
+from options_helper.model.text import format_count, table_lines
 
 _COVERED: Final = ("delta", "gamma", "vega", "theta")
 _UNKNOWN: Final = "–"
@@ -111,7 +117,6 @@ def json_text(
     import msgspec
 
     legs = [_facts_of_line(one) for one in book.lines]
-    doubt = book.doubt
     if second_opinion is not None:
         options = iter(second_opinion)
         for line, row in zip(book.lines, legs, strict=True):
@@ -122,7 +127,7 @@ def json_text(
         if what_if is None
         else {"words": what_if.what_if.words, **_facts_of_curve(what_if.book)},
         "book": _facts_of_book(book),
-        "underlyings": [_facts_of_underlying(one, what_if, doubt) for one in book.underlyings],
+        "underlyings": [_facts_of_underlying(one, what_if, book) for one in book.underlyings],
         "legs": legs,
         "problems": list(problems),
     }
@@ -134,8 +139,9 @@ def _facts_of_line(line: LineRisk) -> dict[str, Any]:
 
 
 def _facts_of_underlying(
-    one: UnderlyingRisk, elsewhere: Elsewhere | None, doubt: QuantityDoubt
+    one: UnderlyingRisk, elsewhere: Elsewhere | None, book: BookFigures
 ) -> dict[str, Any]:
+    doubt = book.doubt
     sums = one.sums
     return {
         "symbol": one.symbol,
@@ -145,6 +151,7 @@ def _facts_of_underlying(
         "gamma": sums.gamma.amount,
         "vega": sums.vega.amount,
         "theta": sums.theta.amount,
+        **_facts_of_theta(theta_parts(_of_name(one.symbol, book))),
         "beta": one.beta.value,
         "beta_words": one.beta.words,
         "pnl_today": one.pnl_today,
@@ -164,9 +171,14 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
         "index": weighted.index,
         "delta_beta_weighted": weighted.shares,
         "dollars_per_percent": weighted.dollars_per_percent,
-        "beta_weighted_legs": {"known": weighted.counted, "of": weighted.of},
+        "beta_weighted_legs": {
+            "known": weighted.counted - len(weighted.bounds),
+            "bound": len(weighted.bounds),
+            "of": weighted.of,
+        },
         "delta_dollars": book.sums.delta_dollars.amount,
         "theta": book.sums.theta.amount,
+        **_facts_of_theta(theta_parts(book.lines)),
         "vega": book.sums.vega.amount,
         "vega_by_expiry": {
             day.isoformat(): sums.vega.amount
@@ -195,6 +207,14 @@ def _facts_of_worst(worst: Extreme | None, name: str = "max_loss") -> dict[str, 
         f"{name}_state": worst.limit,
         f"{name}_reason": worst.reason or None,
     }
+
+
+def _of_name(symbol: str, book: BookFigures) -> list[LineRisk]:
+    return [one for one in book.lines if one.underlying == symbol]
+
+
+def _facts_of_theta(parts: ThetaParts) -> dict[str, Any]:
+    return {"theta_per_day": parts.per_day, "theta_time_value_left": parts.time_value_left}
 
 
 def _coverage(sums: GreekSums) -> dict[str, dict[str, int]]:
@@ -226,7 +246,7 @@ def lines_of(
     weighted = book.beta_weighted
     yield (
         f"{_money(weighted.dollars_per_percent)} for 1 % of {weighted.index}: beta-weighted delta "
-        f"{_number(weighted.shares)} shares of it, {weighted.counted} of {weighted.of} lines"
+        f"{_number(weighted.shares)} shares of it, {weighted.counted} of {weighted.of} lines{_bounds(weighted)}"
     )
     yield f"natural {_money(book.profits.book_natural)}: if all were closed now, longs at the bid and shorts at the ask"
     if what_if is not None:
@@ -244,6 +264,13 @@ def lines_of(
         yield f"today: {sentence}"
     for sentence, labels in _notes(book).items():
         yield f"note: {', '.join(labels)}: {sentence}"
+
+
+def _bounds(weighted: BetaWeighted) -> str:
+    """Which of the lines have only a bound of their delta in it."""
+    if not weighted.bounds:
+        return ""
+    return f", of which {format_count(len(weighted.bounds), 'bound')}: {', '.join(weighted.bounds)}"
 
 
 def _notes(book: BookFigures) -> dict[str, list[str]]:
@@ -296,7 +323,7 @@ def _table(book: BookFigures) -> Iterator[str]:
         "",
         "",
         _sum(book.sums.vega),
-        _sum(book.sums.theta),
+        _theta(book.sums.theta, book.lines),
         _worst(book.max_loss),
         "",
         _money(profits.book_today),
@@ -314,7 +341,7 @@ def _row(one: UnderlyingRisk, book: BookFigures) -> tuple[str, ...]:
         _sum(sums.delta),
         _sum(sums.gamma),
         _sum(sums.vega),
-        _sum(sums.theta),
+        _theta(sums.theta, _of_name(one.symbol, book)),
         _UNKNOWN if one.held is None else _worst(one.held.worst),
         "" if one.next_expiry is None else short_date(one.next_expiry),
         _money(one.pnl_today),
@@ -335,9 +362,9 @@ def _age(symbol: str, book: BookFigures) -> str:
 def _lines_of_elsewhere(elsewhere: Elsewhere) -> Iterator[str]:
     """What is won or lost there, all together and by underlying, and what is no part of it."""
     there = elsewhere.book
-    yield f"with {elsewhere.what_if.words}: {_money(float(there.change[0]))} ({there.words} by the model)"
+    yield f"with {elsewhere.what_if.words}: {_change(there)}"
     for name, of_name in elsewhere.underlyings.items():
-        yield f"  {name}: {_money(float(of_name.change[0]))} ({of_name.words} by the model)"
+        yield f"  {name}: {_change(of_name)}"
     for labels, words in (
         (there.by_intrinsic, "by intrinsic value and today's time value"),
         (there.without_mark, "without a mark"),
@@ -348,11 +375,25 @@ def _lines_of_elsewhere(elsewhere: Elsewhere) -> Iterator[str]:
             yield f"  {words}: {', '.join(labels)}"
 
 
+def _change(there: Curve) -> str:
+    """That it is a change, between which worths, and how much of it is the model's."""
+    return (
+        f"a change of {_money(float(there.change[0]), signed=True)}, from {_money(there.now)} to "
+        f"{_money(float(there.worth[0]))} ({there.words} by the model)"
+    )
+
+
 def _sum(one: GreekSum) -> str:
     """A sum, and what it covers where that is not all."""
     covered = one.coverage
     part = f" ({covered.known} of {covered.of}" + (f", {covered.bound} bound)" if covered.bound else ")")
     return _number(one.amount) + ("" if one.is_whole else part)
+
+
+def _theta(one: GreekSum, lines: Sequence[LineRisk]) -> str:
+    """The sum, and how much of it is time value left in a last day and no rate."""
+    left = theta_parts(lines).time_value_left
+    return _sum(one) + ("" if left is None else f" (of which {_number(left)} time value left)")
 
 
 def _worst(one: Extreme) -> str:
@@ -370,6 +411,9 @@ def _number(value: float | None) -> str:
     return f"{value:,.2f}" if abs(value) >= _SMALL or not value else f"{value:.2g}"
 
 
-def _money(value: float | None) -> str:
+def _money(value: float | None, *, signed: bool = False) -> str:
+    if value is None:
+        return _UNKNOWN
     # Without a minus before nothing.
-    return _UNKNOWN if value is None else f"{round(value, 2) + 0.0:,.2f}"
+    cents = round(value, 2) + 0.0
+    return f"{cents:+,.2f}" if signed and cents else f"{cents:,.2f}"

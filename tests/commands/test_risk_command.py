@@ -176,7 +176,7 @@ def test_a_what_if_says_of_each_underlying_what_it_adds(
     assert sum(one["change"] for one in parts.values()) == pytest.approx(told["what_if"]["change"])
     assert (parts["MSFT"]["by_model"], parts["MSFT"]["of"]) == (1, 1)
     lines = command(file_of(*BOOK), "--what-if", "days=40").stdout.splitlines()
-    assert any(line.startswith("  MSFT: ") for line in lines)
+    assert any(line.startswith("  MSFT: a change of ") for line in lines)
     assert any("ended by then" in line and "MSFT 18 Dec 26 480 P" in line for line in lines)
 
 

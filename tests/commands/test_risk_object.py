@@ -9,13 +9,16 @@ from datetime import date, datetime, timedelta
 from math import fsum, isfinite
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
-from options_helper.commands.risk_display import could_not_judge, json_text, lines_of
+from options_helper.analysis.risk.scenario import curve
+from options_helper.analysis.risk.what_if import WhatIf
+from options_helper.commands.risk_display import Elsewhere, could_not_judge, json_text, lines_of
 from options_helper.model.events import Quote
 from options_helper.model.portfolio import Portfolio, Position
 from options_helper.model.risk_inputs import CorporateActions, Dividend, RiskInputs, VendorGreeks
@@ -248,3 +251,59 @@ def test_what_wins_at_every_price_has_no_loss():
     book = portfolio(VERTICAL.model_copy(update={"net_debit": -50.0}))
 
     assert "no loss: at least +50.00" in "\n".join(printed(book, snapshot_with(*QUOTES)))
+
+
+FRIDAY = date(2026, 11, 20)
+
+
+def test_a_bound_and_what_is_no_rate_are_told_in_rows_and_keys():
+    """A calendar whose near leg ends today, and a put for which nobody bids."""
+    book = portfolio(
+        position("SPY", 500, contracts=-1, expiry=FRIDAY, identity="near"),
+        position("SPY", 500, contracts=1, identity="far"),
+        position("SPY", 400, "put", contracts=1, identity="worthless"),
+    )
+    live = snapshot_with(
+        quote("SPY", 499.9, 500.1),
+        quote("SPY261120C00500000", 1.9, 2.1),
+        quote("SPY261218C00500000", 9.9, 10.1),
+        quote("SPY261218P00400000", 0.0, 0.05),
+    )
+    told, lines = told_of(book, live), printed(book, live)
+    (spy,) = told["underlyings"]
+
+    assert told["book"]["beta_weighted_legs"] == {"known": 2, "bound": 1, "of": 3}
+    assert any(line.endswith("3 of 3 lines, of which 1 bound: SPY 18 Dec 26 400 P") for line in lines)
+    for row in (spy, told["book"]):
+        assert row["theta_per_day"] < 0 < row["theta_time_value_left"]
+        assert row["theta_per_day"] + row["theta_time_value_left"] == pytest.approx(row["theta"])
+    assert (
+        sum(f"(of which {spy['theta_time_value_left']:.2f} time value left)" in line for line in lines) == 2
+    )
+
+
+def test_what_is_all_a_rate_is_said_without_parts():
+    book = portfolio(position("SPY", 500, contracts=1))
+    live = snapshot_with(quote("SPY", 499.9, 500.1), quote("SPY261218C00500000", 9.9, 10.1))
+    told = told_of(book, live)
+
+    assert (told["book"]["theta_per_day"], told["book"]["theta_time_value_left"]) == (
+        told["book"]["theta"],
+        None,
+    )
+    assert not any("time value left" in line for line in printed(book, live))
+
+
+def test_a_what_if_is_said_to_be_a_change_between_two_worths():
+    book = portfolio(position("SPY", 500, contracts=1, cost_basis=5.0))
+    live = snapshot_with(quote("SPY", 499.9, 500.1), quote("SPY261218C00500000", 9.9, 10.1))
+    look = look_at_book(book, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25).risk
+    what_if = WhatIf(days=40)
+    there = curve(look.scenario, np.ones(1), what_if)
+    lines = list(
+        lines_of(look, what_if=Elsewhere(what_if, there, {"SPY": there}), second_opinion=None, problems=())
+    )
+
+    said = "a change of -1,000.00, from 1,000.00 to 0.00 (0 of 1 leg by the model)"
+    assert f"with 40 days later: {said}" in lines
+    assert f"  SPY: {said}" in lines

@@ -11,7 +11,7 @@ from apps.streamlit.components.formatting import UNKNOWN, age, money
 from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile
 from apps.streamlit.components.risk_ages import RiskAges, oldest
 from options_helper.analysis.grades import Grade
-from options_helper.analysis.risk.book_values import LineRisk
+from options_helper.analysis.risk.book_values import LineRisk, theta_parts
 from options_helper.analysis.risk.extremes import Limit
 from options_helper.analysis.risk.greeks import GreekSum
 from options_helper.live.screen import ScreenModel
@@ -59,10 +59,13 @@ def _delta(screen: ScreenModel) -> Tile:
 
 
 def _theta(screen: ScreenModel) -> Tile:
-    lines = [line for line in _options(screen) if line.is_last_day and line.theta is not None]
-    left = sum(line.theta or 0.0 for line in lines)
-    is_left = f"of which {_whole(left, screen)} time value left in {format_count(len(lines), 'leg')}"
-    return _sum("theta", "a day", screen, (is_left if lines else "",))
+    parts = theta_parts(_options(screen))
+    if parts.time_value_left is None:
+        return _sum("theta", "a day", screen, ("",))
+    legs = format_count(parts.last_day_legs, "leg")
+    left = f"of which {_whole(parts.time_value_left, screen)} time value left in {legs}"
+    # Without any other leg it is no rate at all.
+    return _sum("theta", "left" if parts.per_day is None else "a day", screen, (left,))
 
 
 def _vega(screen: ScreenModel) -> Tile:

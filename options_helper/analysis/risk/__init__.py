@@ -10,16 +10,16 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final[dict[str, tuple[str, ...]]] = {
+    "beta": ("BetaWeighted",),
     "book_reading": ("keyed_lines", "reading_of"),
     "book_risk": ("assess_book",),
-    "book_values": ("BookFigures", "LineRisk", "Profits", "UnderlyingRisk"),
+    "book_values": ("BookFigures", "LineRisk", "Profits", "ThetaParts", "UnderlyingRisk", "theta_parts"),
     "dividends": ("DividendState",),
     "extremes": ("Extreme", "Held", "Limit", "together"),
     "greeks": ("OF_ONE_UNDERLYING", "FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),
     "payoff_view": ("PayoffView", "Subject", "payoff_view", "subjects"),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
-    "quantity_doubt": ("QuantityDoubt",),
     "readings": ("Reading",),
     "risk_tables": ("risk_tables",),
     "scenario": ("Curve", "curve"),

@@ -65,6 +65,7 @@ class DeltaDollars(NamedTuple):
     label: str  # what a person calls it
     underlying: str
     dollars: float | None  # position delta times the underlying's price; None: not known
+    is_bound: bool = False  # its delta lies between 0 and that
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,6 +80,7 @@ class BetaWeighted:
     counted: int
     of: int
     missing: tuple[str, ...]  # sentences: which legs are not counted, and why; one for all that lack the same
+    bounds: tuple[str, ...] = ()  # labels of those that are counted with a bound of their delta
 
     @property
     def complete(self) -> bool:
@@ -127,6 +129,7 @@ def beta_weighted(
     """
     held = list(legs)
     weighted: list[float] = []
+    bounds: list[str] = []
     missing: dict[str, list[str]] = {}  # labels by what is said of them
     for leg in held:
         beta = betas.get(leg.underlying)
@@ -137,6 +140,7 @@ def beta_weighted(
             missing.setdefault(f"the beta of {leg.underlying} is not known ({reason})", []).append(leg.label)
         else:
             weighted.append(leg.dollars * beta.value)
+            bounds += [leg.label] if leg.is_bound else []
     # Of nothing at all the sum is known.
     total = fsum(weighted) if weighted or not held else None
     has_price = index_price is not None and _is_price(index_price)
@@ -147,6 +151,7 @@ def beta_weighted(
         counted=len(weighted),
         of=len(held),
         missing=tuple(_of_labels(labels, words) for words, labels in missing.items()),
+        bounds=tuple(bounds),
     )
 
 

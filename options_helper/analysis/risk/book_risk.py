@@ -11,7 +11,7 @@ import numpy as np
 
 from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, read_marks
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_entries
-from options_helper.analysis.risk.beta import DeltaDollars, beta_of, beta_weighted
+from options_helper.analysis.risk.beta import BetaWeighted, DeltaDollars, beta_of, beta_weighted
 from options_helper.analysis.risk.book_values import (
     EUROPEAN,
     LATTICE,
@@ -111,7 +111,11 @@ def assess_book(
         for name, sums in sums_by(names, greeks).items()
     )
     weighted = beta_weighted(
-        [DeltaDollars(one.label, one.underlying, one.delta_dollars) for one in found if not one.is_over],
+        [
+            DeltaDollars(one.label, one.underlying, one.delta_dollars, one.delta_state is FigureState.BOUND)
+            for one in found
+            if not one.is_over
+        ],
         betas,
         choices.index,
         _price_of(choices.index, live),
@@ -130,7 +134,7 @@ def assess_book(
         alarms=(
             *alarms_of(in_doubt, extremes.worst),
             *(one.words for one in doubts.values()),
-            *_alarms(found, weighted.missing, extremes.worst.limit, extremes.worst.reason),
+            *_alarms(found, weighted, extremes.worst.limit, extremes.worst.reason),
         ),
         computed=legs.risk,
         scenario=_scenario(lines, priced, options, others, legs),
@@ -450,7 +454,7 @@ def _profit(entries: Iterable[str] | None, profits: Mapping[str, float | None]) 
     return fsum(known) if len(known) == len(amounts) else None
 
 
-def _alarms(lines: Sequence[LineRisk], missing: Sequence[str], worst: Limit, why: str) -> Iterable[str]:
+def _alarms(lines: Sequence[LineRisk], weighted: BetaWeighted, worst: Limit, why: str) -> Iterable[str]:
     """What a person must know before the sums are believed, a sentence each."""
     if worst is Limit.UNDEFINED:
         yield f"The greatest loss is undefined: {why}."
@@ -464,7 +468,12 @@ def _alarms(lines: Sequence[LineRisk], missing: Sequence[str], worst: Limit, why
         yield f"The European model says otherwise by more than the quotes allow: {', '.join(apart)}."
     if apart := [one.label for one in held if one.vendor_apart and not one.voices_apart]:
         yield f"Alpaca's own Greeks (Black-Scholes) say otherwise by more than the quotes allow: {', '.join(apart)}."
-    for sentence in missing:
+    if weighted.bounds:
+        yield (
+            f"In the beta-weighted delta stand bounds, each of a delta between 0 and that: "
+            f"{', '.join(weighted.bounds)}."
+        )
+    for sentence in weighted.missing:
         yield f"Not in the beta-weighted delta: {sentence}."
 
 

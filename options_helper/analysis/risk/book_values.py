@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from math import fsum
 from types import MappingProxyType
 from typing import Final
 
@@ -74,6 +75,23 @@ class LineRisk:
     def is_over(self) -> bool:
         """Whether its value is fixed: it has ended, or is traded on for some minutes at what it settled at."""
         return self.has_ended or self.iv_state is VolatilityState.EXPIRED
+
+
+@dataclass(frozen=True, slots=True)
+class ThetaParts:
+    """What a sum of thetas is made of: dollars a day, and dollars that are left of time value in a last day."""
+
+    per_day: float | None  # None: of no leg
+    time_value_left: float | None
+    last_day_legs: int  # of how many it is what is left
+
+
+def theta_parts(lines: Iterable[LineRisk]) -> ThetaParts:
+    """The two apart, of the option legs among these that have not ended and whose theta is known."""
+    known = [one for one in lines if one.iv_state is not None and one.theta is not None and not one.is_over]
+    left = [one.theta or 0.0 for one in known if one.is_last_day]
+    rates = [one.theta or 0.0 for one in known if not one.is_last_day]
+    return ThetaParts(fsum(rates) if rates else None, fsum(left) if left else None, len(left))
 
 
 @dataclass(frozen=True, slots=True)

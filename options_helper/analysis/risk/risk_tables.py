@@ -11,7 +11,7 @@ import numpy as np
 
 from options_helper.analysis.columns import RISK_COLUMNS, Table
 from options_helper.analysis.priced_lines import numbers
-from options_helper.analysis.risk.book_values import BookFigures, LineRisk
+from options_helper.analysis.risk.book_values import BookFigures, LineRisk, theta_parts
 from options_helper.analysis.risk.extremes import Extreme, Held
 from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.probability import Outlook, expected_move, probabilities_of_profit
@@ -19,9 +19,12 @@ from options_helper.analysis.risk.trade_progress import days_in_trade, percent_o
 from options_helper.analysis.row_table import RowTable, row_table
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
+from options_helper.model.text import format_count
 
 SUMMED: Final = ("delta", "delta_dollars", "gamma", "theta", "vega", "rho")
 _PERCENT: Final = 100.0
+_PER_DAY: Final = "per day"
+_LEFT: Final = "time value left"
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -97,7 +100,17 @@ def _line_columns(lines: Sequence[LineRisk]) -> dict[str, Any]:
 def _theta_is(line: LineRisk) -> str | None:
     if line.theta is None or line.iv_state is None:
         return None
-    return "time value left" if line.is_last_day else "per day"
+    return _LEFT if line.is_last_day else _PER_DAY
+
+
+def _sum_is(lines: Sequence[LineRisk]) -> str | None:
+    """The same of the sum of legs, of which some may be in their last day."""
+    parts = theta_parts(lines)
+    if parts.time_value_left is None:
+        return None if parts.per_day is None else _PER_DAY
+    if parts.per_day is None:
+        return _LEFT
+    return f"{_PER_DAY}, with {_LEFT} in {format_count(parts.last_day_legs, 'leg')}"
 
 
 def _sum_columns(
@@ -115,6 +128,7 @@ def _sum_columns(
             for name in SUMMED
         },
         "delta_state": [_state_of(one).value for one in sums],
+        "theta_is": [_sum_is(held) for held in lines],
         **{f"{name}_coverage": [getattr(one, name).coverage.words for one in sums] for name in covered},
         "greek_age_seconds": numbers(
             max((line.greek_age_seconds for line in held if line.greek_age_seconds is not None), default=None)

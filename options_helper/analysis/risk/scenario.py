@@ -68,7 +68,7 @@ class Curve:
     worth: Numbers  # (m,)
     now: float  # the sum of the marks; of a leg without a mark, what the model or its intrinsic value says
     carried: float  # by how much the marks exceed the model, legs that have both
-    by_model: int
+    by_model: int  # how many legs are, now and there; what has ended by then is not
     legs: int
     by_intrinsic: tuple[
         str, ...
@@ -151,7 +151,8 @@ def _curve(lines: ScenarioLines, factors: Numbers, what_if: WhatIf) -> Curve:
     gap = np.where(np.isnan(mark), 0.0, mark - model_now)
     then = shifted(today, replace(what_if, spot_percent=0.0))
     left = then.terms.years / today.terms.years
-    worth = (_model(then, factors)[1] + gap * left) * slope
+    by_model_then, price_then = _model(then, factors)
+    worth = (price_then + gap * left) * slope
     shares = lines.share_worth[np.isfinite(lines.share_worth)]
     at_price = [fsum((*row, *(shares * factor))) for row, factor in zip(worth, factors, strict=True)]
     names = np.array(lines.labels, dtype=object)[legs]
@@ -160,9 +161,10 @@ def _curve(lines: ScenarioLines, factors: Numbers, what_if: WhatIf) -> Curve:
         worth=np.array(at_price),
         now=fsum((*(slope * (model_now + gap)), *shares)),
         carried=fsum((slope * gap)[by_model]),
-        by_model=int(by_model.sum()),
+        by_model=int((by_model & by_model_then).sum()),
         legs=len(lines.labels),
-        by_intrinsic=tuple(names[~by_model]),
+        # What has ended by then is at intrinsic value too, and stands apart.
+        by_intrinsic=tuple(names[~(by_model & by_model_then) & (then.terms.years > 0)]),
         without_mark=tuple(names[np.isnan(mark)]),
         ended=tuple(names[then.terms.years == 0]),
         left_out=_left_out(lines, drawn),

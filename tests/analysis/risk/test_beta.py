@@ -168,3 +168,14 @@ def test_an_index_moves_as_the_fund_that_follows_it():
 
 def test_nothing_held_moves_by_nothing():
     assert beta_weighted([], {}, "SPY", 600.0).dollars_per_percent == 0
+
+
+def test_a_bound_that_is_counted_is_named():
+    legs = [
+        DeltaDollars("sure", "SPY", 600.0),
+        DeltaDollars("deep", "SPY", 6_000.0, is_bound=True),
+        DeltaDollars("not known", "SPY", None, is_bound=True),
+    ]
+    found = beta_weighted(legs, {"SPY": Beta(1.0)}, "SPY", 600.0)
+
+    assert (found.shares, found.counted, found.bounds) == (11.0, 2, ("deep",))

@@ -10,7 +10,14 @@ from typing import Any
 import pytest
 
 from options_helper.analysis.risk.book_risk import assess_book
-from options_helper.analysis.risk.book_values import EUROPEAN, LATTICE, SHARES, BookFigures, Profits
+from options_helper.analysis.risk.book_values import (
+    EUROPEAN,
+    LATTICE,
+    SHARES,
+    BookFigures,
+    Profits,
+    theta_parts,
+)
 from options_helper.analysis.risk.extremes import Limit
 from options_helper.analysis.risk.greeks import FigureState
 from options_helper.analysis.risk.leg_inputs import RiskChoices
@@ -565,6 +572,38 @@ def test_what_nobody_bids_for_has_a_delta_between_nothing_and_what_its_ask_allow
     assert line.delta * contracts * (1 if option_type == "call" else -1) > 0
     assert any(one.startswith("Its delta lies between 0 and ") for one in line.reasons)
     assert book.sums.delta.coverage.words == "0 of 1 leg (1 bound)"
+
+
+def test_a_bound_in_the_beta_weighted_delta_is_an_alarm_that_names_the_leg():
+    live = market(
+        quoted("SPY", 500.0), quote("SPY261218P00400000", 0.0, 0.05), quoted("SPY261218P00500000", 8.0)
+    )
+    legs = [position("SPY", strike, "put", contracts=1, identity=str(strike)) for strike in (400, 500)]
+    bounded, sure = risk_of(*legs, live=live), risk_of(legs[1], live=live)
+
+    assert bounded.beta_weighted.bounds == ("SPY 18 Dec 26 400 P",)
+    said = "In the beta-weighted delta stand bounds, each of a delta between 0 and that: SPY 18 Dec 26 400 P."
+    assert said in bounded.alarms
+    assert (sure.beta_weighted.bounds, said in sure.alarms) == ((), False)
+
+
+@pytest.mark.parametrize(
+    ("days", "legs_left"), [((0, 28), 1), ((28, 56), 0), ((0, 0), 2)], ids=["both", "a rate", "what is left"]
+)
+def test_theta_is_told_apart_into_a_days_and_what_is_left(days: tuple[int, int], legs_left: int):
+    friday = date(2026, 11, 20)
+    expiries = [friday + timedelta(days=one) for one in days]
+    legs = [
+        position(strike=strike, contracts=contracts, expiry=expiry, identity=str(strike))
+        for strike, contracts, expiry in zip((180, 185), (1, -2), expiries, strict=True)
+    ]
+    quotes = [quoted(one.instruments[0].live_symbol, 5.0) for one in legs]
+    book = risk_of(*legs, live=market(quoted("AAPL", 181.0), *quotes))
+    parts = theta_parts(book.lines)
+
+    assert parts.last_day_legs == legs_left
+    assert (parts.time_value_left is None, parts.per_day is None) == (legs_left == 0, legs_left == 2)
+    assert book.sums.theta.amount == pytest.approx((parts.per_day or 0) + (parts.time_value_left or 0))
 
 
 def test_in_the_quarter_of_an_hour_after_its_settlement_a_leg_is_in_no_sum_and_lacks_in_none():

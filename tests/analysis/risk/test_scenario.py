@@ -276,4 +276,14 @@ def test_no_input_gives_a_curve_that_is_no_number(held: list[tuple[Leg, float, f
     marks = [slope * mark for _, mark, slope in held if slope * mark == slope * mark]
     if not today.left_out and not today.without_mark:
         assert today.worth[2] == pytest.approx(fsum(marks), abs=1e-6, rel=1e-9)
-    assert len(found.left_out) + found.by_model + len(found.by_intrinsic) == len(held)
+    of_others = len(found.left_out) + len(found.by_intrinsic) + len(found.ended)
+    assert found.by_model + of_others == len(held)
+
+
+@pytest.mark.parametrize(
+    ("days", "words", "ended"), [(6, "2 of 2 legs", ()), (7, "1 of 2 legs", ("100 call",))]
+)
+def test_what_has_ended_by_then_is_no_models(days: int, words: str, ended: tuple[str, ...]):
+    found = curve(lines(CALL, SHORT_DATED), NOW_ONLY, WhatIf(days=days))
+
+    assert (found.words, found.ended, found.by_intrinsic) == (words, ended, ())
