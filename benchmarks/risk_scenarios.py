@@ -51,9 +51,11 @@ def reading_of(lines: ScenarioLines, seconds: int) -> Reading:
     return Reading(
         at=OPEN + timedelta(seconds=seconds),
         keys=lines.labels,
+        underlying=np.full(count, "SPX", dtype=object),
         is_option=np.ones(count, dtype=bool),
         slope=lines.slope,
         paid=np.zeros(count),
+        fills=np.zeros(count, dtype=np.int64),
         mark=lines.mark + 0.01 * seconds,
         source=np.full(count, MarkSource.MID, dtype=object),
         spot=lines.market.spot,

@@ -128,6 +128,8 @@ class Followed:
     lacking: QuoteWarning | None  # what today cannot be known without
     moved: bool  # at least one execution led to it
     behind: bool  # more executions came after it
+    changed: Decimal = _ZERO  # by how much those that led to it changed the quantity
+    spent: Decimal = _ZERO  # their quantities times their prices; NaN: not all are known
 
 
 @dataclass(frozen=True, slots=True)
@@ -280,11 +282,16 @@ def _follow(
     if moment is None:
         return QuoteWarning.ACCOUNT_DIFFERS
     lacking = without_close if overnight and close is None else QuoteWarning.TRADES_UNKNOWN
+    led_to_it = executions[:moment]
     return Followed(
         positions[moment],
         lacking=None if positions[moment].is_known else lacking,
         moved=moment > 0,
         behind=moment < len(executions),
+        changed=sum((one.quantity for one in led_to_it), _ZERO),
+        spent=sum(
+            (one.quantity * (_UNKNOWN if one.price is None else one.price) for one in led_to_it), _ZERO
+        ),
     )
 
 
@@ -413,7 +420,10 @@ def sum_up_day(day: AccountDay, held: HeldLines, entries: Sequence[str], ranks: 
             (*_shared_profit(held, symbol, day.followed[symbol].position), ranks[line])
             for symbol, line in shared.items()
         ),
-        *((float(day.followed[symbol].position.realized) * _multiplier(symbol), 0.0, 0) for symbol in closed),
+        *(
+            (float(day.followed[symbol].position.realized) * dollars_per_point(symbol), 0.0, 0)
+            for symbol in closed
+        ),
         *((np.nan, np.nan, 0) for _ in unclear),
     ]
     other = np.array(others, dtype=np.float64).reshape(-1, 3).T
@@ -441,8 +451,8 @@ def _shared_profit(held: HeldLines, symbol: str, position: RunningPosition) -> t
     return float(position.realized) * factor, float(position.quantity) * factor * rise
 
 
-def _multiplier(symbol: str) -> float:
-    """Dollars per point of a symbol that the file does not have; NaN for an adjusted contract."""
+def dollars_per_point(symbol: str) -> float:
+    """Of a symbol that the file does not have; NaN for an adjusted contract."""
     try:
         multiplier = usual_multiplier(parse_contract_symbol(symbol).underlying)
     except SymbolError:
@@ -460,7 +470,7 @@ def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[s
     yield from _sentence("There is no price of today", _chosen(held, np.isnan(held.price) & ~not_believed))
     yield from _sentence("Their structure cannot be worth what they come to", _chosen(held, not_believed))
     closed = [symbol for symbol in gone if symbol in day.followed and day.followed[symbol].moved]
-    not_given = [format_holding(symbol) for symbol in closed if np.isnan(_multiplier(symbol))]
+    not_given = [format_holding(symbol) for symbol in closed if np.isnan(dollars_per_point(symbol))]
     yield from _sentence("The multiplier is not given", _chosen(held, np.isnan(held.multiplier)) + not_given)
     opened = [format_holding(symbol) for symbol in gone if symbol in day.followed and symbol not in closed]
     yield from _sentence("Traded today but not in the file, so not counted", opened)

@@ -7,6 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from options_helper.analysis.risk.book_reading import held_lines, reading_of
+from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.risk.fill_costs import DayTrades, FillCosts
 from options_helper.analysis.risk.readings import Reading
 from options_helper.analysis.risk.what_changed import Strip, begin, fold, is_due
 
@@ -44,6 +47,7 @@ class ChangeHistory:
         self._strip: Strip | None = None
         self._steps: deque[Reading] = deque(maxlen=steps_at_most)
         self._newest: Reading | None = None
+        self._costs = FillCosts()
 
     def record(self) -> ChangeRecord | None:
         """What is kept; None before the first reading."""
@@ -51,21 +55,26 @@ class ChangeHistory:
             return None
         return ChangeRecord(self._strip, tuple(self._steps), self._newest)
 
-    def add(self, reading: Reading, *, was_interrupted: Reading | None = None) -> None:
-        """Note a reading; a step is made of it when one is due, and what lay between that was not heard is a gap.
+    def add(
+        self, book: BookFigures, trades: DayTrades | None, *, is_heard: bool, was_lost: bool = False
+    ) -> None:
+        """Note what the book is; a step is made of it when one is due.
 
-        `was_interrupted` is the same book without marks, where the streams were lost and found since the last reading.
-        One that is older than the last step is passed over.
+        Where the streams cannot be heard (not `is_heard`) it has no marks, and where they were lost and found since it
+        was noted last (`was_lost`) what lay between is a gap. `trades` are the executions in this book, None where they
+        are not known. A book that is older than the last step is passed over.
         """
-        if self._strip is not None and reading.at < self._strip.until:
+        if self._strip is not None and book.as_of < self._strip.until:
             return
-        if was_interrupted is not None and self._strip is not None:
-            self._step(was_interrupted)
+        reading = reading_of(book) if is_heard else reading_of(book).unheard()
+        self._costs, reading = self._costs.priced(reading, held_lines(book), trades)
+        if was_lost and self._strip is not None:
+            self._step(reading.unheard())
         self._newest = reading
         if self._strip is None:
             self._strip = begin(reading)
             self._steps.append(reading)
-        elif was_interrupted is not None or is_due(self._strip, reading):
+        elif was_lost or is_due(self._strip, reading):
             self._step(reading)
 
     def _step(self, reading: Reading) -> None:

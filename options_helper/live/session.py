@@ -20,7 +20,7 @@ from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.live_tables import multileg_tables, position_table
 from options_helper.analysis.priced_lines import price_entries
-from options_helper.analysis.risk.book_reading import reading_of
+from options_helper.analysis.risk.fill_costs import trades_of_day
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.totals import sum_up
 from options_helper.clock import utc_now
@@ -480,13 +480,12 @@ class LiveSession:
             return
         self._next_reading = now + READING_SECONDS
         book = self._look(run, portfolio, snapshot).risk
-        heard = is_heard(snapshot)
-        reading = reading_of(book, is_heard=heard)
+        trades, heard = trades_of_day(portfolio, snapshot), is_heard(snapshot)
         with self._history_lock:
             if self._run is not run:
                 return
             lost = heard and was_interrupted(snapshot, self._read_until)
-            self._changes.add(reading, was_interrupted=reading_of(book, is_heard=False) if lost else None)
+            self._changes.add(book, trades, is_heard=heard, was_lost=lost)
             self._read_until = snapshot.as_of
 
     def _stop_when_idle(self) -> None:

@@ -11,7 +11,7 @@ from zoneinfo import ZoneInfo
 import streamlit as st
 
 from apps.streamlit.components.style import draw, tag
-from options_helper.analysis.risk.book_reading import keyed_lines
+from options_helper.analysis.risk.book_reading import entry_of, keyed_lines
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.payoff_view import subjects
 from options_helper.analysis.risk.what_changed import Change, Part, change_of
@@ -30,7 +30,7 @@ WORDS: Final[Mapping[Part, tuple[str, str]]] = {
     Part.THETA: ("Theta", "time passed"),
     Part.VEGA: ("Vega", "volatility changed"),
     Part.REST: ("Rest", "what no Greek explains"),
-    Part.FILLS: ("Fills", "traded away from the mark"),
+    Part.FILLS: ("Fills: paid vs mark", "by the account's own executions"),
     Part.GAP: ("Gap, not split", "the streams were lost in between"),
     Part.MARK_SOURCE: ("Other mark, not split", "from a middle to a last trade, or back"),
     Part.NOT_A_MIDDLE: ("No middle, not split", "a mark that is no middle, with its spread"),
@@ -174,7 +174,7 @@ def change_sentences(change: Change, zone: ZoneInfo) -> Iterator[str]:
         (change.not_counted, "never had a mark, and are not counted"),
     ):
         if keys:
-            yield f"{named([key.rpartition(' ')[0] for key in keys], 3)}: {what}."
+            yield f"{named([entry_of(key) for key in keys], 3)}: {what}."
     for gap in change.gaps:
         yield f"Gap {gap.since.astimezone(zone):%H:%M:%S} to {gap.until.astimezone(zone):%H:%M:%S}, not split."
 

@@ -11,11 +11,12 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "beta": ("BetaWeighted",),
-    "book_reading": ("keyed_lines", "reading_of"),
+    "book_reading": ("entry_of", "held_lines", "keyed_lines", "reading_of"),
     "book_risk": ("assess_book",),
     "book_values": ("BookFigures", "LineRisk", "Profits", "ThetaParts", "UnderlyingRisk", "theta_parts"),
     "dividends": ("DividendState",),
     "extremes": ("Extreme", "Held", "Limit", "together"),
+    "fill_costs": ("DayTrades", "FillCosts", "trades_of_day"),
     "greeks": ("OF_ONE_UNDERLYING", "FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),
     "payoff_view": ("PayoffView", "Subject", "payoff_view", "subjects"),

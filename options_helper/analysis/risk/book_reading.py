@@ -10,6 +10,7 @@ import numpy as np
 
 from options_helper.analysis.priced_lines import numbers
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk
+from options_helper.analysis.risk.fill_costs import HeldLine
 from options_helper.analysis.risk.leg_risk import taken
 from options_helper.analysis.risk.readings import Reading
 
@@ -17,21 +18,41 @@ _NOW: Final = "the price now"
 
 
 def keyed_lines(book: BookFigures) -> Iterator[tuple[str, LineRisk]]:
-    """Each line with the key that a reading has it under: its entry's id, and which of its lines it is."""
-    seen: Counter[str] = Counter()
-    for line in book.lines:
-        yield f"{line.position_id} {seen[line.position_id]}", line
-        seen[line.position_id] += 1
+    """Each line with the key that a reading has it under: its entry's id, its symbol, and which of such lines it is.
 
-
-def reading_of(book: BookFigures, *, is_heard: bool = True) -> Reading:
-    """What all lines are at this instant; where the streams cannot be heard (`is_heard`), none has a mark.
-
-    What fills have cost is not in it: a quantity that changes counts at the mark, and `Change.unpriced` counts those.
+    An entry that becomes another contract under its old id is so another line, and none whose mark has jumped.
     """
+    seen: Counter[tuple[str, str]] = Counter()
+    for line in book.lines:
+        named = (line.position_id, line.symbol)
+        yield f"{line.position_id} {line.symbol} {seen[named]}", line
+        seen[named] += 1
+
+
+def entry_of(key: str) -> str:
+    """The id of the entry that a line of this key is of; of what was traded and held by none, its symbol."""
+    return key.rsplit(" ", 2)[0]
+
+
+def held_lines(book: BookFigures) -> dict[str, HeldLine]:
+    """The lines by key, as the costs of fills are put to them."""
+    return {
+        key: HeldLine(
+            line.symbol,
+            line.underlying,
+            line.quantity,
+            line.multiplier,
+            float("nan") if line.mark is None else line.mark,
+        )
+        for key, line in keyed_lines(book)
+    }
+
+
+def reading_of(book: BookFigures) -> Reading:
+    """What all lines are at this instant; what fills have cost is put in by `FillCosts`."""
     lines = book.lines
     is_option = np.array([line.iv_state is not None for line in lines], dtype=bool)
-    mark = numbers(line.mark if is_heard else None for line in lines)
+    mark = numbers(line.mark for line in lines)
     slope = np.full(len(lines), np.nan)
     slope[is_option] = book.scenario.slope
     slope[~is_option] = [
@@ -51,9 +72,11 @@ def reading_of(book: BookFigures, *, is_heard: bool = True) -> Reading:
     return Reading(
         at=book.as_of,
         keys=tuple(key for key, _ in keyed_lines(book)),
+        underlying=_objects([line.underlying for line in lines]),
         is_option=is_option,
         slope=slope,
         paid=np.zeros(len(lines)),
+        fills=np.zeros(len(lines), dtype=np.int64),
         mark=mark,
         source=_objects([line.mark_source for line in lines]),
         spot=numbers(line.spot for line in lines),

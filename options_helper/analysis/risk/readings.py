@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
-from options_helper.analysis.marks import Flags, Numbers
+from options_helper.analysis.marks import Flags, Integers, Numbers
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -22,9 +22,11 @@ class Reading:
 
     at: datetime
     keys: tuple[str, ...]
+    underlying: NDArray[np.object_]  # symbol; None: not said
     is_option: Flags
     slope: Numbers  # dollars for each dollar of mark: quantity times multiplier, short is negative; 0: nothing held
     paid: Numbers  # dollars that fills since the strip began have cost, all together; negative: brought
+    fills: Integers  # changes of the quantity that are in `paid`, since some moment before the strip began
     mark: Numbers  # dollars per share
     source: NDArray[np.object_]  # MarkSource, or None
     spot: Numbers  # dollars per share, as the model takes it
@@ -69,13 +71,17 @@ class Reading:
             self.keys, lambda name, column: np.where(here, column, getattr(other, name)).astype(column.dtype)
         )
 
-    def flat(self, paid: Numbers) -> Reading:
+    def flat(self, paid: Numbers, fills: Integers) -> Reading:
         """The same lines, of which nothing is held and nothing is known but what fills have cost."""
-        known = {"slope": np.zeros(len(paid)), "paid": paid}
+        known = {"slope": np.zeros(len(paid)), "paid": paid, "fills": fills}
         unknown = np.full(len(paid), np.nan)
         return self._changed(
             self.keys, lambda name, column: known.get(name, unknown if name in _NUMBERS else column)
         )
+
+    def unheard(self) -> Reading:
+        """The same lines where the streams cannot be heard: none has a mark."""
+        return replace(self, mark=np.full(len(self.keys), np.nan))
 
     def finite(self) -> Reading:
         """The same with NaN in place of what is no number."""
@@ -92,4 +98,4 @@ class Reading:
 
 
 _NUMBERS: Final = ("slope", "paid", "mark", "spot", "volatility", "delta", "vega", "theta")
-_COLUMNS: Final = ("is_option", "source", "forward", *_NUMBERS)
+_COLUMNS: Final = ("underlying", "is_option", "source", "forward", "fills", *_NUMBERS)

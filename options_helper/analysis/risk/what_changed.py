@@ -65,6 +65,28 @@ class Gap(NamedTuple):
     stretches: int = 1  # how many are told as one
 
 
+class _Stretch(NamedTuple):
+    """A gap and what came of it, by line."""
+
+    since: datetime
+    until: datetime
+    dollars: Mapping[str, float]  # by the keys of those whose mark changed
+    stretches: int = 1
+
+    def of(self, keys: Collection[str] | None) -> Gap | None:
+        """What it is to these lines; None: nothing."""
+        chosen = [dollars for key, dollars in self.dollars.items() if keys is None or key in keys]
+        return Gap(self.since, self.until, fsum(chosen), self.stretches) if chosen else None
+
+    def with_next(self, other: _Stretch) -> _Stretch:
+        """Both as one."""
+        dollars = {
+            key: self.dollars.get(key, 0.0) + other.dollars.get(key, 0.0)
+            for key in {**self.dollars, **other.dollars}
+        }
+        return _Stretch(self.since, other.until, dollars, self.stretches + other.stretches)
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class Strip:
     """What came of all readings so far. Arrays have one element for each line that ever was in a reading."""
@@ -77,8 +99,8 @@ class Strip:
     is_interrupted: Flags  # the newest reading had no mark for it
     base: Numbers  # dollars; the profit is worth less what was paid less this
     amounts: Numbers  # (parts without the rest, n), dollars
-    unpriced: int  # quantities that changed and nobody said at what price: they count at the mark
-    gaps: tuple[Gap, ...]
+    unpriced: Integers  # how often a quantity changed and nobody said at what price: that counts at the mark
+    gaps: tuple[_Stretch, ...]
 
     @property
     def profit(self) -> Numbers:
@@ -97,8 +119,8 @@ class Change:
     late: tuple[str, ...]  # keys that are counted from a later moment on, because they had no mark before
     without_mark: tuple[str, ...]  # keys without a mark now, so that what came since their last is missing
     not_counted: tuple[str, ...]  # keys that never had one
-    unpriced: int  # of the whole strip, as the gaps
-    gaps: tuple[Gap, ...]
+    unpriced: int  # changes of a quantity at a price that nobody said
+    gaps: tuple[Gap, ...]  # over which one of these lines changed
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -121,7 +143,8 @@ class _Step:
     def is_unpriced(self) -> Flags:
         """Where the quantity changed though no fill did."""
         changed = self.is_taken & (self.start.slope != self.end.slope)
-        return np.asarray(changed & (self.start.paid == self.end.paid))
+        is_same = (self.start.paid == self.end.paid) & (self.start.fills == self.end.fills)
+        return np.asarray(changed & is_same)
 
     @property
     def unpriced(self) -> Numbers:
@@ -149,7 +172,7 @@ def begin(reading: Reading) -> Strip:
         is_interrupted=~known,
         base=np.where(known, reading.worth - reading.paid, 0.0),
         amounts=np.zeros((len(_ROWS), len(known))),
-        unpriced=0,
+        unpriced=np.zeros(len(known), dtype=np.int64),
         gaps=(),
     )
 
@@ -191,7 +214,7 @@ def fold(strip: Strip, reading: Reading, *, longest_step_seconds: float = LONGES
         is_interrupted=~known,
         base=np.where(starts, reading.worth - reading.paid, strip.base + step.unpriced),
         amounts=strip.amounts + _split(step),
-        unpriced=strip.unpriced + int(step.is_unpriced.sum()),
+        unpriced=strip.unpriced + step.is_unpriced,
         gaps=_shortened((*strip.gaps, *_gaps_in(step, strip.last_ns))),
     )
 
@@ -216,8 +239,8 @@ def change_of(strip: Strip, keys: Collection[str] | None = None) -> Change:
         late=names(chosen & (strip.begun_ns > datetime_nanoseconds(strip.since))),
         without_mark=names(held & begun & strip.is_interrupted),
         not_counted=names(held & ~begun),
-        unpriced=strip.unpriced,
-        gaps=strip.gaps,
+        unpriced=int(strip.unpriced[chosen].sum()),
+        gaps=tuple(gap for stretch in strip.gaps if (gap := stretch.of(keys)) is not None),
     )
 
 
@@ -255,18 +278,19 @@ def _differs(one: NDArray[np.object_], other: NDArray[np.object_]) -> Flags:
     return np.asarray(one != other, dtype=np.bool_)
 
 
-def _gaps_in(step: _Step, last_ns: Integers) -> Iterator[Gap]:
+def _gaps_in(step: _Step, last_ns: Integers) -> Iterator[_Stretch]:
     """The gaps that end with this step, by the moment since when there was no mark."""
     dollars = np.where(step.is_gap & step.start.is_option, step.held, 0.0)
     for since_ns in sorted(set(last_ns[dollars != 0].tolist())):
-        yield Gap(utc_datetime(since_ns), step.end.at, fsum(dollars[last_ns == since_ns]))
+        places = np.flatnonzero((dollars != 0) & (last_ns == since_ns)).tolist()
+        of_keys = {step.end.keys[place]: float(dollars[place]) for place in places}
+        yield _Stretch(utc_datetime(since_ns), step.end.at, of_keys)
 
 
-def _shortened(gaps: tuple[Gap, ...]) -> tuple[Gap, ...]:
+def _shortened(gaps: tuple[_Stretch, ...]) -> tuple[_Stretch, ...]:
     while len(gaps) > _GAPS_TOLD:
         one, other, *later = gaps
-        first = Gap(one.since, other.until, one.dollars + other.dollars, one.stretches + other.stretches)
-        gaps = (first, *later)
+        gaps = (one.with_next(other), *later)
     return gaps
 
 
@@ -278,19 +302,21 @@ def _aligned(strip: Strip, reading: Reading) -> tuple[Strip, Reading]:
     # What is new was held in no quantity before, and what is gone is held in none now.
     added = reading.of_keys(key for key in reading.keys if key not in old)
     count = len(added.keys)
-    was_opened = added.paid != 0
+    was_opened = (added.paid != 0) | (added.fills != 0)
+    nothing = np.zeros(count, dtype=np.int64)
     since_ns, until_ns = datetime_nanoseconds(strip.since), datetime_nanoseconds(strip.until)
     strip = replace(
         strip,
-        last=strip.last.beside(added.flat(np.zeros(count))),
+        last=strip.last.beside(added.flat(np.zeros(count), nothing)),
         last_ns=_longer(strip.last_ns, np.full(count, until_ns)),
         begun_ns=_longer(strip.begun_ns, np.where(was_opened, since_ns, 0)),
         is_interrupted=_longer(strip.is_interrupted, np.zeros(count, dtype=np.bool_)),
         base=_longer(strip.base, np.zeros(count)),
         amounts=np.concatenate([strip.amounts, np.zeros((len(_ROWS), count))], axis=1),
+        unpriced=_longer(strip.unpriced, nothing),
     )
     gone = strip.last.of_keys(key for key in strip.last.keys if key not in new)
-    return strip, reading.beside(gone.flat(gone.paid)).of_keys(strip.last.keys)
+    return strip, reading.beside(gone.flat(gone.paid, gone.fills)).of_keys(strip.last.keys)
 
 
 def _longer(column: NDArray[Any], more: NDArray[Any]) -> NDArray[Any]:

@@ -84,9 +84,11 @@ class Minute:
         return Reading(
             at=self.at,
             keys=self.labels,
+            underlying=np.full(count, "SPX", dtype=object),
             is_option=np.ones(count, dtype=bool),
             slope=self.slope,
             paid=np.zeros(count),
+            fills=np.zeros(count, dtype=np.int64),
             mark=self.mark,
             source=np.full(count, MarkSource.MID, dtype=object),
             spot=self.market.spot,

@@ -34,6 +34,8 @@ class Line:
     forward: str = "spot"
     paid: float = 0.0
     is_option: bool = True
+    underlying: str = "XYZ"
+    fills: int = 0
 
 
 SHARES = Line(
@@ -48,9 +50,11 @@ def reading(minute: float, lines: Mapping[str, Line]) -> Reading:
     return Reading(
         at=OPEN + timedelta(minutes=minute),
         keys=tuple(lines),
+        underlying=column("underlying", object),
         is_option=column("is_option", bool),
         source=column("source", object),
         forward=column("forward", object),
+        fills=column("fills", int),
         **{
             name: column(name)
             for name in ("slope", "paid", "mark", "spot", "volatility", "delta", "vega", "theta")
