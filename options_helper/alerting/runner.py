@@ -14,11 +14,11 @@ from datetime import datetime
 from typing import Final, Generic, TypeVar
 
 from options_helper.alerting.books import AlertBooks
-from options_helper.analysis.alerts.evaluator import changed_states
-from options_helper.clock import utc_now
+from options_helper.analysis.alerts.evaluator import after_absence, changed_states
+from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.data.firing_log import Acknowledged, LoggedFiring, Round, Trying, tried
 from options_helper.data.lease import RENEW_SECONDS, Holder
-from options_helper.data.notify.delivery import Delivery
+from options_helper.data.notify.delivery import WAITING_AT_MOST, Delivery
 from options_helper.data.notify.lifesign import Called, LifeSign
 from options_helper.data.notify.messages import Attempt, Message, Urgency
 from options_helper.data.notify.targets import NO_TARGETS, Targets
@@ -78,11 +78,12 @@ class AlertRunner(Generic[O]):
         *,
         simulated: bool = False,
         now: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = elapsed_seconds,
         make_delivery: Callable[..., Delivery] = Delivery,
         every_seconds: float = RENEW_SECONDS,
     ) -> None:
         self._log, self._lease = books.log, books.lease
-        self._judge, self._load, self._now = judge, load, now
+        self._judge, self._load, self._now, self._elapsed = judge, load, now, elapsed
         self._prefix = "SIMULATED: " * simulated
         self._make_delivery = make_delivery
         self._task = PeriodicTask("live-alerts", self.keep, every_seconds)
@@ -90,12 +91,16 @@ class AlertRunner(Generic[O]):
         self._lock = threading.Lock()
         self._targets = NO_TARGETS
         self._targets_problem: str | None = None
+        self._fewer_targets: Targets | None = None  # than before, as the file said at the last look
         self._lease_problem: str | None = None
         self._delivery: Delivery | None = None  # while this process has the lease
         self._life_sign: LifeSign | None = None
         self._judged = Judged()  # replaced whole
         self._judged_at: datetime | None = None
         self._begun_at = now()
+        # Since when somebody has looked without a break, this program or the one whose place it took.
+        idle = self._lease.idle_seconds()
+        self._looked_at = float("-inf") if idle is None else elapsed() - idle
 
     def start(self) -> None:
         """Ask for the lease, and go on asking by itself."""
@@ -114,7 +119,7 @@ class AlertRunner(Generic[O]):
         """Judge one snapshot. Quick: nothing waits for a target. What the rules cannot take raises."""
         with self._lock:
             logged = self._log.look()
-            judged = self._judge(observed, logged.states)
+            judged = self._judge(observed, self._lasting(logged.states))
             self._judged, self._judged_at = judged, self._now()
             changes = changed_states(logged.states, judged.evaluation.states)
             fired = judged.evaluation.firings
@@ -149,6 +154,11 @@ class AlertRunner(Generic[O]):
             life_sign=None if life_sign is None else life_sign.last,
             problems=tuple(one for one in problems if one),
         )
+
+    def _lasting(self, states: Mapping[str, RuleState]) -> Mapping[str, RuleState]:
+        """The states to judge by: a time in which nobody looked counts for no rule that wants something to last."""
+        before, self._looked_at = self._looked_at, self._elapsed()
+        return after_absence(states) if self._looked_at - before >= WATCHING_WITHIN_SECONDS else states
 
     @property
     def _is_mine(self) -> bool:
@@ -192,7 +202,7 @@ class AlertRunner(Generic[O]):
         """Whether the targets are others than before; under the lock."""
         before = self._targets
         try:
-            self._targets, self._targets_problem = self._load(), None
+            self._targets, self._targets_problem = self._believed(self._load()), None
         except ConfigError as error:
             # What was good stays in use: an alert that is on its way is not for a slip in the file to lose.
             self._targets_problem = str(error)
@@ -203,6 +213,15 @@ class AlertRunner(Generic[O]):
                 self._life_sign.start()
         # A slip in the file changes nothing of what is on its way.
         return self._targets != before
+
+    def _believed(self, found: Targets) -> Targets:
+        """These, or for one more look those of before where some are gone: a file is empty while it is written."""
+        lacking = self._targets.by_name.keys() - found.by_name.keys()
+        if lacking and self._fewer_targets != found:
+            self._fewer_targets = found
+            return self._targets
+        self._fewer_targets = None
+        return found
 
     def _watches(self) -> bool:
         """Whether something was judged lately."""
@@ -215,8 +234,14 @@ class AlertRunner(Generic[O]):
         self._delivery = self._make_delivery(
             self._targets.by_name.values(), before=self._before, tell=self._tell, now=self._now
         )
+        waiting: dict[str, list[LoggedFiring]] = {}
         for logged in self._log.look().firings.values():
             for name in logged.unsettled:
+                waiting.setdefault(name, []).append(logged)
+        for name, of_target in waiting.items():
+            # Where there is no room for all, it is for the newest; of the others it is told that they are given up.
+            newest, older = of_target[-WAITING_AT_MOST:], of_target[:-WAITING_AT_MOST]
+            for logged in (*newest, *older):
                 self._offer(logged.firing, (name,), may_have_come=logged.deliveries[name].may_have_come)
 
     def _end_delivery(self) -> None:
@@ -245,6 +270,7 @@ class AlertRunner(Generic[O]):
             firing.text_with_amounts,
             _URGENCIES.get(firing.severity, Urgency.FAILURE),
             may_have_come,
+            firing.fired_at,
         )
         self._delivery.offer(message, known)
 

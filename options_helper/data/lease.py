@@ -73,6 +73,12 @@ class Lease:
         except (OSError, msgspec.DecodeError):
             return None
 
+    def idle_seconds(self) -> float | None:
+        """How long ago somebody renewed it last; None where nobody did since this computer was started."""
+        found = self.holder()
+        idle = None if found is None else self._monotonic() - found.renewed
+        return None if idle is None or idle < 0 else idle
+
     def keep(self) -> bool:
         """Renew it, or take it where nobody has it who runs; whether it is this process's now."""
         if self.is_mine:

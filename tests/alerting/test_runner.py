@@ -6,6 +6,7 @@ from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
@@ -15,15 +16,15 @@ from options_helper.alerting.books import books_at
 from options_helper.alerting.runner import AlertRunner, Judged
 from options_helper.data.firing_log import FiringLog, Round, Trying
 from options_helper.data.lease import Lease
-from options_helper.data.notify.delivery import Delivery, Pacing
+from options_helper.data.notify.delivery import WAITING_AT_MOST, Delivery, Pacing
 from options_helper.data.notify.lifesign import Called
 from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent
-from options_helper.data.notify.targets import LifeSignTarget, Target, Targets
+from options_helper.data.notify.targets import NO_TARGETS, LifeSignTarget, Target, Targets
 from options_helper.errors import ConfigError
 from options_helper.model.alerts import Evaluation, Firing, RuleState
 from tests.kit.notified import fake_ntfy
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import FOREVER, wait_until
 
 AT = datetime(2026, 11, 27, 20, 50, tzinfo=UTC)
 
@@ -82,7 +83,12 @@ class Desk:
     def runner(self, who: str = "watch", **more: Any) -> AlertRunner[float]:
         books = books_at(self.path, who, AT)
         lease = Lease(self.path.with_suffix(".lease"), who, since=AT, monotonic=lambda: self.monotonic)
-        facts = {"judge": above(560), "load": targets, "make_delivery": self._delivery} | more
+        facts = {
+            "judge": above(560),
+            "load": targets,
+            "make_delivery": self._delivery,
+            "now": lambda: AT,
+        } | more
         runner = AlertRunner(type(books)(books.log, lease), every_seconds=3_600, **facts)
         self._stack.callback(runner.stop)
         runner.start()
@@ -94,6 +100,9 @@ class Desk:
 
     def settled(self, key: str) -> bool:
         return not FiringLog(self.path.with_suffix(".jsonl")).look().firings[key].unsettled
+
+    def states(self) -> dict[str, RuleState]:
+        return dict(FiringLog(self.path.with_suffix(".jsonl")).look().states)
 
 
 @pytest.fixture
@@ -380,3 +389,110 @@ def test_what_cannot_be_judged_raises_and_the_next_snapshot_goes_on(desk: Desk):
 
 def test_an_attempt_has_no_address():
     assert "ntfy://" not in repr(Attempt("k", "phone", Outcome.DELIVERED, AT))
+
+
+def logged(desk: Desk, *keys: str) -> None:
+    """What a program before this one has fired and not sent."""
+    FiringLog(desk.path.with_suffix(".jsonl")).append(Round(tuple(firing(key) for key in keys)))
+
+
+def test_what_is_late_is_still_sent_and_says_since_when_it_was_so(desk: Desk):
+    logged(desk, "old")
+    desk.runner(now=lambda: AT + timedelta(hours=3))
+    wait_until(lambda: desk.settled("old"))
+
+    (sent,) = desk.post.taken
+    assert "Late: this was so at 15:50 on 27 Nov, New York time." in sent.body(amounts=False)
+
+
+def test_a_target_that_is_down_over_a_restart_is_not_tried_for_ever(desk: Desk):
+    logged(desk, "old")
+    desk.post.answer = Sent(Outcome.FAILED, "down")
+    runner = desk.runner(now=lambda: AT + timedelta(hours=3))
+    wait_until(lambda: desk.settled("old"))
+
+    delivered = runner.status().firings[0].deliveries["phone"]
+    assert (delivered.outcome, delivered.tries, delivered.why) == (Outcome.GAVE_UP, 1, "down")
+    assert len(desk.post.taken) == 1
+
+
+def test_of_more_than_can_wait_the_newest_are_sent_and_the_others_are_told_of(desk: Desk):
+    keys = [f"k{number}" for number in range(WAITING_AT_MOST + 2)]
+    logged(desk, *keys)
+    is_held, may_go = Event(), Event()
+
+    def held(_: Target, message: Message) -> Sent:
+        is_held.set()
+        may_go.wait(FOREVER)
+        return desk.post(_, message)
+
+    make = lambda *arguments, **more: Delivery(*arguments, send=held, **more)  # noqa: E731 - of this test
+    runner = desk.runner(make_delivery=make)
+    may_go.set()
+    wait_until(lambda: all(desk.settled(key) for key in keys))
+
+    outcomes = {one.firing.key: one.deliveries["phone"].outcome for one in runner.status().firings}
+    given_up = [key for key in keys if outcomes[key] is Outcome.GAVE_UP]
+    # The first may be on its way when the last is offered, and leaves its place to one more.
+    assert given_up in (keys[:2], keys[1:2], keys[:1])
+    assert desk.post.keys[0] == keys[2]
+
+
+def test_a_time_in_which_nobody_looked_makes_nothing_last(desk: Desk):
+    seen: list[RuleState] = []
+    held = RuleState(is_known=True, met_since=AT, unknown_since=AT)
+
+    def judge(_: float, states: Mapping[str, RuleState]) -> Judged:
+        seen.append(states.get("r", held))
+        return Judged(Evaluation({"r": seen[-1]}), rules=1)
+
+    elapsed = [0.0]
+    page = desk.runner("dashboard", judge=judge, elapsed=lambda: elapsed[0])
+    page.observe(1)
+    elapsed[0] += 100
+    page.observe(1)
+    assert seen[-1] == held, "a slow pace is no absence"
+    elapsed[0] += 121
+    page.observe(1)
+    assert seen[-1] == RuleState(is_known=True)
+    assert desk.states() == {"r": RuleState(is_known=True)}
+
+
+@pytest.mark.parametrize(("idle", "lasts"), [(20, True), (200, False), (None, False)])
+def test_who_takes_over_goes_on_counting_only_where_somebody_looked_until_then(
+    desk: Desk, idle: float | None, *, lasts: bool
+):
+    held = RuleState(is_known=True, met_since=AT)
+    page = desk.runner("dashboard", judge=lambda *_: Judged(Evaluation({"r": held}), rules=1))
+    page.observe(1)
+    page.stop()
+    if idle is None:
+        desk.monotonic = 0.0  # the computer was started anew
+    else:
+        desk.monotonic += idle
+    seen: list[RuleState] = []
+
+    def judge(_: float, states: Mapping[str, RuleState]) -> Judged:
+        seen.append(states["r"])
+        return Judged(Evaluation(dict(states)), rules=1)
+
+    desk.runner("watch", judge=judge, elapsed=lambda: 5_000.0).observe(1)
+    assert seen == [held if lasts else RuleState(is_known=True)]
+
+
+def test_a_file_of_targets_that_is_being_written_loses_none_and_one_that_stays_so_does(desk: Desk):
+    found = [targets("phone", "mail")]
+    runner = desk.runner(load=lambda: found[0])
+    found[0] = NO_TARGETS
+    runner.keep()
+    assert len(runner.status().targets) == 2
+    found[0] = targets("phone", "mail")
+    runner.keep()
+    found[0] = targets("phone")
+    runner.keep()
+    assert len(runner.status().targets) == 2, "another one is gone than at the look before"
+    runner.keep()
+    assert runner.status().targets == ("phone (ntfy)",)
+    found[0] = targets("phone", "pager")
+    runner.keep()
+    assert len(runner.status().targets) == 2, "a new one is of use at once"

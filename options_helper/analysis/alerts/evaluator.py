@@ -92,6 +92,16 @@ def evaluate(
     return Evaluation(MappingProxyType(kept), tuple(firings), tuple(judgements))
 
 
+def after_absence(states: Mapping[str, RuleState]) -> dict[str, RuleState]:
+    """The states for a look before which nobody looked for a while: what was so before it has not lasted since."""
+    return {
+        key: replace(state, met_since=None, unknown_since=None)
+        if state.met_since is not None or state.unknown_since is not None
+        else state
+        for key, state in states.items()
+    }
+
+
 def changed_states(
     before: Mapping[str, RuleState], after: Mapping[str, RuleState]
 ) -> dict[str, RuleState | None]:

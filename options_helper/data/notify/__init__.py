@@ -7,7 +7,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "delivery": ("Delivery",),
+    "delivery": ("WAITING_AT_MOST", "Delivery"),
     "lifesign": ("Called", "LifeSign"),
     "messages": ("Attempt", "Message", "Outcome", "Urgency"),
     "sending": ("require_apprise",),

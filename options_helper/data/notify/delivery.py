@@ -19,7 +19,7 @@ from functools import partial
 from typing import Final
 
 from options_helper.clock import utc_now
-from options_helper.data.notify.messages import Attempt, Message, Outcome
+from options_helper.data.notify.messages import LATE_SECONDS, Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent, send
 from options_helper.data.notify.targets import Target
 from options_helper.model.backoff import compute_backoff_seconds
@@ -191,7 +191,8 @@ class _Lane:
     def _try(self, job: _Job) -> None:
         if not self._before(job.message, self._target.name, job.number):
             return
-        sent = self._send_within(job.message)
+        is_late = job.message.age_seconds(self._now()) >= LATE_SECONDS
+        sent = self._send_within(replace(job.message, is_late=is_late))
         if sent is None:
             return  # stopped in the midst of it
         job = replace(
@@ -214,6 +215,8 @@ class _Lane:
             job.final >= _TRIES_IF_FINAL
             or job.unanswered >= _TRIES_IF_UNANSWERED
             or time.monotonic() + pause - job.since >= self._pacing.give_up_seconds
+            # What was tried by a program before this one began to be tried then; here it had its one try more.
+            or job.message.age_seconds(self._now()) >= self._pacing.give_up_seconds
         )
 
     def _pause(self, job: _Job) -> float:

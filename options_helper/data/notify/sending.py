@@ -125,6 +125,9 @@ def _reason(heard: list[str]) -> Sent:
     return Sent(Outcome.FAILED, "Apprise could not send it")
 
 
+_begun: Final = threading.Lock()
+
+
 class _Heard(threading.local):
     """What was logged on this thread while it sends; None while it does not."""
 
@@ -144,7 +147,6 @@ class _TakeOut(logging.Filter):
 
     def filter(self, record: logging.LogRecord) -> bool:
         if _heard.lines is not None:
-            _heard.lines.append(record.getMessage())
             return False
         # A service that sends by threads of its own; and Apprise logs more since we listen, which nobody has asked for.
         return record.name != "apprise" or (not self.sending and record.levelno >= logging.WARNING)
@@ -155,11 +157,34 @@ class _TakeOut(logging.Filter):
 
 
 _take_out: Final = _TakeOut()
+LEFT_OUT: Final = "(what a library said while a message was sent; it may name the address)"
+
+
+def _without_addresses() -> None:
+    """From now on, whatever library logs on a thread that sends: it is heard here, and nothing of it goes further.
+
+    A filter stands at one logger, and what a logger below it says passes by; a service may bring any library.
+    """
+    make = logging.getLogRecordFactory()
+    if getattr(make, "hears", False):
+        return
+
+    def hearing(*arguments: Any, **more: Any) -> logging.LogRecord:
+        record = make(*arguments, **more)
+        if _heard.lines is not None:
+            _heard.lines.append(record.getMessage())
+            record.msg, record.args, record.exc_info, record.stack_info = LEFT_OUT, (), None, None
+        return record
+
+    hearing.hears = True  # type: ignore[attr-defined]
+    logging.setLogRecordFactory(hearing)
 
 
 @contextmanager
 def _listening() -> Iterator[list[str]]:
     """Listen to what Apprise says on this thread."""
+    with _begun:
+        _without_addresses()
     for name in _LOGGERS:
         logging.getLogger(name).addFilter(_take_out)  # harmless when it is there
     # Why something failed stands in what it says to those who debug.

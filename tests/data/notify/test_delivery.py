@@ -271,6 +271,31 @@ def test_no_failure_tells_an_address(
     assert told[0].why
 
 
+@pytest.mark.parametrize("name", ["requests_oauthlib.oauth1_auth", "some.library", "apprise.plugins.new"])
+def test_what_any_library_logs_while_it_is_sent_goes_no_further(
+    name: str, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+):
+    """A filter at a logger is not asked about what its children say."""
+    caplog.set_level(logging.DEBUG)
+
+    class Telling:
+        def notify(self, **_) -> bool:
+            try:
+                int("https://hidden-word@service")
+            except ValueError:
+                logging.getLogger(name).exception("posting to %s", "https://hidden-word@service: timed out")
+            return False
+
+    apprise = sending.require_apprise()
+    monkeypatch.setattr(apprise.Apprise, "instantiate", lambda *_, **__: Telling())
+    sent = send(target("phone", "ntfy://x"), message())
+    logging.getLogger(name).warning("afterwards it is heard again")
+
+    assert sent == Sent(Outcome.UNANSWERED, "it did not answer"), "it was read here all the same"
+    assert "hidden-" not in caplog.text
+    assert "afterwards it is heard again" in caplog.text
+
+
 def test_without_apprise_the_extra_is_named(monkeypatch: pytest.MonkeyPatch):
     monkeypatch.setitem(__import__("sys").modules, "apprise", None)
 
