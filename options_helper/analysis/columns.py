@@ -518,6 +518,16 @@ RISK_COLUMNS: Final = (
         "Model",
         150,
     ),
+    price(
+        "risk_spot",
+        EVERYWHERE,
+        "The price of the underlying that the risk figures rest on, of delta $ too; empty where legs have several.",
+    ),
+    Column(
+        "risk_spot_source",
+        EVERYWHERE,
+        "Where that comes from: `its own quote or trade`, or `from options: parity forward, discounted` for an index.",
+    ),
     price("forward", {POSITION: 460, LEG: 460}, "The underlying for delivery at the end.", "Forward $", 80),
     percent(
         "rate",

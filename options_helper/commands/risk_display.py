@@ -10,6 +10,7 @@ from options_helper.analysis.risk.beta import BetaWeighted
 from options_helper.analysis.risk.book_values import (
     BookFigures,
     LineRisk,
+    SpotSource,
     ThetaParts,
     UnderlyingRisk,
     theta_parts,
@@ -66,6 +67,7 @@ _OF_LINE: Final = (
     "greek_age_seconds",
     "delta_dollars",
     "quantity_in_doubt",
+    "spot_source",
 )
 
 
@@ -146,6 +148,8 @@ def _facts_of_underlying(
     return {
         "symbol": one.symbol,
         "spot": one.spot,
+        "spot_source": one.spot_source,
+        "spot_expiry": one.spot_expiry,
         "delta": sums.delta.amount,
         "delta_dollars": sums.delta_dollars.amount,
         "gamma": sums.gamma.amount,
@@ -262,6 +266,13 @@ def lines_of(
             yield f"not judged: {sentence}"
     for sentence in book.profits.today_reasons:
         yield f"today: {sentence}"
+    yield from _note_lines(book)
+
+
+def _note_lines(book: BookFigures) -> Iterator[str]:
+    for one in book.underlyings:
+        if one.spot_words:
+            yield f"note: {one.spot_words}"
     for sentence, labels in _notes(book).items():
         yield f"note: {', '.join(labels)}: {sentence}"
 
@@ -309,6 +320,8 @@ _COLUMNS: Final = (
 )
 # After the name of a row whose figures rest on quantities that are not the account's; an alarm says which.
 _IN_DOUBT: Final = " (quantity in doubt)"
+# After a price that no quote says; a note below says which.
+_FROM_OPTIONS: Final = " (from options)"
 _RIGHT: Final = frozenset(_COLUMNS) - {"underlying", "next expiry"}
 
 
@@ -336,7 +349,7 @@ def _row(one: UnderlyingRisk, book: BookFigures) -> tuple[str, ...]:
     sums = one.sums
     return (
         f"{one.symbol}{_IN_DOUBT if one.symbol in book.doubt.underlyings else ''}",
-        _money(one.spot),
+        _money(one.spot) + (_FROM_OPTIONS if one.spot_source is SpotSource.OPTIONS else ""),
         _age(one.symbol, book),
         _sum(sums.delta),
         _sum(sums.gamma),

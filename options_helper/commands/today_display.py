@@ -25,6 +25,7 @@ _OF_COCKPIT: Final = (
     "is_structure",
     "quantity",
     "spot",
+    "spot_source",
     "strike",
     "to_strike",
     "pin_band",
@@ -184,7 +185,7 @@ def _cockpit_row(one: CockpitLine) -> tuple[str, ...]:
     return (
         f"  {one.label}" if not one.is_structure else one.label,
         one.state.value,
-        _UNKNOWN if one.to_strike is None else f"{one.to_strike:+,.2f}",
+        one.to_strike_words or _UNKNOWN,
         one.time_value_words or _UNKNOWN,
         one.if_now_words or _UNKNOWN,
     )

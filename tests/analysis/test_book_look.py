@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pandas as pd
 import pytest
 
@@ -15,6 +17,8 @@ from options_helper.analysis.live_portfolio_metrics import (
 )
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.model.portfolio import Portfolio, load_portfolio
+from tests.analysis.risk.test_book_risk import index_chain
+from tests.kit.builders import position
 from tests.portal import scenes
 
 SAMPLE = load_portfolio(scenes.SAMPLE)
@@ -51,6 +55,25 @@ def test_the_risk_has_the_marks_and_the_profits_of_the_tables():
     assert singles == pytest.approx(marks)
     assert found.risk.profits.book_unrealized == found.totals.pnl_abs
     assert found.risk.profits.unrealized.keys() == {entry.id for entry in SAMPLE.positions}
+
+
+def test_delta_in_dollars_stands_beside_the_price_that_it_is_made_of():
+    """Of an index too, which has no price in the other columns."""
+    chain = index_chain(6_000, strikes=range(5_900, 6_101, 50))
+    book = SAMPLE.changed(positions=(*SAMPLE.positions, position("SPXW", 6_000, identity="index")))
+    live = scenes.live()
+    live = replace(live, quotes={**live.quotes, **{one.symbol: one for one in chain}})
+    found = look(book, lambda: live)
+
+    rows = [table.row(place) for table in (found.positions, found.legs) for place in range(len(table))]
+    of_index = next(row for row in rows if row.get("id") == "index")
+    assert of_index["underlying_price"] is None
+    assert of_index["risk_spot_source"] == "from options: parity forward, discounted"
+    known = [row for row in rows if row["delta_dollars"] is not None]
+    assert len(known) > 5
+    for row in known:
+        assert row["delta_dollars"] == pytest.approx(row["delta"] * row["risk_spot"])
+        assert row["risk_spot_source"] is not None
 
 
 def test_a_second_look_at_the_same_prices_computes_no_leg_anew():

@@ -23,6 +23,7 @@ from options_helper.model.events import Quote
 from options_helper.model.portfolio import Portfolio, Position
 from options_helper.model.risk_inputs import CorporateActions, Dividend, RiskInputs, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
+from tests.analysis.risk.test_book_risk import index_chain
 from tests.analysis.test_day_pnl import account
 from tests.kit.builders import AS_OF, holding, leg, portfolio, position, quote, snapshot_with, structure
 from tests.kit.pace import runs
@@ -280,6 +281,21 @@ def test_a_bound_and_what_is_no_rate_are_told_in_rows_and_keys():
     assert (
         sum(f"(of which {spy['theta_time_value_left']:.2f} time value left)" in line for line in lines) == 2
     )
+
+
+def test_a_price_that_options_imply_is_told_with_its_source_in_row_and_keys():
+    book = portfolio(position("SPXW", 6_000), position(identity="share"))
+    live = snapshot_with(*index_chain(6_000, strikes=range(5_900, 6_101, 50)), quote("AAPL", 179.9, 180.1))
+    told, lines = told_of(book, live), printed(book, live)
+    spx, aapl = told["underlyings"]
+
+    for row, source in ((spx, "from options: parity forward, discounted"), (aapl, "its own quote or trade")):
+        (leg,) = [one for one in told["legs"] if one["underlying"] == row["symbol"]]
+        assert row["spot_source"] == leg["spot_source"] == source
+    assert (spx["spot_expiry"], aapl["spot_expiry"]) == ("2026-12-18", None)
+    assert f"{spx['spot']:,.2f} (from options)" in next(line for line in lines if line.startswith("SPX"))
+    assert "(from options)" not in next(line for line in lines if line.startswith("AAPL"))
+    assert any(line.startswith("note: SPX has the price that its options imply") for line in lines)
 
 
 def test_what_is_all_a_rate_is_said_without_parts():

@@ -88,7 +88,7 @@ def _cockpit(screen: ScreenModel, *, hidden: bool) -> str:
 
 def _row(one: CockpitLine, *, hidden: bool) -> str:
     word, colour = STATES[one.state]
-    to_strike = UNKNOWN if one.to_strike is None else f"{one.to_strike:+,.2f}"
+    to_strike = one.to_strike_words or UNKNOWN
     value = one.time_value_words or UNKNOWN
     sides = (
         f"above: {_brings(one.above, one, hidden=hidden)}; below: {_brings(one.below, one, hidden=hidden)}"

@@ -16,7 +16,7 @@ from typing import Any, Final
 from options_helper.analysis.attention.entries import Entry
 from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.grades import Grade
-from options_helper.analysis.risk.book_values import LineRisk, UnderlyingRisk
+from options_helper.analysis.risk.book_values import LineRisk, SpotSource, UnderlyingRisk
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.trade_progress import percent_of_best
@@ -342,7 +342,8 @@ def _spot(book: _Book, one: UnderlyingRisk, age: float | None, figure: str) -> R
     why = "" if value is not None else _NO_PRICE
     if figure == "age":
         return Reading(value, one.symbol, "its price", why=why)
-    return Reading(value, one.symbol, "its price", age, why=why, caveat=book.about_spot(age))
+    source = "its price" if one.spot_source is not SpotSource.OPTIONS else f"its price {one.spot_source}"
+    return Reading(value, one.symbol, source, age, why=why, caveat=book.about_spot(age))
 
 
 def _not_held(symbol: str, figure: str, live: LiveSnapshot) -> Reading:

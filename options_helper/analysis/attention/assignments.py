@@ -10,7 +10,7 @@ from options_helper.analysis.attention.deadlines import last_day_deadlines
 from options_helper.analysis.attention.delivery import Outcome, outcome_at
 from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import CLOSE_IT, Ending, Moment
-from options_helper.analysis.attention.held_legs import HeldLine, is_over
+from options_helper.analysis.attention.held_legs import HeldLine, implied_words, is_over
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import day_word, listed, outcome_words, shortage_words
 from options_helper.analysis.live_health import Level
@@ -98,7 +98,7 @@ def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, book: Seq
         happens = "is assigned unless it is closed" if ending is not None else "may be assigned any day"
     when = f" {day_word(ending.last_day, moment.today)}" if ending is not None else ""
     partners = partner_words(one, book)
-    return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}"
+    return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}{implied_words([one])}"
 
 
 def partner_words(one: HeldLine, book: Sequence[HeldLine]) -> str:

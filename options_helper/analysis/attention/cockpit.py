@@ -21,6 +21,7 @@ from options_helper.analysis.attention.entries import Deadline
 from options_helper.analysis.attention.expiring import Ending, Moment
 from options_helper.analysis.attention.held_legs import HeldLine
 from options_helper.analysis.attention.words import outcome_words
+from options_helper.analysis.risk.book_values import SpotSource
 
 _CENT: Final = 0.01
 
@@ -65,6 +66,15 @@ class CockpitLine:
         None  # the same as `if_now` by those; None: not in doubt, or not known
     )
     account_alone: bool = False  # the file lacks it, so all of it is the account's
+    spot_source: SpotSource | None = None  # None: there is no price
+
+    @property
+    def to_strike_words(self) -> str | None:
+        """The dollars to its strike, and where the price comes from if not from a quote; None: not known."""
+        if self.to_strike is None:
+            return None
+        implied = " (from options)" if self.spot_source is SpotSource.OPTIONS else ""
+        return f"{self.to_strike:+,.2f}{implied}"
 
     @property
     def time_value_words(self) -> str | None:
@@ -144,6 +154,7 @@ def _leg(one: HeldLine, ending: Ending, book: Sequence[HeldLine], moment: Moment
         in_account=one.in_account,
         if_now_by_account=None if one.spot is None else _by_account([one], one.spot),
         account_alone=one.account_alone,
+        spot_source=one.spot_source,
     )
 
 
@@ -192,5 +203,6 @@ def _structure(
         settles=ending.settles,
         deadlines=ending.deadlines,
         quantity_in_doubt=any(one.in_doubt for one in legs),
+        spot_source=next((one.spot_source for one in legs if one.spot is not None), None),
         if_now_by_account=None if spot is None else _by_account(legs, spot),
     )

@@ -17,7 +17,7 @@ from options_helper.analysis.attention.delivery import (
     together,
 )
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
-from options_helper.analysis.attention.held_legs import HeldLine, is_fixed, is_over
+from options_helper.analysis.attention.held_legs import HeldLine, implied_words, is_fixed, is_over
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import (
     clock,
@@ -214,7 +214,7 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
         level=ending.level(moment),
         subject=ending.underlying,
         symbols=ending.symbols,
-        what=f"{said}{lacking}{_broker_words(ending, moment)}",
+        what=f"{said}{lacking}{_broker_words(ending, moment)}{implied_words(ending.all_legs)}",
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=amounts,
@@ -283,7 +283,7 @@ def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:
         level=Level.WARNING if over else ending.level(moment),
         subject=ending.underlying,
         symbols=ending.symbols,
-        what=f"{said[:-1]}{source}.{lacking}",
+        what=f"{said[:-1]}{source}.{lacking}{implied_words(ending.all_legs)}",
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=""
@@ -366,7 +366,7 @@ def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
             level=Level.ERROR,
             subject=ending.underlying,
             symbols=(one.instrument.live_symbol,),
-            what=f"{said}{matched}",
+            what=f"{said}{matched}{implied_words([one])}",
             by=due(ending.deadlines, moment.at),
             deadlines=ending.deadlines,
             amounts=(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from math import isnan
@@ -13,7 +13,7 @@ import numpy as np
 from options_helper.analysis.attention.deadlines import ContractLife, contract_life
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.priced_lines import PricedLines
-from options_helper.analysis.risk.book_values import BookFigures, LineRisk
+from options_helper.analysis.risk.book_values import BookFigures, LineRisk, SpotSource
 from options_helper.analysis.risk.pricing import value
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
 from options_helper.model.portfolio import Instrument, Portfolio
@@ -46,6 +46,7 @@ class HeldLine:
     rate: float | None = None  # per year, as a fraction
     # Whether by the model exercising now is worth as much as waiting; None: not known.
     in_exercise_region: bool | None = None
+    spot_source: SpotSource | None = None  # None: its underlying has no price
     in_doubt: bool = False  # the account holds another quantity than the file, or may
     in_account: float | None = None  # which, signed; None: not known of this line, or not in doubt
     account_alone: bool = False  # the file lacks it
@@ -125,6 +126,7 @@ def held_lines(
                 life=lives[n],
                 # An index has no quote of its own: what its options imply stands in for it.
                 spot=risk.spot if spot is None and risk is not None else spot,
+                spot_source=_source(spot, risk),
                 spot_spread=_spread(live, instrument.underlying),
                 bid=_known(columns["bid"][n]),
                 ask=_known(columns["ask"][n]),
@@ -138,12 +140,27 @@ def held_lines(
     return _with_near_volatility(found)
 
 
+def _source(spot: float | None, risk: LineRisk | None) -> SpotSource | None:
+    if spot is not None:
+        return SpotSource.OWN
+    return None if risk is None else risk.spot_source
+
+
+def implied_words(lines: Iterable[HeldLine]) -> str:
+    """That the price is what options imply, a sentence after others; empty where it is the underlying's own."""
+    name = next((one.instrument.underlying for one in lines if one.spot_source is SpotSource.OPTIONS), None)
+    return (
+        "" if name is None else f" {name} has the price that its options imply (parity forward, discounted)."
+    )
+
+
 def lone_line(
     instrument: Instrument, quantity: float, live: LiveSnapshot, *, beside: Sequence[HeldLine]
 ) -> HeldLine:
     """A line that the file lacks, and no model knows; its underlying has the price that it has `beside`."""
     own, share = live.quotes.get(instrument.live_symbol), live.quotes.get(instrument.underlying)
-    spots = [one.spot for one in beside if one.instrument.underlying == instrument.underlying]
+    neighbours = [one for one in beside if one.instrument.underlying == instrument.underlying]
+    spots = [one.spot for one in neighbours]
     if share is not None and share.bid_price and share.ask_price:
         spots.append((share.bid_price + share.ask_price) / 2)
     return HeldLine(
@@ -153,6 +170,7 @@ def lone_line(
         ended=False,
         life=contract_life(instrument, live.expiry_facts, live.told_sessions),
         spot=next((spot for spot in spots if spot is not None), None),
+        spot_source=next((one.spot_source for one in neighbours if one.spot is not None), SpotSource.OWN),
         spot_spread=_spread(live, instrument.underlying),
         bid=None if own is None else own.bid_price,
         ask=None if own is None else own.ask_price,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import date
 from math import fsum, isnan
 from typing import Any, Final
 
@@ -18,6 +19,7 @@ from options_helper.analysis.risk.book_values import (
     BookFigures,
     LineRisk,
     Profits,
+    SpotSource,
     UnderlyingRisk,
 )
 from options_helper.analysis.risk.dividends import DividendState
@@ -97,10 +99,13 @@ def assess_book(
     betas = {name: _beta(name, live, choices) for name in dict.fromkeys(names)}
     held = {one.name: one for one in extremes.underlyings}
     entries_of = _entries_of(portfolio)
+    priced_first = {one.underlying: one for one in reversed(found) if one.spot is not None}
     underlyings = tuple(
         UnderlyingRisk(
             symbol=name,
-            spot=next((one.spot for one in found if one.underlying == name and one.spot is not None), None),
+            spot=None if name not in priced_first else priced_first[name].spot,
+            spot_source=None if name not in priced_first else priced_first[name].spot_source,
+            spot_expiry=_implied_by(priced_first.get(name)),
             sums=sums,
             beta=betas[name],
             held=held.get(name),
@@ -331,7 +336,12 @@ def _line(
         spot = _known(columns["underlying_price"][n])
         unpriced = () if spot is not None else ("It has no price.",)
         return LineRisk(
-            **common, spot=spot, spot_age_seconds=age, greek_age_seconds=age, reasons=(*reasons, *unpriced)
+            **common,
+            spot=spot,
+            spot_source=None if spot is None else SpotSource.OWN,
+            spot_age_seconds=age,
+            greek_age_seconds=age,
+            reasons=(*reasons, *unpriced),
         )
     at = int(legs.contract[place])
     gathered, volatility = legs.gathered, legs.risk.volatility
@@ -346,6 +356,7 @@ def _line(
     return LineRisk(
         **common,
         spot=_known(gathered.inputs.market.spot[at]),
+        spot_source=_spot_source(gathered, at),
         spot_age_seconds=_known(gathered.spot_age[at]),
         reasons=(*spoken, *bound, *reasons, *gathered.notes[at], *waiting, *apart),
         iv=_known(volatility.volatility[at]),
@@ -370,6 +381,17 @@ def _line(
 
 
 _SHOWN: Final = ("delta", "delta_dollars", "gamma", "vega", "theta", "rho")
+
+
+def _spot_source(gathered: Gathered, at: int) -> SpotSource | None:
+    if isnan(gathered.inputs.market.spot[at]):
+        return None
+    return SpotSource.OPTIONS if gathered.is_by_parity[at] else SpotSource.OWN
+
+
+def _implied_by(line: LineRisk | None) -> date | None:
+    """The expiry whose options imply the price of a line's underlying; None where it has its own, or none."""
+    return line.expiry if line is not None and line.spot_source is SpotSource.OPTIONS else None
 
 
 def _iv_reason(line: PortfolioLine, reason: Any) -> str | None:

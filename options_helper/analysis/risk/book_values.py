@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import date, datetime
+from enum import StrEnum
 from math import fsum
 from types import MappingProxyType
 from typing import Final
@@ -20,10 +21,18 @@ from options_helper.analysis.risk.implied_volatility import VolatilityState
 from options_helper.analysis.risk.leg_risk import LegRisk
 from options_helper.analysis.risk.quantity_doubt import QuantityDoubt
 from options_helper.analysis.risk.scenario import ScenarioLines
+from options_helper.model.contract_symbols import short_date
 
 SHARES: Final = "shares"
 EUROPEAN: Final = "Black on the forward"
 LATTICE: Final = "American lattice"
+
+
+class SpotSource(StrEnum):
+    """Which price of the underlying a figure rests on."""
+
+    OWN = "its own quote or trade"
+    OPTIONS = "from options: parity forward, discounted"
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +79,7 @@ class LineRisk:
     voices_apart: bool = False  # the European model and ours, by more than the quote allows
     vendor_apart: bool = False  # Alpaca's of the same quote and ours
     quantity_in_doubt: bool = False  # the account holds another than the file, or may
+    spot_source: SpotSource | None = None  # None: there is no price
 
     @property
     def is_over(self) -> bool:
@@ -100,12 +110,24 @@ class UnderlyingRisk:
 
     symbol: str
     spot: float | None
+    spot_source: SpotSource | None  # None: there is no price
+    spot_expiry: date | None  # whose options imply it, the first that is held; None: none do
     sums: GreekSums
     beta: Beta
     held: Held | None  # the most that can be won and lost; None: all of it has ended
     next_expiry: date | None
     pnl_today: float | None  # dollars; None also where an entry spans two underlyings
     unrealized: float | None
+
+    @property
+    def spot_words(self) -> str:
+        """Where its price comes from, in a sentence, if not from its own quote or trade; else empty."""
+        if self.spot_source is not SpotSource.OPTIONS or self.spot_expiry is None:
+            return ""
+        return (
+            f"{self.symbol} has the price that its options imply: the parity forward of "
+            f"{short_date(self.spot_expiry)}, discounted."
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -296,6 +296,11 @@ def _spots(
                 "Fewer than three strikes of its expiry are quoted on both sides, so its options imply no forward"
                 + ("." if np.isnan(spot[place]) else "; the index itself is used.")
             )
+        elif is_index(one.underlying) and years[place] > 0 and np.isnan(spot[place]):
+            notes[place].append(
+                f"Options on {one.underlying} may be exercised early, so call and put do not say its price, "
+                "and no quote of the index is read: without a price there are no figures."
+            )
     return spot, age, by_parity
 
 

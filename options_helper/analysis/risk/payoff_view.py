@@ -130,7 +130,7 @@ def payoff_view(book: BookFigures, subject: Subject, what_if: WhatIf = NOW) -> P
         move=expected_move(spot, outlook, None).simple,
         chance=probability_of_profit(held, outlook),
         by_model=today.words,
-        notes=(*_doubts(lines), *_notes(today, first, held)),
+        notes=(*_doubts(lines), *_price_words(book, subject), *_notes(today, first, held)),
     )
 
 
@@ -204,6 +204,12 @@ def _outlook(scenario: ScenarioLines) -> Outlook:
         strikes=scenario.terms.strike[first],
         volatilities=scenario.volatility[first],
     )
+
+
+def _price_words(book: BookFigures, subject: Subject) -> Iterable[str]:
+    """Where the price comes from, if not from its own quote or trade."""
+    words = (one.spot_words for one in book.underlyings if one.symbol == subject.underlying)
+    return filter(None, words)
 
 
 def _doubts(lines: Sequence[LineRisk]) -> Iterable[str]:

@@ -5,13 +5,13 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import numpy as np
 
 from options_helper.analysis.columns import RISK_COLUMNS, Table
 from options_helper.analysis.priced_lines import numbers
-from options_helper.analysis.risk.book_values import BookFigures, LineRisk, theta_parts
+from options_helper.analysis.risk.book_values import BookFigures, LineRisk, SpotSource, theta_parts
 from options_helper.analysis.risk.extremes import Extreme, Held
 from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.probability import Outlook, expected_move, probabilities_of_profit
@@ -21,6 +21,7 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
 from options_helper.model.text import format_count
 
+V = TypeVar("V")
 SUMMED: Final = ("delta", "delta_dollars", "gamma", "theta", "vega", "rho")
 _PERCENT: Final = 100.0
 _PER_DAY: Final = "per day"
@@ -83,6 +84,8 @@ def _line_columns(lines: Sequence[LineRisk]) -> dict[str, Any]:
         "iv_state": [None if line.iv_state is None else line.iv_state.value for line in lines],
         "iv_reason": [line.iv_reason for line in lines],
         "model": [line.model for line in lines],
+        "risk_spot": of(lambda line: line.spot),
+        "risk_spot_source": [_word(line.spot_source) for line in lines],
         "forward": of(lambda line: line.forward),
         "rate": _PERCENT * of(lambda line: line.rate),
         "dividends_state": [
@@ -95,6 +98,10 @@ def _line_columns(lines: Sequence[LineRisk]) -> dict[str, Any]:
         "vendor_iv": _PERCENT * of(lambda line: line.vendor_iv),
         "risk_reasons": [" ".join(line.reasons) or None for line in lines],
     }
+
+
+def _word(source: SpotSource | None) -> str | None:
+    return None if source is None else source.value
 
 
 def _theta_is(line: LineRisk) -> str | None:
@@ -129,12 +136,19 @@ def _sum_columns(
         },
         "delta_state": [_state_of(one).value for one in sums],
         "theta_is": [_sum_is(held) for held in lines],
+        "risk_spot": numbers(_same({line.spot for line in held}) for held in lines),
+        "risk_spot_source": [_word(_same({line.spot_source for line in held})) for held in lines],
         **{f"{name}_coverage": [getattr(one, name).coverage.words for one in sums] for name in covered},
         "greek_age_seconds": numbers(
             max((line.greek_age_seconds for line in held if line.greek_age_seconds is not None), default=None)
             for held in lines
         ),
     }
+
+
+def _same(values: set[V]) -> V | None:
+    """What all have; None where they have several."""
+    return next(iter(values)) if len(values) == 1 else None
 
 
 def _whole(one: GreekSum, name: str, lines: Sequence[LineRisk]) -> float | None:

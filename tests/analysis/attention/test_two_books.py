@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from types import MappingProxyType
 
 import pytest
 from hypothesis import given
@@ -17,7 +18,8 @@ from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.attention.test_early_exercise import DECEMBER, early
 from tests.analysis.attention.test_expiring import IN_THE_MONEY, LONG_CALL, SHORT_CALL
 from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
-from tests.kit.builders import holding, leg, portfolio, position, structure
+from tests.analysis.risk.test_book_risk import index_chain
+from tests.kit.builders import holding, leg, portfolio, position, quote, structure
 
 C555, C560 = "SPY261120C00555000", "SPY261120C00560000"
 SPREAD = structure(
@@ -293,3 +295,26 @@ def test_a_bid_below_intrinsic_is_no_time_value_below_zero(bid: float | None, sp
     live = live_at("2026-11-20 14:30", {"SPY": (spot, spot), C560: (bid, 6.0)}, held=[LONG_CALL])
 
     assert attention([LONG_CALL], live).cockpit[0].time_value_words == words
+
+
+def test_what_is_judged_by_a_price_that_options_imply_says_so():
+    """No quote says what an index costs, so in the money is by its options."""
+    call = position("SPXW", 5_990, contracts=-1)
+    chain = index_chain(6_000, strikes=range(5_900, 6_101, 50))
+    live = live_at("2026-12-18 14:30", {}, held=[call])
+    quotes = {
+        one.symbol: quote(one.symbol, one.bid_price, one.ask_price, age=1, as_of=live.as_of) for one in chain
+    }
+    found = attention([call], replace(live, quotes=MappingProxyType(quotes)), with_risk=True)
+
+    said = "SPX has the price that its options imply (parity forward, discounted)."
+    for kind in (AttentionKind.EXPIRING, AttentionKind.IN_THE_MONEY_SHORT):
+        assert only(found, kind).what.endswith(said)
+    assert (found.cockpit[0].to_strike_words or "").endswith(" (from options)")
+
+
+def test_a_quoted_price_needs_no_word_of_where_it_comes_from():
+    found = beside([SHORT_CALL], [SHORT_CALL])
+
+    assert not any("options imply" in entry.what for entry in found.entries)
+    assert found.cockpit[0].to_strike_words == "+5.00"

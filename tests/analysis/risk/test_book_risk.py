@@ -16,6 +16,7 @@ from options_helper.analysis.risk.book_values import (
     SHARES,
     BookFigures,
     Profits,
+    SpotSource,
     theta_parts,
 )
 from options_helper.analysis.risk.extremes import Limit
@@ -400,6 +401,36 @@ def test_an_index_leg_is_priced_on_the_forward_that_its_expiry_implies():
     assert line.forward == pytest.approx(6_000, abs=0.5)
     assert line.iv == pytest.approx(VOLATILITY, abs=1e-3)
     assert line.dividends_state == "none"
+
+
+def test_a_price_that_options_imply_says_so_with_its_expiry():
+    """Discounted it is no price that anybody quotes, so no figure may stand beside it without a word."""
+    index = risk_of(
+        position("SPXW", 6_000), live=snapshot_with(*index_chain(6_000, strikes=range(5_900, 6_101, 50)))
+    )
+    share = risk_of(position(), holding("AAPL", 10), live=USUAL)
+    nothing = risk_of(position(), live=snapshot_with())
+
+    (line,), (spx,) = index.lines, index.underlyings
+    assert line.spot == spx.spot == pytest.approx(6_000 * exp(-RATE * YEARS), abs=0.5)
+    assert line.spot_source is spx.spot_source is SpotSource.OPTIONS
+    assert spx.spot_words == (
+        "SPX has the price that its options imply: the parity forward of 18 Dec 26, discounted."
+    )
+    for book, source in ((share, SpotSource.OWN), (nothing, None)):
+        assert {one.spot_source for one in book.lines} == {source}
+        assert {one.spot_source for one in book.underlyings} == {source}
+    assert (share.underlyings[0].spot_words, nothing.underlyings[0].spot_words) == ("", "")
+
+
+@pytest.mark.parametrize("symbol", ["OEX", "SPXW"])
+def test_an_index_without_any_price_says_why(symbol: str):
+    """Those of OEX may be exercised early, so parity does not say its price."""
+    (line,) = risk_of(position(symbol, 2_900), live=snapshot_with()).lines
+
+    assert (line.delta, line.spot_source) == (None, None)
+    why = "may be exercised early" if symbol == "OEX" else "Fewer than three strikes"
+    assert any(why in one for one in line.reasons)
 
 
 def test_an_index_leg_without_a_chain_says_what_is_missing():
