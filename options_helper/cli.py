@@ -6,12 +6,13 @@ import shlex
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Annotated, Final
+from typing import Annotated
 
 import typer
 
 from options_helper import __version__
 from options_helper.commands.alerts import alerts
+from options_helper.commands.exit_codes import code_of
 from options_helper.commands.help_style import plain_typer
 from options_helper.commands.ingest import ingest
 from options_helper.commands.logs import set_up_logging
@@ -20,7 +21,7 @@ from options_helper.commands.risk import risk
 from options_helper.commands.stream import stream
 from options_helper.commands.today import today
 from options_helper.commands.watch import watch
-from options_helper.errors import ConfigError, OptionsHelperError, StoreError, Unavailable
+from options_helper.errors import ConfigError, OptionsHelperError
 
 app = plain_typer(
     name="options-helper",
@@ -54,10 +55,6 @@ SpeedOption = Annotated[
 ]
 
 
-# EX_TEMPFAIL of sysexits.h: a service is worth another start.
-_MAY_PASS: Final = 75
-
-
 def main() -> None:
     """Run a command; an error that the user can act on is a sentence, any other keeps its traceback.
 
@@ -67,7 +64,7 @@ def main() -> None:
         app()
     except OptionsHelperError as error:
         sys.stderr.write(f"{error}\n")
-        sys.exit(_MAY_PASS if isinstance(error, StoreError | Unavailable) else 2)
+        sys.exit(code_of(error))
 
 
 def _print_version(wanted: bool) -> None:  # noqa: FBT001 - the option's value
@@ -100,6 +97,15 @@ def ui(
     account: Annotated[
         bool, typer.Option("--account", help="Show the account's positions in place of a portfolio file.")
     ] = False,
+    record: Annotated[
+        Path | None,
+        typer.Option(
+            "--record",
+            metavar="DIR",
+            file_okay=False,
+            help="Record what the page streams into this folder too, from Start on; the page has a switch for it.",
+        ),
+    ] = None,
     host: Annotated[
         str,
         typer.Option(metavar="HOST", help="Where to listen. Anything but this computer shows it to others."),
@@ -111,6 +117,10 @@ def ui(
 
     Credentials and feeds come from the environment or from config/alpaca.env. Nothing connects before Start is
     pressed in the page, and no order is ever placed.
+
+    With `--record` page and recorder share one connection for each feed. The page's Stop ends what it shows; the
+    recording goes on until its own switch or the command's end. The exit code is then that of `stream capture`: 1 where
+    something of the recording was lost.
     """
     from options_helper.commands import page_launcher
     from options_helper.simulator.market.conditions import DEMO_CONDITIONS
@@ -127,15 +137,22 @@ def ui(
         market = serve_market(simulated_market(portfolio, conditions=DEMO_CONDITIONS))
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
-    page_launcher.open_page(
+    recording = None
+    if record is not None:
+        from options_helper.commands.page_recording import recording_environment
+
+        recording = recording_environment(record)
+    code = page_launcher.open_page(
         host,
         port,
         portfolio=portfolio,
         from_account=account,
         market=market,
+        recording=recording,
         browser=not no_browser,
         say=typer.echo,
     )
+    raise typer.Exit(code)
 
 
 @app.command()

@@ -187,6 +187,16 @@ class TableDisplay:
         self._live.update(what, refresh=True)  # type: ignore[attr-defined]
 
 
+def format_summary(status: CaptureStatus) -> str:
+    """The table of the end, as text."""
+    from rich.console import Console
+
+    console = Console(file=io.StringIO(), width=100)
+    with console.capture() as captured:
+        console.print(_summary_table(status), markup=False)
+    return captured.get().rstrip()
+
+
 def _live_table(status: CaptureStatus, activity: str) -> RenderableType:
     from rich.console import Group
     from rich.text import Text

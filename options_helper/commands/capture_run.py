@@ -125,6 +125,18 @@ class Capture:
         self._held_up: CaptureStatus | None = None
         self._last: CaptureStatus | None = None  # how the session before ended
         self._sealer = Sealer(request.out, wanted=request.parquet)
+        self._writer: HeartbeatWriter | None = None
+
+    @property
+    def beat(self) -> Heartbeat | None:
+        """How it goes, as of a second ago at most; None before it has the folder. From any thread, and at once."""
+        writer = self._writer
+        return None if writer is None else writer.last
+
+    @property
+    def symbols(self) -> frozenset[str]:
+        """What it records, or will. From any thread."""
+        return frozenset(self._plan.streams.every_symbol)
 
     @classmethod
     def prepare(cls, request: CaptureRequest, settings: Settings, shutdown: Shutdown, **more: Any) -> Capture:
@@ -160,6 +172,7 @@ class Capture:
         with self._metrics(writer, display):
             with IntradayStore(self._request.out) as store:
                 store.acquire()
+            self._writer = writer
             self._show_plan(display)
             self._sealer.start(self._now())
             with writer:

@@ -34,7 +34,10 @@ PAGE_PATH: Final = "Live_Portfolio"
 STARTING_SECONDS: Final = 60.0
 # Streamlit needs 0.3 to 0.6 s to end its streams and itself; Ctrl-C has to end everything within two.
 ENDING_SECONDS: Final = 1.4
+# What a recording needs besides, with a disk that answers, and with one that does not.
+RECORDING_SECONDS: Final = 25.0
 _POLL_SECONDS: Final = 0.1
+_ENDING_POLL_SECONDS: Final = 0.02
 
 # What a market offers: the variables with which the page finds it.
 Environment = Mapping[str, str]
@@ -72,12 +75,15 @@ def open_page(
     portfolio: Path | None,
     from_account: bool = False,
     market: AbstractContextManager[Environment] | None = None,
+    recording: Environment | None = None,
     browser: bool = True,
     say: Callable[[str], None] = print,
-) -> None:
+) -> int:
     """Serve the page until Ctrl-C or SIGTERM; blocks. OptionsHelperError when it cannot start or ends by itself.
 
-    `market` is started first and stopped last; without one the page uses the user's own settings.
+    `market` is started first and stopped last; without one the page uses the user's own settings. `recording` has the
+    variables of one in the page's process, which writes to this terminal, has its time to end, and ends the page when
+    it ends by itself. Returns its exit code, or 0.
     """
     _require_extras()
     address = claim_address(host, port)
@@ -88,13 +94,15 @@ def open_page(
             **os.environ,
             **page_environment(address, portfolio, from_account=from_account),
             **market_environment,
+            **(recording or {}),
         }
-        with _page_server(address, environment) as server:
+        with _page_server(address, environment, shutdown, records=recording is not None) as server:
             if _answers(address, server, shutdown):
                 say(f"The live portfolio is at {address.url}/{PAGE_PATH}   (Ctrl-C ends it)")
                 if browser and has_display():
                     webbrowser.open(f"{address.url}/{PAGE_PATH}")
-            _wait(server, shutdown)
+            _wait(server, shutdown, records=recording is not None)
+    return server.returncode if recording is not None else 0
 
 
 def claim_address(host: str, port: int) -> Address:
@@ -210,7 +218,9 @@ def _is_ip(host: str) -> bool:
 
 
 @contextmanager
-def _page_server(address: Address, environment: Environment) -> Iterator[subprocess.Popen[bytes]]:
+def _page_server(
+    address: Address, environment: Environment, shutdown: ShutdownSignals, *, records: bool
+) -> Iterator[subprocess.Popen[bytes]]:
     options = {
         "server.address": address.host,
         "server.port": str(address.port),
@@ -234,23 +244,29 @@ def _page_server(address: Address, environment: Environment) -> Iterator[subproc
     server = subprocess.Popen(  # noqa: S603 - our own interpreter and our own script
         command,
         env=dict(environment),
-        # Its greeting names other addresses than ours; its complaints go to stderr.
-        stdout=subprocess.DEVNULL,
+        # Its greeting names other addresses than ours; its complaints go to stderr. A recording parts its own words
+        # from that.
+        stdout=None if records else subprocess.DEVNULL,
         # Ctrl-C in the terminal is for the launcher, which then ends the page in order.
         start_new_session=True,
     )
     try:
         yield server
     finally:
-        _end(server)
+        _end(server, shutdown, ENDING_SECONDS + (RECORDING_SECONDS if records else 0.0))
 
 
-def _end(server: subprocess.Popen[bytes]) -> None:
+def _end(server: subprocess.Popen[bytes], shutdown: ShutdownSignals, seconds: float) -> None:
+    """Let it end in order; a further signal is passed on, for a recording then leaves with what is at hand."""
+    passed_on = shutdown.count
     server.terminate()
-    try:
-        server.wait(ENDING_SECONDS)
-    except subprocess.TimeoutExpired:
-        log.warning("the page's server did not end within %.1f s and is killed", ENDING_SECONDS)
+    deadline = time.monotonic() + seconds
+    while server.poll() is None and time.monotonic() < deadline:
+        if (asked := shutdown.wait(_ENDING_POLL_SECONDS)) > passed_on:
+            passed_on = asked
+            server.terminate()
+    if server.poll() is None:
+        log.warning("the page's server did not end within %.1f s and is killed", seconds)
         server.kill()
         server.wait()
 
@@ -277,9 +293,11 @@ def _is_healthy(address: Address) -> bool:
         connection.close()
 
 
-def _wait(server: subprocess.Popen[bytes], shutdown: ShutdownSignals) -> None:
+def _wait(server: subprocess.Popen[bytes], shutdown: ShutdownSignals, *, records: bool) -> None:
     while not shutdown.wait(_POLL_SECONDS):
         if server.poll() is not None:
+            if records:
+                return  # it has said why
             code = server.returncode
             raise OptionsHelperError(
                 f"The page's server ended by itself (exit code {code}); its reason is above."

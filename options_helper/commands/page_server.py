@@ -14,6 +14,8 @@ import threading
 from options_helper.commands.logs import set_up_logging
 
 PARENT_VARIABLE = "OH_PARENT_PID"
+# Where a recording in this process goes; without it nothing is recorded here, and a recorder is not even loaded.
+FOLDER_VARIABLE = "OH_RECORD_DIR"
 _POLL_SECONDS = 0.2
 
 
@@ -23,6 +25,14 @@ def main() -> None:
     parent = os.environ.pop(PARENT_VARIABLE, None)
     if parent:
         threading.Thread(target=_watch, args=(int(parent),), name="parent-watch", daemon=True).start()
+    if FOLDER_VARIABLE in os.environ:
+        from options_helper.commands.recorded_page import serve_recorded
+
+        sys.exit(serve_recorded(_serve))
+    _serve()
+
+
+def _serve() -> None:
     sys.argv[0] = "streamlit"
     runpy.run_module("streamlit", run_name="__main__", alter_sys=True)
 

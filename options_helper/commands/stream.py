@@ -16,6 +16,7 @@ from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS, MOST_LE
 from options_helper.errors import ConfigError
 
 if TYPE_CHECKING:
+    from options_helper.commands.capture_run import CaptureRequest
     from options_helper.data.intraday.scope import Scope
 
 stream = plain_typer(
@@ -141,6 +142,15 @@ def capture(
         ),
     ] = None,
     metrics_port: MetricsPortOption = None,
+    page: Annotated[
+        bool,
+        typer.Option(
+            "--page", help="Serve the live portfolio too, on the same connections; see `options-helper ui`."
+        ),
+    ] = False,
+    port: Annotated[
+        int, typer.Option(min=0, max=65535, metavar="N", help="Of the page; 0 takes any free port.")
+    ] = 8501,
     dry_run: Annotated[
         bool, typer.Option("--dry-run", help="Print the plan and its size; connect to nothing.")
     ] = False,
@@ -156,6 +166,10 @@ def capture(
     With `--market-hours` it connects half a minute before the feeds begin to move, and stays a minute longer than
     they do, for the last minute's bar; options on funds and indices trade to 16:15 in New York. Contracts of
     underlyings are looked up anew for each day.
+
+    With `--page` the live portfolio is served beside it, and both share one connection for each feed: the page's Stop
+    leaves the recording as it is, and the recording's own switch on the page leaves the page. What is printed is then
+    said in lines.
 
     With `--format parquet` or `both` the files of a day that is over in New York are made smaller and get a Parquet
     copy: when the capture begins, half an hour after midnight, and when it ends other than by a signal. Today's files
@@ -215,10 +229,22 @@ def capture(
     if dry_run:
         show_plan(request, settings)
         return
+    if page:
+        raise typer.Exit(_capture_with_page(request, portfolio, port))
     raise typer.Exit(run_capture(request, settings))
 
 
 stream.command()(serve)
+
+
+def _capture_with_page(request: CaptureRequest, portfolio: Path | None, port: int) -> int:
+    from options_helper.commands.page_launcher import open_page
+    from options_helper.commands.page_recording import recording_environment, without_portfolio
+
+    recording = recording_environment(request.out, without_portfolio(request))
+    return open_page(
+        "127.0.0.1", port, portfolio=portfolio, recording=recording, browser=False, say=typer.echo
+    )
 
 
 @stream.command()

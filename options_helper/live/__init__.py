@@ -11,6 +11,7 @@ PUBLIC: Final = {
     "account_book": ("ACCOUNT_FILE", "PortfolioSource", "default_source"),
     "attention": ("GRAVE_WARNINGS", "Item", "attention", "worth_saying"),
     "change_history": ("ChangeRecord",),
+    "connections": ("PROCESS_MODULE", "process_connections"),
     "pnl_history": ("PnlPoint",),
     "screen": (
         "ACCOUNT_PANEL",
@@ -30,6 +31,7 @@ PUBLIC: Final = {
         "Run",
         "NewsOf",
         "RunSettings",
+        "config_for",
         "changed_code",
         "install_session",
         "process_session",

@@ -7,7 +7,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "heartbeat": ("Heartbeat", "IngestionStatus", "JobBeat", "Role", "Waiting", "WatchStatus"),
+    "heartbeat": ("Heartbeat", "IngestionStatus", "JobBeat", "Role", "RunState", "Waiting", "WatchStatus"),
     "heartbeat_file": (
         "CAPTURE_FILE",
         "INGESTION_FILE",

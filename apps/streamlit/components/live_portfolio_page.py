@@ -29,6 +29,7 @@ from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_focus import FOCUS_STYLE
 from apps.streamlit.components.live_news import NEWS_STYLE, news_panel
 from apps.streamlit.components.live_payoff import PAYOFF_STYLE, payoff_tab
+from apps.streamlit.components.live_recording import keep_recording, recording_tag
 from apps.streamlit.components.live_sidebar import Controls, sidebar_controls
 from apps.streamlit.components.live_totals import totals_tiles
 from apps.streamlit.components.live_truth import banners, header, truth_line
@@ -89,6 +90,7 @@ def render_live_portfolio_page() -> None:
     settle_process()
     session = page_session()
     note_viewer(session)
+    keep_recording(session)
     controls = sidebar_controls(session)
     with st.sidebar:
         wished = board_choices()
@@ -163,7 +165,7 @@ def render_live(slots: Slots, screen: ScreenModel, wished: Wished) -> None:
     """Draw everything that lives, from one snapshot; the table as it is `wished`."""
     items = screen.once(attention)
     with slots.truth:
-        truth_line(screen)
+        truth_line(screen, recording_tag(page_session()))
     with slots.details:
         stream_details(screen)
     with slots.banners:

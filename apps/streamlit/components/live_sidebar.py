@@ -11,6 +11,7 @@ import streamlit as st
 from apps.streamlit.components.formatting import plain
 from apps.streamlit.components.live_alarm import notification_button
 from apps.streamlit.components.live_focus import keep_focus
+from apps.streamlit.components.live_recording import recording_switch
 from options_helper.data.portfolio_file import (
     PortfolioFile,
     default_text,
@@ -94,6 +95,7 @@ def sidebar_controls(session: LiveSession) -> Controls:
             _account_control(session) if source is PortfolioSource.ACCOUNT else _portfolio_control(session)
         )
         choices, pairs_problem = _choices(source)
+        recording_switch(session)
         preferences = _preferences()
         st.caption("Read-only: no order is ever placed. Best-effort data. **Not financial advice.**")
         controls = Controls(
@@ -134,7 +136,7 @@ def lifecycle_buttons(session: LiveSession, controls: Controls) -> None:
             "Stop",
             key="stop-page",
             disabled=not running,
-            help="Ends the streams for all tabs." if running else None,
+            help="Ends the streams for all tabs; a recording goes on." if running else None,
             on_click=session.stop,
         )
         st.button(

@@ -56,9 +56,10 @@ def header(session: LiveSession, controls: Controls, name: str) -> tuple[DeltaGe
     return bar, details
 
 
-def truth_line(screen: ScreenModel) -> None:
-    """Draw the bar and the alarm, in one piece."""
-    draw(screen.once(_bar_and_alarm))
+def truth_line(screen: ScreenModel, recording: str = "") -> None:
+    """Draw the bar, with what it says of a `recording`, and the alarm, in one piece."""
+    before, after = screen.once(_bar_and_alarm)
+    draw(before + recording + after)
     announce_state(screen)
 
 
@@ -69,11 +70,13 @@ def banners(screen: ScreenModel) -> None:
     draw("".join(map(_banner, failed)) + (rest_line(screen) if rest_is_troubled(screen) else ""))
 
 
-def _bar_and_alarm(screen: ScreenModel) -> str:
-    return _bar(screen) + alarm(screen)
+def _bar_and_alarm(screen: ScreenModel) -> tuple[str, str]:
+    before, after = _bar(screen)
+    return before, after + alarm(screen)
 
 
-def _bar(screen: ScreenModel) -> str:
+def _bar(screen: ScreenModel) -> tuple[str, str]:
+    """What stands before a recording, and what after it."""
     colour, sign = STATES[screen.state]
     if screen.state is State.RUNNING or screen.headline.level is Level.WARNING:
         colour = LEVELS[screen.headline.level]
@@ -84,9 +87,7 @@ def _bar(screen: ScreenModel) -> str:
         + _sentence(screen)
         + (_ages(screen) if calm and not _said(screen) else "")
         + "".join(tag("span", label, "oh-label") for label in screen.labels)
-        + tag("span", _as_of(screen), "oh-time", title=screen.options.zone.key)
-        + "</div>"
-    )
+    ), tag("span", _as_of(screen), "oh-time", title=screen.options.zone.key) + "</div>"
 
 
 def _said(screen: ScreenModel) -> str:

@@ -74,6 +74,7 @@ STYLE: Final = """
 .oh-time { margin-left: auto; white-space: nowrap; color: var(--quiet); }
 .oh-label { border: 1px dashed var(--warning); color: var(--warning); border-radius: .3rem; padding: 0 .45rem;
   font-weight: 650; font-size: 12px; white-space: nowrap; }
+.oh-recording { color: var(--quiet); font-size: 12px; white-space: nowrap; }
 .oh-details-sentence { margin: 0; font-size: 13px; }
 .oh-chips { display: flex; flex-wrap: wrap; gap: .35rem; align-items: center; margin-top: .45rem; font-size: .82rem; }
 .oh-chip { border: 1px solid color-mix(in srgb, var(--level) 45%, transparent); border-radius: 1rem;
