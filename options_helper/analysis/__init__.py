@@ -39,7 +39,7 @@ PUBLIC: Final = {
 SHARED: Final = {
     "account_side": ("AccountSide", "account_side"),
     "columns": ("RISK_COLUMNS",),
-    "day_pnl": ("dollars_per_point", "read_account_day"),
+    "day_pnl": ("AccountDay", "dollars_per_point", "read_account_day"),
     "holdings": ("Holdings", "is_unread", "was_split"),
     "marks": ("Flags", "Integers", "Numbers"),
     "option_events": ("halves",),

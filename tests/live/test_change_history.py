@@ -13,6 +13,7 @@ import pytest
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.risk.book_reading import keyed_lines, reading_of
 from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.risk.change_subject import BOOK
 from options_helper.analysis.risk.fill_costs import DayTrades, Traded, trades_of_day
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.risk.readings import Reading
@@ -20,6 +21,7 @@ from options_helper.analysis.risk.what_changed import Part, change_of
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.change_history import ChangeHistory, ChangeRecord
 from options_helper.live.session import READING_SECONDS, LiveSession, RunSettings
+from options_helper.model.account import AccountState
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -225,6 +227,93 @@ def test_a_run_tells_what_its_fills_cost_by_the_accounts_own_executions():
     assert record is not None
 
     assert change_of(record.since(None)).parts[Part.FILLS] == pytest.approx(50.0)
+
+
+def record_of(*looks: tuple[Portfolio, LiveSnapshot]) -> ChangeRecord:
+    """What is kept of these books, each with the executions that the account tells beside it."""
+    history = ChangeHistory()
+    for portfolio, live in looks:
+        look = look_at_book(portfolio, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
+        history.add(look.risk, trades_of_day(portfolio, live), is_heard=True)
+    record = history.record()
+    assert record is not None
+    return record
+
+
+def beside(account: AccountState, minute: int) -> LiveSnapshot:
+    return scenes.live(account=account, as_of=scenes.OPEN + timedelta(minutes=minute), step=minute)
+
+
+def test_the_days_profit_is_what_was_before_start_and_what_was_split_since():
+    account = scenes.known_account()
+    record = record_of(*((SAMPLE, beside(account, minute)) for minute in range(4)))
+    whole = record.today(BOOK)
+    assert whole is not None
+
+    assert whole.profit == record.profits.of[BOOK]
+    for subject in record.profits.of:
+        day, since = record.today(subject), record.of(subject, None)
+        assert day is not None
+        assert fsum(day.parts.values()) == pytest.approx(day.profit)
+        assert day.parts[Part.BEFORE] == pytest.approx(day.profit - since.profit)
+        assert day.parts[Part.DELTA] == since.parts[Part.DELTA]
+
+
+def test_what_was_closed_today_is_in_the_day_of_its_underlying():
+    """Nothing is left of the contract, and what it made since the last close was made since Start alone."""
+    entry = next(one for one in SAMPLE.positions if one.id == "aapl-call")
+    sold = next(one for one in Portfolio(positions=(entry,)).instruments)
+    count = Portfolio(positions=(entry,)).quantities[sold.live_symbol]
+    rest = Portfolio(positions=tuple(one for one in SAMPLE.positions if one.id != "aapl-call"))
+    done = scenes.execution(sold.live_symbol, -int(count), "3.00", at=scenes.OPEN)  # at its last close
+    record = record_of(
+        (SAMPLE, beside(scenes.known_account(), 0)), (rest, beside(scenes.known_account(SAMPLE, done), 1))
+    )
+    held = sum(record.profits.of[f"e:{one.id}"] or 0.0 for one in rest.positions)
+    whole, underlying = record.today(BOOK), record.today("u:AAPL")
+    assert whole is not None
+    assert underlying is not None
+
+    assert whole.profit == pytest.approx(held)
+    others = sum(record.profits.of[f"u:{symbol}"] or 0.0 for symbol in ("SPY", "MSFT", "NVDA", "BRK.B"))
+    assert underlying.profit == pytest.approx(whole.profit - others)
+    assert record.of("u:AAPL", None).parts[Part.FILLS] != 0
+    assert record.today("e:aapl-call") is None
+
+
+def test_a_run_of_yesterday_splits_the_day_from_midnight_on():
+    night = [timedelta(hours=-20), timedelta(hours=-1), timedelta()]
+    account = scenes.known_account()
+    looks = [scenes.live(account=account, as_of=scenes.OPEN + by, step=n) for n, by in enumerate(night)]
+    day = record_of(*((SAMPLE, look) for look in looks)).today(BOOK)
+    assert day is not None
+
+    assert day.since == looks[1].as_of
+
+
+def test_gaps_and_changes_that_nobody_explains_are_told_of_the_lines_that_are_chosen(
+    books: list[BookFigures],
+):
+    """A gap over which MSFT alone moved is none of AAPL's."""
+    moved = replace(
+        books[0],
+        as_of=books[0].as_of + timedelta(minutes=1),
+        lines=tuple(
+            replace(line, mark=line.mark + 1.0) if line.mark and line.underlying == "MSFT" else line
+            for line in books[0].lines
+        ),
+    )
+    history = ChangeHistory()
+    history.add(books[0], None, is_heard=True)
+    history.add(moved, None, is_heard=True, was_lost=True)
+    record = history.record()
+    assert record is not None
+
+    assert [gap.dollars for gap in record.of("u:MSFT", None).gaps] == [
+        pytest.approx(record.of("u:MSFT", None).parts[Part.GAP])
+    ]
+    assert record.of("u:AAPL", None).gaps == ()
+    assert len(record.of(BOOK, None).gaps) == 1
 
 
 def test_what_the_account_does_not_say_of_today_is_no_fill():

@@ -13,12 +13,16 @@ from hypothesis import strategies as st
 from apps.streamlit.components.live_what_changed import (
     causes_table,
     change_sentences,
+    line_of_row,
     some_of,
     whole_dollars,
 )
-from options_helper.analysis.risk.what_changed import Change, Gap, Part
+from options_helper.analysis.book_look import look_at_book
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.analysis.risk.what_changed import Change, Gap, Part, of_day
+from options_helper.model.portfolio import load_portfolio
 from tests.portal import scenes
-from tests.portal.conftest import html
+from tests.portal.conftest import html, pieces
 
 START = datetime(2026, 11, 20, 14, 30, tzinfo=UTC)
 PARTS = dict.fromkeys(Part, 0.0)
@@ -56,6 +60,39 @@ def test_what_could_not_be_split_has_its_own_name():
     assert "No volatility, not split" in table
 
 
+def test_a_day_has_what_was_before_start_as_a_line_of_its_own_and_says_so():
+    day = of_day(change(delta=21.4), 100.0)
+    table = causes_table(day, hide_amounts=False)
+
+    assert "Before Start, not split" in table
+    assert "$79" in table
+    assert "P&amp;L today" in table
+    assert any("from the last close on" in one for one in change_sentences(day, ZoneInfo("UTC")))
+    assert "Before Start" not in causes_table(change(delta=21.4), hide_amounts=False)
+
+
+@pytest.mark.parametrize(
+    ("row", "subject"),
+    [
+        ("", "b:"),
+        ("g:AAPL", "u:AAPL"),
+        ("p:aapl-call", "e:aapl-call"),
+        ("s:nvda-vertical", "e:nvda-vertical"),
+        ("l:nvda-vertical:1", "e:nvda-vertical"),
+    ],
+)
+def test_it_follows_the_selected_row(row: str, subject: str):
+    look = look_at_book(
+        load_portfolio(scenes.SAMPLE),
+        scenes.live(),
+        RiskChoices(),
+        stale_after_seconds=30,
+        wide_spread_pct=25,
+    )
+
+    assert line_of_row(row, look.risk) == subject
+
+
 def test_hidden_amounts_are_not_sent():
     assert "$" not in causes_table(change(delta=21.4, gap=-6.8), hide_amounts=True)
 
@@ -80,7 +117,7 @@ def test_the_words_name_gaps_late_lines_and_quantities_that_changed():
     )
 
     assert "From 09:30:00 to 09:39:00" in said
-    assert "2 quantity changes of the portfolio" in said
+    assert "2 quantity changes that no execution explains" in said
     assert "call: counted only from their first mark on" in said
     assert "put: without a mark now" in said
     assert "Gap 09:30:00 to 09:35:00, not split." in said
@@ -104,3 +141,24 @@ def test_the_tab_tells_when_the_first_step_is_known(portal):
     tab.run()
     assert "P&L since then" in html(tab)
     assert "(Start)" in str(tab.selectbox(key="changed-since").options)
+
+
+def test_the_day_is_told_where_it_is_known_and_else_why_it_is_not(portal):
+    tab = portal.show(scenes.live)
+    portal.session.keep()
+    tab.session_state["tabs"] = "What changed"
+    tab.run()
+    tab.selectbox(key="changed-since").set_value("today").run()
+
+    assert any("Today's profit of it is not known" in caption.value for caption in tab.caption)
+
+
+def test_the_profit_of_the_day_stands_below_its_parts(portal):
+    tab = portal.show(scenes.with_account())
+    portal.session.keep()
+    tab.session_state["tabs"] = "What changed"
+    tab.run()
+    tab.selectbox(key="changed-since").set_value("today").run()
+
+    assert "Before Start, not split" in pieces(tab, "oh-causes")
+    assert "$20,657" in pieces(tab, "oh-causes").split("P&L today")[1]

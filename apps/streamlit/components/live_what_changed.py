@@ -10,17 +10,20 @@ from zoneinfo import ZoneInfo
 
 import streamlit as st
 
+from apps.streamlit.components.board_table import selected_row
 from apps.streamlit.components.style import draw, tag
-from options_helper.analysis.risk.book_reading import entry_of, keyed_lines
+from options_helper.analysis.risk.book_reading import entry_of
 from options_helper.analysis.risk.book_values import BookFigures
-from options_helper.analysis.risk.payoff_view import subjects
-from options_helper.analysis.risk.what_changed import Change, Part, change_of
+from options_helper.analysis.risk.change_subject import BOOK
+from options_helper.analysis.risk.payoff_view import shortened
+from options_helper.analysis.risk.readings import Reading
+from options_helper.analysis.risk.what_changed import Change, Part
 from options_helper.live.change_history import ChangeRecord
 from options_helper.live.screen import ScreenModel
 from options_helper.model.text import HIDDEN, format_count, named
 
-BOOK: Final = "b:"
 START: Final = ""
+TODAY: Final = "today"
 MOMENTS_AT_MOST: Final = 12
 # Named also where they are nothing; the others only where there is something of them.
 ALWAYS: Final = (Part.DELTA, Part.GAMMA, Part.THETA, Part.VEGA, Part.REST)
@@ -36,6 +39,10 @@ WORDS: Final[Mapping[Part, tuple[str, str]]] = {
     Part.NOT_A_MIDDLE: ("No middle, not split", "a mark that is no middle, with its spread"),
     Part.VOLATILITY: ("No volatility, not split", "lost or regained on the way"),
     Part.FORWARD: ("Other price, not split", "the underlying's price is taken from elsewhere"),
+    Part.BEFORE: (
+        "Before Start, not split",
+        "since the last close; also while its contracts stood elsewhere",
+    ),
 }
 CHANGED_STYLE: Final = """
 <style>
@@ -53,60 +60,96 @@ CHANGED_STYLE: Final = """
 
 
 def what_changed_tab(screen: ScreenModel, record: ChangeRecord | None) -> None:
-    """Draw it for what the viewer chose, since when he chose."""
+    """Draw it for the selected row, or for what the viewer chose here since, and since when he chose."""
     if record is None:
         st.caption("What changed is told from the first prices after Start on.")
         return
     with st.container(horizontal=True, key="changed-choice"):
-        keys = _chosen_lines(screen.risk)
+        subject = _chosen_subject(screen.risk, record)
         moment = _chosen_moment(record, screen.options.zone)
-    change = change_of(record.since(moment), keys)
+    change = record.today(subject) if moment == TODAY else record.of(subject, _instant(moment))
+    if change is None:
+        st.caption(today_unknown(record, subject))
+        return
     hidden = screen.options.preferences.hide_amounts
     draw(causes_table(change, hide_amounts=hidden))
     sentences = (tag("span", one, "") for one in change_sentences(change, screen.options.zone))
     draw(f'<div class="oh-changed" role="note">{"".join(sentences)}</div>')
 
 
-def _chosen_lines(book: BookFigures) -> frozenset[str] | None:
-    """The keys of what the viewer wants to see, None: the whole book."""
-    names = {BOOK: "Whole book", **{one.key: one.name for one in subjects(book)}}
-    key = st.selectbox(
+def _chosen_subject(book: BookFigures, record: ChangeRecord) -> str:
+    names = names_of(book, record.newest)
+    row = selected_row()
+    if row != st.session_state.get("changed-row"):
+        st.session_state["changed-row"] = row
+        st.session_state["changed-of"] = line_of_row(row, book)
+    if st.session_state.get("changed-of") not in names:
+        st.session_state["changed-of"] = BOOK
+    return st.selectbox(
         "Of",
         list(names),
         format_func=lambda one: names.get(one, one),
         key="changed-of",
         label_visibility="collapsed",
     )
-    return None if key == BOOK else keys_of(book, key)
 
 
-def keys_of(book: BookFigures, subject: str) -> frozenset[str]:
-    """The keys of the lines of an entry ("e:ID"), or of all on an underlying ("u:AAPL")."""
-    kind, _, name = subject.partition(":")
-    return frozenset(
-        key
-        for key, line in keyed_lines(book)
-        if name == (line.underlying if kind == "u" else line.position_id)
-    )
+def line_of_row(row: str, book: BookFigures) -> str:
+    """Of what a row of the table says a change: its entry or underlying; without a row, the book."""
+    kind, _, name = row.partition(":")
+    if kind == "g":
+        return f"u:{name}"
+    if kind == "c":
+        return next((f"u:{line.underlying}" for line in book.lines if line.position_id == name), BOOK)
+    entry = name.rpartition(":")[0] if kind == "l" else name
+    return f"e:{entry}" if entry else BOOK
 
 
-def _chosen_moment(record: ChangeRecord, zone: ZoneInfo) -> datetime | None:
+def names_of(book: BookFigures, newest: Reading) -> dict[str, str]:
+    """What a change can be told of, by key, with its name: also an underlying of which all was closed."""
+    labels: dict[str, list[str]] = {}
+    for line in book.lines:
+        labels.setdefault(line.position_id, []).append(line.label)
+    underlyings = dict.fromkeys([line.underlying for line in book.lines] + newest.underlying.tolist())
+    return {
+        BOOK: "Whole book",
+        **{f"u:{symbol}": f"{symbol}, all of it" for symbol in underlyings},
+        **{f"e:{entry}": shortened(names) for entry, names in labels.items()},
+    }
+
+
+def _chosen_moment(record: ChangeRecord, zone: ZoneInfo) -> str:
     started = record.strip.since
-    moments = {moment.isoformat(): moment for moment in some_of(record.moments[1:])}
-    words = {START: f"since {started.astimezone(zone):%H:%M:%S} (Start)"} | {
-        key: f"since {moment.astimezone(zone):%H:%M:%S}" for key, moment in moments.items()
+    words = {
+        START: f"since {started.astimezone(zone):%H:%M:%S} (Start)",
+        TODAY: "today, since the last close",
+    } | {
+        moment.isoformat(): f"since {moment.astimezone(zone):%H:%M:%S}"
+        for moment in some_of(record.moments[1:])
     }
     if st.session_state.get("changed-since") not in words:
         # The one that was chosen is no longer among those that are offered.
         st.session_state["changed-since"] = START
-    key = st.selectbox(
+    return st.selectbox(
         "Since",
         list(words),
         format_func=lambda one: words.get(one, one),
         key="changed-since",
         label_visibility="collapsed",
     )
-    return moments.get(key)
+
+
+def _instant(moment: str) -> datetime | None:
+    return None if moment == START else datetime.fromisoformat(moment)
+
+
+def today_unknown(record: ChangeRecord, subject: str) -> str:
+    """Why there is no profit of the day to be split."""
+    if record.profits.of.get(subject) is not None:
+        why = "Part of this structure was closed since Start: its day is told with its underlying."
+    else:
+        why = " ".join(record.profits.reasons) or "A close, a price or a fill of it is not known."
+    return f"Today's profit of it is not known. {why}"
 
 
 def some_of(moments: Sequence[datetime]) -> tuple[datetime, ...]:
@@ -120,7 +163,8 @@ def some_of(moments: Sequence[datetime]) -> tuple[datetime, ...]:
 def causes_table(change: Change, *, hide_amounts: bool) -> str:
     """A bar for each cause from a common zero, and below a line what they come to."""
     dollars = whole_dollars(change.parts, change.profit)
-    shown = [part for part in Part if part in ALWAYS or round(change.parts[part], 2)]
+    always = (*ALWAYS, Part.BEFORE) if change.is_of_day else ALWAYS
+    shown = [part for part in Part if part in always or round(change.parts[part], 2)]
     least = min(0.0, *(change.parts[part] for part in shown))
     span = (max(0.0, *(change.parts[part] for part in shown)) - least) or 1.0
     zero = 100 * -least / span
@@ -129,9 +173,10 @@ def causes_table(change: Change, *, hide_amounts: bool) -> str:
         for part in shown
     )
     total = HIDDEN if hide_amounts else _signed(sum(dollars.values()))
+    words = "P&L today" if change.is_of_day else "P&L since then"
     return (
         f'<div class="oh-causes" role="table">{rows}'
-        f"{tag('span', 'P&L since then', 'oh-sum')}{tag('span', total, 'oh-sum oh-dollars')}"
+        f"{tag('span', words, 'oh-sum')}{tag('span', total, 'oh-sum oh-dollars')}"
         '<span class="oh-sum">&nbsp;</span></div>'
     )
 
@@ -164,10 +209,15 @@ def change_sentences(change: Change, zone: ZoneInfo) -> Iterator[str]:
     since, until = change.since.astimezone(zone), change.until.astimezone(zone)
     yield (
         f"From {since:%H:%M:%S} to {until:%H:%M:%S}, at the marks, in steps of a minute or 0.25 % of price, each split "
-        "by the Greeks at both its ends. What was before is not in it."
+        "by the Greeks at both its ends."
     )
+    if change.is_of_day:
+        yield f"What the day had made before {since:%H:%M:%S}, from the last close on, is one line and not split."
+    else:
+        yield "What was before is not in it."
     if change.unpriced:
-        yield f"{format_count(change.unpriced, 'quantity change')} of the portfolio counted at the mark of then."
+        count = format_count(change.unpriced, "quantity change")
+        yield f"{count} that no execution explains, counted at the mark of then."
     for keys, what in (
         (change.late, "counted only from their first mark on"),
         (change.without_mark, "without a mark now, so at their last one"),

@@ -11,7 +11,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "beta": ("BetaWeighted",),
-    "book_reading": ("entry_of", "held_lines", "keyed_lines", "reading_of"),
+    "book_reading": ("entry_of", "held_lines", "reading_of"),
     "book_risk": ("assess_book",),
     "book_values": (
         "BookFigures",
@@ -22,19 +22,20 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
         "UnderlyingRisk",
         "theta_parts",
     ),
+    "change_subject": ("BOOK", "DayProfits", "day_profits", "has_closed_line", "keys_of"),
     "dividends": ("DividendState",),
     "extremes": ("Extreme", "Held", "Limit", "together"),
     "fill_costs": ("DayTrades", "FillCosts", "trades_of_day"),
     "greeks": ("OF_ONE_UNDERLYING", "FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),
-    "payoff_view": ("PayoffView", "Subject", "payoff_view", "subjects"),
+    "payoff_view": ("PayoffView", "Subject", "payoff_view", "shortened", "subjects"),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
     "readings": ("Reading",),
     "risk_tables": ("risk_tables",),
     "scenario": ("Curve", "curve"),
     "second_opinion": ("require_second_opinion", "second_delta"),
     "trade_progress": ("percent_of_best",),
-    "what_changed": ("Change", "Part", "Strip", "begin", "change_of", "fold", "is_due"),
+    "what_changed": ("Change", "Part", "Strip", "begin", "change_of", "fold", "is_due", "of_day"),
     "what_if": ("WhatIf", "parse_what_if"),
 }
 SHARED: Final[dict[str, tuple[str, ...]]] = {

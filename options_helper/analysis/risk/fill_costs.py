@@ -11,13 +11,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import date
-from math import fsum, isfinite
+from math import fsum, isfinite, nan
 from types import MappingProxyType
 from typing import Final, NamedTuple
 
 import numpy as np
 
-from options_helper.analysis.day_pnl import dollars_per_point, read_account_day
+from options_helper.analysis.day_pnl import AccountDay, dollars_per_point, read_account_day
 from options_helper.analysis.risk.readings import Reading
 from options_helper.model.alpaca_symbols import underlying_symbol
 from options_helper.model.contract_symbols import has_contract_length, root_of
@@ -45,6 +45,17 @@ class DayTrades:
     day: date  # in New York
     of: Mapping[str, Traded]  # by symbol, in Alpaca's spelling
     unknown: frozenset[str] = frozenset()  # of which not all is known, or which the book does not follow
+    # What the day made of symbols that the book holds no more, dollars; NaN: not known.
+    closed: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
+
+    def closed_of(self, underlying: str) -> float:
+        """The same of all symbols on one underlying, dollars; NaN where that of one is not known."""
+        return fsum(dollars for symbol, dollars in self.closed.items() if _underlying(symbol) == underlying)
+
+    @property
+    def closed_underlyings(self) -> tuple[str, ...]:
+        """Of which something was closed."""
+        return tuple(dict.fromkeys(map(_underlying, self.closed)))
 
 
 def trades_of_day(portfolio: Portfolio, live: LiveSnapshot) -> DayTrades | None:
@@ -58,7 +69,15 @@ def trades_of_day(portfolio: Portfolio, live: LiveSnapshot) -> DayTrades | None:
             {symbol: Traded(float(one.changed), float(one.spent)) for symbol, one in day.followed.items()}
         ),
         unknown=frozenset(day.unknown),
+        closed=MappingProxyType(dict(_closed_today(day))),
     )
+
+
+def _closed_today(day: AccountDay) -> Iterator[tuple[str, float]]:
+    for symbol, one in day.followed.items():
+        if symbol not in day.lines and one.moved:
+            yield symbol, float(one.position.realized) * dollars_per_point(symbol)
+    yield from ((symbol, nan) for symbol in day.unknown if symbol not in day.lines)
 
 
 class HeldLine(NamedTuple):

@@ -86,9 +86,14 @@ def _has_option(held: Held) -> bool:
 
 
 def _name_of_entry(held: Held, book: BookFigures) -> str:
-    labels = list(dict.fromkeys(line.label for line in book.lines if line.position_id == held.name))
-    more = f" and {len(labels) - 2} more" if len(labels) > 2 else ""
-    return f"{' / '.join(labels[:2])}{more}"
+    return shortened([line.label for line in book.lines if line.position_id == held.name])
+
+
+def shortened(labels: Iterable[str]) -> str:
+    """An entry in words, from those of its lines."""
+    found = list(dict.fromkeys(labels))
+    more = f" and {len(found) - 2} more" if len(found) > 2 else ""
+    return f"{' / '.join(found[:2])}{more}"
 
 
 def payoff_view(book: BookFigures, subject: Subject, what_if: WhatIf = NOW) -> PayoffView | str:

@@ -49,10 +49,11 @@ class Part(StrEnum):
     NOT_A_MIDDLE = "mark that is no middle"  # so a widening spread is in it
     VOLATILITY = "volatility not known"  # lost or regained in the step, or another input that a Greek needs
     FORWARD = "changed forward"  # the price of the underlying is taken from another place
+    BEFORE = "before"  # of a day: what it had made before the strip began
 
 
 _ROWS: Final[Mapping[Part, int]] = {
-    part: row for row, part in enumerate(one for one in Part if one is not Part.REST)
+    part: row for row, part in enumerate(one for one in Part if one not in (Part.REST, Part.BEFORE))
 }
 
 
@@ -115,12 +116,15 @@ class Change:
     since: datetime
     until: datetime
     profit: float
-    parts: Mapping[Part, float]
+    parts: dict[Part, float]
     late: tuple[str, ...]  # keys that are counted from a later moment on, because they had no mark before
     without_mark: tuple[str, ...]  # keys without a mark now, so that what came since their last is missing
     not_counted: tuple[str, ...]  # keys that never had one
     unpriced: int  # changes of a quantity at a price that nobody said
     gaps: tuple[Gap, ...]  # over which one of these lines changed
+    is_of_day: bool = (
+        False  # the profit is that of the day: from the close of the session before, with `Part.BEFORE`
+    )
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -235,13 +239,19 @@ def change_of(strip: Strip, keys: Collection[str] | None = None) -> Change:
         since=strip.since,
         until=strip.until,
         profit=profit,
-        parts={part: said.get(part, rest) for part in Part},
+        parts={part: said.get(part, 0.0) for part in Part} | {Part.REST: rest},
         late=names(chosen & (strip.begun_ns > datetime_nanoseconds(strip.since))),
         without_mark=names(held & begun & strip.is_interrupted),
         not_counted=names(held & ~begun),
         unpriced=int(strip.unpriced[chosen].sum()),
         gaps=tuple(gap for stretch in strip.gaps if (gap := stretch.of(keys)) is not None),
     )
+
+
+def of_day(change: Change, profit: float) -> Change:
+    """The profit of a whole day, dollars, of which `change` is what was looked at: the rest of it was before."""
+    before = profit - change.profit
+    return replace(change, profit=profit, parts=change.parts | {Part.BEFORE: before}, is_of_day=True)
 
 
 def _split(step: _Step) -> Numbers:
