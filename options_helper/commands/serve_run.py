@@ -177,12 +177,12 @@ class _Serving:
 
     def _turn(self, console: Console) -> None:
         snapshot = self._manager.snapshot()
-        portfolio = None if self._book is None else self._book.look(snapshot.account)
-        config = self._config_for(portfolio)
+        book = None if self._book is None else self._book.look(snapshot)
+        config = self._config_for(None if book is None else book.portfolio)
         if config != self._config:
             self._manager.start(config)
             self._config = config
-        problem = self._owner.problem or (None if self._book is None else self._book.problem)
+        problem = self._owner.problem or (None if book is None else book.problem)
         self._last = WatchStatus(snapshot, self._activity(config, snapshot), problem)
         if problem is not None and problem != self._problem:
             self._say(console, problem)

@@ -35,7 +35,7 @@ class WatchDisplay:
 
     def show(self, watching: Watching, at: datetime) -> None:
         """How it stands: problems and firings when they are new, the rest at a change and every few minutes."""
-        problems = frozenset(filter(None, (watching.problem, *watching.alerts.problems)))
+        problems = frozenset((*watching.problems, *watching.alerts.problems))
         for problem in sorted(problems - self._problems):
             self.say(problem, at)
         self._problems = problems

@@ -187,7 +187,11 @@ class _Run:
 
     def _status(self) -> WatchStatus | None:
         last = self._last
-        return None if last is None else WatchStatus(last.snapshot, last.activity, last.problem)
+        return (
+            None
+            if last is None
+            else WatchStatus(last.snapshot, last.activity, " ".join(last.problems) or None)
+        )
 
     @contextmanager
     def _metrics(self, read: Callable[[], Heartbeat], display: WatchDisplay) -> Iterator[None]:

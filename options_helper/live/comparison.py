@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from options_helper.analysis.reconcile.account_book import with_later
 from options_helper.analysis.reconcile.reconciliation import Behind, file_behind
-from options_helper.live.account_book import with_later
 from options_helper.model.account import AccountMove, AccountPositions, AccountState, Execution
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.portfolio import Portfolio

@@ -20,6 +20,7 @@ from options_helper.analysis.live_health import (
 )
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.reconcile.account_book import AccountBook
 from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.row_table import RowTable
@@ -27,7 +28,7 @@ from options_helper.analysis.totals import LiveTotals, labels
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.polling.context import WatchPolicy
-from options_helper.live.account_book import AccountBook, is_account
+from options_helper.live.account_book import as_file, is_account
 from options_helper.live.alerts_view import AlertsView
 from options_helper.live.comparison import FileComparison
 from options_helper.live.session import DEFAULT_RISK_CHOICES, LiveSession, Run, changed_code
@@ -190,7 +191,7 @@ def build_screen(
     portfolio_file = run.portfolio_file if run is not None and running and not changed else own
     # Of the same snapshot as the prices and the executions, so that no refresh shows half of a fill.
     book = None if changed or not is_account(portfolio_file) else session.account_book(snapshot)
-    portfolio_file = portfolio_file if book is None else book.file
+    portfolio_file = portfolio_file if book is None else as_file(book)
     portfolio = portfolio_file.portfolio or EMPTY_PORTFOLIO
     look = session.looks.look(
         portfolio,

@@ -20,6 +20,7 @@ from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.live_tables import multileg_tables, position_table
 from options_helper.analysis.priced_lines import price_entries
+from options_helper.analysis.reconcile.account_book import AccountBook
 from options_helper.analysis.risk.fill_costs import trades_of_day
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.totals import sum_up
@@ -34,7 +35,7 @@ from options_helper.data.streaming.breeze.source import breeze_request
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
-from options_helper.live.account_book import ACCOUNT_FILE, AccountBook, AccountBooks, PortfolioSource
+from options_helper.live.account_book import ACCOUNT_FILE, AccountBooks, PortfolioSource, as_file
 from options_helper.live.alerts_view import AlertsReader, AlertsView, judging
 from options_helper.live.change_history import ChangeHistory, ChangeRecord
 from options_helper.live.comparison import FileComparison
@@ -337,7 +338,7 @@ class LiveSession:
         if before is None or (before.settings, before.choices.paper) != (settings, choices.paper):
             self._books.forget()
         book = self._books.newest
-        return ACCOUNT_FILE if book is None else book.file
+        return ACCOUNT_FILE if book is None else as_file(book)
 
     def _manager_for(self, settings: Settings) -> Manager:
         # New settings mean new keys or another server: those take a new manager.
@@ -421,7 +422,7 @@ class LiveSession:
             return
         with self._changing:
             if self._run is run:
-                self._become(run, book.file, book.portfolio)
+                self._become(run, as_file(book), book.portfolio)
 
     def _become(self, run: Run, portfolio_file: PortfolioFile, portfolio: Portfolio) -> None:
         """Let the run go on with this portfolio; under the lock."""

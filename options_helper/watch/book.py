@@ -2,27 +2,31 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Protocol
 
-from options_helper.analysis.reconcile.account_import import import_portfolio
-from options_helper.analysis.reconcile.grouping import group_entries
+from options_helper.analysis.reconcile import account_book
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.errors import ConfigError
-from options_helper.model.account import AccountState
 from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+
+
+@dataclass(frozen=True, slots=True)
+class BookNow:
+    """The portfolio beside the streams at one moment."""
+
+    snapshot: LiveSnapshot  # with the account as the portfolio counts it
+    portfolio: Portfolio | None  # the same object while nothing changed; None before there is a first
+    problem: str | None = None  # what is wrong with it, as a sentence; the last good one stays in use
 
 
 class Book(Protocol):
-    """Where the portfolio comes from."""
+    """Where the portfolio comes from; called on one thread."""
 
-    @property
-    def problem(self) -> str | None:
-        """What is wrong with it now, as a sentence; the last good one stays in use."""
-
-    def look(self, account: AccountState) -> Portfolio | None:
-        """The portfolio now; the same object while nothing changed; None before there is a first."""
+    def look(self, snapshot: LiveSnapshot) -> BookNow:
+        """The portfolio now, beside what the streams say."""
 
 
 class FileBook:
@@ -33,41 +37,24 @@ class FileBook:
         if self._file.portfolio is None:
             raise ConfigError(self._file.problem or f"{path.name} cannot be read.")
 
-    @property
-    def problem(self) -> str | None:
-        """What is wrong with the file now."""
-        return self._file.problem
-
-    def look(self, account: AccountState) -> Portfolio | None:  # noqa: ARG002 - a file does not ask it
+    def look(self, snapshot: LiveSnapshot) -> BookNow:
         """What the file says."""
         before, self._file = self._file, reread(self._file)
         if before.portfolio == self._file.portfolio:
             self._file = replace(self._file, portfolio=before.portfolio)
-        return self._file.portfolio
+        return BookNow(snapshot, self._file.portfolio, self._file.problem)
 
 
 class AccountBook:
-    """The account's positions, grouped by rule; while it is open whether a fill is in them, those of before stay."""
+    """The account's positions after each reading and each fill, in the structures that the page has them in."""
 
     def __init__(self) -> None:
-        self._portfolio: Portfolio | None = None
-        self._problems: tuple[str, ...] = ()
+        self._made: account_book.AccountBook | None = None
 
-    @property
-    def problem(self) -> str | None:
-        """What has no place in it; or that nothing was read yet."""
-        if self._portfolio is None:
-            return "The account has not been read yet."
-        return " ".join(self._problems) or None
-
-    def look(self, account: AccountState) -> Portfolio | None:
-        """What was read of the account last."""
-        if account.view is None or account.unsettled:
-            return self._portfolio
-        imported = import_portfolio(account.view)
-        grouped = group_entries(imported.portfolio.positions)
-        portfolio = imported.portfolio.changed(positions=grouped.entries)
-        if self._portfolio is None or portfolio.positions != self._portfolio.positions:
-            self._portfolio = portfolio
-        self._problems = imported.problems
-        return self._portfolio
+    def look(self, snapshot: LiveSnapshot) -> BookNow:
+        """What is known of the account, with every fill or without any part of it."""
+        self._made = made = account_book.book_after(snapshot.account, self._made)
+        if made is None:
+            return BookNow(snapshot, None, "The account has not been read yet.")
+        settled = replace(snapshot, account=made.beside(snapshot.account))
+        return BookNow(settled, made.portfolio, " ".join(made.problems) or None)

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Protocol
+from typing import Final, Protocol, TypeVar
 
 from options_helper.alerting.judging import Observed
 from options_helper.alerting.program import ProgramStatus
@@ -24,6 +24,9 @@ from options_helper.watch.readings import Observer
 from options_helper.watch.rest_follower import RestFollower
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
+D = TypeVar("D")
 
 MAX_CONTRACTS: Final = 250
 # A stream that is not heard for so long is another's, or is gone: meanwhile prices are asked for.
@@ -64,7 +67,7 @@ class Watching:
     legs: int
     since: datetime
     source: str  # of the prices, in words
-    problem: str | None = None
+    problems: tuple[str, ...] = ()  # in sentences
 
     @property
     def activity(self) -> str:
@@ -95,33 +98,89 @@ class Watch:
         self._follower, self._alerts, self._observer, self._holder = follower, alerts, observer, holder
         self._monotonic = monotonic
         self._since = now()
+        self._own = LiveSnapshot(self._since)
+        self._portfolio: Portfolio | None = None
+        self._holder_then: str | None = None
+        # In sentences, of this turn and of the one before, whose log needs no second line.
+        self._problems: list[str] = []
+        self._problems_then: tuple[str, ...] = ()
         self._config: LiveStreamConfig | None = None
         self._heard_at = monotonic()
         self._judged_at: datetime | None = None  # what was asked for over REST, when that was
 
     def turn(self, *, is_open: bool = True) -> Watching:
-        """One turn; while the market `is_open` prices are followed, and everything else always is."""
-        own = self._manager.snapshot()
-        portfolio = self._book.look(own.account)
-        plan = None if portfolio is None else _plan(portfolio)
-        holder = self._holder() if is_open else None
-        self._go_on_with(plan, streams=is_open and holder is None)
-        snapshot, source = self._prices(own, plan, holder, is_open=is_open)
-        problem = self._book.problem or self._follower.problem
-        if snapshot is not None and self._is_new(snapshot, own):
-            try:
-                self._alerts.observe(self._observer.observe(portfolio, snapshot))
-            except Exception as error:
-                # What nobody thought of costs this snapshot, and not the night.
-                log.exception("a snapshot could not be judged")
-                problem = f"A snapshot could not be judged ({type(error).__name__}); the log has more."
+        """One turn; while the market `is_open` prices are followed, and everything else always is.
+
+        Whatever fails in it costs this turn alone, and is among the problems.
+        """
+        self._problems = []
+        own = self._tried("The streams cannot be asked", self._manager.snapshot, None)
+        if own is None:
+            # Told again, the last one would pass for new.
+            return self._stands(self._own, "the streams are not known")
+        self._own = own
+        beside = self._look_at_book(own)
+        plan = self._tried("The portfolio cannot be streamed", lambda: _plan(self._portfolio), None)
+        if is_open:
+            self._holder_then = self._tried(
+                "Who has the streams is not known", self._holder, self._holder_then
+            )
+        holder = self._holder_then if is_open else None
+        self._tried(
+            "The streams cannot be started",
+            lambda: self._go_on_with(plan, streams=is_open and holder is None),
+            None,
+        )
+        snapshot, source = self._tried(
+            "Prices cannot be asked for",
+            lambda: self._prices(beside, plan, holder, is_open=is_open),
+            (beside, "the streams as they are"),
+        )
+        self._note(self._follower.problem)
+        if snapshot is not None and self._is_new(snapshot, beside):
+            self._tried("A snapshot could not be judged", lambda: self._judge(snapshot), None)
+        return self._stands(beside, source)
+
+    def _look_at_book(self, own: LiveSnapshot) -> LiveSnapshot:
+        """Follow the portfolio; what the streams say, with the account as the portfolio counts it."""
+        book = self._tried("The portfolio cannot be read", lambda: self._book.look(own), None)
+        if book is None:
+            return own
+        self._portfolio = book.portfolio
+        self._note(book.problem)
+        return book.snapshot
+
+    def _judge(self, snapshot: LiveSnapshot) -> None:
+        self._alerts.observe(self._observer.observe(self._portfolio, snapshot))
+
+    def _note(self, problem: str | None) -> None:
+        if problem is not None:
+            self._problems.append(problem)
+
+    def _tried(self, what: str, call: Callable[[], T], otherwise: D) -> T | D:
+        """What this answers; where it fails, that is a problem of this turn, and the watch goes on with `otherwise`."""
+        try:
+            return call()
+        except OptionsHelperError as error:
+            said = f"{what}: {error}"
+            if said not in self._problems_then:
+                log.warning("%s", said)
+        except Exception as error:
+            said = f"{what} ({type(error).__name__}); the log has more."
+            if said not in self._problems_then:
+                log.exception("%s", what)
+        self._problems.append(said)
+        return otherwise
+
+    def _stands(self, own: LiveSnapshot, source: str) -> Watching:
+        self._problems_then = tuple(self._problems)
         return Watching(
             own,
             self._alerts.status(),
-            0 if portfolio is None else len(portfolio.instruments),
+            0 if self._portfolio is None else len(self._portfolio.instruments),
             self._since,
             source,
-            problem,
+            tuple(dict.fromkeys(self._problems)),
         )
 
     def stop(self) -> None:
@@ -141,11 +200,7 @@ class Watch:
         config = _config(plan, self._settings, streams=streams and plan is not None)
         if config == self._config:
             return
-        try:
-            self._manager.start(config)
-        except OptionsHelperError as error:
-            log.warning("the streams could not be started: %s", error)
-            return
+        self._manager.start(config)
         self._config = config
         self._heard_at = self._monotonic()
 
@@ -180,9 +235,13 @@ class Watch:
         return is_heard
 
 
-def _plan(portfolio: Portfolio) -> SubscriptionPlan:
-    return build_subscription_plan(
-        portfolio, stream_stocks=True, stream_options=True, max_option_contracts=MAX_CONTRACTS
+def _plan(portfolio: Portfolio | None) -> SubscriptionPlan | None:
+    return (
+        None
+        if portfolio is None
+        else build_subscription_plan(
+            portfolio, stream_stocks=True, stream_options=True, max_option_contracts=MAX_CONTRACTS
+        )
     )
 
 

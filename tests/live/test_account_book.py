@@ -11,16 +11,15 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from options_helper.analysis.reconcile.account_book import AccountBook, with_later
 from options_helper.data.portfolio_file import PortfolioFile, open_portfolio_file
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import (
     ACCOUNT_FILE,
-    AccountBook,
     AccountBooks,
     PortfolioSource,
     default_source,
-    with_later,
 )
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings

@@ -79,7 +79,7 @@ class Station:
             last[:] = [self.watch.turn()]
             return bool(holds(last[0]))
 
-        wait_until(turn, A_PROCESS, saw=lambda: last and (last[0].activity, last[0].problem))
+        wait_until(turn, A_PROCESS, saw=lambda: last and (last[0].activity, last[0].problems))
         return last[0]
 
     def quote(self, price: float) -> None:

@@ -8,12 +8,11 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "account_book": ("AccountBook", "book_after", "with_later"),
     "account_import": (
         "doubtful_roots",
         "import_portfolio",
-        "multiplier_of",
         "portfolio_text",
-        "standard_multiplier",
     ),
     "contract_check": ("NamedContract", "named_contracts", "record_findings", "share_findings"),
     "grouping": ("group_entries",),
@@ -27,7 +26,6 @@ PUBLIC: Final = {
         "judged_as_of",
         "picture",
     ),
-    "regrouping": ("regroup",),
     "reconciliation": (
         "Behind",
         "ReconciledRow",
