@@ -34,6 +34,7 @@ NO_COMPRESSION: Final = "none"
 COMPRESSIONS: Final = (NO_COMPRESSION, "deflate")
 DEFAULT_ENV_FILE: Final = Path("config/alpaca.env")
 DEFAULT_BETAS_FILE: Final = Path("config/betas.toml")
+DEFAULT_DIVIDENDS_FILE: Final = Path("config/dividends.toml")
 DEFAULT_EVENTS_FILE: Final = Path("config/events.toml")
 
 NO_KEYS: Final = (
@@ -68,7 +69,7 @@ BREEZE_VARIABLES: Final = frozenset(
     }
 )
 RISK_VARIABLES: Final = frozenset(
-    {"OH_RISK_RATES", "OH_RISK_ASSUME_DIVIDENDS", "OH_RISK_BETAS", "OH_RISK_EVENTS"}
+    {"OH_RISK_RATES", "OH_RISK_ASSUME_DIVIDENDS", "OH_RISK_BETAS", "OH_RISK_EVENTS", "OH_RISK_DIVIDENDS"}
 )
 FRED_VARIABLES: Final = frozenset({"FRED_API_KEY", "FRED_URL"})
 DEFAULT_FRED_URL: Final = "https://api.stlouisfed.org"
@@ -219,6 +220,7 @@ class RiskSettings:
     assume_dividends: bool = False  # beyond what is announced, go on as the last four went
     betas_file: Path = DEFAULT_BETAS_FILE  # need not exist
     events_file: Path = DEFAULT_EVENTS_FILE  # of reports; need not exist
+    dividends_file: Path = DEFAULT_DIVIDENDS_FILE  # need not exist
 
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> RiskSettings:
@@ -232,6 +234,7 @@ class RiskSettings:
             _switch(values.get("OH_RISK_ASSUME_DIVIDENDS", "no"), "OH_RISK_ASSUME_DIVIDENDS"),
             Path(values.get("OH_RISK_BETAS", DEFAULT_BETAS_FILE)).expanduser(),
             Path(values.get("OH_RISK_EVENTS", DEFAULT_EVENTS_FILE)).expanduser(),
+            Path(values.get("OH_RISK_DIVIDENDS", DEFAULT_DIVIDENDS_FILE)).expanduser(),
         )
 
 

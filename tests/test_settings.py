@@ -400,12 +400,16 @@ def test_risk_settings_are_the_defaults_unless_somebody_says_otherwise(tmp_path:
     nothing = RiskSettings.load({}, tmp_path / "none.env")
     file = env_file(tmp_path, "OH_RISK_RATES=2026-11-27 1m=0.0395 1y=3.7%  # of the treasury\n")
 
-    said = RiskSettings.load({"OH_RISK_ASSUME_DIVIDENDS": "yes", "OH_RISK_BETAS": "my.toml"}, file)
+    said = RiskSettings.load(
+        {"OH_RISK_ASSUME_DIVIDENDS": "yes", "OH_RISK_BETAS": "my.toml", "OH_RISK_DIVIDENDS": "paid.toml"},
+        file,
+    )
 
     assert nothing == RiskSettings(DEFAULT_RATES, assume_dividends=False)
     assert (said.rates.as_of, said.rates.source) == (date(2026, 11, 27), "OH_RISK_RATES")
     assert said.rates.at(1) == pytest.approx(0.037)
     assert (said.assume_dividends, said.betas_file) == (True, Path("my.toml"))
+    assert said.dividends_file == Path("paid.toml")
 
 
 @pytest.mark.parametrize(

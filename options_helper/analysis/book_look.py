@@ -77,7 +77,15 @@ def look_at_book(
         priced=priced,
         earlier=None if earlier is None else earlier.risk.computed,
     )
-    attention = assess_attention(portfolio, live, priced=priced, book=risk, earnings=earnings, behind=behind)
+    attention = assess_attention(
+        portfolio,
+        live,
+        priced=priced,
+        book=risk,
+        earnings=earnings,
+        behind=behind,
+        own_dividends=choices.own_dividends,
+    )
     beside = risk_tables(portfolio, risk)
     return BookLook(
         positions=positions.beside(beside.positions),

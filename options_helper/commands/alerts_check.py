@@ -191,14 +191,15 @@ def _name_of(state: Path | None) -> str | None:
 
 def _lines(rules: Sequence[Rule], judgements: Sequence[Judgement], problems: Sequence[str]) -> Iterable[str]:
     counts = [sum(one.verdict is verdict for one in judgements) for verdict in _WORST_FIRST]
+    idle = list(_idle(rules, judgements))
     yield (
         f"{format_count(len(rules), 'rule')}: {counts[0]} met, {counts[1]} that cannot be judged, "
-        f"{counts[2]} not met."
+        f"{counts[2]} not met, {len(idle)} with nothing to judge."
     )
     width = max((len(one.rule.name) for one in judgements), default=0)
     for one in judgements:
         yield f"{one.verdict.upper():16}  {one.rule.name:{width}}  {judgement_text(one)}"
-    for rule in _idle(rules, judgements):
+    for rule in idle:
         yield f"{'NOTHING TO JUDGE':16}  {rule.name:{width}}  There is nothing now that it is about: {rule.subject}."
     yield from (f"! {problem}" for problem in problems)
 

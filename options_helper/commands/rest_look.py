@@ -17,6 +17,7 @@ from options_helper.analysis.reconcile.grouping import group_entries
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.commands.portfolio_display import RequestStatus, Screen
 from options_helper.data.betas_file import load_betas
+from options_helper.data.dividends_file import load_dividends
 from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.budget_ledger import COMMAND
 from options_helper.data.rest.calendar_watch import ask_told_sessions
@@ -53,8 +54,13 @@ COINS_AT: Final = "us"
 
 
 def risk_choices(settings: RiskSettings) -> RiskChoices:
-    """What the user decided of the risk figures; ConfigError for a file of betas that is none."""
-    return RiskChoices(settings.rates, settings.assume_dividends, load_betas(settings.betas_file).betas)
+    """What the user decided of the risk figures; ConfigError for a file of betas or of dividends that is none."""
+    return RiskChoices(
+        settings.rates,
+        settings.assume_dividends,
+        load_betas(settings.betas_file).betas,
+        own_dividends=load_dividends(settings.dividends_file),
+    )
 
 
 @contextmanager

@@ -10,6 +10,7 @@ PUBLIC: Final = {
     "alerts_file": ("RulesFile", "load_rules", "reread_rules", "rules_file"),
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
     "betas_file": ("load_betas",),
+    "dividends_file": ("load_dividends",),
     "earnings_file": ("load_earnings",),
     "file_lock": ("is_at", "is_held", "lock_file"),
     "firing_log": (

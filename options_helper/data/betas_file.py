@@ -11,6 +11,7 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final
 
+from options_helper.data.toml_rows import read_text
 from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import to_alpaca_symbol
 
@@ -33,15 +34,8 @@ class OwnBetas:
 
 def load_betas(path: Path) -> OwnBetas:
     """Read the file; none is no error. ConfigError, a sentence, for what is no such file."""
-    try:
-        text = path.read_text(encoding="utf-8-sig")
-    except FileNotFoundError:
-        return OwnBetas()
-    except OSError as error:
-        raise ConfigError(f"Cannot read {path}: {error.strerror}. Make it a readable text file.") from error
-    except UnicodeDecodeError:
-        raise ConfigError(f"Cannot read {path}: it is not UTF-8 text. Save it as UTF-8.") from None
-    return parse_betas(text, path.name)
+    text = read_text(path)
+    return OwnBetas() if text is None else parse_betas(text, path.name)
 
 
 def parse_betas(text: str, name: str) -> OwnBetas:

@@ -19,6 +19,7 @@ from options_helper.analysis.reconcile.portfolio_check import (
     judged_as_of,
 )
 from options_helper.data.betas_file import load_betas
+from options_helper.data.dividends_file import load_dividends
 from options_helper.data.earnings_file import load_earnings
 from options_helper.data.portfolio_file import DEFAULT_NAME, PortfolioFile, reread
 from options_helper.data.rest.market_time import is_demo
@@ -91,6 +92,7 @@ def read_settings(environ: Mapping[str, str], env_file: Path) -> tuple[Settings 
         risk = RiskSettings.load(environ, env_file)
         load_betas(risk.betas_file)
         load_earnings(risk.events_file)
+        load_dividends(risk.dividends_file)
     except ConfigError as error:
         # Only the risk figures need them; everything else can be looked at.
         return settings, explained(error, f"Correct it in the environment, in {env_file}, or in that file.")

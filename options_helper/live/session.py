@@ -26,6 +26,7 @@ from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.totals import sum_up
 from options_helper.clock import utc_now
 from options_helper.data.betas_file import load_betas
+from options_helper.data.dividends_file import load_dividends
 from options_helper.data.earnings_file import load_earnings
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.portfolio_file import PortfolioFile, reread
@@ -516,9 +517,10 @@ def _risk_choices() -> tuple[RiskChoices, str | None]:
     try:
         settings = RiskSettings.load()
         betas = load_betas(settings.betas_file).betas
+        dividends = load_dividends(settings.dividends_file)
     except ConfigError as error:
         return DEFAULT_RISK_CHOICES, f"{error} Until then the risk figures are made with the defaults."
-    return RiskChoices(settings.rates, settings.assume_dividends, betas), None
+    return RiskChoices(settings.rates, settings.assume_dividends, betas, own_dividends=dividends), None
 
 
 def _earnings() -> tuple[tuple[Earnings, ...], str | None]:

@@ -26,6 +26,13 @@ class Dividend:
     special: bool = False  # contracts may be adjusted for it, so nobody subtracts it from a price
     foreign: bool = False
     assumed: bool = False  # nobody announced it
+    said_by: str = ""  # who says so, where the user wrote it down
+    entered: date | None = None  # and when; None: it is not the user's
+
+    @property
+    def is_own(self) -> bool:
+        """Whether the user wrote it down."""
+        return self.entered is not None
 
 
 @dataclass(frozen=True, slots=True)

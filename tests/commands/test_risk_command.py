@@ -475,6 +475,27 @@ def test_options_on_an_index_have_figures_by_the_forward_that_their_expiry_impli
     assert told["book"]["coverage"]["delta"] == {"known": 2, "bound": 0, "of": 2}
 
 
+def test_ones_own_dividends_are_read_from_their_file(
+    market: SimulatorServer, file_of: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    own = tmp_path / "dividends.toml"
+    own.write_text(
+        '[[dividends]]\nsymbol = "MSFT"\nex_date = 2026-12-01\namount = 3.5\nsaid_by = "me"\nentered = 2026-11-02\n',
+        encoding="utf-8",
+    )
+    monkeypatch.setenv("OH_RISK_DIVIDENDS", str(own))
+
+    legs = json.loads(command(file_of(*BOOK), "--json").stdout)["legs"]
+
+    said = [
+        reason
+        for leg in legs
+        for reason in leg["reasons"]
+        if "$3.5 on 1 Dec 26 (me, entered 2 Nov 26)" in reason
+    ]
+    assert said != []
+
+
 PUT = (position("MSFT", 480, "put", contracts=-2, cost_basis=8.0, expiry=EXPIRY, identity="put"),)
 
 

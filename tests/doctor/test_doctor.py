@@ -249,6 +249,18 @@ def test_a_rate_or_a_beta_that_cannot_be_is_told_before_a_figure_is_made_from_it
     assert "NVDA has a beta of 190" in beta.message
 
 
+def test_a_dividend_that_cannot_be_is_told_before_a_figure_is_made_from_it(
+    environment: Environment, tmp_path: Path
+):
+    own = tmp_path / "dividends.toml"
+    own.write_text('[[dividends]]\nsymbol = "MSFT"\n', encoding="utf-8")
+
+    finding = findings_of(with_environment(environment, OH_RISK_DIVIDENDS=str(own)))[Check.SETTINGS]
+
+    assert finding.verdict is FAILED
+    assert "dividends 1: ex_date is missing" in finding.message
+
+
 def test_variables_of_other_programs_are_none_of_ours(environment: Environment):
     assert findings_of(with_environment(environment, APCA_RETRY_MAX="3"))[Check.SETTINGS].verdict is OK
 

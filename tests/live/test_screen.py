@@ -102,6 +102,21 @@ def test_what_the_user_wrote_of_the_risk_figures_is_taken_at_start(show: Show, m
     assert beta.value == 1.7
 
 
+def test_the_users_own_dividends_are_taken_at_start(show: Show, monkeypatch, tmp_path):
+    dividends = tmp_path / "dividends.toml"
+    dividends.write_text(
+        '[[dividends]]\nsymbol = "AAPL"\nex_date = 2026-11-30\namount = 0.5\nsaid_by = "me"\nentered = 2026-11-02\n'
+    )
+    monkeypatch.setenv("OH_RISK_DIVIDENDS", str(dividends))
+
+    reasons = [reason for line in show(scenes.live).risk.lines for reason in line.reasons]
+
+    assert any(
+        "your $0.5 on 30 Nov 26 (me, entered 2 Nov 26)" in reason.lower().replace("nov", "Nov")
+        for reason in reasons
+    )
+
+
 def test_a_betas_file_that_is_none_costs_the_betas_and_not_the_page(show: Show, monkeypatch, tmp_path):
     betas = tmp_path / "betas.toml"
     betas.write_text('[betas]\nAAPL = "high"\n')

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 
 from options_helper.analysis.account_side import account_side
 from options_helper.analysis.attention.assignments import short_entries
@@ -28,6 +29,7 @@ from options_helper.analysis.reconcile.reconciliation import Behind
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.model.earnings import Earnings
 from options_helper.model.portfolio import Portfolio
+from options_helper.model.risk_inputs import Dividend
 from options_helper.model.snapshot import LiveSnapshot
 
 
@@ -61,13 +63,15 @@ def assess_attention(
     book: BookFigures | None = None,
     earnings: Sequence[Earnings] = (),
     behind: Behind | None = None,
+    own_dividends: Mapping[str, tuple[Dividend, ...]] = MappingProxyType({}),
 ) -> Attention:
     """All of it, as of the snapshot; `priced` are the lines of the book in its order.
 
     `book` are the risk figures of the same portfolio and snapshot.
 
     Without them volatility, delta and the models' view of exercise are not known, and pins are judged by quotes alone.
-    `behind` says what today's executions explain of the difference to the account.
+    `behind` says what today's executions explain of the difference to the account, `own_dividends` are the user's, by
+    symbol.
     """
     moment = Moment.of(live.as_of, live.told_sessions)
     holdings = priced.holdings
@@ -76,7 +80,7 @@ def assess_attention(
     lines = books.of_file
     view = live.account.view
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
-    found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live)
+    found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live, own_dividends)
     early = tuple(early_entries(lives, live, moment, power))
     told = {symbol for one in early for symbol in one.symbols}
     entries = (

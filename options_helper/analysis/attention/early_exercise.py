@@ -7,10 +7,11 @@ interest on its strike is more than its time value and the dividends that its ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from math import exp, expm1
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.analysis.attention.assignments import LACKING, if_exercised, partner_words
@@ -20,7 +21,7 @@ from options_helper.analysis.attention.expiring import Moment
 from options_helper.analysis.attention.held_legs import HeldLine, is_over
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.live_health import Level
-from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg
+from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg, own_words
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import MINUTES_A_YEAR
 from options_helper.model.contract_symbols import other_type, short_date
@@ -40,19 +41,28 @@ class LegLife:
     dividends: LegDividends | None  # None: it has no end that is known, or is written on an index
 
 
-def leg_lives(book: Sequence[HeldLine], live: LiveSnapshot) -> tuple[LegLife, ...]:
-    """Every leg that has not ended, with what goes ex before it does, today's ex-date not among it."""
+def leg_lives(
+    book: Sequence[HeldLine],
+    live: LiveSnapshot,
+    own_dividends: Mapping[str, tuple[Dividend, ...]] = MappingProxyType({}),
+) -> tuple[LegLife, ...]:
+    """Every leg that has not ended, with what goes ex before it does, today's ex-date not among it.
+
+    `own_dividends` are the user's, by symbol.
+    """
     return tuple(
-        LegLife(one, _dividends(one, live)) for one in book if one.life is not None and not one.ended
+        LegLife(one, _dividends(one, live, own_dividends.get(one.instrument.underlying, ())))
+        for one in book
+        if one.life is not None and not one.ended
     )
 
 
-def _dividends(one: HeldLine, live: LiveSnapshot) -> LegDividends | None:
+def _dividends(one: HeldLine, live: LiveSnapshot, own: tuple[Dividend, ...]) -> LegDividends | None:
     settles = None if one.life is None else one.life.settles
     if settles is None or is_index(one.instrument.underlying) or one.instrument.adjusted:
         return None
     actions = live.risk_inputs.actions.get(one.instrument.underlying)
-    return dividends_of_leg(actions, live.as_of, settles)
+    return dividends_of_leg(actions, live.as_of, settles, own=own)
 
 
 def early_entries(
@@ -84,7 +94,7 @@ def _of_call(
         one.instrument, dividend.ex_date, live.expiry_facts, live.told_sessions, held=not one.is_short
     )
     by = due(deadlines, moment.at)
-    pays = f"{one.instrument.underlying} goes ex ${dividend.amount:g} on {short_date(dividend.ex_date)}"
+    pays = f"{one.instrument.underlying} goes ex {_paid_words(dividend)}"
     signs = _signs(one, dividend, live)
     if extrinsic is not None and extrinsic >= dividend.amount and not signs:
         return
@@ -96,6 +106,13 @@ def _of_call(
         yield _short_call(one, pays, signs, partners, by=by, deadlines=deadlines, passed=passed, has=has)
     elif extrinsic is not None and extrinsic < dividend.amount:
         yield _long_call(one, pays, dividend, by=by, deadlines=deadlines, has=has)
+
+
+def _paid_words(dividend: Dividend) -> str:
+    """How much and when, and whose word that is where nobody announced it."""
+    if dividend.is_own:
+        return own_words(dividend)
+    return f"${dividend.amount:g} on {short_date(dividend.ex_date)}"
 
 
 def next_session_dividend(leg: LegLife, moment: Moment) -> Dividend | None:
@@ -245,7 +262,7 @@ def interest_to_come(leg: LegLife, at: datetime) -> float | None:
     settles = None if one.life is None else one.life.settles
     if settles is None or one.rate is None or leg.dividends is None or one.instrument.strike is None:
         return None
-    if leg.dividends.read_at is None:
+    if leg.dividends.is_unread:
         return None
     years = max(0.0, (settles - at).total_seconds() / 60 / MINUTES_A_YEAR)
     spared = sum(
@@ -271,7 +288,7 @@ def ex_dividend_entries(lives: Sequence[LegLife], facts: ExpiryFacts, moment: Mo
     """What goes ex while legs live, an entry for each underlying; what is in doubt about it is said."""
     of_name: dict[str, list[LegLife]] = {}
     for leg in lives:
-        if leg.dividends is not None and leg.dividends.read_at is not None:
+        if leg.dividends is not None and not leg.dividends.is_unread:
             of_name.setdefault(leg.held.instrument.underlying, []).append(leg)
     for name, legs in of_name.items():
         longest = max(legs, key=_end)
@@ -288,7 +305,7 @@ def ex_dividend_entries(lives: Sequence[LegLife], facts: ExpiryFacts, moment: Mo
             if first is None
             else before_ex_date(touched[0].held.instrument, first.ex_date, facts, moment.told, held=True)
         )
-        amounts = listed([f"${one.amount:g} on {short_date(one.ex_date)}" for one in known]) if known else ""
+        amounts = listed([_paid_words(one) for one in known]) if known else ""
         said = f"{name} goes ex {amounts} in the life of its options. " if known else ""
         yield Entry(
             kind=AttentionKind.EX_DIVIDEND,
@@ -318,7 +335,7 @@ def unread_dividends(lives: Sequence[LegLife]) -> Iterator[str]:
         and leg.held.is_in_the_money
         and leg.held.instrument.option_type == "call"
         and leg.dividends is not None
-        and leg.dividends.read_at is None
+        and leg.dividends.is_unread
     )
     for name in names:
         yield (

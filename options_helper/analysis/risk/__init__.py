@@ -39,5 +39,5 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "what_if": ("WhatIf", "parse_what_if"),
 }
 SHARED: Final[dict[str, tuple[str, ...]]] = {
-    "dividends": ("LegDividends", "dividends_of_leg"),
+    "dividends": ("LegDividends", "dividends_of_leg", "own_words"),
 }

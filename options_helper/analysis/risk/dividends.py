@@ -24,6 +24,9 @@ A_YEAR: Final = timedelta(weeks=52)
 # Of a year's dividends the first is this much older than the last at most; the one before it is the last one's own.
 _PATTERN: Final = timedelta(days=350)
 
+# Two ex-dates of a share that pays by the month are further apart; nearer ones are one dividend, told twice.
+_APART: Final = timedelta(days=20)
+
 
 class DividendState(StrEnum):
     """What is known of the dividends in a leg's life."""
@@ -42,31 +45,96 @@ class LegDividends:
     notes: tuple[str, ...] = ()
     read_at: datetime | None = None
 
+    @property
+    def is_unread(self) -> bool:
+        """Whether nobody says anything of them: neither were they read, nor did the user write them down."""
+        return self.read_at is None and self.state is DividendState.UNKNOWN
+
 
 def dividends_of_leg(
-    actions: CorporateActions | None, at: datetime, settles_at: datetime, *, assume: bool = False
+    actions: CorporateActions | None,
+    at: datetime,
+    settles_at: datetime,
+    *,
+    assume: bool = False,
+    own: Sequence[Dividend] = (),
 ) -> LegDividends:
     """What goes ex after `at` and before the leg is settled; `actions` None: nothing was read of its underlying.
 
     A special dividend is not subtracted, since contracts may be adjusted for it, and is said. With `assume`, those of
     the last year go on beyond the last one that is known, and are marked; without, only what is announced counts.
+    What the user wrote down (`own`, by ex-date) counts where nothing is announced for about its day.
     """
-    if actions is None:
-        return LegDividends(DividendState.UNKNOWN, notes=("Its dividends were not read.",))
     today, end = new_york_date(at), settles_at.astimezone(UTC)
+    if actions is None:
+        return _by_own_list(own, today, end)
     ahead = [one for one in actions.dividends if today < one.ex_date and _ex_at(one.ex_date) < end]
     regular = [one for one in ahead if not one.special]
-    expected = [one for one in expected_dividends(actions, today) if _ex_at(one.ex_date) < end]
+    written = [one for one in own if today < one.ex_date and _ex_at(one.ex_date) < end]
+    alone = [one for one in written if _announced(one, actions.dividends) is None]
+    expected = [
+        one
+        for one in expected_dividends(actions, today)
+        if _ex_at(one.ex_date) < end and not any(abs(one.ex_date - other.ex_date) < _APART for other in alone)
+    ]
     notes = [
         *actions.unreadable,
         *(_about_special(one) for one in ahead if one.special),
         *(_about_change(one) for one in actions.changes if today < one.day and _ex_at(one.day) < end),
+        *(f"{_capital(own_words(one))} is not announced, and subtracted." for one in alone),
+        *_about_disagreement(own, actions.dividends, (*ahead, *written)),
         *_about_expected(expected, assumed=assume),
     ]
-    subtracted = (*regular, *expected) if assume else tuple(regular)
+    known = (*regular, *alone, *expected) if assume else (*regular, *alone)
+    subtracted = tuple(sorted(known, key=lambda one: one.ex_date))
     as_read = DividendState.KNOWN if subtracted else DividendState.NONE
-    state = DividendState.UNKNOWN if actions.unreadable else as_read
-    return LegDividends(state, tuple(subtracted), tuple(notes), actions.read_at)
+    state = DividendState.UNKNOWN if actions.unreadable and not alone else as_read
+    return LegDividends(state, subtracted, tuple(notes), actions.read_at)
+
+
+def _by_own_list(own: Sequence[Dividend], today: date, end: datetime) -> LegDividends:
+    """What the user's list alone says: nothing before its next one, and nothing of a leg that outlives all of it."""
+    unread = "Its dividends were not read"
+    ahead = [one for one in own if today < one.ex_date]
+    within = tuple(one for one in ahead if _ex_at(one.ex_date) < end)
+    if within:
+        said = " and ".join(own_words(one) for one in within)
+        return LegDividends(DividendState.KNOWN, within, (f"{unread}; {said} counts.",))
+    if ahead:
+        note = f"{unread}; none falls into its life by your list, whose next is {own_words(ahead[0])}."
+        return LegDividends(DividendState.NONE, notes=(note,))
+    return LegDividends(DividendState.UNKNOWN, notes=(f"{unread}.",))
+
+
+def own_words(one: Dividend) -> str:
+    """A dividend that the user wrote down: "your $0.91 on 18 Feb 27 (their page, entered 20 Nov 26)"."""
+    entered = "" if one.entered is None else f" ({one.said_by}, entered {short_date(one.entered)})"
+    return f"your ${one.amount:g} on {short_date(one.ex_date)}{entered}"
+
+
+def _capital(words: str) -> str:
+    return words[0].upper() + words[1:]
+
+
+def _announced(own: Dividend, announced: Sequence[Dividend]) -> Dividend | None:
+    """The announced one that the user's stands for, nearest to its day; None where none is about then."""
+    near = [one for one in announced if not one.special and abs(one.ex_date - own.ex_date) < _APART]
+    return min(near, key=lambda one: abs(one.ex_date - own.ex_date), default=None)
+
+
+def _about_disagreement(
+    written: Sequence[Dividend], announced: Sequence[Dividend], within: Sequence[Dividend]
+) -> Iterator[str]:
+    """Where what the user wrote is announced otherwise, one of them within the leg's life: the announcement counts."""
+    for own in written:
+        found = _announced(own, announced)
+        if found is None or (own not in within and found not in within):
+            continue
+        if (found.ex_date, found.amount) != (own.ex_date, own.amount):
+            yield (
+                f"{_capital(own_words(own))} is not what is announced: ${found.amount:g} on "
+                f"{short_date(found.ex_date)}, which counts."
+            )
 
 
 def expected_dividends(actions: CorporateActions, today: date) -> list[Dividend]:

@@ -36,6 +36,7 @@ from options_helper.model.events import Quote
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.rates import DEFAULT_RATES, RateTable
+from options_helper.model.risk_inputs import Dividend
 from options_helper.model.snapshot import LiveSnapshot
 
 # Type and strike, the end of a contract's symbol: "C00180000".
@@ -60,6 +61,8 @@ class RiskChoices:
     assume_dividends: bool = False
     own_betas: Mapping[str, float] = field(default_factory=lambda: MappingProxyType({}))
     index: str = "SPY"  # of which a book is told in shares
+    # By symbol in Alpaca's spelling and by ex-date, as the user wrote them down.
+    own_dividends: Mapping[str, tuple[Dividend, ...]] = field(default_factory=lambda: MappingProxyType({}))
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -267,7 +270,8 @@ def _dividends(
     if end is None:
         return _NOT_READ
     actions = live.risk_inputs.actions.get(contract.underlying)
-    return dividends_of_leg(actions, live.as_of, end, assume=choices.assume_dividends)
+    own = choices.own_dividends.get(contract.underlying, ())
+    return dividends_of_leg(actions, live.as_of, end, assume=choices.assume_dividends, own=own)
 
 
 def _spots(

@@ -28,7 +28,7 @@ from options_helper.analysis.risk.pricing import CashDividends, Market, Terms
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import MINUTES_A_YEAR, settles_at
 from options_helper.model.rates import DEFAULT_RATES, RateTable
-from options_helper.model.risk_inputs import CorporateActions, ExpiryChain
+from options_helper.model.risk_inputs import CorporateActions, Dividend, ExpiryChain
 from options_helper.model.snapshot import LiveSnapshot
 
 # Five strikes decide; two more stand in for those that have no volatility.
@@ -75,7 +75,14 @@ def spot_doubts(live: LiveSnapshot, choices: RiskChoices) -> Mapping[str, SpotDo
         alarm = (
             None
             if end is None
-            else _check(chain, end, actions, choices.rates, assume=choices.assume_dividends)
+            else _check(
+                chain,
+                end,
+                actions,
+                choices.rates,
+                assume=choices.assume_dividends,
+                own=choices.own_dividends.get(name, ()),
+            )
         )
         if alarm is None or (name in found and _excess(found[name].alarm) >= _excess(alarm)):
             continue
@@ -90,7 +97,13 @@ def _excess(alarm: SpotAlarm) -> float:
 
 @lru_cache(maxsize=_REMEMBERED)
 def _check(
-    chain: ExpiryChain, end: datetime, actions: CorporateActions | None, rates: RateTable, *, assume: bool
+    chain: ExpiryChain,
+    end: datetime,
+    actions: CorporateActions | None,
+    rates: RateTable,
+    *,
+    assume: bool,
+    own: tuple[Dividend, ...],
 ) -> SpotAlarm | None:
     """What one look at a chain says against the price that the share had then."""
     years = (end - chain.read_at).total_seconds() / 60 / MINUTES_A_YEAR
@@ -103,7 +116,8 @@ def _check(
     roughly = parity_forward(pairs, rate=rate, years=years)
     if roughly is None or half < 0:
         return None
-    paid = cash_dividends([dividends_of_leg(actions, chain.read_at, end, assume=assume)], chain.read_at)
+    leg = dividends_of_leg(actions, chain.read_at, end, assume=assume, own=own)
+    paid = cash_dividends([leg], chain.read_at)
     to_come = float(paid.present_value(np.array([rate]), np.array([years]))[0])
     nearest = pairs.take(_nearest(pairs))
     freed = _freed(nearest, roughly.spot(rate, years) + to_come, rate, years, paid)

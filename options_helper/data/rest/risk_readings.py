@@ -147,8 +147,8 @@ def _by_symbol(pages: Iterable[Row], symbols: Iterable[str], today: date) -> dic
 def _read_dividend(symbol: str, _: str, row: Row, found: _Found, today: date) -> None:
     ex_date, rate = _day(row, "ex_date"), amount(field_of(row, "rate"))
     if ex_date is not None and rate is not None and rate > 0:
-        flags = {name: field_of(row, name) is True for name in ("special", "foreign")}
-        found.dividends.append(Dividend(symbol, ex_date, float(rate), **flags))
+        special, foreign = (field_of(row, name) is True for name in ("special", "foreign"))
+        found.dividends.append(Dividend(symbol, ex_date, float(rate), special, foreign))
     elif ex_date is None or ex_date > today:
         # What was paid long ago changes nothing; what is to come does.
         on = "on a day that cannot be read" if ex_date is None else f"on {ex_date}"

@@ -8,6 +8,7 @@ import pytest
 
 from options_helper.analysis.attention.entries import AttentionKind, Who
 from options_helper.analysis.live_health import Level
+from options_helper.model.risk_inputs import Dividend
 from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
 from tests.kit.builders import new_york, position
 
@@ -174,3 +175,15 @@ def test_ex_dates_in_the_life_of_a_leg_are_to_be_known():
     assert (entry.level, entry.symbols) == (Level.INFO, ("AAPL270115C00200000",))
     assert "$0.26 on 5 Jan 27" in entry.what
     assert entry.by == new_york("2027-01-04 16:00")
+
+
+def test_a_dividend_of_ones_own_calls_for_a_call_where_none_was_read_and_says_whose_it_is():
+    own = Dividend("AAPL", FRIDAY, 0.26, said_by="their page", entered=date(2026, 11, 2))
+    live = live_at("2026-11-19 12:00", {"AAPL": (189.99, 190.01), CALL: (10.1, 10.3)}, held=[SHORT_CALL])
+
+    found = attention([SHORT_CALL], live, own_dividends={"AAPL": (own,)})
+
+    entry = only(found, AttentionKind.EARLY_EXERCISE)
+    assert "AAPL goes ex your $0.26 on 20 Nov 26 (their page, entered 2 Nov 26)" in entry.what
+    assert "your $0.26" in only(found, AttentionKind.EX_DIVIDEND).what
+    assert found.not_judged == ()

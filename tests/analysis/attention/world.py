@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import date
 from decimal import Decimal
@@ -107,13 +107,16 @@ def attention(
     *,
     with_risk: bool = False,
     earnings: Sequence[Earnings] = (),
+    own_dividends: Mapping[str, tuple[Dividend, ...]] = MappingProxyType({}),
 ) -> Attention:
     """What needs a hand; `with_risk` has the models' figures too, at a rate of 4 %."""
     held = portfolio(*book)
     thresholds = {"stale_after_seconds": STALE_AFTER, "wide_spread_pct": WIDE_FROM}
     figures = assess_book(held, live, RiskChoices(), **thresholds) if with_risk else None
     priced = price_entries(held.positions, held, live, **thresholds)
-    return assess_attention(held, live, priced=priced, book=figures, earnings=earnings)
+    return assess_attention(
+        held, live, priced=priced, book=figures, earnings=earnings, own_dividends=own_dividends
+    )
 
 
 def of_kind(found: Attention, kind: AttentionKind) -> list[Entry]:

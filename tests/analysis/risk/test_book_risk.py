@@ -390,6 +390,25 @@ def index_chain(forward: float, *, strikes: range) -> list[Quote]:
     return found
 
 
+def test_a_dividend_of_ones_own_is_in_the_price_where_none_was_read():
+    own = Dividend("AAPL", date(2026, 12, 1), 2.0, said_by="their page", entered=date(2026, 11, 2))
+    live = market(*USUAL.quotes.values(), actions=None)
+    look = {"stale_after_seconds": 30, "wide_spread_pct": 25}
+
+    unknown, known = (
+        assess_book(portfolio(position()), live, choices, **look)
+        for choices in (RiskChoices(), RiskChoices(own_dividends={"AAPL": (own,)}))
+    )
+
+    (before,), (after,) = unknown.lines, known.lines
+    assert (before.dividends_state, after.dividends_state) == ("unknown", "known")
+    assert before.forward is not None
+    assert after.forward == pytest.approx(before.forward - 2.0, abs=0.02)
+    assert any("your $2 on 1 Dec 26 (their page, entered 2 Nov 26) counts" in one for one in after.reasons)
+    assert any("AAPL: its dividends are not known" in one for one in unknown.alarms)
+    assert not any("dividends are not known" in one for one in known.alarms)
+
+
 def test_an_index_leg_is_priced_on_the_forward_that_its_expiry_implies():
     """No index price is needed, and its dividends are in the forward."""
     live = snapshot_with(*index_chain(6_000, strikes=range(5_900, 6_101, 50)))

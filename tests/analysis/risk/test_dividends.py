@@ -186,3 +186,84 @@ def test_a_covered_call_before_its_ex_date_is_worth_more_than_the_share_less_the
     deep = Terms(np.array([430.0]), np.array([True]), np.array([True]), years)
 
     assert value(deep, market, np.array([0.15]))[0] >= 70.0
+
+
+OWN = Dividend("MSFT", date(2027, 2, 18), 0.95, said_by="their page", entered=date(2026, 11, 20))
+WORDS = "our $0.95 on 18 Feb 27 (their page, entered 20 Nov 26)"
+MARCH = date(2027, 3, 19)
+
+
+class TestOwn:
+    """What the user wrote down counts where nothing is announced, is labelled, and never hides an announcement."""
+
+    def own(
+        self, actions: CorporateActions | None, expiry: date = MARCH, *mine: Dividend, assume: bool = False
+    ):
+        return dividends_of_leg(actions, AT, ends(expiry), own=mine or (OWN,), assume=assume)
+
+    def test_it_beats_unknown(self):
+        found = self.own(None)
+
+        assert (found.state, found.dividends) == (DividendState.KNOWN, (OWN,))
+        assert found.notes == (f"Its dividends were not read; y{WORDS} counts.",)
+        assert not found.is_unread
+
+    def test_before_the_next_one_of_the_list_there_is_none(self):
+        found = self.own(None, DECEMBER)
+
+        assert (found.state, found.dividends, found.is_unread) == (DividendState.NONE, (), False)
+        assert found.notes == (
+            f"Its dividends were not read; none falls into its life by your list, whose next is y{WORDS}.",
+        )
+
+    def test_a_list_that_is_over_says_nothing_of_what_is_to_come(self):
+        found = self.own(None, MARCH, replace(OWN, ex_date=AT.date()))
+
+        assert (found.state, found.is_unread) == (DividendState.UNKNOWN, True)
+
+    def test_what_is_not_announced_is_subtracted_beside_what_is(self):
+        found = self.own(ACTIONS)
+
+        assert (found.state, found.dividends) == (DividendState.KNOWN, (ANNOUNCED, OWN))
+        assert f"Y{WORDS} is not announced, and subtracted." in found.notes
+
+    def test_it_leaves_no_guess_of_the_same_dividend(self):
+        """The last year's would go on about then: its sentence is gone, and with `assume` its dividend too."""
+        like_last_year = date(2027, 2, 18)
+        known, assumed = self.own(ACTIONS), self.own(ACTIONS, assume=True)
+
+        assert any("18 Feb 27 would be the next" in note for note in of_leg(expiry=MARCH).notes)
+        assert not any("would be the next" in note for note in known.notes)
+        assert [one for one in assumed.dividends if one.ex_date == like_last_year] == [OWN]
+
+    @pytest.mark.parametrize(
+        "mine",
+        [replace(OWN, ex_date=ANNOUNCED.ex_date), replace(OWN, ex_date=date(2026, 12, 10), amount=0.91),
+         replace(OWN, ex_date=date(2026, 12, 20), amount=0.91)],
+        ids=["another amount", "another day", "a day after the leg's end"],
+    )  # fmt: skip
+    def test_what_is_announced_otherwise_counts_as_announced_and_that_is_said(self, mine: Dividend):
+        found = self.own(ACTIONS, DECEMBER, mine)
+
+        assert found.dividends == (ANNOUNCED,)
+        (note,) = found.notes
+        assert note.startswith(f"Your ${mine.amount:g} on ")
+        assert note.endswith("is not what is announced: $0.91 on 2 Dec 26, which counts.")
+
+    def test_what_is_announced_in_the_very_words_needs_none(self):
+        found = self.own(ACTIONS, DECEMBER, replace(OWN, ex_date=ANNOUNCED.ex_date, amount=0.91))
+
+        assert found == of_leg()
+
+    def test_an_announcement_after_the_legs_end_takes_it_out(self):
+        later = replace(ACTIONS, dividends=(*PAID, replace(ANNOUNCED, ex_date=date(2026, 12, 22))))
+        found = self.own(later, DECEMBER, replace(OWN, ex_date=date(2026, 12, 10)))
+
+        assert (found.state, found.dividends) == (DividendState.NONE, ())
+        assert any("which counts" in note for note in found.notes)
+
+    def test_it_beats_an_announcement_that_cannot_be_read(self):
+        found = self.own(replace(ACTIONS, unreadable=("One is announced.",)))
+
+        assert (found.state, found.dividends) == (DividendState.KNOWN, (ANNOUNCED, OWN))
+        assert "One is announced." in found.notes
