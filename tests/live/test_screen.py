@@ -111,10 +111,7 @@ def test_the_users_own_dividends_are_taken_at_start(show: Show, monkeypatch, tmp
 
     reasons = [reason for line in show(scenes.live).risk.lines for reason in line.reasons]
 
-    assert any(
-        "your $0.5 on 30 Nov 26 (me, entered 2 Nov 26)" in reason.lower().replace("nov", "Nov")
-        for reason in reasons
-    )
+    assert any("our $0.5 on 30 Nov 26 (me, entered 2 Nov 26)" in reason for reason in reasons)
 
 
 def test_a_betas_file_that_is_none_costs_the_betas_and_not_the_page(show: Show, monkeypatch, tmp_path):
