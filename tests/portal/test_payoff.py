@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
+from datetime import timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -16,16 +17,20 @@ from apps.streamlit.components.live_payoff import (
     payoff_rows,
     payoff_sentences,
     payoff_spec,
+    progress_sentences,
     subject_of_row,
 )
-from apps.streamlit.components.style import LIGHT
+from apps.streamlit.components.style import LIGHT, WORD_JOINER
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.payoff_progress import progress_of
 from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff_view, subjects
 from options_helper.analysis.risk.what_if import WhatIf
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
+from options_helper.model.account import AccountState
+from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import Settings
 from tests.portal import scenes
 from tests.portal.conftest import html
@@ -198,3 +203,56 @@ def test_what_the_worst_is_by_the_accounts_quantities_is_said_where_it_is_anothe
     assert "900" not in said_of(more, hidden=True)
     for same in (view, replace(view, worst_by_account=number(-500))):
         assert "account" not in said_of(same)
+
+
+def test_how_far_it_has_come_and_the_accounts_capital_stand_below_the_curves_with_their_age(
+    risk: BookFigures,
+):
+    """The account has twice as many of the legs as the structure, so half of their cost is its own."""
+    portfolio = load_portfolio(SAMPLE)
+    subject = next(one for one in subjects(risk) if one.key == "e:aapl-call-vertical")
+    (entry,) = (one for one in portfolio.positions if one.id == "aapl-call-vertical")
+    account = scenes.known_account()
+    view = account.view
+    assert view is not None
+    costs = {
+        line.instrument.live_symbol: replace(
+            view.positions[line.instrument.live_symbol],
+            quantity=2 * line.quantity,
+            cost_basis=Decimal(1000 if line.quantity > 0 else 400),
+        )
+        for line in entry.lines
+    }
+    view = replace(
+        view,
+        positions={**view.positions, **costs},
+        options_buying_power=Decimal(18250),
+        as_of=risk.as_of - timedelta(seconds=12),
+    )
+    progress = progress_of(subject, risk, portfolio, replace(account, view=view))
+    unrealized, best = risk.profits.unrealized["aapl-call-vertical"], subject.held.best.amount
+    assert unrealized is not None
+    assert best is not None
+
+    assert progress.percent_of_best == pytest.approx(100 * unrealized / float(best))
+    assert progress.cost_by_account == 300.0
+    assert progress.percent_of_best is not None
+    said = " ".join(progress_sentences(progress, hidden=False)).replace(WORD_JOINER, "")
+    assert "By the account (read 12 s ago) $300.00 was paid for it" in said
+    assert "options buying power is $18,250.00" in said
+    assert f"Lost so far: as much as {-progress.percent_of_best:.0f} % of the most to win." in said
+    won = replace(progress, percent_of_best=35.2)
+    assert next(progress_sentences(won, hidden=False)) == "35 % of the most to win is made."
+    assert "$" not in " ".join(progress_sentences(progress, hidden=True))
+
+
+def test_what_is_not_known_of_a_trade_is_said_with_its_reason(risk: BookFigures):
+    portfolio = load_portfolio(SAMPLE)
+    subject = next(one for one in subjects(risk) if one.key == "e:aapl-call")
+    unread = progress_of(subject, risk, portfolio, AccountState())
+    unnamed = progress_of(subject, risk, portfolio, scenes.known_account())
+
+    assert (unread.percent_of_best, unread.why_no_percent) == (None, "there is no most to win")
+    assert (unread.cost_by_account, unread.account_age_seconds) == (None, None)
+    assert unnamed.cost_by_account is None
+    assert "names no cost of" in " ".join(progress_sentences(unnamed, hidden=False))

@@ -15,10 +15,12 @@ from apps.streamlit.components.formatting import UNKNOWN, money
 from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, tag
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.payoff_progress import Progress, progress_of
 from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff_view, subjects
 from options_helper.analysis.risk.what_if import WhatIf
 from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import short_date
+from options_helper.model.text import format_count
 
 HEIGHT: Final = 190
 T = TypeVar("T")
@@ -81,9 +83,9 @@ def payoff_tab(screen: ScreenModel, colours: Palette) -> None:
         key="payoff-chart",
         alt=f"Payoff of {subject.name} over the price of {subject.underlying}",
     )
-    sentences = "".join(
-        tag("span", sentence, "") for sentence in payoff_sentences(view, what_if, hidden=hidden)
-    )
+    progress = progress_of(subject, screen.risk, screen.portfolio, screen.snapshot.account)
+    said = (*progress_sentences(progress, hidden=hidden), *payoff_sentences(view, what_if, hidden=hidden))
+    sentences = "".join(tag("span", sentence, "") for sentence in said)
     draw(f'<div class="oh-payoff" role="note">{sentences}</div>')
 
 
@@ -297,6 +299,34 @@ def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iter
         yield f"Expected move until then: ±{view.move:,.2f} (one standard deviation; the bands are one and two)."
     yield from view.notes
     yield f"{STICKY} {NEVER_IN_IT}"
+
+
+def progress_sentences(progress: Progress, *, hidden: bool) -> Iterator[str]:
+    """How far it has come, and the capital that the account names, with its age."""
+    if progress.percent_of_best is not None:
+        share = f"{abs(progress.percent_of_best):.0f} % of the most to win"
+        yield f"{share} is made." if progress.percent_of_best >= 0 else f"Lost so far: as much as {share}."
+    else:
+        yield f"How much of the most to win is made: {UNKNOWN}, {progress.why_no_percent}."
+    if progress.days is not None:
+        yield f"Held for {format_count(progress.days, 'day')}."
+    else:
+        yield "Since when it is held is not known."
+    if progress.account_age_seconds is None:
+        return
+    age = f"read {progress.account_age_seconds:,.0f} s ago"
+    if progress.cost_by_account is not None:
+        what = "paid" if progress.cost_by_account >= 0 else "received"
+        cost = money(abs(progress.cost_by_account), hidden=hidden)
+        said = f"By the account ({age}) {cost} was {what} for it"
+    else:
+        said = f"The account ({age}) names no cost of it: {progress.why_no_cost}"
+    power = (
+        ""
+        if progress.buying_power is None
+        else f"; its options buying power is {money(progress.buying_power, hidden=hidden)}"
+    )
+    yield f"{said}{power}. Alpaca names no margin of a single structure."
 
 
 def _won(best: Extreme, *, hidden: bool) -> str:

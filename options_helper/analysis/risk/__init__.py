@@ -28,6 +28,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "fill_costs": ("DayTrades", "FillCosts", "trades_of_day"),
     "greeks": ("OF_ONE_UNDERLYING", "FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),
+    "payoff_progress": ("Progress", "progress_of"),
     "payoff_view": ("PayoffView", "Subject", "payoff_view", "shortened", "subjects"),
     "pricing": ("CashDividends", "Market", "Terms", "value"),
     "readings": ("Reading",),
