@@ -132,14 +132,17 @@ class FiringLog:
 
     def __init__(self, path: Path) -> None:
         self._path = path
-        self._lock = threading.RLock()
-        # All guarded by the lock.
+        # Held while another process's lock is waited for and while the disk is: whoever only looks waits for neither.
+        self._writing = threading.RLock()
+        # Guarded by that one.
+        self._unwritten: list[bytes] = []
+        self._depth = 0  # of `exclusive`
+        self._lock = threading.Lock()
+        # Guarded by that one, which may be taken while the other is held.
         self._fold = _Fold()
         self._read_to = 0
         self._inode: tuple[int, int] | None = None
-        self._unwritten: list[bytes] = []
         self._shown: Logged | None = None
-        self._depth = 0  # of `exclusive`
         self.problem: str | None = None  # replaced whole, so any thread may read it
 
     def look(self) -> Logged:
@@ -153,23 +156,24 @@ class FiringLog:
     def append(self, *rows: Row, durable: bool = True) -> None:
         """Write these rows; `durable` waits until the disk has them, else the computer's end could lose them."""
         with self.exclusive():
-            self._follow()
             self._unwritten += [_line(row) for row in rows]
             self._write(rows, durable=durable)
 
     def shorten(self, now: datetime) -> None:
         """Write the file anew with what is of use, where it has grown large; only its lease's holder does."""
         with self.exclusive():
-            self._follow()
-            if self._read_to >= LARGE_BYTES:
-                rows = self._fold.worth_keeping(now - KEPT)
+            with self._lock:
+                self._follow()
+                is_large = self._read_to >= LARGE_BYTES
+                rows = tuple(self._fold.worth_keeping(now - KEPT)) if is_large else ()
+            if is_large:
                 with suppress(OSError):
                     replace_file(self._path, b"".join(map(_line, rows)), mode=0o600, durable=True)
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Let no other thread or process append meanwhile; one that was stopped while it did is not waited for."""
-        with self._lock:
+        with self._writing:
             descriptor = self._locked() if self._depth == 0 else None
             self._depth += 1
             try:
@@ -219,13 +223,16 @@ class FiringLog:
                 f"What alerts have fired cannot be written down: {error.strerror}. A restart may repeat it."
             )
             # Known to this process at least.
-            for row in rows:
-                self._fold.add(row)
-            self._shown = None
+            with self._lock:
+                self._follow()
+                for row in rows:
+                    self._fold.add(row)
+                self._shown = None
         else:
             self._unwritten = []
             self._say(None)
-            self._follow()
+            with self._lock:
+                self._follow()
 
     def _say(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:

@@ -114,8 +114,13 @@ class Lease:
             held = lock_file(new)
             if held is None:
                 return None
-            _write_into(held, replace(self._me, renewed=self._monotonic()))
-            new.replace(self._path)
+            try:
+                _write_into(held, replace(self._me, renewed=self._monotonic()))
+                new.replace(self._path)
+            except BaseException:
+                os.close(held)
+                new.unlink(missing_ok=True)
+                raise
         finally:
             os.close(turn)
         log.warning("the %s (process %d) runs no more; this process takes its place", found.who, found.pid)

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from options_helper.alerting.books import books_at
 from options_helper.alerting.runner import AlertRunner, Judged
 from options_helper.data.firing_log import FiringLog, Round, Trying
-from options_helper.data.lease import Lease
+from options_helper.data.lease import STALE_SECONDS, Lease
 from options_helper.data.notify.delivery import WAITING_AT_MOST, Delivery, Pacing
 from options_helper.data.notify.lifesign import Called
 from options_helper.data.notify.messages import Attempt, Message, Outcome
@@ -384,6 +384,29 @@ def test_what_cannot_be_judged_raises_and_the_next_snapshot_goes_on(desk: Desk):
     runner.observe(561)
     wait_until(lambda: desk.settled("above-561"))
 
+    assert desk.post.keys == ["above-561"]
+
+
+def test_one_that_was_stopped_with_a_message_in_hand_sends_it_no_more(desk: Desk):
+    """Whoever took over has it too: right before each try it is looked whose the lease is."""
+    asked: list[Callable[[Message, str, int], bool]] = []
+
+    def asking(*arguments: Any, before: Callable[[Message, str, int], bool], **more: Any) -> Delivery:
+        asked.append(before)
+        return Delivery(*arguments, before=lambda *_: False, send=desk.post, **more)
+
+    page = desk.runner("dashboard", make_delivery=asking)
+    page.observe(559)
+    page.observe(561)
+    message = Message("above-561", "", "", "")
+    assert asked[0](message, "phone", 1)
+
+    desk.monotonic += STALE_SECONDS
+    desk.runner("watch")
+    wait_until(lambda: desk.settled("above-561"))
+
+    assert not asked[0](message, "phone", 2)
+    assert desk.settled("above-561"), "nor does it write down a try"
     assert desk.post.keys == ["above-561"]
 
 

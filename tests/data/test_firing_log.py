@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest.mock import Mock
@@ -18,12 +19,14 @@ from options_helper.data.file_lock import lock_file
 from options_helper.data.firing_log import (
     Acknowledged,
     FiringLog,
+    Logged,
     Round,
     Tried,
     Trying,
 )
 from options_helper.data.notify.messages import Outcome
 from options_helper.model.alerts import Evidence, Firing, RuleState
+from tests.kit.waiting import AT_ONCE, FOREVER
 
 AT = datetime(2026, 11, 27, 20, 50, tzinfo=UTC)
 
@@ -158,6 +161,66 @@ def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(
     os.close(held)
 
     assert FiringLog(path).look().firings.keys() == {"k1"}
+
+
+def test_who_only_looks_waits_for_nobody_who_writes(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """The page shows the log while another process has its lock, and while the disk takes its time."""
+    log = FiringLog(path)
+    log.append(Round(fired=(firing(),)))
+    held = lock_file(path.with_suffix(".lock"))
+    assert held is not None
+    waits, is_syncing, may_sync = threading.Event(), threading.Event(), threading.Event()
+
+    def polled(lock: Path) -> int | None:
+        if (descriptor := lock_file(lock)) is None:
+            waits.set()
+        return descriptor
+
+    def slow(_: int) -> None:
+        is_syncing.set()
+        may_sync.wait(FOREVER)
+
+    monkeypatch.setattr(firing_log, "_PATIENCE_SECONDS", FOREVER)
+    monkeypatch.setattr(firing_log, "lock_file", polled)
+    monkeypatch.setattr(os, "fsync", slow)
+    looked: list[Logged] = []
+    writer = threading.Thread(target=log.append, args=(tried(Outcome.DELIVERED),))
+    readers = [threading.Thread(target=lambda: looked.append(log.look())) for _ in range(2)]
+    writer.start()
+    try:
+        for reader, moment in zip(readers, (waits, is_syncing), strict=True):
+            assert moment.wait(AT_ONCE)
+            reader.start()
+            reader.join(AT_ONCE)
+            assert not reader.is_alive()
+            if moment is waits:
+                os.close(held)
+    finally:
+        may_sync.set()
+        writer.join()
+
+    assert [one.firings["k1"].unsettled for one in looked] == [("phone", "mail"), ("mail",)]
+
+
+def test_what_is_to_be_sent_is_on_the_disk_before_it_is_said_to_be_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The power may go before the kernel writes by itself."""
+    on_disk: list[int] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        on_disk.append(os.fstat(descriptor).st_size)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    log = FiringLog(path)
+    for row in (Round(fired=(firing(),)), Trying("k1", "phone", 1, AT), tried(Outcome.DELIVERED)):
+        log.append(row)
+        assert on_disk[-1:] == [path.stat().st_size]
+
+    log.append(Round(states={"a": ARMED}), durable=False)
+    assert on_disk[-1] < path.stat().st_size, "where a rule stands is not worth a wait each time"
 
 
 def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatch: pytest.MonkeyPatch):

@@ -8,6 +8,7 @@ import subprocess
 import sys
 from datetime import UTC, datetime
 from pathlib import Path
+from unittest.mock import Mock
 
 import pytest
 
@@ -85,6 +86,48 @@ def test_one_that_was_stopped_loses_it_and_knows_when_it_goes_on(path: Path):
 
     watch.release()
     assert page.keep()
+    page.release()
+
+
+def test_of_two_who_find_it_stopped_at_the_same_moment_one_takes_it(path: Path):
+    clock = Clock()
+    page, watch = lease(path, "dashboard", clock), lease(path, "watch", clock)
+    page.keep()
+    clock.seconds += STALE_SECONDS
+    has_taken: list[bool] = []
+
+    def while_the_third_looks() -> float:
+        if not has_taken:
+            has_taken.append(True)
+            has_taken[0] = watch.keep()
+        return clock.seconds
+
+    third = Lease(path, "third", since=SINCE, monotonic=while_the_third_looks)
+
+    assert not third.keep(), "whom it found stopped is not the holder any more"
+    assert (has_taken, watch.is_mine) == ([True], True)
+    watch.release()
+    page.release()
+
+
+@pytest.mark.skipif(not Path("/dev/fd").exists(), reason="counts open descriptors")
+def test_a_full_disk_costs_no_descriptor_and_no_file(path: Path, monkeypatch: pytest.MonkeyPatch):
+    clock = Clock()
+    page, watch = lease(path, "dashboard", clock), lease(path, "watch", clock)
+    page.keep()
+    clock.seconds += STALE_SECONDS
+    opened: list[int] = []
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", Mock(side_effect=OSError(28, "No space left on device")))
+        for _ in range(3):
+            with pytest.raises(OSError, match="No space left"):
+                watch.keep()
+            opened.append(len(list(Path("/dev/fd").iterdir())))
+
+    assert len(set(opened)) == 1
+    assert {one.suffix for one in path.parent.iterdir()} == {".lease", ".turn"}
+    assert (page.is_mine, watch.keep()) == (True, True)
+    watch.release()
     page.release()
 
 
