@@ -203,7 +203,7 @@ def _record(
             forget_heartbeats(process_lives)
             remember_run(state, Role.CAPTURE)
         try:
-            ending = session.watch(shown, lambda _: None)
+            ending = session.watch(shown, lambda *_: None)
             shown.close(engine.status())
             complete = session.drain(shown)
         except BaseException:

@@ -52,6 +52,7 @@ from options_helper.monitoring.heartbeat_file import (
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.prometheus import serve_metrics
 from options_helper.monitoring.run_report import process_lives
+from options_helper.monitoring.stream_holders import who_has_it
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -110,6 +111,7 @@ class Capture:
         self._signals = Signals(shutdown)
         self._now = now
         self._due: datetime | None = None  # when this session should begin, where that was waited for
+        self._holder_said: str | None = None
         self._late: str | None = None  # what of this session is missing because it began so late
         self._finder = finder
         self._make_runner = make_runner
@@ -281,10 +283,11 @@ class Capture:
             is_closed=self._is_closed if request.market_hours else None,
         )
 
-        def meanwhile(now: datetime) -> None:
+        def meanwhile(now: datetime, status: CaptureStatus) -> None:
             self._sealer.seal_after_midnight(now)
             self._market.tell(engine)
             self._show_news(display)
+            self._show_holder(status, now, display)
 
         try:
             ending = session.watch(display, meanwhile)
@@ -327,6 +330,14 @@ class Capture:
                 "not run, or something kept it from beginning."
             )
             display.say(self._late)
+
+    def _show_holder(self, status: CaptureStatus, now: datetime, display: Display) -> None:
+        """Who has a connection that is refused, once for each."""
+        is_local = self._settings.local_market
+        sentence = who_has_it(status.streams.values(), now, Role.CAPTURE, local_market=is_local)
+        if sentence is not None and sentence != self._holder_said:
+            self._holder_said = sentence
+            display.say(f"Note: {sentence}")
 
     def _show_plan(self, display: Display) -> None:
         streams = self._plan.streams

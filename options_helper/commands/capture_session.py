@@ -109,12 +109,12 @@ class CaptureSession:
         """For how many seconds it has been recording."""
         return self._elapsed() - self._began
 
-    def watch(self, display: Display, meanwhile: Callable[[datetime], object]) -> Ending:
-        """Tell how it goes until it has to end, and call `meanwhile` with the time now and then."""
+    def watch(self, display: Display, meanwhile: Callable[[datetime, CaptureStatus], object]) -> Ending:
+        """Tell how it goes until it has to end, and call `meanwhile` with the time and the status now and then."""
         # Asked once a turn: it counts what queue, journal and files have, under the locks of those that write them.
         while (ending := self._ending(status := self._engine.status())) is None:
             display.show(status, "recording")
-            meanwhile(self._now())
+            meanwhile(self._now(), status)
             self._signals.wait(self._every_seconds)
         return ending
 

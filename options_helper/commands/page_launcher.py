@@ -23,6 +23,7 @@ from typing import Final
 from options_helper.commands.page_server import PARENT_VARIABLE
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.monitoring.heartbeat import PAGE_VARIABLE
 
 log = logging.getLogger(__name__)
 
@@ -124,7 +125,7 @@ def page_environment(
     address: Address, portfolio: Path | None, *, from_account: bool = False
 ) -> dict[str, str]:
     """Variables for the page's process that hold with and without a simulated market."""
-    environment = {PARENT_VARIABLE: str(os.getpid())}
+    environment = {PARENT_VARIABLE: str(os.getpid()), PAGE_VARIABLE: f"{address.url}/{PAGE_PATH}"}
     if portfolio is not None:
         environment["OH_PORTFOLIO"] = str(portfolio.resolve())
         environment["OH_PORTFOLIO_ROOTS"] = str(portfolio.resolve().parent)

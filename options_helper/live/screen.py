@@ -224,7 +224,7 @@ def build_screen(
                 else _account_banners(session.comparison, portfolio, snapshot, totals, options)
             ),
             *_file_banners(portfolio_file, hidden=options.preferences.hide_amounts),
-            *_run_banners(run, snapshot),
+            *_run_banners(run, snapshot, None if changed else session.holder),
         ),
         viewers=session.viewers,
         positions=look.positions,
@@ -417,9 +417,11 @@ def _file_banners(portfolio_file: PortfolioFile, *, hidden: bool) -> Iterator[Ba
         yield Banner(Level.WARNING, FILE, f"{said} The last good reading of it stays in use.")
 
 
-def _run_banners(run: Run | None, snapshot: LiveSnapshot) -> Iterator[Banner]:
+def _run_banners(run: Run | None, snapshot: LiveSnapshot, holder: str | None) -> Iterator[Banner]:
     if run is None or run.ended is not None:
         return
+    if holder is not None:
+        yield Banner(Level.WARNING, "Streams", holder)
     if any(health.phase is Phase.FAILED for health in snapshot.streams.values()):
         yield Banner(Level.INFO, "Streams", DOCTOR)
     if run.risk_problem is not None:

@@ -52,6 +52,7 @@ from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import dashboard_file, forget_heartbeats
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.run_report import process_lives
+from options_helper.monitoring.stream_holders import who_has_it
 from options_helper.settings import RiskSettings, Settings
 
 HOUSEKEEPING_SECONDS: Final = 2.0
@@ -175,6 +176,8 @@ class LiveSession:
         self._run: Run | None = None
         self._housekeeper: PeriodicTask | None = None
         self._heartbeat: HeartbeatWriter | None = None
+        # Replaced whole by the housekeeper, read by any.
+        self._holder: str | None = None
         # Guards the history: written by the housekeeper, copied by the pages.
         self._history_lock = threading.Lock()
         self._history = PnlHistory()
@@ -234,6 +237,11 @@ class LiveSession:
         """Note for all tabs and programs that somebody has seen a firing, by its key."""
         if self._alerts is not None:
             self._alerts.acknowledge(firing, self._now())
+
+    @property
+    def holder(self) -> str | None:
+        """Who on this computer has a connection that this run is refused, and how to share it, as a sentence."""
+        return self._holder if self.running else None
 
     def changes(self) -> ChangeRecord | None:
         """What the book was, step after step, the same for every viewer; None before the first prices."""
@@ -323,6 +331,7 @@ class LiveSession:
         self._follow_file()
         self._follow_account()
         self._sample()
+        self._look_for_holder()
         self._stop_when_idle()
 
     def _begin_with(
@@ -489,6 +498,19 @@ class LiveSession:
             lost = heard and was_interrupted(snapshot, self._read_until)
             self._changes.add(book, trades, is_heard=heard, was_lost=lost)
             self._read_until = snapshot.as_of
+
+    def _look_for_holder(self) -> None:
+        run, snapshot = self._run, self.snapshot()
+        self._holder = (
+            None
+            if run is None or snapshot is None
+            else who_has_it(
+                snapshot.streams.values(),
+                self._now(),
+                Role.DASHBOARD,
+                local_market=run.settings.local_market,
+            )
+        )
 
     def _stop_when_idle(self) -> None:
         run = self._run

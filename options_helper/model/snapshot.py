@@ -48,6 +48,10 @@ class Phase(StrEnum):
     STOPPED = "stopped"
 
 
+# What Alpaca answers where another has the connection.
+CONNECTION_LIMIT: Final = 406
+
+
 @dataclass(frozen=True, slots=True)
 class StreamHealth:
     """What one stream says about itself at one instant. Times are UTC, on the snapshot's clock.
@@ -80,6 +84,12 @@ class StreamHealth:
     last_rejections: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()  # the newest ones
     gap_count: int = 0  # all of this run
+    last_error_code: int | None = None  # the server's own, of that error; None: it named none
+
+    @property
+    def is_taken(self) -> bool:
+        """Whether somebody else has the one connection that the account has for this."""
+        return self.last_error_code == CONNECTION_LIMIT
 
     @property
     def accounted(self) -> bool:

@@ -7,7 +7,16 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "heartbeat": ("Heartbeat", "IngestionStatus", "JobBeat", "Role", "RunState", "Waiting", "WatchStatus"),
+    "heartbeat": (
+        "PAGE_VARIABLE",
+        "Heartbeat",
+        "IngestionStatus",
+        "JobBeat",
+        "Role",
+        "RunState",
+        "Waiting",
+        "WatchStatus",
+    ),
     "heartbeat_file": (
         "CAPTURE_FILE",
         "INGESTION_FILE",
@@ -22,5 +31,5 @@ PUBLIC: Final = {
     "prometheus": ("serve_metrics",),
     "run_readings": ("reports_of_others", "run_readings"),
     "run_report": ("RunReport", "process_lives", "read_run", "report_lines"),
-    "stream_holders": ("stream_holder",),
+    "stream_holders": ("stream_holder", "who_has_it"),
 }

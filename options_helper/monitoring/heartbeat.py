@@ -26,6 +26,8 @@ from options_helper.model.snapshot import LiveSnapshot, Phase
 log = logging.getLogger(__name__)
 
 SCHEMA_VERSION: Final = 1
+# How the launcher tells the page's process where it is opened.
+PAGE_VARIABLE: Final = "OH_PAGE_ADDRESS"
 
 
 class Role(StrEnum):
@@ -141,6 +143,7 @@ class Heartbeat:
     waits_until: datetime | None = None
     problem: str | None = None
     activity: str | None = None  # of a watch: "watching 12 legs, 5 rules, since 09:30"
+    page: str | None = None  # where its live portfolio is opened; None: it serves none, or nobody said
     market: MarketKind = MarketKind.ALPACA
     session: str | None = None  # of a capture: its name in journal, gap ledger and meta files
     streams: Mapping[str, StreamBeat] = field(default_factory=dict)  # those that were asked for

@@ -22,6 +22,7 @@ from options_helper.model.providers import Providers
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamId
 from options_helper.monitoring.heartbeat import (
+    PAGE_VARIABLE,
     Heartbeat,
     IngestionStatus,
     Role,
@@ -82,6 +83,7 @@ class HeartbeatWriter:
             started_at=now(),
             written_at=now(),
             state=RunState.RUNNING,
+            page=os.environ.get(PAGE_VARIABLE),
             market=market,
         )
         self._task = PeriodicTask("live-heartbeat", self._beat, every_seconds)

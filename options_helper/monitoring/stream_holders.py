@@ -1,15 +1,18 @@
-"""Who on this computer has an account's one connection to a feed, by the heartbeats."""
+"""Who on this computer has an account's one connection to a feed, by the heartbeats, and how to share it."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+import os
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
 from options_helper.model.announcement import MarketKind
-from options_helper.model.snapshot import Phase
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
+from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import known_heartbeats
 from options_helper.monitoring.judgement import RunStatus
 from options_helper.monitoring.run_report import read_run
@@ -19,20 +22,66 @@ LIVING_SECONDS: Final = 30.0
 HOLDING: Final = frozenset({Phase.LIVE, Phase.QUIET, Phase.STALLED})
 
 
-def stream_holder(
+@dataclass(frozen=True, slots=True)
+class Holder:
+    """A program of this user that has a connection."""
+
+    role: Role
+    pid: int
+    feed: str
+    page: str | None = None  # where its live portfolio is opened
+
+    @property
+    def words(self) -> str:
+        """Who that is."""
+        return f"the {self.role} on this computer (process {self.pid})"
+
+    def sentence(self, asking: Role) -> str:
+        """Who has it, and how somebody who asks for it shares it."""
+        return (
+            f"{self.words[0].upper()}{self.words[1:]} has the connection to {self.feed}. {self._way(asking)}"
+        )
+
+    def _way(self, asking: Role) -> str:
+        if asking is Role.DASHBOARD and self.page is not None:
+            return f"Its page is at {self.page}: open that one."
+        if asking is Role.DASHBOARD and self.role is Role.CAPTURE:
+            return "To see what it records, end it, and begin it again with --page: both then share the connection."
+        if asking is Role.CAPTURE and self.role is Role.DASHBOARD:
+            return (
+                "To record beside its page, end it, and open it again with `options-helper ui --record DIR`: both then "
+                "share the connection."
+            )
+        return "End it first."
+
+
+def find_holder(
     feeds: Iterable[tuple[StreamId, str]],
     now: datetime,
     environ: Mapping[str, str] | None = None,
     *,
     but_not: int | None = None,
     local_market: bool | None = None,
-) -> str | None:
+) -> Holder | None:
     """The program of this user whose heartbeat says that it uses one of these feeds; None where none does.
 
     `but_not` is a process that does not count. `local_market` is whether only those on a market of this computer count,
-    or only the others; None: all.
+    or only the others; None: all. Reads files.
     """
-    wanted = tuple(feeds)
+    found = list(_holders(tuple(feeds), now, environ, but_not=but_not, local_market=local_market))
+    # A page's process that records as well is found twice, and is told by what must not be ended lightly.
+    same = [one for one in found if one.pid == found[0].pid]
+    return min(same, key=lambda one: one.role is not Role.CAPTURE, default=None)
+
+
+def _holders(
+    wanted: Sequence[tuple[StreamId, str]],
+    now: datetime,
+    environ: Mapping[str, str] | None,
+    *,
+    but_not: int | None,
+    local_market: bool | None,
+) -> Iterator[Holder]:
     with suppress(RuntimeError):
         for path in known_heartbeats(environ):
             report = read_run(path, now, LIVING_SECONDS)
@@ -44,5 +93,39 @@ def stream_holder(
             for name, feed in wanted:
                 stream = beat.streams.get(name)
                 if stream is not None and stream.phase in HOLDING and stream.feed in (None, feed):
-                    return f"the {beat.role} on this computer (process {beat.pid})"
-    return None
+                    yield Holder(beat.role, beat.pid, feed, beat.page)
+                    break
+
+
+def stream_holder(
+    feeds: Iterable[tuple[StreamId, str]],
+    now: datetime,
+    environ: Mapping[str, str] | None = None,
+    *,
+    but_not: int | None = None,
+    local_market: bool | None = None,
+) -> str | None:
+    """The same in words: "the capture on this computer (process 7)"."""
+    holder = find_holder(feeds, now, environ, but_not=but_not, local_market=local_market)
+    return None if holder is None else holder.words
+
+
+def who_has_it(
+    streams: Iterable[StreamHealth],
+    now: datetime,
+    asking: Role,
+    environ: Mapping[str, str] | None = None,
+    *,
+    local_market: bool,
+) -> str | None:
+    """Of streams of which the server says that another has the connection: who that is, and how to share it.
+
+    None where none of them is, and where nobody on this computer is known to have it. Reads files in the first case.
+    """
+    taken = [
+        (one.name, one.feed or "") for one in streams if one.is_taken and one.phase is Phase.RECONNECTING
+    ]
+    if not taken:
+        return None
+    holder = find_holder(taken, now, environ, but_not=os.getpid(), local_market=local_market)
+    return None if holder is None else holder.sentence(asking)

@@ -169,7 +169,7 @@ def test_switched_off_it_ends_in_order_and_on_again_it_waits_for_the_one_before(
     page.recording.follow(run)  # the page is drawn again meanwhile
     page.recording.switch_on(run)
     page.until(RecordingState.BEGINS)
-    assert page.made[0].asked == 1
+    wait_until(lambda: page.made[0].asked == 1)
     assert len(page.made) == 1
     page.made[0].may_end.set()
     page.until(RecordingState.RECORDS)

@@ -73,7 +73,7 @@ def command(market: SimulatorServer, cwd: Path, *arguments: str) -> Iterator[Com
         "XDG_STATE_HOME": str(cwd / "state"),
     }
     with subprocess.Popen(
-        [sys.executable, "-c", "from options_helper.cli import main; main()", *arguments, "--port", "0"],
+        [sys.executable, "-c", "from options_helper.cli import main; main()", *arguments],
         cwd=cwd,
         env=environment,
         stdout=subprocess.PIPE,
@@ -94,7 +94,8 @@ def command(market: SimulatorServer, cwd: Path, *arguments: str) -> Iterator[Com
                     child.kill()
 
 
-CAPTURE = ("stream", "capture", "--out", "recorded", "--stocks", "AAPL", "--page")
+PAGE = ("ui", "--no-browser", "--record", "recorded", "--port", "0")
+CAPTURE = ("stream", "capture", "--out", "recorded", "--stocks", "AAPL", "--page", "--port", "0")
 
 
 def test_a_capture_with_a_page_records_at_once_and_ends_in_order_with_its_own_exit_code(tmp_path: Path):
@@ -144,9 +145,23 @@ def test_a_folder_that_another_records_into_is_told_and_there_is_no_page(tmp_pat
 
 
 def test_a_page_that_may_record_and_has_not_begun_ends_as_any_page(tmp_path: Path):
-    with server() as market, command(market, tmp_path, "ui", "--no-browser", "--record", "recorded") as page:
+    with server() as market, command(market, tmp_path, *PAGE) as page:
         page.until_said("The live portfolio is at")
         page.process.send_signal(signal.SIGTERM)
         assert page.process.wait(AT_ONCE) == 0
         assert market.connections == {}
     assert not (tmp_path / "recorded").exists()
+
+
+def test_a_second_recorder_says_who_has_the_connection_and_how_to_share_it(tmp_path: Path):
+    other = ("stream", "capture", "--out", "other", "--stocks", "AAPL")
+    with server() as market, command(market, tmp_path, *CAPTURE) as capture:
+        capture.until_said("The live portfolio is at")
+        wait_until(lambda: market.subscribed(STOCKS) == {"AAPL"})
+        with command(market, tmp_path, *other) as second:
+            said = second.until_said("has the connection to iex")
+            assert re.search(r"Note: The capture on this computer \(process \d+\)", said)
+            second.process.send_signal(signal.SIGINT)
+            assert second.end() == 1
+        capture.process.send_signal(signal.SIGINT)
+        assert capture.end() == 0

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from options_helper.data.state_folder import state_folder
 from options_helper.model.announcement import MarketKind
-from options_helper.model.snapshot import Phase
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import write_heartbeat
-from options_helper.monitoring.stream_holders import stream_holder
+from options_helper.monitoring.stream_holders import find_holder, stream_holder, who_has_it
 from tests.kit.builders import AS_OF
 from tests.kit.heartbeats import heartbeat, stream_beat
 
@@ -63,3 +64,71 @@ def test_a_market_of_this_computer_is_none_of_alpacas(environ: dict[str, str]):
 
     assert stream_holder(FEEDS, AS_OF, environ, local_market=False) is None
     assert stream_holder(FEEDS, AS_OF, environ, local_market=True) is not None
+
+
+PAGE = "http://127.0.0.1:8501/Live_Portfolio"
+
+
+@pytest.mark.parametrize(
+    ("role", "page", "asking", "way"),
+    [
+        (Role.DASHBOARD, PAGE, Role.DASHBOARD, f"Its page is at {PAGE}: open that one."),
+        (Role.CAPTURE, PAGE, Role.DASHBOARD, f"Its page is at {PAGE}: open that one."),
+        (Role.CAPTURE, None, Role.DASHBOARD, "begin it again with --page"),
+        (Role.DASHBOARD, PAGE, Role.CAPTURE, "open it again with `options-helper ui --record DIR`"),
+        (Role.CAPTURE, None, Role.CAPTURE, "End it first."),
+        (Role.WATCH, None, Role.DASHBOARD, "End it first."),
+    ],
+)
+def test_whoever_is_refused_is_told_who_has_the_connection_and_how_to_share_it(
+    environ: dict[str, str], role: Role, page: str | None, asking: Role, way: str
+):
+    beating(environ, role=role, page=page)
+    taken = taken_options()
+    said = who_has_it([taken], AS_OF, asking, environ, local_market=False)
+    assert said is not None
+    assert said.startswith(
+        f"The {role} on this computer (process {os.getppid()}) has the connection to indicative. "
+    )
+    assert way in said
+
+
+def taken_options(**more: Any) -> StreamHealth:
+    return StreamHealth(
+        StreamName.OPTIONS,
+        **{"phase": Phase.RECONNECTING, "feed": "indicative", "last_error_code": 406, **more},
+    )
+
+
+@pytest.mark.parametrize(
+    "well",
+    [
+        taken_options(last_error_code=None),
+        taken_options(last_error_code=402),
+        taken_options(phase=Phase.LIVE),
+        taken_options(feed="opra"),
+    ],
+)
+def test_nobody_is_looked_for_where_the_connection_is_not_taken(environ: dict[str, str], well: StreamHealth):
+    beating(environ)
+    assert who_has_it([well], AS_OF, Role.DASHBOARD, environ, local_market=False) is None
+
+
+def test_a_run_does_not_find_itself(environ: dict[str, str]):
+    beating(environ, pid=os.getpid())
+    assert who_has_it([taken_options()], AS_OF, Role.DASHBOARD, environ, local_market=False) is None
+
+
+def test_a_market_of_this_computer_takes_no_connection_of_the_account(environ: dict[str, str]):
+    beating(environ, market=MarketKind.SIMULATED)
+    assert who_has_it([taken_options()], AS_OF, Role.DASHBOARD, environ, local_market=False) is None
+    assert who_has_it([taken_options()], AS_OF, Role.DASHBOARD, environ, local_market=True) is not None
+
+
+def test_a_process_that_shows_and_records_is_told_as_the_one_that_records(environ: dict[str, str]):
+    """So that nobody ends it for a dashboard."""
+    beating(environ, role=Role.CAPTURE, page=PAGE)
+    beating(environ, role=Role.DASHBOARD, page=PAGE)
+    found = find_holder(FEEDS, AS_OF, environ)
+    assert found is not None
+    assert (found.role, found.page) == (Role.CAPTURE, PAGE)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 import sys
 from collections.abc import Iterator
@@ -12,14 +13,22 @@ from pathlib import Path
 import pytest
 from streamlit.testing.v1 import AppTest
 
+from options_helper.clock import utc_now
 from options_helper.commands.page_recording import RecordingState
 from options_helper.commands.page_server import FOLDER_VARIABLE
+from options_helper.data.state_folder import state_folder
 from options_helper.errors import StoreError
 from options_helper.live.connections import PROCESS_MODULE
+from options_helper.model.announcement import MarketKind
+from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.streams import StreamName
+from options_helper.monitoring.heartbeat import Role
+from options_helper.monitoring.heartbeat_file import write_heartbeat
 from tests.commands.test_page_recording import BEAT, Desk
+from tests.kit.heartbeats import heartbeat, stream_beat
 from tests.kit.waiting import until_no_thread
 from tests.portal import scenes
-from tests.portal.conftest import Portal, markup, press
+from tests.portal.conftest import Portal, everything, markup, press
 
 
 @pytest.fixture
@@ -112,3 +121,37 @@ def test_a_page_without_a_folder_says_how_to_get_one_and_nothing_more(portal: Po
     assert told(tab) == ""
     assert [caption.value for caption in tab.sidebar.caption if "ui --record DIR" in caption.value]
     assert not [button for button in tab.button if button.key in ("record-on", "record-off")]
+
+
+def test_a_page_whose_connection_another_program_has_says_which_and_how_to_share_it(
+    portal: Portal, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    beat = heartbeat(
+        pid=os.getppid(),
+        role=Role.CAPTURE,
+        written_at=utc_now(),
+        market=MarketKind.SIMULATED,
+        streams={StreamName.STOCKS: stream_beat(feed="iex")},
+    )
+    write_heartbeat(state_folder() / f"capture-{os.getppid()}.json", beat)
+    portal.scene = taken
+    tab = portal.open()
+    press(tab, "start")
+    portal.session.keep()
+    tab.run()
+    assert "has the connection to iex" in everything(tab)
+    assert "To see what it records, end it, and begin it again with --page" in everything(tab)
+    portal.scene = scenes.live
+    portal.session.keep()
+    tab.run()
+    assert "has the connection to iex" not in everything(tab)
+
+
+def taken() -> LiveSnapshot:
+    """The stocks are refused with 406."""
+    lost = scenes.reconnecting()
+    stocks = replace(
+        lost.streams[StreamName.STOCKS], phase=Phase.RECONNECTING, feed="iex", last_error_code=406
+    )
+    return replace(lost, streams={**lost.streams, StreamName.STOCKS: stocks})

@@ -64,6 +64,7 @@ class _Report:
 
     phase: Phase = Phase.CONNECTING
     last_error: str | None = None
+    last_code: int | None = None  # the server's, of that error
     failures: int = 0  # in a row
     refusals: int = 0  # final answers among them, in a row
     looks: int = 0  # tries since it was first called failed, with a pause before each
@@ -227,7 +228,10 @@ class StreamWorker(StreamSink):
         self._open_gap(str(error))
         failures = self._count_failure()
         refusals = self._report.refusals + 1 if isinstance(error, StreamRefused) else 0
-        self._update(failures=failures, refusals=refusals, live_since=None, last_error=str(error))
+        code = error.code if isinstance(error, StreamError) else None
+        self._update(
+            failures=failures, refusals=refusals, live_since=None, last_error=str(error), last_code=code
+        )
         if not isinstance(error, StreamError):
             return self._give_up(str(error))
         limit = self._policy.max_reconnects
@@ -305,6 +309,7 @@ class StreamWorker(StreamSink):
                 refused_since=None,
                 refused_seconds=self._refused_seconds(self._report),
                 last_error=None,
+                last_code=None,
             )
             self._close_gap()
         if refusals:
@@ -471,6 +476,7 @@ class StreamWorker(StreamSink):
             refused_seconds=self._refused_seconds(report),
             gaps=report.gaps,
             gap_count=report.gap_count,
+            last_error_code=report.last_code,
         )
 
     def _displayed_phase(self, report: _Report, now: Moment) -> Phase:
