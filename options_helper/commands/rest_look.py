@@ -37,7 +37,7 @@ from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import is_contract_symbol, other_type
 from options_helper.model.events import Quote, RestQuote, Trade
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
-from options_helper.model.portfolio import Portfolio
+from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, SessionClose, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
 from options_helper.model.streams import StreamName
@@ -131,11 +131,16 @@ def look(
     executed = {
         one.symbol for one in account.executions if account.view and not account.view.is_foreign(one.symbol)
     }
+    alone = _held_by_account_alone(portfolio, account, at, told)
     contracts = {one for one in executed if is_contract_symbol(one)}.union(_contracts(portfolio, at, told))
+    contracts |= {one.live_symbol for one in alone if one.is_option}
     try:
         for batch in seed(
             rest,
-            sorted({choices.index, *shares} | {one for one in executed if not is_contract_symbol(one)}),
+            sorted(
+                {choices.index, *shares, *(one.underlying for one in alone if not is_index(one.underlying))}
+                | {one for one in executed if not is_contract_symbol(one)}
+            ),
             sorted(contracts),
             stock_feed=settings.stock_feed,
             options_feed=settings.options_feed,
@@ -318,6 +323,22 @@ def _chains(
             f"What the options of {names} imply was not asked for: {CHAINS_AT_MOST} expiries a look are."
         )
     return found
+
+
+def _held_by_account_alone(
+    portfolio: Portfolio, account: AccountState, at: datetime, told: ToldSessions
+) -> list[Instrument]:
+    """What the file lacks and has not ended: it expires and is assigned too, so its prices are asked for."""
+    if account.view is None:
+        return []
+    held = import_portfolio(account.view).portfolio.instruments
+    return [
+        one
+        for one in held
+        if one.live_symbol not in portfolio.quantities
+        and not one.is_coin
+        and not (one.expiry is not None and has_ended(one.live_symbol, one.expiry, at, told))
+    ]
 
 
 def _shares(portfolio: Portfolio) -> Iterator[str]:

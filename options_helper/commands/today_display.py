@@ -68,6 +68,7 @@ def _text(at: datetime | None) -> str | None:
 def _entry(one: Entry) -> dict[str, Any]:
     return {
         "kind": one.kind.value,
+        "also": [kind.value for kind in one.also],
         "level": one.level.value,
         "subject": one.subject,
         "symbols": list(one.symbols),

@@ -274,3 +274,18 @@ def test_an_answer_that_fails_costs_itself_and_is_a_problem(
 def test_a_file_and_the_account_at_once_are_refused(file_of: Callable[..., Path]):
     with pytest.raises(ConfigError, match="Choose one"):
         command(file_of(LONG), "--account")
+
+
+def test_what_the_account_alone_holds_is_priced_and_laid_beside_its_money(
+    serve: Callable[[str], SimulatorServer], file_of: Callable[..., Path]
+):
+    """The file has some shares of another name; the account's calls end today, and its money is not enough."""
+    other = holding("MSFT", 10)
+    hold(serve("2026-11-20 14:30"), LONG, other, cash=18_250)
+
+    found = told(file_of(other))
+
+    long = next(one for one in found["attention"] if one["kind"] == "long_without_money")
+    assert (long["needs"], long["has"], long["shares"]) == (36_000, 18_250, 200)
+    (line,) = found["cockpit"]
+    assert (line["state"], line["account_alone"], line["spot"]) == ("itm", True, 190.0)

@@ -16,7 +16,7 @@ from typing import Any, Final
 from options_helper.analysis.attention.entries import Entry
 from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.grades import Grade
-from options_helper.analysis.risk.book_values import LineRisk, SpotSource, UnderlyingRisk
+from options_helper.analysis.risk.book_values import LineRisk, SpotSource, UnderlyingRisk, theta_parts
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.trade_progress import percent_of_best
@@ -26,6 +26,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import in_regular_hours, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.text import format_count
 
 _Found = dict[str, Reading]
 _SUMS: Final = "the sum of its legs"
@@ -246,6 +247,7 @@ _LEG_FIGURES: Final[Mapping[str, Callable[[_Leg], _Told]]] = {
 def _of_structures(book: _Book, figure: str) -> _Found:
     profits = book.look.risk.profits
     best = {one.name: one.best for one in book.look.risk.extremes.entries}
+    lines = _lines_by(book, lambda line: line.position_id)
     found: _Found = {}
     for identity, row in book.entries():
         label, age = str(row["words"] or identity), _known(row["mark_age_seconds"])
@@ -256,7 +258,8 @@ def _of_structures(book: _Book, figure: str) -> _Found:
             if days is not None:
                 found[identity] = Reading(days, label, "its nearest expiry")
         elif figure in ("delta", "theta"):
-            found |= _of_sums({identity: (label, book.look.risk.sums_by_entry[identity])}, figure)
+            sums = {identity: (label, book.look.risk.sums_by_entry[identity])}
+            found |= _of_sums(sums, figure, lines)
         elif figure == "percent_of_max_profit":
             reading = _progress(profits.unrealized.get(identity), best.get(identity), label, age, caveat)
             found |= {} if reading is None else {identity: reading}
@@ -297,7 +300,9 @@ def _profit(
     )
 
 
-def _of_sums(sums: Mapping[str, tuple[str, GreekSums]], figure: str) -> _Found:
+def _of_sums(
+    sums: Mapping[str, tuple[str, GreekSums]], figure: str, lines: Mapping[str, Sequence[LineRisk]]
+) -> _Found:
     """Sums of what has option legs, or has a delta at least."""
     found: _Found = {}
     for name, (label, of_name) in sums.items():
@@ -310,8 +315,32 @@ def _of_sums(sums: Mapping[str, tuple[str, GreekSums]], figure: str) -> _Found:
             label,
             _SUMS,
             why="" if is_known else f"only {one.coverage.words} are known",
-            caveat=f"a bound: {one.coverage.words}" if one.coverage.bound else "",
+            caveat=", ".join(_against_sum(one, figure, lines[name])),
         )
+    return found
+
+
+def _against_sum(one: GreekSum, figure: str, lines: Sequence[LineRisk]) -> Iterator[str]:
+    """What of a sum is a bound, of a quantity that is not the account's, or no rate."""
+    if one.coverage.bound:
+        yield f"a bound: {one.coverage.words}"
+    yield from _doubt(lines)
+    left = theta_parts(lines)
+    if figure == "theta" and left.time_value_left is not None:
+        yield f"of which {left.time_value_left:,.2f} is time value left in {format_count(left.last_day_legs, 'leg')}"
+
+
+def _doubt(lines: Sequence[LineRisk]) -> Iterator[str]:
+    if count := sum(line.quantity_in_doubt for line in lines):
+        yield Grade.QUANTITY.counted(count)
+
+
+def _lines_by(book: _Book, key: Callable[[LineRisk], str]) -> defaultdict[str, list[LineRisk]]:
+    """The lines that have not ended, by what a sum is of."""
+    found: defaultdict[str, list[LineRisk]] = defaultdict(list)
+    for line in book.look.risk.lines:
+        if not line.has_ended:
+            found[key(line)].append(line)
     return found
 
 
@@ -327,7 +356,8 @@ def _of_underlyings(book: _Book, figure: str) -> _Found:
         }
         return _attention(book, figure, symbols, {name: name for name in symbols})
     if figure in ("delta", "theta"):
-        return _of_sums({one.symbol: (one.symbol, one.sums) for one in held}, figure)
+        lines = _lines_by(book, lambda line: line.underlying)
+        return _of_sums({one.symbol: (one.symbol, one.sums) for one in held}, figure, lines)
     if figure in ("price", "age"):
         ages = {line.underlying: line.spot_age_seconds for line in book.look.risk.lines}
         return {one.symbol: _spot(book, one, ages.get(one.symbol), figure) for one in held}
@@ -375,7 +405,9 @@ def _of_expiries(book: _Book, figure: str) -> _Found:
             for day in days
         }
     sums = {day.isoformat(): (labels[day.isoformat()], book.look.risk.sums_by_expiry[day]) for day in days}
-    return _of_sums(sums, figure)
+    return _of_sums(
+        sums, figure, _lines_by(book, lambda line: line.expiry.isoformat() if line.expiry else "")
+    )
 
 
 _BOOK: Final = "The book"
@@ -387,7 +419,7 @@ def _of_book(book: _Book, figure: str) -> _Found:
     if figure.startswith(ATTENTION):
         return _attention(book, figure, {"": None}, {"": _BOOK})
     if figure in ("delta", "theta"):
-        return _of_sums({"": (_BOOK, look.risk.sums)}, figure)
+        return _of_sums({"": (_BOOK, look.risk.sums)}, figure, _lines_by(book, lambda _: ""))
     match figure:
         case "pnl_today":
             why = " ".join(profits.today_reasons) or "a price, a cost or a fill is not known"
@@ -400,7 +432,9 @@ def _of_book(book: _Book, figure: str) -> _Found:
             value = weighted.shares if weighted.complete else None
             why = " ".join(weighted.missing).rstrip(".") or f"{weighted.index} has no price"
             source = f"deltas and betas to {weighted.index}"
-            found = Reading(value, _BOOK, source, why="" if value is not None else why)
+            bounds = (f"a bound of {label}" for label in weighted.bounds)
+            caveat = ", ".join((*bounds, *_doubt(_lines_by(book, lambda _: "")[""])))
+            found = Reading(value, _BOOK, source, why="" if value is not None else why, caveat=caveat)
         case _:
             if totals.nearest_expiry is None:
                 return {}
@@ -432,7 +466,7 @@ def _attention(
 ) -> _Found:
     """Whether an entry of the kind is about any of the symbols; None: whatever it is about."""
     kind = figure.removeprefix(ATTENTION)
-    entries: list[Entry] = [one for one in book.look.attention.entries if one.kind == kind]
+    entries: list[Entry] = [one for one in book.look.attention.entries if one.is_of(kind)]
     found: _Found = {}
     for name, wanted in symbols.items():
         of_name = [one for one in entries if wanted is None or not set(wanted).isdisjoint(one.symbols)]

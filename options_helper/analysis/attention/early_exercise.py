@@ -30,6 +30,8 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.risk_inputs import Dividend
 from options_helper.model.snapshot import LiveSnapshot
 
+# What may be exercised early is in the money, and is told here alone.
+_SHORT: Final = (AttentionKind.IN_THE_MONEY_SHORT,)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -168,6 +170,7 @@ def _short_call(
     told = "An assignment shows on the ex-date." if passed else "It may be assigned on the ex-date."
     return Entry(
         kind=AttentionKind.EARLY_EXERCISE,
+        also=_SHORT,
         level=Level.ERROR,
         subject=one.instrument.underlying,
         symbols=(one.instrument.live_symbol,),
@@ -242,6 +245,7 @@ def _of_put(
     said, outcome = if_exercised("Assigned", one)
     yield Entry(
         kind=AttentionKind.EARLY_EXERCISE,
+        also=_SHORT,
         level=Level.WARNING,
         subject=one.instrument.underlying,
         symbols=(one.instrument.live_symbol,),

@@ -66,6 +66,11 @@ class Entry:
     needs: float | None = None  # dollars; None: nothing, or not known
     has: float | None = None  # dollars of buying power; None: not known, or of no account here
     shares: float | None = None  # that come, or go where negative
+    also: tuple[AttentionKind, ...] = ()  # kinds that hold too, and are not told again
+
+    def is_of(self, kind: AttentionKind | str) -> bool:
+        """Whether that kind holds of what it is about."""
+        return self.kind == kind or kind in self.also
 
     @property
     def sentence(self) -> str:

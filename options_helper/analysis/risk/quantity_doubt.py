@@ -26,7 +26,8 @@ class QuantityDoubt:
         str, ...
     ] = ()  # of them and of what the file lacks: how much the account holds is not known
     account_only: tuple[str, ...] = ()  # what the file lacks
-    underlyings: tuple[str, ...] = ()  # of all of these
+    of_lines: tuple[str, ...] = ()  # the underlyings of the file's lines among these
+    underlyings: tuple[str, ...] = ()  # and of all of these
     by_account: BookRisk | None = None  # None: nothing is apart, or the account's quantities are not known
 
     @property
@@ -58,6 +59,7 @@ def quantity_doubt(
         labels=tuple(one.label for one in doubtful.values()),
         unread=tuple(format_holding(symbol) for symbol in side.unread if symbol not in ended),
         account_only=tuple(format_holding(symbol) for symbol in holdings.account_only),
+        of_lines=tuple(dict.fromkeys(one.underlying for one in doubtful.values())),
         underlyings=tuple(
             dict.fromkeys(one.underlying for one in instruments if one.live_symbol not in ended)
         ),
@@ -76,7 +78,7 @@ def alarms_of(doubt: QuantityDoubt, worst: Extreme) -> Iterator[str]:
     if doubt.labels:
         yield (
             f"The account holds another quantity than the file, or may, of {_named(doubt.labels)}: the figures of "
-            f"{_named(doubt.underlyings)} and of the book are by the file's."
+            f"{_named(doubt.of_lines)} and of the book are by the file's."
         )
     if doubt.account_only:
         yield f"The account holds what the file lacks, and it is in no figure: {_named(doubt.account_only)}."

@@ -15,10 +15,18 @@ from options_helper.analysis.alerts.figures import book_readings
 from options_helper.analysis.book_look import BookLook, look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.data.alerts_file import load_rules, parse_rules
-from options_helper.model.account import AccountPositions, AccountState, Execution, ExecutionKind, Source
+from options_helper.model.account import (
+    AccountPosition,
+    AccountPositions,
+    AccountState,
+    Execution,
+    ExecutionKind,
+    Source,
+)
 from options_helper.model.alerts import FIGURES, Reading, Readings, RuleState, Side, SubjectKind, Verdict
 from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
 from options_helper.model.snapshot import LiveSnapshot
+from tests.analysis.attention.world import dividend, live_at
 from tests.kit.builders import holding, leg, new_york, portfolio, position, quote, snapshot_with, structure
 from tests.portal import scenes
 
@@ -282,4 +290,83 @@ def test_the_starter_file_judges_the_sample_without_an_error():
         "loss of the day",
         "fill",
         "stream is down",
+    }
+
+
+class TestCaveatsOfSums:
+    """A sum that a rule is judged by says what speaks against it, as the tiles do."""
+
+    PUT = "AAPL261218P00180000"
+    LIVE = market(("AAPL", 199.99, 200.01), (PUT, 2.0, 2.02), ("SPY", 599.9, 600.1))
+
+    def beside(self, quantity: int) -> LiveSnapshot:
+        positions = {
+            self.PUT: AccountPosition(
+                self.PUT,
+                Decimal(quantity),
+                is_option=True,
+                average_price=None,
+                cost_basis=None,
+                market_value=None,
+                current_price=None,
+            )
+        }
+        view = AccountPositions(self.LIVE.as_of, MappingProxyType(positions))
+        return replace(self.LIVE, account=AccountState(view=view))
+
+    @pytest.mark.parametrize(
+        ("subject", "name"),
+        [
+            ("each structure", "put"),
+            ("underlying:AAPL", "AAPL"),
+            ("expiry:2026-12-18", "2026-12-18"),
+            ("book", ""),
+        ],
+    )
+    def test_a_quantity_that_is_not_the_accounts_is_said(self, subject: str, name: str):
+        same, apart = (
+            reading([SHORT_PUT], self.beside(quantity), subject, "delta", name) for quantity in (-1, -2)
+        )
+
+        assert (same.caveat, apart.caveat) == ("", "1 with a quantity in doubt")
+
+    def test_the_beta_weighted_delta_names_its_bounds(self):
+        worthless = position("SPY", 400, "put", contracts=1, expiry=DECEMBER)
+        live = market(("SPY", 599.9, 600.1), ("SPY261218P00400000", 0.0, 0.05))
+
+        found = reading([worthless], live, "book", "delta_beta_weighted", "")
+
+        assert found.caveat == "a bound of SPY 18 Dec 26 400 P"
+
+    def test_theta_says_how_much_of_it_is_no_rate(self):
+        today = position("AAPL", 200, contracts=1, expiry=date(2026, 11, 20))
+        live = market(("AAPL", 199.99, 200.01), ("AAPL261120C00200000", 1.0, 1.02))
+
+        found = reading([today], live, "book", "theta", "")
+
+        assert found.caveat == f"of which {found.value:,.2f} is time value left in 1 leg"
+
+
+def test_a_short_leg_that_may_be_exercised_early_is_in_the_money_all_the_same():
+    """It is told once, by the graver kind; a rule about the other one goes on being met."""
+    call = position("AAPL", 180, contracts=-1, expiry=DECEMBER)
+    live = live_at(
+        "2026-11-19 12:00",
+        {"AAPL": (189.99, 190.01), "AAPL261218C00180000": (10.1, 10.3)},
+        held=[call],
+        actions=[dividend("AAPL", date(2026, 11, 20), 0.26)],
+    )
+    found = readings_of(
+        portfolio(call),
+        live,
+        ("book", "attention:in_the_money_short"),
+        ("book", "attention:early_exercise"),
+        ("book", "attention:pin"),
+    )
+
+    values = {figure: of_kind[""].value for (_, figure), of_kind in found.items()}
+    assert values == {
+        "attention:in_the_money_short": 1.0,
+        "attention:early_exercise": 1.0,
+        "attention:pin": 0.0,
     }

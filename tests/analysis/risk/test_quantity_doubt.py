@@ -98,6 +98,14 @@ def test_a_loss_that_is_undefined_by_the_accounts_quantities_alone_is_said(
     assert said in found.alarms
 
 
+def test_what_only_the_account_holds_is_in_no_figure_and_makes_none_of_an_underlying_doubtful():
+    found = beside({AAPL_CALL: 1, C185: -2, "MSFT": 10, "NVDA": 5}, VERTICAL, OTHER)
+
+    assert "the figures of AAPL and of the book are by the file's." in found.alarms[0]
+    assert found.alarms[1] == "The account holds what the file lacks, and it is in no figure: NVDA shares."
+    assert found.doubt.underlyings == ("AAPL", "NVDA")
+
+
 def test_shares_sold_from_under_a_covered_call_leave_it_naked():
     found = beside({AAPL_CALL: -1}, COVERED)
 
