@@ -37,9 +37,8 @@ from options_helper.model.alerts import Judgement, Readings, Rule, SubjectKind, 
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.text import format_count
-from options_helper.monitoring.heartbeat import Role
-from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, INGESTION_FILE, known_heartbeats
-from options_helper.monitoring.run_readings import run_readings
+from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, INGESTION_FILE
+from options_helper.monitoring.run_readings import reports_of_others, run_readings
 from options_helper.monitoring.run_report import RunReport, read_run
 from options_helper.settings import NO_KEYS, RiskSettings, Settings
 
@@ -166,19 +165,13 @@ def _unknown_targets(rules: Sequence[Rule]) -> Iterable[str]:
 
 
 def _reports(state: Path | None, at: datetime, max_lag: float) -> list[RunReport]:
-    """The run that is asked about; else of each role those that live, or the last one where none does."""
-    if state is not None:
-        path = state
-        if state.is_dir():
-            name = INGESTION_FILE if _only_an_ingestion(state) else CAPTURE_FILE
-            path = state / name
-        return [read_run(path, at, max_lag)]
-    found: list[RunReport] = []
-    for role in Role:
-        reports = [read_run(path, at, max_lag) for path in known_heartbeats(roles=(role,))]
-        alive = [one for one in reports if one.heartbeat is not None and not one.ended]
-        found += alive or reports[:1]
-    return found
+    """The run that is asked about, else all of this user's."""
+    if state is None:
+        return reports_of_others(at, max_lag)
+    path = state
+    if state.is_dir():
+        path = state / (INGESTION_FILE if _only_an_ingestion(state) else CAPTURE_FILE)
+    return [read_run(path, at, max_lag)]
 
 
 def _only_an_ingestion(folder: Path) -> bool:

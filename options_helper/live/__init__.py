@@ -34,6 +34,7 @@ PUBLIC: Final = {
         "config_for",
         "changed_code",
         "install_session",
+        "new_session",
         "process_session",
     ),
 }

@@ -640,11 +640,13 @@ def process_session() -> LiveSession:
     """
     anchor = vars(sys.modules.setdefault(PROCESS_MODULE, ModuleType(PROCESS_MODULE)))
     # `setdefault` is one step for all threads, and a session that loses the race has done nothing yet.
-    session: LiveSession = anchor.get("session") or anchor.setdefault(
-        "session",
-        LiveSession(heartbeat=dashboard_file(), alerts=AlertsReader(time.monotonic, judging=judging)),
-    )
+    session: LiveSession = anchor.get("session") or anchor.setdefault("session", new_session())
     return session
+
+
+def new_session() -> LiveSession:
+    """One as the page has it: it is seen from outside, and takes part in the alerts of its account."""
+    return LiveSession(heartbeat=dashboard_file(), alerts=AlertsReader(time.monotonic, judging=judging))
 
 
 def changed_code(session: LiveSession) -> bool:

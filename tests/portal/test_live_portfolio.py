@@ -20,7 +20,10 @@ from options_helper.live.session import LiveSession, RunSettings, install_sessio
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import StreamName
+from options_helper.monitoring.heartbeat import RunState
+from options_helper.monitoring.heartbeat_file import dashboard_file, read_heartbeat
 from tests.kit.builders import health
+from tests.kit.waiting import wait_until
 from tests.portal import scenes
 from tests.portal.conftest import (
     SECRET,
@@ -655,6 +658,27 @@ def test_code_changed_under_a_run_leaves_it_running_until_restart(portal):
     press(tab, "restart")
     assert not older.running
     assert type(process_session()) is LiveSession
+
+
+def test_a_session_of_changed_code_is_seen_from_outside_and_judges_alerts_as_the_one_before(
+    portal, monkeypatch
+):
+    class OlderSession(LiveSession):
+        """What a session is called after its module was loaded again."""
+
+    build = scenes.manager_for(scenes.live)
+    monkeypatch.setattr("options_helper.live.session._live_manager", lambda settings, **_: build(settings))
+    install_session(OlderSession(build_manager=build, housekeeping_seconds=3_600))
+    tab = portal.open()
+    for button in ("start", "restart"):
+        press(tab, button)
+
+    session, heartbeat = process_session(), dashboard_file()
+    assert session.running
+    assert {sender.who for sender in session.alerts().senders.values()} == {"dashboard"}
+    assert heartbeat is not None
+    wait_until(lambda: (beat := read_heartbeat(heartbeat)) and beat.state is not RunState.ENDED)
+    session.stop()
 
 
 def test_new_keys_are_read_at_the_press_of_restart(portal, monkeypatch):

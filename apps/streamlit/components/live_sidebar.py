@@ -30,6 +30,7 @@ from options_helper.live.session import (
     RunSettings,
     changed_code,
     install_session,
+    new_session,
 )
 from options_helper.model.alpaca_symbols import to_coin_pairs
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
@@ -178,7 +179,7 @@ def _restart(session: LiveSession, controls: Controls) -> None:
     session.stop("Restarting.")
     if changed_code(session):
         # What the old code's session holds is made of the old code's classes.
-        session = LiveSession()
+        session = new_session()
         install_session(session)
         _begin(session, controls.portfolio_file, controls.choices)
     elif run is not None:
