@@ -307,6 +307,8 @@ def test_a_wheel_holds_the_page_its_options_and_the_sample(repository: Path, tmp
     )
     # The checkout is installed here as well, under the same name, and nobody says which of the two is told first.
     assets = tmp_path / "site" / "options_helper" / "live" / "assets"
-    files = ("board.css", "board.js", "window.js")
-    shipped = {f"{component} {assets / name}" for component in ("board", "window") for name in files}
+    files = ("board.css", "board.js", "pieces.js", "window.js")
+    shipped = {
+        f"{component} {assets / name}" for component in ("board", "pieces", "window") for name in files
+    }
     assert shipped <= set(found.stdout.splitlines()), found.stderr

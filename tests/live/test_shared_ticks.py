@@ -14,10 +14,7 @@ import pytest
 
 from apps.streamlit.components.board_message import Wishes, build_board
 from apps.streamlit.components.board_rows import Grouping
-from apps.streamlit.components.live_attention import attention_list
-from apps.streamlit.components.live_details import stream_details
-from apps.streamlit.components.live_totals import totals_tiles
-from apps.streamlit.components.live_truth import truth_line
+from apps.streamlit.components.live_pieces import pieces
 from options_helper.analysis.book_look import look_at_book
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.attention import attention
@@ -239,23 +236,11 @@ def test_who_hides_amounts_and_who_does_not_share_the_numbers_and_nothing_else(s
 
 
 @pytest.mark.parametrize("hidden_first", [True, False])
-def test_nothing_drawn_for_one_who_shows_amounts_reaches_one_who_hides_them(
-    session, monkeypatch, hidden_first
-):
-    drawn: list[str] = []
-    for module in ("live_totals", "live_truth", "live_details", "live_attention"):
-        monkeypatch.setattr(f"apps.streamlit.components.{module}.draw", drawn.append)
-    monkeypatch.setattr("apps.streamlit.components.live_truth.announce_state", lambda _screen: None)
+def test_nothing_drawn_for_one_who_shows_amounts_reaches_one_who_hides_them(session, hidden_first):
     pages: dict[bool, str] = {}
     for hide in (hidden_first, not hidden_first):
         screen = shared_screen(session, view(hide=hide), f"viewer {hide}", OPEN)
-        items = screen.once(attention)
-        drawn.clear()
-        totals_tiles(screen, items)
-        truth_line(screen)
-        stream_details(screen)
-        attention_list(screen, items)
-        pages[hide] = "".join(drawn)
+        pages[hide] = "".join(screen.once(pieces).values())
 
     amount = re.compile(r"\$[\d,]*\d")
     assert amount.search(pages[False])

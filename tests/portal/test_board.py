@@ -244,6 +244,18 @@ def test_a_short_message_has_the_cells_that_differ_from_the_last_full_one():
         assert rebuilt == later.cells, "whatever became of the message between"
 
 
+def test_what_is_around_the_table_is_sent_where_it_differs_from_the_last_full_message():
+    board = build_board(screen_of(with_account()), USUAL)
+    _, sent = after_the_first(board)
+    message, sent = next_message(sent, board, in_full=True, around={"tiles": "one", "side": "same"})
+    assert message["around"] == {"tiles": "one", "side": "same"}
+
+    message, sent = next_message(sent, board, in_full=False, around={"tiles": "two", "side": "same"})
+    assert message["around"] == {"tiles": "two"}
+    message, sent = next_message(sent, board, in_full=False, around={"tiles": "one", "side": "same"})
+    assert message["around"] == {}, "whatever became of the message between"
+
+
 def test_a_full_message_comes_when_it_is_asked_for_when_rows_change_and_at_times():
     board = build_board(screen_of(with_account()), USUAL)
     other = build_board(screen_of(with_account()), replace(USUAL, grouping=Grouping.NONE))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -53,3 +55,22 @@ def test_a_refresh_makes_no_data_frame(portal: Portal, monkeypatch: pytest.Monke
     tab.run()
     assert not tab.exception
     assert [one for one in tab.get("bidi_component") if one.proto.component_name == "options-helper.board"]
+
+
+def test_a_refresh_sends_what_is_drawn_around_the_table_as_it_was_drawn(portal: Portal):
+    """A full run draws the pieces in their places, and the table's message has the same for the refreshes to come."""
+    tab = portal.show(scenes.live)
+    drawn = {
+        name: body
+        for element in tab.get("html")
+        for name, body in re.findall(r'data-piece="([a-z]+)"[^>]*>(.*)</div>', element.proto.body, re.DOTALL)
+    }
+    (table,) = [
+        one for one in tab.get("bidi_component") if one.proto.component_name == "options-helper.board"
+    ]
+    around = json.loads(table.proto.json)["around"]
+
+    assert drawn.keys() == {"truth", "details", "banners", "tiles", "side"}
+    assert {name: around[name] for name in drawn} == drawn
+    assert around["window"]["words"].startswith("Live portfolio running")
+    assert "--gain:" in around["style"]

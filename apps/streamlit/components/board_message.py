@@ -7,7 +7,7 @@ short one; a browser that does not have that full one asks for another.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
 
 from apps.streamlit.components.board_cell import Cell
@@ -91,6 +91,7 @@ class Sent:
 
     key: int
     board: Board
+    around: Mapping[str, Any] = field(default_factory=dict)
     short_ones: int = 0
 
 
@@ -117,6 +118,9 @@ def _build(
         rows=tuple(_row(row, parent, closed=closed) for row, parent in [*flatten(rows), (said.book, "")]),
         cells=said.wires,
     )
+
+
+NO_BOARD: Final = Board((), (), {})
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,14 +171,20 @@ def ranking(board: Board) -> dict[str, int]:
     return {row["key"]: place for place, row in enumerate(board.rows)}
 
 
-def next_message(sent: Sent | None, board: Board, *, in_full: bool) -> tuple[dict[str, Any], Sent]:
-    """What to send now, and what was sent then: all of it, or the cells that differ from the last full message."""
+def next_message(
+    sent: Sent | None, board: Board, *, in_full: bool, around: Mapping[str, Any] | None = None
+) -> tuple[dict[str, Any], Sent]:
+    """What to send now, and what was sent then: all of it, or the cells that differ from the last full message.
+
+    The same of what is `around` the table, by the name of its place.
+    """
+    around = around or {}
     same_layout = sent is not None and (sent.board.columns, sent.board.rows) == (board.columns, board.rows)
     is_due = sent is None or sent.key < FULL_AT_FIRST or sent.short_ones >= FULL_EVERY
     if sent is None or is_due or in_full or not same_layout:
         key = 1 if sent is None else sent.key + 1
         full = {"columns": board.columns, "rows": board.rows, "cells": board.cells}
-        return {"key": key, "full": full}, Sent(key, board)
+        return {"key": key, "full": full, "around": around}, Sent(key, board, around)
     changed = {
         row: {
             str(place): new for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new
@@ -182,7 +192,9 @@ def next_message(sent: Sent | None, board: Board, *, in_full: bool) -> tuple[dic
         for row, after in board.cells.items()
         if (before := sent.board.cells[row]) != after
     }
-    return {"key": sent.key, "changed": changed}, replace(sent, short_ones=sent.short_ones + 1)
+    beside = {name: now for name, now in around.items() if sent.around.get(name) != now}
+    message = {"key": sent.key, "changed": changed, "around": beside}
+    return message, replace(sent, short_ones=sent.short_ones + 1)
 
 
 def _ranked(

@@ -14,7 +14,9 @@ from streamlit.errors import StreamlitAPIException
 
 from apps.streamlit.components.board_columns import headings, usual_headings
 from apps.streamlit.components.board_message import (
+    NO_BOARD,
     RANKED_EVERY_SECONDS,
+    Board,
     Sent,
     Sorting,
     Wishes,
@@ -24,7 +26,10 @@ from apps.streamlit.components.board_message import (
     read_sorting,
 )
 from apps.streamlit.components.board_rows import Grouping
-from apps.streamlit.components.style import palette
+from apps.streamlit.components.formatting import plain
+from apps.streamlit.components.live_alarm import window_message
+from apps.streamlit.components.live_pieces import pieces
+from apps.streamlit.components.style import colour_variables, palette
 from options_helper.live.screen import ScreenModel
 
 KEY: Final = "board"
@@ -93,20 +98,46 @@ def begin_board() -> None:
     _ask_again()
 
 
-def board_table(screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...]) -> None:
-    """Draw the table, or send what changed in it."""
-    wishes = Wishes(grouping, columns, _sorting())
-    board = build_board(screen, wishes, _kept_order(screen, wishes))
-    st.session_state["board_ranked"] = _ranked_now(screen, wishes, ranking(board))
+def board_table(
+    screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...], recording: str = ""
+) -> None:
+    """Draw the table, or send what changed in it and around it; without a portfolio why there is none."""
     sent: Sent | None = st.session_state.get("board_sent")
     message, st.session_state["board_sent"] = next_message(
-        sent, board, in_full=st.session_state.pop("board_resync", False)
+        sent,
+        _board(screen, grouping, columns) if screen.loaded else NO_BOARD,
+        in_full=st.session_state.pop("board_resync", False),
+        around=_around(screen, recording),
     )
     if "full" in message:
         message["full"] |= {"label": LABEL, "view": _view(), "colours": _colours()}
     _component(served=st.runtime.exists())(
         key=KEY, data=message, on_view_change=_keep_view, on_resync_change=_ask_again
     )
+    if not screen.loaded:
+        st.caption(plain(screen.nothing_because))
+
+
+def board_key() -> int:
+    """The number of the last message that had all of it; 0 before the first."""
+    sent: Sent | None = st.session_state.get("board_sent")
+    return 0 if sent is None else sent.key
+
+
+def _board(screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...]) -> Board:
+    wishes = Wishes(grouping, columns, _sorting())
+    board = build_board(screen, wishes, _kept_order(screen, wishes))
+    st.session_state["board_ranked"] = _ranked_now(screen, wishes, ranking(board))
+    return board
+
+
+def _around(screen: ScreenModel, recording: str) -> dict[str, Any]:
+    """The pieces, what the window says, and this viewer's colours for them."""
+    return {
+        **screen.once(pieces, recording),
+        "window": screen.once(window_message),
+        "style": colour_variables(),
+    }
 
 
 def _sorting() -> Sorting | None:

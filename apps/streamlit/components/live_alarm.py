@@ -48,7 +48,7 @@ ALARM_STYLE: Final = f"""
     oh-count calc({LONGEST_SECONDS}s - var(--oh-after)) linear var(--oh-after) forwards; }}
 .oh-late b::after {{ counter-reset: oh-late var(--oh-late); content: " " counter(oh-late) " s"; }}
 .oh-late .oh-label {{ border-color: #fff; color: #fff; margin-left: .6rem; white-space: nowrap; }}
-.st-key-announcement {{ position: absolute; max-width: 1px; overflow: hidden; }}
+:is(.st-key-announcement, .st-key-pieces) {{ position: absolute; max-width: 1px; overflow: hidden; }}
 </style>
 """
 WHOSE_MARKET: Final = {

@@ -8,7 +8,7 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.live_expiry import expiry_panels
-from apps.streamlit.components.style import draw, tag
+from apps.streamlit.components.style import tag
 from options_helper.analysis.live_health import Level
 from options_helper.live.attention import Item
 from options_helper.live.screen import ScreenModel
@@ -51,12 +51,8 @@ ATTENTION_STYLE: Final = """
 """
 
 
-def attention_list(screen: ScreenModel, items: Sequence[Item]) -> None:
-    """Draw what needs a hand, worst first, below it what expires when, and on such a day its cockpit."""
-    draw(screen.once(_panels, items))
-
-
-def _panels(screen: ScreenModel, items: Sequence[Item]) -> str:
+def attention_html(screen: ScreenModel, items: Sequence[Item]) -> str:
+    """What needs a hand, worst first, below it what expires when, and on such a day its cockpit."""
     urgent = sum(item.counts for item in items)
     count = f"{urgent}, worst first" if urgent > 1 else ""
     head = f'<div class="oh-panel-head"><b>Attention</b>{tag("span", count, "oh-quiet")}</div>'

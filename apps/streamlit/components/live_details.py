@@ -34,11 +34,12 @@ SILENT: Final = "connected, but silent although the market is open"
 
 
 def stream_details(screen: ScreenModel) -> None:
-    """Draw the ledger of every stream: nothing that was received is unaccounted for, nothing lost is hidden."""
-    draw(screen.once(_details))
+    """Draw the details."""
+    draw(details_html(screen))
 
 
-def _details(screen: ScreenModel) -> str:
+def details_html(screen: ScreenModel) -> str:
+    """The ledger of every stream: nothing that was received is unaccounted for, nothing lost is hidden."""
     # What the bar says whole need not be said again.
     sentence = tag("p", screen.headline.sentence, "oh-details-sentence") if screen.state in GOING_ON else ""
     # With a problem it stands on the page itself.

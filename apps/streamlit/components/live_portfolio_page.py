@@ -1,7 +1,7 @@
 """The live portfolio: one screen that a trader keeps open all day. It draws; the session and the core decide.
 
-Two fragments tick. The live one takes one snapshot and draws everything from it; the slower one draws the tab that is
-open. What lies behind the others is drawn at each full run, and opening a tab is one.
+Two fragments tick. The live one takes one snapshot and sends everything of it as one message, the table's; the slower
+one draws the tab that is open. What lies behind the others is drawn at each full run, and opening a tab is one.
 Neither reads a file nor waits for anything.
 """
 
@@ -15,24 +15,22 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_tab_container import TabContainer
 
-from apps.streamlit.components.board_table import Wished, begin_board, board_choices, board_table
-from apps.streamlit.components.formatting import plain
+from apps.streamlit.components.board_table import Wished, begin_board, board_choices, board_key, board_table
 from apps.streamlit.components.live_account import file_and_account
-from apps.streamlit.components.live_alarm import ALARM_STYLE
+from apps.streamlit.components.live_alarm import ALARM_STYLE, announce_state
 from apps.streamlit.components.live_alerts import alerts_panel, announce_firings
-from apps.streamlit.components.live_attention import ATTENTION_STYLE, attention_list
+from apps.streamlit.components.live_attention import ATTENTION_STYLE
 from apps.streamlit.components.live_chart import pnl_chart
 from apps.streamlit.components.live_csv import csv_name, tables_as_csv
-from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_expiry import EXPIRY_STYLE
 from apps.streamlit.components.live_fills import announce_fills, fills_table
 from apps.streamlit.components.live_focus import FOCUS_STYLE
 from apps.streamlit.components.live_news import NEWS_STYLE, news_panel
 from apps.streamlit.components.live_payoff import PAYOFF_STYLE, payoff_tab
+from apps.streamlit.components.live_pieces import draw_pieces
 from apps.streamlit.components.live_recording import keep_recording, recording_tag
 from apps.streamlit.components.live_sidebar import Controls, sidebar_controls
-from apps.streamlit.components.live_totals import totals_tiles
-from apps.streamlit.components.live_truth import banners, header, truth_line
+from apps.streamlit.components.live_truth import header
 from apps.streamlit.components.live_viewer import (
     note_viewer,
     page_session,
@@ -45,7 +43,6 @@ from apps.streamlit.components.live_what_changed import CHANGED_STYLE, what_chan
 from apps.streamlit.components.style import STYLE, palette
 from options_helper.clock import utc_now
 from options_helper.data.portfolio_file import stamp_of
-from options_helper.live.attention import attention
 from options_helper.live.screen import (
     ACCOUNT_PANEL,
     ScreenModel,
@@ -68,14 +65,10 @@ DISCLAIMER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Slots:
-    """Where the live content goes: drawn once, so that a refresh sends nothing but what has changed."""
+    """Where the live content goes: laid out once, so that a refresh sends nothing but what has changed."""
 
-    truth: DeltaGenerator
-    details: DeltaGenerator
-    banners: DeltaGenerator
-    tiles: DeltaGenerator
+    pieces: Mapping[str, DeltaGenerator]  # by name
     table: DeltaGenerator
-    side: DeltaGenerator
     tabs: tuple[TabContainer, ...]  # in the order of `TABS`
 
 
@@ -98,7 +91,12 @@ def render_live_portfolio_page() -> None:
     options = ViewOptions(controls.preferences, viewer_zone())
     slots = _lay_out(session, controls)
     seconds = options.preferences.refresh_seconds
-    st.fragment(_live, run_every=seconds)(slots, controls, options, wished, session.run)
+    with slots.table:
+        st.fragment(_live, run_every=seconds)(controls, options, wished, session.run)
+    screen = _screen(session, controls, options, again=True)
+    draw_pieces(slots.pieces, screen, recording_tag(session), board_key())
+    with slots.pieces["truth"]:
+        announce_state(screen)
     every = max(SLOW_SECONDS, seconds) if session.running else None
     for name, tab in zip(TABS, slots.tabs, strict=True):
         with tab:
@@ -116,23 +114,23 @@ def _lay_out(session: LiveSession, controls: Controls) -> Slots:
     """Bar, tiles, and the work area, whose parts lie beside or below each other as the window is wide."""
     with st.container(key="page"):
         truth, details = header(session, controls, "Live portfolio")
-        slots = {
+        pieces = {
             "truth": truth,
             "details": details,
             "banners": st.container(key="banners"),
-            "tiles": st.container(),
+            "tiles": st.container(key="tiles"),
         }
         with st.container(key="work"):
-            slots["table"] = st.container(key="tablebox")
+            table = st.container(key="tablebox")
             with st.container(key="charts"):
                 # A run of the script when another is opened, so that what is closed is not computed.
                 tabs = st.tabs(list(TABS), key="tabs", on_change="rerun")
-            slots["side"] = st.container(key="side")
-    return Slots(**slots, tabs=tuple(tabs))
+            pieces["side"] = st.container(key="side")
+    return Slots(pieces, table, tuple(tabs))
 
 
-def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished, seen: Run | None) -> None:
-    """One refresh: snapshot → truth bar → tiles → tables → what needs a hand."""
+def _live(controls: Controls, options: ViewOptions, wished: Wished, seen: Run | None) -> None:
+    """One refresh: of one snapshot the table, and what stands around it."""
     session = page_session()
     note_viewer(session)
     if session.run is not seen:
@@ -141,7 +139,7 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, wished: Wished
     screen = _screen(session, controls, options)
     announce_fills(screen)
     announce_firings(screen)
-    render_live(slots, screen, wished)
+    board_table(screen, *wished, recording_tag(session))
     if screen.state in (State.RUNNING, State.PLAYING):
         settle_streams()
 
@@ -159,27 +157,6 @@ def _screen(
         market_time=controls.market_time,
     )
     return shared_screen(session, viewpoint, viewer_name(), utc_now(), again=again)
-
-
-def render_live(slots: Slots, screen: ScreenModel, wished: Wished) -> None:
-    """Draw everything that lives, from one snapshot; the table as it is `wished`."""
-    items = screen.once(attention)
-    with slots.truth:
-        truth_line(screen, recording_tag(page_session()))
-    with slots.details:
-        stream_details(screen)
-    with slots.banners:
-        banners(screen)
-    if not screen.loaded:
-        # Zeros would be figures too.
-        slots.table.caption(plain(screen.nothing_because))
-        return
-    with slots.tiles:
-        totals_tiles(screen, items)
-    with slots.table:
-        board_table(screen, *wished)
-    with slots.side:
-        attention_list(screen, items)
 
 
 def _tab(name: str, controls: Controls, options: ViewOptions) -> None:

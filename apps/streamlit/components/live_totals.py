@@ -8,7 +8,6 @@ from collections.abc import Iterator, Sequence
 from apps.streamlit.components.formatting import UNKNOWN, age, arrow, clock, money, percent
 from apps.streamlit.components.live_risk_tiles import risk_tiles
 from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile, tile_html
-from apps.streamlit.components.style import draw
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals, Tally
@@ -20,12 +19,8 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.text import format_count, format_holding, named
 
 
-def totals_tiles(screen: ScreenModel, items: Sequence[Item]) -> None:
-    """Draw the row of tiles in one piece; `items` are what needs a hand."""
-    draw(screen.once(_row_of_tiles, items))
-
-
-def _row_of_tiles(screen: ScreenModel, items: Sequence[Item]) -> str:
+def tiles_html(screen: ScreenModel, items: Sequence[Item]) -> str:
+    """The row of tiles; `items` are what needs a hand."""
     tiles = (*profit_tiles(screen), *risk_tiles(screen), liquidation_tile(screen), hand_tile(items))
     return f'<div class="oh-tiles">{"".join(map(tile_html, tiles))}</div>'
 

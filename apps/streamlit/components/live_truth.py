@@ -58,21 +58,26 @@ def header(session: LiveSession, controls: Controls, name: str) -> tuple[DeltaGe
 
 def truth_line(screen: ScreenModel, recording: str = "") -> None:
     """Draw the bar, with what it says of a `recording`, and the alarm, in one piece."""
-    before, after = screen.once(_bar_and_alarm)
-    draw(before + recording + after)
+    draw(bar_and_alarm(screen, recording))
     announce_state(screen)
 
 
 def banners(screen: ScreenModel) -> None:
-    """Draw what stands against the whole page: why Start failed, and what was asked for in vain."""
-    failed = [banner for banner in screen.banners if banner.level is Level.ERROR]
+    """Draw what stands against the whole page."""
     # Drawn even where nothing is said: a refresh cannot fill a place of the page that was left empty at first.
-    draw("".join(map(_banner, failed)) + (rest_line(screen) if rest_is_troubled(screen) else ""))
+    draw(banners_html(screen))
 
 
-def _bar_and_alarm(screen: ScreenModel) -> tuple[str, str]:
-    before, after = _bar(screen)
-    return before, after + alarm(screen)
+def banners_html(screen: ScreenModel) -> str:
+    """What stands against the whole page: why Start failed, and what was asked for in vain."""
+    failed = [banner for banner in screen.banners if banner.level is Level.ERROR]
+    return "".join(map(_banner, failed)) + (rest_line(screen) if rest_is_troubled(screen) else "")
+
+
+def bar_and_alarm(screen: ScreenModel, recording: str = "") -> str:
+    """The truth bar, with what it says of a `recording`, and what is seen when the next refreshes do not come."""
+    before, after = screen.once(_bar)
+    return before + recording + after + alarm(screen)
 
 
 def _bar(screen: ScreenModel) -> tuple[str, str]:

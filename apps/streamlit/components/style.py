@@ -46,7 +46,7 @@ STYLE: Final = """
 /* What has only a style or a script takes no place, not even a gap's. */
 .stElementContainer:has(> .stHtml > style:only-child), .stElementContainer:has(.oh-unseen) {
   position: absolute; max-width: 1px; }
-.st-key-page > :has(> .st-key-banners .oh:empty) { display: none; }
+.st-key-page > :has(> :is(.st-key-banners, .st-key-tiles) .oh:empty) { display: none; }
 /* The bar and the buttons lie in Streamlit's own strip, beside its menu and the arrow of a closed sidebar. */
 .stAppHeader, .stAppHeader * { pointer-events: none !important; }
 .stAppHeader :is(button, a, [role=button]), .stAppHeader :is(button, a, [role=button]) * {
@@ -172,12 +172,20 @@ def palette() -> Palette:
     return LIGHT if st.context.theme.type == "light" else DARK
 
 
-def draw(html: str) -> None:
-    """Put a piece of our own HTML on the page, with this viewer's colours; every text in it is already escaped."""
+def draw(html: str, **data: object) -> None:
+    """Put a piece of our own HTML on the page, with this viewer's colours; every text in it is already escaped.
+
+    What is told as `data` of its outermost element is for our own scripts.
+    """
+    told = "".join(f' data-{name}="{escape(str(value))}"' for name, value in data.items())
+    st.html(f'<div class="oh" style="{colour_variables()}"{told}>{html}</div>')
+
+
+def colour_variables() -> str:
+    """The colours of this viewer, as the style of an element."""
     colours = palette()
     names = ("gain", "loss", "warning", "error", "quiet", "accent")
-    variables = ";".join(f"--{name}:{getattr(colours, name)}" for name in names) + ";--text:currentColor"
-    st.html(f'<div class="oh" style="{variables}">{html}</div>')
+    return ";".join(f"--{name}:{getattr(colours, name)}" for name in names) + ";--text:currentColor"
 
 
 def tag(name: str, text: str, css_class: str, **attributes: str) -> str:

@@ -1,7 +1,8 @@
 // The table of the page. Everything is text: nothing that comes from a file or a server is ever read as HTML.
 //
 // A full message brings columns, rows and cells; a short one the cells that differ from the last full one. Rows are
-// built once and then filled, so that scroll, focus, marked text and what is open stay as they are.
+// built once and then filled, so that scroll, focus, marked text and what is open stay as they are. Both bring what
+// stands around the table, which is passed on.
 
 const SIGNS = { error: '■', warning: '●' };
 const FILTER_PAUSE = 400; // milliseconds without a key, before the filter goes into the address
@@ -17,7 +18,7 @@ export default ({ parentElement, data, setStateValue, setTriggerValue }) => {
 function create(root) {
   const board = {
     root, key: null, seq: 0, columns: [], rows: new Map(), cells: {},
-    view: null, layout: '', focused: null, head: 0, timer: 0,
+    view: null, layout: '', focused: null, head: 0, timer: 0, around: {},
   };
   board.scroll = element('div', 'scroll');
   board.table = element('table', '', board.scroll);
@@ -41,6 +42,7 @@ function take(board, message, ask) {
   if (message.full) {
     board.key = message.key;
     board.cells = message.full.cells;
+    board.around = message.around;
     lay(board, message.full);
     fill(board, {});
   } else if (message.key === board.key) {
@@ -48,7 +50,10 @@ function take(board, message, ask) {
   } else {
     // The full message that this one is told against never came here.
     ask('resync', message.key);
+    return;
   }
+  const detail = { key: board.key, ...board.around, ...message.around };
+  window.dispatchEvent(new CustomEvent('oh-refresh', { detail }));
 }
 
 // ---- layout
@@ -66,6 +71,7 @@ function lay(board, full) {
   const typed = board.root.getRootNode().activeElement?.matches('input');
   const held = focusedKey(board);
   board.columns = full.columns;
+  board.scroll.hidden = !full.columns.length;
   board.style.textContent = leaving(full.columns);
   board.table.replaceChildren();
   const group = element('colgroup', '', board.table);
@@ -79,7 +85,7 @@ function lay(board, full) {
   board.rows = new Map(full.rows.map((row) => [row.key, build(board, row)]));
   for (const row of board.rows.values()) row.parentRow = board.rows.get(row.facts.parent) ?? null;
   show(board);
-  if (typed) board.find.focus();
+  if (typed && full.columns.length) board.find.focus();
   else if (held !== undefined) focusAgain(board, held);
 }
 
@@ -172,7 +178,7 @@ function show(board) {
   place(board.foot, sum ? [sum.line] : []);
   board.table.classList.toggle('filtered', filtered);
   for (const row of board.rows.values()) row.line.setAttribute('aria-selected', row.facts.key === board.view.selected);
-  board.empty.textContent = filtered && !seen.length ? 'No row has these words.' : '';
+  board.empty.textContent = filtered && !seen.length && board.columns.length ? 'No row has these words.' : '';
   rove(board);
 }
 

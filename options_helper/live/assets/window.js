@@ -25,6 +25,9 @@ export default ({ parentElement, data }) => {
 
 function create(root) {
   const around = { root, title: '', icon: '', leads: false, told: null };
+  // A refresh sends one message, the table's, and its script passes on what is for others.
+  around.refresh = ({ detail }) => detail.window && take(around, detail.window);
+  window.addEventListener('oh-refresh', around.refresh);
   around.status = spoken(root, 'status', 'polite');
   around.alert = spoken(root, 'alert', 'assertive');
   // A full run of the page's script puts its own title and icon there for a moment.
@@ -72,6 +75,7 @@ function keep(around) {
   if (!around.root.isConnected) {
     // Another page of the program is shown, which has a title of its own.
     around.observer.disconnect();
+    window.removeEventListener('oh-refresh', around.refresh);
     return;
   }
   if (document.title !== around.title) document.title = around.title;

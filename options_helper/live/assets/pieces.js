@@ -1,0 +1,72 @@
+// What stands around the table: the page's own HTML, in places that a full run of its script laid out. A refresh brings
+// it with the table's message. Each is put in its place when it is another one than stands there.
+
+// What a piece is made of; whatever else were in it, and whatever would run, is left out.
+const TAGS = new Set([
+  'b', 'br', 'div', 'em', 'h1', 'i', 'li', 'p', 'small', 'span', 'strong',
+  'table', 'tbody', 'td', 'th', 'thead', 'tr', 'ul',
+]);
+const FACTS = /^(class|style|title|role|tabindex|colspan|scope|data-[a-z-]+|aria-[a-z]+)$/;
+
+export default ({ parentElement }) => {
+  const root = parentElement.querySelector('[data-pieces]');
+  if (root) root.places ??= create(root);
+};
+
+function create(root) {
+  const places = { newest: null };
+  const refresh = ({ detail }) => {
+    places.newest = detail;
+    put(places);
+  };
+  window.addEventListener('oh-refresh', refresh);
+  // What is laid out anew or opened has the piece of the last full run, until the newest is put there: at once.
+  const observer = new MutationObserver(() => {
+    if (root.isConnected) {
+      put(places);
+      return;
+    }
+    observer.disconnect();
+    window.removeEventListener('oh-refresh', refresh);
+  });
+  observer.observe(document.body, { childList: true, subtree: true });
+  return places;
+}
+
+function put({ newest }) {
+  if (!newest) return;
+  for (const place of document.querySelectorAll('[data-piece]')) {
+    const html = newest[place.dataset.piece];
+    // A place that was drawn after this message is not filled with what was before.
+    if (html === undefined || Number(place.dataset.key) > newest.key) continue;
+    if (place.styled !== newest.style) {
+      place.styled = newest.style;
+      place.style.cssText = newest.style;
+    }
+    if (place.shown !== html) fill(place, html);
+  }
+}
+
+// Focus and scroll stay where they are, as far as what has them is still there.
+function fill(place, html) {
+  const before = [...place.querySelectorAll('[tabindex]')];
+  const held = before.indexOf(document.activeElement);
+  const scrolled = before.map((one) => one.scrollTop);
+  place.shown = html;
+  place.replaceChildren(cleaned(html));
+  const after = [...place.querySelectorAll('[tabindex]')];
+  after.forEach((one, at) => {
+    if (scrolled[at]) one.scrollTop = scrolled[at];
+  });
+  after[held]?.focus({ preventScroll: true });
+}
+
+function cleaned(html) {
+  const made = document.createElement('template');
+  made.innerHTML = html;
+  for (const one of made.content.querySelectorAll('*')) {
+    if (!TAGS.has(one.localName)) one.remove();
+    for (const { name } of [...one.attributes]) if (!FACTS.test(name)) one.removeAttribute(name);
+  }
+  return made.content;
+}
