@@ -47,18 +47,32 @@ function put({ newest }) {
   }
 }
 
-// Focus and scroll stay where they are, as far as what has them is still there.
 function fill(place, html) {
-  const before = [...place.querySelectorAll('[tabindex]')];
-  const held = before.indexOf(document.activeElement);
-  const scrolled = before.map((one) => one.scrollTop);
   place.shown = html;
-  place.replaceChildren(cleaned(html));
-  const after = [...place.querySelectorAll('[tabindex]')];
-  after.forEach((one, at) => {
-    if (scrolled[at]) one.scrollTop = scrolled[at];
-  });
-  after[held]?.focus({ preventScroll: true });
+  becomeChildren(place, cleaned(html));
+}
+
+// Nodes that stay are changed and not made anew, so that focus, scroll and marked text stay as well; but for those that
+// begin an animation at each refresh.
+function become(node, made) {
+  if (node.nodeName !== made.nodeName || node.dataset?.drawn) {
+    node.replaceWith(made);
+    return;
+  }
+  if (node.nodeType === Node.TEXT_NODE) {
+    if (node.data !== made.data) node.data = made.data;
+    return;
+  }
+  for (const { name } of [...node.attributes]) if (!made.hasAttribute(name)) node.removeAttribute(name);
+  for (const { name, value } of made.attributes) if (node.getAttribute(name) !== value) node.setAttribute(name, value);
+  becomeChildren(node, made);
+}
+
+function becomeChildren(node, made) {
+  const before = [...node.childNodes];
+  const after = [...made.childNodes];
+  after.forEach((one, at) => (before[at] ? become(before[at], one) : node.append(one)));
+  before.slice(after.length).forEach((one) => one.remove());
 }
 
 function cleaned(html) {
