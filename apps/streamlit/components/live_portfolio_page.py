@@ -185,7 +185,8 @@ def _what_changed(screen: ScreenModel, session: LiveSession, _controls: Controls
 
 def _fills(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> None:
     if screen.loaded:
-        fills_table(screen)
+        with st.container(key="fills"):
+            fills_table(screen)
 
 
 def _alerts(screen: ScreenModel, session: LiveSession, _controls: Controls) -> None:
@@ -198,7 +199,8 @@ def _account(screen: ScreenModel, _session: LiveSession, _controls: Controls) ->
 
 def _news(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> None:
     if screen.loaded:
-        news_panel(screen)
+        with st.container(key="news-panel"):
+            news_panel(screen)
 
 
 Draw: TypeAlias = Callable[[ScreenModel, LiveSession, Controls], None]
