@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
@@ -30,6 +30,7 @@ from options_helper.model.contract_symbols import plain_number, short_date
 from options_helper.model.portfolio import Portfolio, PortfolioEntry, PortfolioLine
 
 _NOTHING: Final = Decimal(0)
+_UNREAD: Final = "how much of it the account holds is not known"
 _NO_BASIS: Final = "what was paid is not known"
 
 
@@ -135,10 +136,12 @@ def book_risk_by_account(
     lines: Iterable[PortfolioLine],
     *,
     ended: Collection[str] = (),
+    unread: Collection[str] = (),
 ) -> BookRisk:
     """The same where `lines`, each an entry of its own, take the place of the symbols that are in doubt.
 
-    Of an entry without them what was paid is known where each of its other legs says it.
+    Of an entry without them what was paid is known where each of its other legs says it. Of the underlyings that are
+    `unread` how much is held is not known, so neither is their worst; that of others is.
     """
     entries: list[Held] = []
     for entry in portfolio.positions:
@@ -153,7 +156,12 @@ def book_risk_by_account(
             entries.append(
                 Held(line.instrument.label, alone, line.opening_cost, least_of(alone), most_of(alone))
             )
-    return _of_entries(entries, ())
+    found = _of_entries(entries, ())
+    underlyings = (
+        *(one for one in found.underlyings if one.name not in unread),
+        *(Held(name, (), None, _unknown(_UNREAD), _unknown(_UNREAD)) for name in unread),
+    )
+    return replace(found, underlyings=underlyings, worst=_worst_of_book(underlyings, entries))
 
 
 def _of_entries(entries: Sequence[Held], undefined: tuple[str, ...]) -> BookRisk:

@@ -28,11 +28,11 @@ class QuantityDoubt:
     account_only: tuple[str, ...] = ()  # what the file lacks
     of_lines: tuple[str, ...] = ()  # the underlyings of the file's lines among these
     underlyings: tuple[str, ...] = ()  # and of all of these
-    by_account: BookRisk | None = None  # None: nothing is apart, or the account's quantities are not known
+    by_account: BookRisk | None = None  # None: nothing is apart
 
     @property
     def worst(self) -> Extreme | None:
-        """The book's worst by the account's quantities; None where they are the file's, or not known."""
+        """The book's worst by the account's quantities; None where they are the file's."""
         return None if self.by_account is None else self.by_account.worst
 
     def worst_of(self, underlying: str) -> Extreme | None:
@@ -67,10 +67,11 @@ def quantity_doubt(
     )
 
 
-def _by_account(portfolio: Portfolio, side: AccountSide, ended: Collection[str]) -> BookRisk | None:
-    return (
-        None if side.unread else book_risk_by_account(portfolio, side.in_doubt, side.all_lines, ended=ended)
-    )
+def _by_account(portfolio: Portfolio, side: AccountSide, ended: Collection[str]) -> BookRisk:
+    known = {line.instrument.live_symbol: line.instrument.underlying for line in portfolio.lines}
+    # What no portfolio has a place for is written on something that is not known here, and stands for itself.
+    unread = dict.fromkeys(known.get(symbol, symbol) for symbol in side.unread if symbol not in ended)
+    return book_risk_by_account(portfolio, side.in_doubt, side.all_lines, ended=ended, unread=unread)
 
 
 def alarms_of(doubt: QuantityDoubt, worst: Extreme) -> Iterator[str]:
@@ -83,7 +84,7 @@ def alarms_of(doubt: QuantityDoubt, worst: Extreme) -> Iterator[str]:
     if doubt.account_only:
         yield f"The account holds what the file lacks, and it is in no figure: {_named(doubt.account_only)}."
     if doubt.unread:
-        yield f"How much the account holds is not known of {_named(doubt.unread)}, so neither is its greatest loss."
+        yield f"How much the account holds is not known of {_named(doubt.unread)}."
     if (words := worst_words(doubt.worst, worst)) is not None:
         yield f"By the account's quantities the greatest loss is {words}."
 

@@ -135,11 +135,27 @@ def test_what_a_changed_quantity_cost_is_not_guessed():
 def test_how_much_the_account_holds_may_not_be_known_and_then_neither_is_its_worst():
     found = beside(account({AAPL_CALL: 1, "MSFT": 10}, left_out={C185}), VERTICAL, OTHER)
 
-    assert found.doubt.worst is None
+    reason = "how much of it the account holds is not known"
+    assert worst(found) == Extreme(Limit.UNKNOWN, reason=f"AAPL: {reason}")
+    assert found.doubt.worst_of("AAPL") == Extreme(Limit.UNKNOWN, reason=reason)
+    assert found.doubt.worst_of("MSFT") == found.extremes.underlyings[1].worst
     assert found.doubt.unread == ("AAPL 18 Dec 26 185 C",)
     (line,) = [one for one in found.lines if one.quantity_in_doubt]
     assert "How much of it the account holds is not known." in line.reasons
-    assert any("so neither is its greatest loss" in one for one in found.alarms)
+    assert "How much the account holds is not known of AAPL 18 Dec 26 185 C." in found.alarms
+    assert f"By the account's quantities the greatest loss is not known: AAPL: {reason}." in found.alarms
+
+
+def test_a_quantity_that_is_being_read_hides_no_undefined_loss_of_another_name():
+    """For some seconds after a fill it is not known whether the positions have it."""
+    known = replace(account({AAPL_CALL: -1, "MSFT": 10}), unsettled=frozenset({"MSFT"}))
+    found = beside(known, VERTICAL, OTHER)
+
+    assert worst(found).limit is Limit.UNDEFINED
+    assert worst(found).reason.startswith("AAPL: calls on 100 shares are sold until 18 Dec 26")
+    of_msft = found.doubt.worst_of("MSFT")
+    assert of_msft is not None
+    assert of_msft.limit is Limit.UNKNOWN
 
 
 def test_an_account_that_nobody_asked_says_nothing_against_the_file():
