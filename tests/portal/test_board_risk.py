@@ -158,6 +158,17 @@ def test_a_call_sold_alone_has_no_end_to_its_loss(show: Show):
     assert "nothing that is held as long covers them" in sold["Max loss $"][2]
 
 
+def test_what_wins_or_loses_at_every_price_says_so_under_the_pointer(show: Show):
+    won, lost, usual = (
+        next(row for row in cells(show({**SPREAD, "net_debit": debit})).values() if row["Max loss $"][0])
+        for debit in (-50, 600, 200)
+    )
+
+    assert won["Max loss $"][::2] == ["+50", "+50.00; no loss: at least so much is won"]
+    assert lost["Max profit $"][::2] == ["−100", "−100.00; no gain: at least so much is lost"]
+    assert (usual["Max loss $"][2], usual["Max profit $"][2]) == ("−200.00", "+300.00")
+
+
 def test_hidden_amounts_take_the_figures_of_positions_along_and_leave_volatilities_and_percents(show: Show):
     screen = show(LONG, SOLD, hide_amounts=True)
     shown = cells(screen)["105 C · 18 Dec 26"].keys()

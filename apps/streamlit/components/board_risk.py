@@ -127,8 +127,11 @@ class RiskCells:
         held = self._held.get(self._tables.value(ref, "id"))
         if held is None:
             return EMPTY
-        found = held.worst if column.name.startswith("max_loss") else held.best
-        return _limit(found)
+        if column.name.startswith("max_loss"):
+            is_sure = (held.worst.amount or 0) > 0
+            return _limit(held.worst, "no loss: at least so much is won" if is_sure else "")
+        is_sure = (held.best.amount or 0) < 0
+        return _limit(held.best, "no gain: at least so much is lost" if is_sure else "")
 
     def progress(self, refs: Sequence[Ref]) -> float | None:
         """What entries that are shown as one have won, in percent of the most that they can win together."""
@@ -197,10 +200,12 @@ def _figure(value: float, column: Column) -> str:
     return written(value, digits, signed=column.signed)
 
 
-def _limit(found: Extreme) -> Cell:
+def _limit(found: Extreme, remark: str) -> Cell:
+    """Whole dollars, and under the pointer the cents and the remark."""
     if found.limit is Limit.NUMBER and found.amount is not None:
+        exact = written(float(found.amount), 2, signed=True)
         return Cell(
-            written(float(found.amount), 0, signed=True), "", written(float(found.amount), 2, signed=True)
+            written(float(found.amount), 0, signed=True), "", "; ".join(filter(None, (exact, remark)))
         )
     tone = {Limit.UNDEFINED: "error", Limit.UNKNOWN: "quiet"}.get(found.limit, "")
     return Cell(found.limit.value, tone, found.reason)
