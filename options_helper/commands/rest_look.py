@@ -41,7 +41,7 @@ from options_helper.model.portfolio import AccountPortfolio, Instrument, Portfol
 from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, SessionClose, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
 from options_helper.model.streams import StreamName
-from options_helper.model.text import named
+from options_helper.model.text import format_count, named
 from options_helper.model.tolerant import word
 from options_helper.settings import RiskSettings, Settings
 
@@ -205,6 +205,11 @@ def with_account(
     listed = () if account.view is None else filter(is_contract_symbol, account.view.positions)
     told = read_expiry_facts(rest, held.union(listed), live.as_of)
     problems += told.problems
+    if told.left:
+        problems.append(
+            f"One look has room for so many questions: {format_count(told.left, 'question')} more had none, so "
+            "their roots decide how they are settled and how long they are traded."
+        )
     today = new_york_date(live.as_of)
     of_today = tuple(one for one in told.facts.executions if one.day == today)
     known = told.facts.executions_since is not None

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 
 import pytest
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.polling.expiry_reading import read_expiry_facts
+from options_helper.data.streaming.polling import expiry_reading
+from options_helper.data.streaming.polling.expiry_reading import read_expiry_facts, together
 from options_helper.model.account import ExecutionKind, RestPhase, RestReport, RestTask
+from options_helper.model.contract_records import ContractRecord
+from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import utc_datetime
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.market.market import SilentMarket
@@ -125,3 +128,49 @@ def test_a_class_and_expiry_is_one_question(friday: SimulatorServer):
     assert found.problems == ()
     assert found.facts.records.keys() == set(strikes)
     assert [friday.requests[path] for path in asked] == [1]
+
+
+MANY = (PUT, INDEX, "MSFT261120P00400000", "NVDA261120P00100000", "SPY261123P00600000")
+
+
+def test_more_than_one_look_has_room_for_have_their_turn_in_the_next(
+    running_simulator: Simulators, monkeypatch: pytest.MonkeyPatch
+):
+    """One that fails again and again takes the place of no other."""
+    prices = {"AAPL": 200.0, "MSFT": 400.0, "NVDA": 100.0, "SPY": 600.0}
+    begin = nanoseconds(new_york("2026-11-20 15:50"))
+    friday = running_simulator(SilentMarket(start_ns=begin, prices=prices, contracts=MANY))
+    monkeypatch.setattr(expiry_reading, "AT_MOST", 2)
+    friday.set_faults(Faults(rest_status=500, rest_path=f"/v2/options/contracts/{PUT}"))
+    with watching(friday, LiveStreamConfig(stocks=("AAPL",), option_contracts=MANY)) as manager:
+
+        def told() -> set[str]:
+            facts = manager.snapshot().expiry_facts
+            return {*facts.records, *facts.late_close}
+
+        wait_until(lambda: told() == {*MANY, *prices} - {PUT}, saw=told)
+
+        friday.set_faults(Faults())
+        wait_until(lambda: PUT in told(), saw=told)
+        settled(manager)
+
+
+def test_one_look_says_how_many_had_no_turn(friday: SimulatorServer, monkeypatch: pytest.MonkeyPatch):
+    monkeypatch.setattr(expiry_reading, "AT_MOST", 2)
+    with AlpacaRest(settings_for(friday), policy=PATIENT_REST) as rest:
+        at = utc_datetime(friday.now_ns)
+        first = read_expiry_facts(rest, MANY, at)
+        second = read_expiry_facts(rest, MANY, at, asked=first.asked)
+
+    assert (len(first.asked), first.left) == (4, 5)
+    assert (len(second.asked), second.left) == (4, 1)
+    assert not first.asked & second.asked
+
+
+def test_the_record_of_what_ended_long_ago_is_kept_no_more():
+    def told(*symbols: str) -> ExpiryFacts:
+        return ExpiryFacts(records={one: ContractRecord(symbol=one) for one in symbols})
+
+    kept = together(told(PUT, FAR), told(INDEX), FRIDAY)
+    assert kept.records.keys() == {PUT, INDEX, FAR}
+    assert together(kept, told(), FRIDAY + timedelta(days=1)).records.keys() == {FAR}

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import date
 
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
-from options_helper.data.streaming.polling.expiry_reading import read_expiry_facts
+from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.expiry_reading import (
+    BEHIND,
+    ExpiryReading,
+    Question,
+    read_expiry_facts,
+    together,
+)
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.contract_symbols import is_contract_symbol
-from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.streams import StreamName
 
 
@@ -41,6 +45,9 @@ class ExpiryPoller:
         # Only the thread that asks knows these: what was asked for, in which session and day, and when.
         self._asked: tuple[tuple[str, ...], int, date] | None = None
         self._asked_at = 0.0
+        # Of more than one look has room for, those that had their turn.
+        self._had_their_turn: frozenset[Question] = frozenset()
+        self._has_failed = False  # some of these
 
     def begin(self) -> None:
         """Ask for the first time after the prices had a moment; for nothing where no contract is held."""
@@ -72,42 +79,44 @@ class ExpiryPoller:
             return self._policy.poll
         found = context.attempt(
             RestTask.EXPIRIES,
-            lambda: read_expiry_facts(context.rest(), contracts, context.now(), traded=self._traded),
+            lambda: read_expiry_facts(
+                context.rest(),
+                contracts,
+                context.now(),
+                traded=self._traded,
+                asked=self._had_their_turn,
+            ),
         )
         if found is None:
             return self._policy.again
         with context.lock:
             if (session, wanted[-1]) != (self._session, context.today()):
                 return self._policy.again  # another session is played since
-            context.expiry_facts = _together(context.expiry_facts, found.facts)
+            context.expiry_facts = together(context.expiry_facts, found.facts, wanted[-1] - BEHIND)
         context.report(
             RestTask.EXPIRIES,
             phase=RestPhase.FAILED if found.problems else RestPhase.DONE,
             finished_at=context.now(),
             problem=" ".join(found.problems) or None,
         )
-        if found.problems:
+        if self._must_ask_again(found):
             return self._policy.again
         self._asked, self._asked_at = wanted, self._elapsed()
         return min(self._policy.poll, self._policy.expiries)
 
+    def _must_ask_again(self, found: ExpiryReading) -> bool:
+        """Whether some had no turn yet, or something failed since the first had theirs."""
+        self._has_failed |= bool(found.problems)
+        if found.left:
+            self._had_their_turn |= found.asked
+            return True
+        has_failed = self._has_failed
+        self._had_their_turn, self._has_failed = frozenset(), False
+        return has_failed
+
     def _failed(self, error: Exception) -> float:
         self._context.report_failure(RestTask.EXPIRIES, error)
         return self._policy.again
-
-
-def _together(before: ExpiryFacts, now: ExpiryFacts) -> ExpiryFacts:
-    """What was told now, and what was told before of that which was not; of another market's time it counts nothing."""
-    if before.read_at is not None and now.read_at is not None and now.read_at < before.read_at:
-        before = ExpiryFacts()
-    untold = now.executions_since is None
-    return replace(
-        now,
-        records=with_more(before.records, now.records),
-        late_close=with_more(before.late_close, now.late_close),
-        executions=before.executions if untold else now.executions,
-        executions_since=before.executions_since if untold else now.executions_since,
-    )
 
 
 def _contracts(config: LiveStreamConfig) -> tuple[str, ...]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
+from itertools import islice
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -26,8 +27,10 @@ from options_helper.model.tolerant import field, items, word
 AHEAD: Final = timedelta(days=7)
 BEHIND: Final = timedelta(days=7)
 LATE_CLOSE: Final = "options_late_close"
-# Requests of one look; there are two hundred a minute for all programs.
+# Requests of one look, for records and for shares; there are two hundred a minute for all programs.
 AT_MOST: Final = 30
+# A class with an expiry, or a share.
+Question = tuple[str, date] | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,15 +39,23 @@ class ExpiryReading:
 
     facts: ExpiryFacts
     problems: tuple[str, ...] = ()
+    asked: frozenset[Question] = frozenset()  # of which an answer was sought, whatever it was
+    left: int = 0  # questions for which this look had no room
 
 
 def read_expiry_facts(
-    rest: AlpacaRest, contracts: Iterable[str], at: datetime, *, traded: bool = True
+    rest: AlpacaRest,
+    contracts: Iterable[str],
+    at: datetime,
+    *,
+    traded: bool = True,
+    asked: Collection[Question] = (),
 ) -> ExpiryReading:
     """What is told of those that end within a week and of the account's last week; blocks while it asks.
 
-    Contracts of one class and expiry have one record between them, which costs one question. With `traded` the
-    account's executions are asked for too. An answer that fails costs itself and is said.
+    Contracts of one class and expiry have one record between them, which costs one question. One look has so many
+    questions at most; those of `asked` had their turn in a look before. With `traded` the account's executions are
+    asked for too. An answer that fails costs itself and is said.
     """
     today = new_york_date(at)
     near = sorted(
@@ -53,13 +64,19 @@ def read_expiry_facts(
         if is_contract_symbol(symbol) and today <= parse_contract_symbol(symbol).expiry <= today + AHEAD
     )
     problems: list[str] = []
+    classes = {key: some for key, some in _classes(near).items() if key not in asked}
+    shares = [one for one in _shares(near) if one not in asked]
+    sought: list[Question] = []
     facts = ExpiryFacts(
-        records=MappingProxyType(_records(rest, near, problems)),
-        late_close=MappingProxyType(_late_closes(rest, near, problems)),
+        records=MappingProxyType(_records(rest, classes, sought, problems)),
+        late_close=MappingProxyType(_late_closes(rest, shares, sought, problems)),
         read_at=at,
     )
+    reading = ExpiryReading(
+        facts, tuple(problems), frozenset(sought), len(classes) + len(shares) - len(sought)
+    )
     if not traded:
-        return ExpiryReading(facts, tuple(problems))
+        return reading
     since = today - BEHIND
     try:
         backfill = read_backfill(rest, datetime.combine(since, time(), NEW_YORK))
@@ -67,20 +84,59 @@ def read_expiry_facts(
         # A recording has no account: nothing became of what it holds.
         if error.status != HTTPStatus.NOT_FOUND:
             problems.append(f"What became of contracts that ended is not known: {error}")
-        return ExpiryReading(facts, tuple(problems))
+        return replace(reading, problems=tuple(problems))
     executions, doubts, _ = settled_executions(backfill.updates)
     told = replace(facts, executions=executions, executions_since=since)
-    return ExpiryReading(told, (*problems, *backfill.problems, *doubts))
+    return replace(reading, facts=told, problems=(*problems, *backfill.problems, *doubts))
 
 
-def _records(rest: AlpacaRest, near: Iterable[str], problems: list[str]) -> dict[str, ContractRecord]:
-    """The settlement of each contract, by the record of the first of its class and expiry."""
-    classes: dict[tuple[str, date], list[str]] = {}
+def together(before: ExpiryFacts, now: ExpiryFacts, since: date) -> ExpiryFacts:
+    """What was told now, and what was told before of that which was not; of another market's time it counts nothing.
+
+    The record of a contract that ended before `since` is of no use to anybody.
+    """
+    if before.read_at is not None and now.read_at is not None and now.read_at < before.read_at:
+        before = ExpiryFacts()
+    untold = now.executions_since is None
+    return replace(
+        now,
+        records=MappingProxyType(
+            {
+                symbol: record
+                for symbol, record in {**before.records, **now.records}.items()
+                if parse_contract_symbol(symbol).expiry >= since
+            }
+        ),
+        late_close=MappingProxyType({**before.late_close, **now.late_close}),
+        executions=before.executions if untold else now.executions,
+        executions_since=before.executions_since if untold else now.executions_since,
+    )
+
+
+def _classes(near: Iterable[str]) -> Mapping[Question, list[str]]:
+    """The contracts of each class and expiry."""
+    classes: dict[Question, list[str]] = {}
     for symbol in near:
         terms = parse_contract_symbol(symbol)
         classes.setdefault((terms.underlying, terms.expiry), []).append(symbol)
+    return classes
+
+
+def _shares(near: Iterable[str]) -> Iterator[str]:
+    """What these are contracts on, each once, indices left out."""
+    underlyings = dict.fromkeys(
+        to_alpaca_symbol(parse_contract_symbol(symbol).underlying_norm) for symbol in near
+    )
+    return (one for one in underlyings if not is_index(one))
+
+
+def _records(
+    rest: AlpacaRest, classes: Mapping[Question, list[str]], sought: list[Question], problems: list[str]
+) -> dict[str, ContractRecord]:
+    """The settlement of each contract, by the record of the first of its class and expiry."""
     found: dict[str, ContractRecord] = {}
-    for symbols in list(classes.values())[:AT_MOST]:
+    for key, symbols in islice(classes.items(), AT_MOST):
+        sought.append(key)
         try:
             row = rest.option_contract(symbols[0])
         except RestError as error:
@@ -106,13 +162,13 @@ def _records(rest: AlpacaRest, near: Iterable[str], problems: list[str]) -> dict
     return found
 
 
-def _late_closes(rest: AlpacaRest, near: Iterable[str], problems: list[str]) -> dict[str, bool]:
+def _late_closes(
+    rest: AlpacaRest, shares: Sequence[str], sought: list[Question], problems: list[str]
+) -> dict[str, bool]:
     """Of each share, whether its options are traded for a quarter of an hour longer."""
-    underlyings = dict.fromkeys(
-        to_alpaca_symbol(parse_contract_symbol(symbol).underlying_norm) for symbol in near
-    )
     found: dict[str, bool] = {}
-    for underlying in [one for one in underlyings if not is_index(one)][:AT_MOST]:
+    for underlying in shares[:AT_MOST]:
+        sought.append(underlying)
         try:
             row = rest.asset(underlying)
         except RestError as error:
