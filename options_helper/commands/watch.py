@@ -34,6 +34,14 @@ def watch(
             "--rest-every", metavar="TIME", help="While another program has the streams: ask so often."
         ),
     ] = "15s",
+    amounts: Annotated[
+        bool | None,
+        typer.Option(
+            "--amounts/--no-amounts",
+            help="Whether what it prints may say dollars of yours.",
+            show_default="at a terminal only",
+        ),
+    ] = None,
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="End after so long (60s, 2h).", show_default="no end")
     ] = None,
@@ -78,6 +86,7 @@ def watch(
         rules=rules,
         market_hours=market_hours,
         rest_seconds=pace,
+        amounts=amounts,
         duration_seconds=limit,
         metrics_port=metrics_port,
         state=state,

@@ -18,10 +18,15 @@ LINE_EVERY: Final = timedelta(minutes=5)
 
 
 class WatchDisplay:
-    """Tells each thing once; called on one thread."""
+    """Tells each thing once; called on one thread.
 
-    def __init__(self, console: Console, live: Live | None) -> None:
+    `amounts` says whether how much is held may be told; None: at a terminal, whose reader is the user, and not where it
+    ends up in a file, a mail or a journal.
+    """
+
+    def __init__(self, console: Console, live: Live | None, *, amounts: bool | None = None) -> None:
         self._console, self._live = console, live
+        self._amounts = console.is_terminal if amounts is None else amounts
         self._said: str | None = None
         self._said_at: datetime | None = None
         self._problems: frozenset[str] = frozenset()
@@ -60,7 +65,8 @@ class WatchDisplay:
             before, now = self._firings.get(one.firing.key), _states(one)
             self._firings[one.firing.key] = now
             if before is None:
-                yield f"{one.firing.severity.upper()}: {one.firing.title}. {one.firing.text_with_amounts}"
+                text = one.firing.text_with_amounts if self._amounts else one.firing.text
+                yield f"{one.firing.severity.upper()}: {one.firing.title}. {text}"
             for state in now:
                 if state not in (before or ()):
                     yield f"  {one.firing.title}: {state}"

@@ -60,6 +60,7 @@ class WatchRequest:
     rules: Path | None = None
     market_hours: bool = False
     rest_seconds: float = 15.0
+    amounts: bool | None = None  # may be printed; None: at a terminal
     duration_seconds: float | None = None
     metrics_port: int | None = None
     state: Path | None = None
@@ -98,7 +99,7 @@ def run_watch(
     )
     run = _Run(request, settings, watch, alerts, now)
     with ShutdownSignals() as shutdown, open_console() as (console, live):
-        display = WatchDisplay(console, live)
+        display = WatchDisplay(console, live, amounts=request.amounts)
         display.known(alerts.status().firings)
         alerts.start()
         try:

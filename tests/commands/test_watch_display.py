@@ -1,0 +1,77 @@
+"""What a watch prints: each thing once, and amounts only where the user reads them, or asked for them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import replace
+from datetime import timedelta
+from io import StringIO
+
+import pytest
+from rich.console import Console
+
+from options_helper.alerting.books import Scope
+from options_helper.alerting.program import ProgramStatus
+from options_helper.alerting.runner import AlertStatus
+from options_helper.commands.watch_display import LINE_EVERY, WatchDisplay
+from options_helper.data.firing_log import LoggedFiring
+from options_helper.model.alerts import Firing
+from options_helper.watch.engine import Watching
+from tests.portal.scenes import OPEN, live
+
+HALF = Firing(
+    key="half", rule="half", subject="structure:condor", crossed_at=OPEN, fired_at=OPEN, severity="warning",
+    title="half: condor", text="half of its profit", text_with_amounts="half of its profit: $196",
+)  # fmt: skip
+
+
+def watching(*firings: Firing, problems: Iterable[str] = ()) -> Watching:
+    status = AlertStatus(firings=tuple(map(LoggedFiring, firings)))
+    alerts = ProgramStatus({Scope.ACCOUNT: AlertStatus(), Scope.BOOK: status})
+    return Watching(live(), alerts, 1, OPEN, "streams", tuple(problems))
+
+
+def printed(*turns: Watching, terminal: bool = False, amounts: bool | None = None) -> list[str]:
+    out = StringIO()
+    display = WatchDisplay(Console(file=out, force_terminal=terminal), None, amounts=amounts)
+    for turn in turns:
+        display.show(turn, OPEN)
+    return out.getvalue().splitlines()
+
+
+@pytest.mark.parametrize(
+    ("terminal", "amounts", "is_told"),
+    [
+        (True, None, True),
+        (False, None, False),
+        (True, False, False),
+        (False, True, True),
+    ],
+)
+def test_amounts_are_printed_at_a_terminal_and_else_where_they_are_asked_for(
+    *, terminal: bool, amounts: bool | None, is_told: bool
+):
+    said = printed(watching(HALF), terminal=terminal, amounts=amounts)[0]
+
+    assert said.endswith("WARNING: half: condor. half of its profit" + ": $196" * is_told)
+
+
+def test_a_problem_is_said_when_it_is_new_and_when_it_comes_back():
+    one, well = watching(problems=("It cannot be read.",)), watching()
+
+    said = [line for line in printed(one, one, well, one) if "cannot be read" in line]
+    assert len(said) == 2
+
+
+def test_a_firing_is_told_once_and_how_it_stands_every_few_minutes():
+    out = StringIO()
+    display = WatchDisplay(Console(file=out), None)
+    display.known([LoggedFiring(replace(HALF, key="of yesterday", title="old"))])
+    for minute in range(6):
+        display.show(
+            watching(HALF, replace(HALF, key="of yesterday", title="old")), OPEN + timedelta(minutes=minute)
+        )
+
+    said = out.getvalue()
+    assert (said.count("WARNING: half: condor"), said.count("old")) == (1, 0)
+    assert said.count("watching 1 leg") == 1 + timedelta(minutes=5) // LINE_EVERY
