@@ -5,6 +5,7 @@ from __future__ import annotations
 import shlex
 import sys
 from collections.abc import Mapping
+from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +13,7 @@ import typer
 
 from options_helper import __version__
 from options_helper.commands.alerts import alerts
+from options_helper.commands.common_options import DeskOption, FollowOption
 from options_helper.commands.exit_codes import code_of
 from options_helper.commands.help_style import plain_typer
 from options_helper.commands.ingest import ingest
@@ -111,17 +113,21 @@ def ui(
         typer.Option(metavar="HOST", help="Where to listen. Anything but this computer shows it to others."),
     ] = "127.0.0.1",
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes any free port.")] = 8501,
+    bus: FollowOption = None,
+    desk: DeskOption = "desk",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Open the live portfolio in a browser.
 
     Credentials and feeds come from the environment or from config/alpaca.env. Nothing connects before Start is
-    pressed in the page, and no order is ever placed.
+    pressed in the page, and no order is ever placed. With `--bus` the streams are those of `stream serve`, and
+    no keys are needed.
 
     With `--record` page and recorder share one connection for each feed. The page's Stop ends what it shows; the
     recording goes on until its own switch or the command's end. The exit code is then that of `stream capture`: 1 where
     something of the recording was lost.
     """
+    from options_helper.bus.address import BusAddress, bus_environment
     from options_helper.commands import page_launcher
     from options_helper.simulator.market.conditions import DEMO_CONDITIONS
     from options_helper.simulator.session import replayed_market, serve_market, simulated_market
@@ -131,12 +137,22 @@ def ui(
         raise ConfigError("--replay plays a recorded market, which has no account. Leave --account away.")
     if account and portfolio is not None and not demo:
         raise ConfigError("--account takes the account's positions, and --portfolio a file's. Choose one.")
-    market = None
+    if bus is not None and (demo or replay is not None):
+        raise ConfigError(
+            "--bus follows another program's streams, and --demo and --replay play some. Choose one."
+        )
+    if bus is not None and record is not None:
+        raise ConfigError(
+            "--record records this program's own streams, and --bus follows another's. Choose one."
+        )
+    market: AbstractContextManager[Mapping[str, str]] | None = None
     if demo:
         portfolio = portfolio or page_launcher.demo_portfolio()
         market = serve_market(simulated_market(portfolio, conditions=DEMO_CONDITIONS))
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
+    elif bus is not None:
+        market = nullcontext(bus_environment(BusAddress.parse(bus, desk)))
     recording = None
     if record is not None:
         from options_helper.commands.page_recording import recording_environment

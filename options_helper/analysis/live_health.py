@@ -87,7 +87,7 @@ def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
     facts = (
         (totals.with_warning(QuoteWarning.DELAYED_PRICE), "more than a minute behind the exchange"),
         (totals.unpriced, "without a price"),
-        (totals.holdings.account_only, f"of the account that {totals.holdings.lacking}"),
+        (totals.holdings.account_only, "of the account that the file lacks"),
         (totals.with_warning(QuoteWarning.CROSSED_MARKET), "with a crossed quote"),
         *((totals.of_grade(grade), words) for grade, words in _CAVEATS.items()),
     )
@@ -286,12 +286,15 @@ def _losses(snapshot: LiveSnapshot) -> str:
         facts.append(f"{format_count(dropped, 'event')} dropped because this computer did not keep up")
     if rejected:
         facts.append(f"{format_count(rejected, 'message')} could not be read")
+    if missed := sum(health.missed for health in snapshot.streams.values()):
+        facts.append(f"{format_count(missed, 'event')} missed on the way from the owner of the streams")
     return " and ".join(facts)
 
 
 def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
     """What must be known of these prices for as long as they are shown."""
-    return (*_source_labels(snapshot), *_told_labels(snapshot))
+    over = () if snapshot.desk is None else ("streams over a bus",)
+    return (*_source_labels(snapshot), *_told_labels(snapshot), *over)
 
 
 def _source_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:

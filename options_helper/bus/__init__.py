@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "address": ("BusAddress",),
+    "address": ("BusAddress", "bus_environment", "bus_of"),
     "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner", "Owner"),
+    "viewer": ("BusManager",),
 }

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ipaddress
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Final
 from urllib.parse import urlsplit
@@ -11,6 +12,8 @@ from options_helper.bus.names import Names
 from options_helper.errors import ConfigError
 
 DEFAULT_PORT: Final = 4222
+BUS_VARIABLE: Final = "OH_BUS_URL"
+DESK_VARIABLE: Final = "OH_BUS_DESK"
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +42,17 @@ class BusAddress:
             )
         shown = f"[{host}]" if ":" in host else host
         return cls(f"nats://{shown}:{port}", Names(desk) if desk else Names())
+
+
+def bus_of(environ: Mapping[str, str]) -> BusAddress | None:
+    """The bus that `ui --bus` leads its page to; None where there is none. ConfigError as `BusAddress.parse`."""
+    url = environ.get(BUS_VARIABLE)
+    return BusAddress.parse(url, environ.get(DESK_VARIABLE)) if url else None
+
+
+def bus_environment(address: BusAddress) -> dict[str, str]:
+    """The variables that `bus_of` reads."""
+    return {BUS_VARIABLE: address.url, DESK_VARIABLE: address.names.desk}
 
 
 def _shown(url: str) -> str:

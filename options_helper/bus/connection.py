@@ -70,8 +70,8 @@ class StoreWish:
     duplicates: float = 120.0
 
 
-Heard = Callable[[str, bytes, "Reply | None"], None]
 Reply = Callable[[bytes], Awaitable[None]]
+Heard = Callable[[str, bytes, Reply | None], None]
 
 
 class BusConnection:
@@ -88,7 +88,7 @@ class BusConnection:
     async def open(self, name: str) -> None:
         """Connect; `name` is what the server calls us. StreamError, or ConfigError where the extra is missing."""
         client_class = _client_class()
-        client = client_class()
+        self._client = client = client_class()
         with _translated(f"The bus at {self._address.url} cannot be reached"):
             await client.connect(
                 self._address.url,
@@ -103,7 +103,6 @@ class BusConnection:
                 error_cb=self._on_error,
                 closed_cb=self._on_closed,
             )
-        self._client = client
 
     async def _on_error(self, error: Exception) -> None:
         if type(error).__name__ == "SlowConsumerError":
@@ -199,6 +198,18 @@ class BusConnection:
         `direct` needs few rights; without it the store's own leader answers.
         """
         return await self._get(store, subject=subject, direct=direct)
+
+    async def kept(self, store: str, subject: str) -> Stored | None:
+        """The newest message of a subject, None also where there is no such store yet; StreamError once we are cut off.
+
+        Of a store that is not there, older servers say nothing at all.
+        """
+        try:
+            return await self.last(store, subject)
+        except StreamError:
+            if self.ended.done():
+                raise
+            return None
 
     async def message(self, store: str, sequence: int) -> Stored | None:
         """The message of that sequence; None where it is gone, or not there yet."""

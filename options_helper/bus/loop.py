@@ -7,10 +7,12 @@ import threading
 from collections.abc import Coroutine
 from concurrent.futures import Future
 from concurrent.futures import TimeoutError as NotInTime
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 from options_helper.errors import StreamError
 
+# A task that swallows its cancellation does not hold up the end.
+END_SECONDS: Final = 1.0
 T = TypeVar("T")
 
 
@@ -26,10 +28,7 @@ class LoopThread:
         try:
             self._loop.run_forever()
         finally:
-            rest = asyncio.all_tasks(self._loop)
-            for task in rest:
-                task.cancel()
-            self._loop.run_until_complete(asyncio.gather(*rest, return_exceptions=True))
+            self._loop.run_until_complete(_cancel_the_rest())
             self._loop.close()
 
     def start(self) -> None:
@@ -42,6 +41,9 @@ class LoopThread:
 
     def call(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         """Run it there and wait for what it comes to; StreamError where that takes longer. From any other thread."""
+        if self._loop.is_closed():
+            work.close()
+            raise StreamError("The connection to the bus was closed.")
         future = self.begin(work)
         try:
             return future.result(seconds)
@@ -56,3 +58,11 @@ class LoopThread:
             return
         self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(seconds)
+
+
+async def _cancel_the_rest() -> None:
+    rest = asyncio.all_tasks() - {asyncio.current_task()}
+    for task in rest:
+        task.cancel()
+    if rest:
+        await asyncio.wait(rest, timeout=END_SECONDS)

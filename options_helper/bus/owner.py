@@ -19,7 +19,7 @@ import msgspec
 
 from options_helper import __version__
 from options_helper.bus.address import BusAddress
-from options_helper.bus.connection import BusConnection, StoreWish
+from options_helper.bus.connection import BusConnection, Reply, StoreWish
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.names import Names
 from options_helper.bus.publisher import DeskPublisher, Fenced, Progress, StreamCounts
@@ -160,6 +160,8 @@ class BusOwner:
         self._publisher = DeskPublisher(self._names, streams, owner.epoch)
         self._connecting = asyncio.Lock()
         self._connection: BusConnection | None = None
+        self._answers: set[asyncio.Future[None]] = set()
+        self._carried: Announcement | None = None  # the consumer's
         self._told: dict[str, int] = {}  # checksums of what was told last, by subject
         self.problem: str | None = None
         self.fenced: str | None = None
@@ -183,6 +185,7 @@ class BusOwner:
         if self.fenced is not None:
             raise Fenced(self.fenced)
         if self._publisher.is_done:
+            self._announce()
             self._publisher.offer(frames)
         try:
             self._loop.call(self._publish(), CALL_SECONDS)
@@ -197,6 +200,13 @@ class BusOwner:
             return False
         self.problem = None
         return True
+
+    def _announce(self) -> None:
+        """Tell of a simulator's market where its frames stand, so that nobody takes them for Alpaca's."""
+        announced = self._announced()
+        if announced is not None and announced is not self._carried:
+            self._carried = announced
+            self._publisher.announce(announced.header(), self._now_ns())
 
     @property
     def counts(self) -> Mapping[StreamId, StreamCounts]:
@@ -235,11 +245,24 @@ class BusOwner:
             for wish in stores_of(self._names, self._keep_bytes):
                 await connection.keep(wish)
             await self._publisher.begin(connection, await self._known(connection))
+            await connection.subscribe(self._names.ask("time"), lambda _, __, answer: self._tell_time(answer))
         except BaseException:
             await connection.close()
             raise
         self._told.clear()
         return connection
+
+    def _tell_time(self, answer: Reply | None) -> None:
+        """Answer a viewer that asks for this computer's time."""
+        if answer is not None:
+            task = asyncio.ensure_future(answer(str(self._now_ns()).encode()))
+            self._answers.add(task)
+            task.add_done_callback(self._answered)
+
+    def _answered(self, task: asyncio.Future[None]) -> None:
+        self._answers.discard(task)
+        if not task.cancelled() and (error := task.exception()) is not None:
+            log.info("a viewer's question was not answered: %s", error)
 
     async def _known(self, connection: BusConnection) -> dict[StreamId, Progress]:
         """How far the owner before this one had got, as it said itself."""

@@ -230,6 +230,12 @@ class DeskPublisher:
         for stream, records in by_stream.items():
             self._of[stream].offer(stream, records)
 
+    def announce(self, header: str, received_ns: int) -> None:
+        """Tell in every stream, before what follows, that a simulator plays its market."""
+        record = Record(RecordKind.MARKET, received_ns, header.encode())
+        for stream, publisher in self._of.items():
+            publisher.offer(stream, [record._replace(stream=stream)])
+
     async def begin(self, bus: Store, known: Mapping[StreamId, Progress]) -> None:
         """Go on from what is there; does nothing where it has begun."""
         for publisher in self._publishers:

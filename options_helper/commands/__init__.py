@@ -10,6 +10,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "alerts": ("alerts",),
+    "common_options": ("DeskOption", "FollowOption"),
     "doctor": ("run_checkup",),
     "help_style": ("plain_typer",),
     "ingest": ("ingest",),

@@ -18,3 +18,15 @@ MetricsPortOption = Annotated[
         show_default="none",
     ),
 ]
+FollowOption = Annotated[
+    str | None,
+    typer.Option(
+        "--bus",
+        metavar="URL",
+        help="Follow the streams of `stream serve` on this NATS server, without keys.",
+        show_default="none",
+    ),
+]
+DeskOption = Annotated[
+    str, typer.Option("--desk", metavar="NAME", help="Which of several owners on one bus; a name you choose.")
+]

@@ -7,13 +7,10 @@ from typing import Annotated
 
 import typer
 
-from options_helper.commands.common_options import MetricsPortOption
+from options_helper.commands.common_options import DeskOption, MetricsPortOption
 
 BusOption = Annotated[
     str, typer.Option("--bus", metavar="URL", help="The NATS server, on this computer; it needs JetStream.")
-]
-DeskOption = Annotated[
-    str, typer.Option("--desk", metavar="NAME", help="Which of several owners on one bus; a name you choose.")
 ]
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from options_helper.commands.common_options import MetricsPortOption
+from options_helper.commands.common_options import DeskOption, FollowOption, MetricsPortOption
 
 
 def watch(
@@ -45,6 +45,8 @@ def watch(
     duration: Annotated[
         str | None, typer.Option(metavar="TIME", help="End after so long (60s, 2h).", show_default="no end")
     ] = None,
+    bus: FollowOption = None,
+    desk: DeskOption = "desk",
     metrics_port: MetricsPortOption = None,
     state: Annotated[
         Path | None,
@@ -61,12 +63,13 @@ def watch(
 
     Rules stand in config/alerts.toml, targets in config/alert-targets.toml. Of several on this computer that watch
     the same account one sends, and another takes over within half a minute when that one is gone. While
-    another program has the account's streams, prices are asked for over REST; then the streams are taken. No order is
-    sent.
+    another program has the account's streams, prices are asked for over REST; then the streams are taken. With `--bus`
+    they are those of `stream serve`, and no keys are needed. No order is sent.
 
     Exit codes: 0, it was asked to end or its time is over; 1, a message did not reach its target; 2, it cannot begin:
     the file, the rules, the targets, an option or the keys; 75, what is in the way may pass.
     """
+    from options_helper.bus.address import BusAddress
     from options_helper.commands.durations import parse_duration
     from options_helper.commands.watch_run import WatchRequest, run_watch
     from options_helper.errors import ConfigError
@@ -90,5 +93,6 @@ def watch(
         duration_seconds=limit,
         metrics_port=metrics_port,
         state=state,
+        bus=None if bus is None else BusAddress.parse(bus, desk),
     )
     raise typer.Exit(run_watch(request, Settings.load()))

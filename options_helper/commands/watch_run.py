@@ -16,6 +16,8 @@ from typing import Final
 from options_helper.alerting.books import AlertBooks, Scope, open_books
 from options_helper.alerting.judging import named_rules
 from options_helper.alerting.program import ProgramAlerts
+from options_helper.bus.address import BusAddress
+from options_helper.bus.viewer import BusManager
 from options_helper.capture.hours import CaptureHours
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.capture_display import open_console
@@ -40,7 +42,7 @@ from options_helper.monitoring.run_report import process_lives
 from options_helper.monitoring.stream_holders import stream_holder
 from options_helper.settings import RiskSettings, Settings
 from options_helper.watch.book import AccountBook, Book, FileBook
-from options_helper.watch.engine import Watch, Watching
+from options_helper.watch.engine import Manager, Watch, Watching
 from options_helper.watch.readings import Observer
 from options_helper.watch.rest_follower import RestFollower
 
@@ -64,6 +66,7 @@ class WatchRequest:
     duration_seconds: float | None = None
     metrics_port: int | None = None
     state: Path | None = None
+    bus: BusAddress | None = None  # whose streams, where they are another program's
 
 
 def run_watch(
@@ -74,7 +77,8 @@ def run_watch(
     turn_seconds: float = TURN_SECONDS,
 ) -> int:
     """Watch until a signal or the duration ends it; the exit code. Blocks, on the main thread."""
-    settings.require_credentials()
+    if request.bus is None:
+        settings.require_credentials()
     load_sdk()
     load_targets()  # a file that cannot be used is told before anybody relies on it
     file = None if request.from_account else request.file or DEFAULT_FILE
@@ -89,11 +93,11 @@ def run_watch(
     watch = Watch(
         settings,
         book,
-        manager=LiveStreamManager(settings, limits=limits),
-        follower=RestFollower(settings, now=now, limits=limits, pace_seconds=request.rest_seconds),
+        manager=_manager(request, settings, limits),
+        follower=_follower(request, settings, limits, now),
         alerts=alerts,
         observer=observer,
-        holder=partial(_holder, settings, now),
+        holder=partial(_holder, settings, now) if request.bus is None else lambda: None,
         now=now,
         monotonic=time.monotonic,
     )
@@ -109,6 +113,20 @@ def run_watch(
             watch.stop()
             alerts.stop()
         return run.conclude(display)
+
+
+def _manager(request: WatchRequest, settings: Settings, limits: RequestLimits) -> Manager:
+    if request.bus is not None:
+        return BusManager(settings, request.bus)
+    return LiveStreamManager(settings, limits=limits)
+
+
+def _follower(
+    request: WatchRequest, settings: Settings, limits: RequestLimits, now: Callable[[], datetime]
+) -> RestFollower | None:
+    if request.bus is not None:
+        return None
+    return RestFollower(settings, now=now, limits=limits, pace_seconds=request.rest_seconds)
 
 
 class _Run:

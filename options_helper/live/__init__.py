@@ -1,7 +1,7 @@
 """The dashboard's process: one run of streams for all tabs, its history, and the screen as values.
 
 In: settings, the portfolio file, what the user chose. Out: `LiveSnapshot` and values ready to draw. No Streamlit.
-Imports `alerting`, `monitoring`, `data`, `analysis`, `model` and `settings`.
+Imports `alerting`, `bus`, `monitoring`, `data`, `analysis`, `model` and `settings`.
 """
 
 from typing import Final

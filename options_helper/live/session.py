@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import atexit
 import math
+import os
 import sys
 import threading
 import time
@@ -24,6 +25,8 @@ from options_helper.analysis.reconcile.account_book import AccountBook
 from options_helper.analysis.risk.fill_costs import trades_of_day
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.totals import sum_up
+from options_helper.bus.address import bus_of
+from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now
 from options_helper.data.betas_file import load_betas
 from options_helper.data.dividends_file import load_dividends
@@ -524,8 +527,10 @@ class LiveSession:
             )
 
 
-def _live_manager(settings: Settings, limits: RequestLimits) -> LiveStreamManager:
-    """On the connections of this process, which a recording may share."""
+def _live_manager(settings: Settings, limits: RequestLimits) -> Manager:
+    """On the connections of this process, which a recording may share; or on the bus that the page was led to."""
+    if (address := bus_of(os.environ)) is not None:
+        return BusManager(settings, address)
     return LiveStreamManager(settings, source=process_connections().of("the page"), limits=limits)
 
 

@@ -169,7 +169,6 @@ PUBLIC: Final = {
         "Instrument",
         "Leg",
         "MultiLegPosition",
-        "AccountPortfolio",
         "Portfolio",
         "PortfolioEntry",
         "PortfolioLine",
@@ -202,7 +201,7 @@ PUBLIC: Final = {
         "SessionClose",
         "VendorGreeks",
     ),
-    "snapshot": ("EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
+    "snapshot": ("DeskRemarks", "EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
     "streams": (
         "BOOKS",
         "CRYPTO",

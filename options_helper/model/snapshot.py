@@ -56,7 +56,7 @@ CONNECTION_LIMIT: Final = 406
 class StreamHealth:
     """What one stream says about itself at one instant. Times are UTC, on the snapshot's clock.
 
-    The ledger holds at every snapshot: received = applied + dropped + rejected + queued.
+    The ledger holds at every snapshot: received = applied + dropped + rejected + queued + missed.
     """
 
     name: StreamId
@@ -80,6 +80,7 @@ class StreamHealth:
     dropped: int = 0
     rejected: int = 0
     queued: int = 0
+    missed: int = 0  # the owner of the connection had them, and they did not arrive here; 0 without a bus
     late: int = 0  # of the applied: came after a newer one of the same symbol, and so changed nothing
     last_rejections: tuple[str, ...] = ()
     gaps: tuple[Gap, ...] = ()  # the newest ones
@@ -93,8 +94,16 @@ class StreamHealth:
 
     @property
     def accounted(self) -> bool:
-        """Whether every received event is applied, dropped, rejected or still queued."""
-        return self.received == self.applied + self.dropped + self.rejected + self.queued
+        """Whether every received event is applied, dropped, rejected, missed or still queued."""
+        return self.received == self.applied + self.dropped + self.rejected + self.queued + self.missed
+
+
+@dataclass(frozen=True, slots=True)
+class DeskRemarks:
+    """Another program that has the connections, in words, and what is to be said of the way from there."""
+
+    owner: str
+    remarks: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +137,7 @@ class LiveSnapshot:
     clock_skew: ClockSkew | None = None
     # Of which days the market's own calendar says otherwise than ours; whoever judges hours or days passes it on.
     told_sessions: ToldSessions = field(default_factory=lambda: NOTHING_TOLD)
+    desk: DeskRemarks | None = None  # who has the connections, where that is another program
     # Of all callbacks together, those that were removed among them.
     callbacks: CallbackStats = field(default_factory=CallbackStats)
 

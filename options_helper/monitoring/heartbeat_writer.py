@@ -176,7 +176,8 @@ def describe(status: Status | None, blank: Heartbeat, expectations: _Expectation
                 market=status.market,
                 streams=streams,
                 gaps=sum(beat.gaps for beat in streams.values()),
-                lost=sum(beat.dropped + beat.rejected for beat in streams.values()),
+                lost=sum(beat.dropped + beat.rejected + beat.missed for beat in streams.values()),
+                desk=None if status.desk is None else status.desk.owner,
                 callbacks=status.callbacks if status.callbacks.offered else None,
             )
         case WatchStatus():
@@ -258,6 +259,7 @@ def _stream_beat(
         applied=health.applied,
         dropped=health.dropped,
         rejected=health.rejected,
+        missed=health.missed,
         queued=health.queued,
         gaps=health.gap_count,
         connections=health.connections,

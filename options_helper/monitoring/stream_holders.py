@@ -45,6 +45,8 @@ class Holder:
     def _way(self, asking: Role) -> str:
         if asking is Role.DASHBOARD and self.page is not None:
             return f"Its page is at {self.page}: open that one."
+        if self.role is Role.OWNER and asking in (Role.DASHBOARD, Role.WATCH):
+            return "Follow it over its bus, with --bus and the address that it was given."
         if asking is Role.DASHBOARD and self.role is Role.CAPTURE:
             return "To see what it records, end it, and begin it again with --page: both then share the connection."
         if asking is Role.CAPTURE and self.role is Role.DASHBOARD:
@@ -88,6 +90,8 @@ def _holders(
             beat = report.heartbeat
             if beat is None or report.status is RunStatus.NOT_RUNNING or beat.pid == but_not:
                 continue
+            if beat.desk is not None:
+                continue  # it follows another program's
             if local_market is not None and local_market is not (beat.market is not MarketKind.ALPACA):
                 continue
             for name, feed in wanted:

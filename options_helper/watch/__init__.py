@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "book": ("AccountBook", "Book", "FileBook"),
-    "engine": ("Watch", "Watching"),
+    "engine": ("Manager", "Watch", "Watching"),
     "readings": ("Observer",),
     "rest_follower": ("RestFollower",),
 }

@@ -79,7 +79,10 @@ class Watching:
 
 
 class Watch:
-    """One run; `turn` is called each second or two, on one thread, and waits for nothing but a stop of the streams."""
+    """One run; `turn` is called each second or two, on one thread, and waits for nothing but a stop of the streams.
+
+    Without a `follower` prices come over the manager's streams alone: they are another program's, over a bus.
+    """
 
     def __init__(
         self,
@@ -87,7 +90,7 @@ class Watch:
         book: Book,
         *,
         manager: Manager,
-        follower: RestFollower,
+        follower: RestFollower | None,
         alerts: Alerts,
         observer: Observer,
         holder: Callable[[], str | None],
@@ -136,7 +139,7 @@ class Watch:
             lambda: self._prices(beside, plan, holder, is_open=is_open),
             (beside, "the streams as they are"),
         )
-        self._note(self._follower.problem)
+        self._note(None if self._follower is None else self._follower.problem)
         if snapshot is not None and self._is_new(snapshot, beside):
             self._tried("A snapshot could not be judged", lambda: self._judge(snapshot), None)
         return self._stands(beside, source)
@@ -185,8 +188,12 @@ class Watch:
 
     def stop(self) -> None:
         """End streams and questions; two seconds at most."""
-        self._follower.stop()
+        self._end_questions()
         self._manager.stop()
+
+    def _end_questions(self) -> None:
+        if self._follower is not None:
+            self._follower.stop()
 
     def _is_new(self, snapshot: LiveSnapshot, own: LiveSnapshot) -> bool:
         """Whether it was not judged yet: what the streams say is new each time, what was asked for once."""
@@ -209,8 +216,10 @@ class Watch:
     ) -> tuple[LiveSnapshot | None, str]:
         """The snapshot to judge, None while there is none yet; and where its prices come from."""
         if plan is None or not is_open:
-            self._follower.stop()
+            self._end_questions()
             return own, "nothing is held" if is_open else "the market is closed"
+        if self._follower is None:
+            return own, "streams over the bus" if self._is_heard(own) else "the owner's streams are not heard"
         if holder is None and self._is_heard(own):
             self._follower.stop()
             return own, "streams"

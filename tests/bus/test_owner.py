@@ -4,9 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
-from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -15,80 +12,24 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Batch, decode
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
-from options_helper.bus.owner import AnnouncedSource, BusOwner, Owner
 from options_helper.bus.truth import DeskHealth, Picture
 from options_helper.bus.truth import decode as read_truth
-from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.instants import NANOSECONDS
 from options_helper.model.snapshot import Phase
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import StreamName
 from tests.kit.bus import NatsServer, nats_server
 from tests.kit.fakes import (
-    CONFIG,
     NOON,
-    SETTINGS,
-    ScriptedSource,
-    ScriptedStreams,
-    Step,
-    acknowledge,
     announce,
     deliver,
-    frame,
-    quote_message,
     wait_for,
 )
+from tests.kit.serving import Serving, quotes, serving
 from tests.kit.waiting import AT_ONCE, wait_until
 
 NAMES = Names()
-KEEP = 64 * 1024 * 1024
-
-
-def quotes(first: int, count: int) -> list[bytes]:
-    """Frames of two quotes each."""
-    return [
-        frame(quote_message("AAPL", bid=100 + number), quote_message("MSFT", bid=200 + number))
-        for number in range(first, first + count)
-    ]
-
-
-class Serving:
-    """A run whose frames go to the bus."""
-
-    def __init__(self, server: NatsServer, *stocks: Step, epoch: int = NOON) -> None:
-        scripted: dict[StreamId, ScriptedStreams] = {
-            StreamName.STOCKS: ScriptedStreams([acknowledge(), *stocks]),
-            StreamName.OPTIONS: ScriptedStreams(),
-            StreamName.FILLS: ScriptedStreams(),
-        }
-        self.source = AnnouncedSource(ScriptedSource(scripted))
-        self.owner = BusOwner(
-            server.address,
-            Owner("here", 1, epoch),
-            self.source.streams,
-            now_ns=lambda: NOON,
-            announced=lambda: self.source.announced,
-            keep_bytes=KEEP,
-        )
-        self.manager = LiveStreamManager(SETTINGS, source=self.source, rest_cls=None, carry=self.owner.carry)
-
-    def events(self) -> int:
-        """Applied so far."""
-        return self.manager.snapshot().streams[StreamName.STOCKS].applied
-
-
-@contextmanager
-def serving(server: NatsServer, *stocks: Step, queue: int = 100_000, epoch: int = NOON) -> Iterator[Serving]:
-    made = Serving(server, *stocks, epoch=epoch)
-    made.owner.open()
-    made.owner.tell_of(made.manager.snapshot)
-    made.manager.start(replace(CONFIG, stocks=("AAPL", "MSFT"), queue_maxsize=queue))
-    try:
-        yield made
-    finally:
-        made.manager.stop()
-        made.owner.close()
 
 
 def stored(server: NatsServer, stream: StreamName = StreamName.STOCKS) -> list[Batch]:

@@ -44,7 +44,23 @@ def details_html(screen: ScreenModel) -> str:
     sentence = tag("p", screen.headline.sentence, "oh-details-sentence") if screen.state in GOING_ON else ""
     # With a problem it stands on the page itself.
     rest = rest_line(screen) if screen.run and not rest_is_troubled(screen) else ""
-    return sentence + _chips(screen) + rest + _ledger(screen) + _gaps(screen) + rest_table(screen)
+    return (
+        sentence
+        + _chips(screen)
+        + _desk(screen)
+        + rest
+        + _ledger(screen)
+        + _gaps(screen)
+        + rest_table(screen)
+    )
+
+
+def _desk(screen: ScreenModel) -> str:
+    """Who has the streams, where that is another program, and what is to be said of the way from there."""
+    desk = screen.snapshot.desk
+    if desk is None:
+        return ""
+    return tag("p", " ".join((f"Streams over the bus, from {desk.owner}.", *desk.remarks)), "oh-aside")
 
 
 def _chips(screen: ScreenModel) -> str:
@@ -119,6 +135,9 @@ def _facts(screen: ScreenModel) -> dict[str, Callable[[StreamHealth], str]]:
         "dropped, queue full": lambda health: f"{health.dropped:,}",
         "rejected, unreadable": lambda health: f"{health.rejected:,}",
         "queued": lambda health: f"{health.queued:,}",
+        **(
+            {} if screen.snapshot.desk is None else {"missed on the way": lambda health: f"{health.missed:,}"}
+        ),
         "accounts for all": lambda health: "yes" if health.accounted else "NO",
         "connected since": lambda health: when(health.connected_since),
         "connections": lambda health: f"{health.connections:,}",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -12,6 +13,7 @@ from apps.streamlit.components.formatting import plain
 from apps.streamlit.components.live_alarm import notification_button
 from apps.streamlit.components.live_focus import keep_focus
 from apps.streamlit.components.live_recording import recording_switch
+from options_helper.bus.address import bus_of
 from options_helper.data.portfolio_file import (
     PortfolioFile,
     default_text,
@@ -224,7 +226,11 @@ def _load_settings() -> tuple[Settings | None, str | None]:
         settings = Settings.load()
     except ConfigError as error:
         return None, str(error)
-    return settings, None if settings.has_credentials else NO_KEYS
+    try:
+        needs_no_keys = bus_of(os.environ) is not None
+    except ConfigError as error:
+        return settings, str(error)
+    return settings, None if settings.has_credentials or needs_no_keys else NO_KEYS
 
 
 def _file_obstacle(portfolio_file: PortfolioFile, preferences: Preferences) -> str | None:

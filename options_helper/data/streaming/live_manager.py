@@ -73,7 +73,8 @@ class LiveStreamManager:
     and of the three classes that make them. `watch` says when prices and account are asked for beside the streams,
     `rest_cls` by what; None asks for nothing, and without keys nothing is asked either. `limits` holds all runs, and
     whoever else has it, to one pace. `carry` is given all frames before they are folded; where it says that it has not
-    taken them they are offered again, and wait in the queue until then. `now_ns` tells when something was, `monotonic`
+    taken them they are offered again, and wait in the queue until then. With `only_wanted` nothing is shown of
+    symbols that the config does not name, though the source brings them. `now_ns` tells when something was, `monotonic`
     how many seconds it took, `elapsed` also those in which the computer slept.
     """
 
@@ -89,6 +90,7 @@ class LiveStreamManager:
         limits: RequestLimits | None = None,
         watch: WatchPolicy | None = None,
         carry: Carry = lambda _: True,
+        only_wanted: bool = False,
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
         elapsed: Callable[[], float] = elapsed_seconds,
@@ -106,6 +108,7 @@ class LiveStreamManager:
         self._limits = limits or RequestLimits()
         self._watch = watch or WatchPolicy()
         self._carry = carry
+        self._only_wanted = only_wanted
         self._callbacks = Callbacks(monotonic)
         # Held throughout start() and stop(): two tabs cannot start two runs.
         self._lock = threading.Lock()
@@ -159,6 +162,7 @@ class LiveStreamManager:
                 limits=self._limits,
                 callbacks=self._callbacks,
                 carry=self._carry,
+                only_wanted=self._only_wanted,
             )
             if running is not None:
                 self._run = None
@@ -376,6 +380,7 @@ class _Run:
         limits: RequestLimits,
         callbacks: Callbacks,
         carry: Carry,
+        only_wanted: bool,
     ) -> None:
         self.settings = settings
         self._carry = carry
@@ -401,6 +406,8 @@ class _Run:
             market=settings.market_kind,
         )
         self._state.books.expect(config.book_symbols)
+        if only_wanted:
+            self._state.keep_only(config.every_symbol)
         self._wants_book = partial(callbacks.wants_of, CallbackKind.BOOK)
         self._account = AccountWatch(
             config,

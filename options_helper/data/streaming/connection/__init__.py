@@ -9,13 +9,13 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "alpaca_sdk": ("ConnectionTiming",),
-    "connection_runner": ("StreamSink", "Streamer"),
+    "connection_runner": ("ConnectionRunner", "StreamSink", "Streamer"),
 }
 
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "alpaca_sdk": ("DEFAULT_TIMING", "SdkConnection", "with_parameters"),
-    "connection_runner": ("ConnectionRunner", "Handler", "LoggingSink", "require_handlers"),
+    "connection_runner": ("Handler", "LoggingSink", "require_handlers"),
     "server_errors": ("KNOWN_CODES", "REQUEST_CODES", "error_code", "server_error"),
     "subscription_protocol": ("Request", "SubscriptionProtocol"),
 }

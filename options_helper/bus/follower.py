@@ -1,0 +1,161 @@
+"""What an owner says of itself and of the account, followed beside the streams."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, TypeVar
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.clocks import Offset, measure_offset
+from options_helper.bus.connection import BusConnection
+from options_helper.bus.loop import LoopThread
+from options_helper.bus.truth import (
+    DeskAccount,
+    DeskHealth,
+    DeskNews,
+    DeskRisk,
+    Picture,
+    PictureEvent,
+    decode,
+)
+from options_helper.errors import ConfigError, StreamError
+from options_helper.model.risk_inputs import RiskInputs
+
+log = logging.getLogger(__name__)
+
+RETRY_SECONDS: Final = 0.5
+CLOCK_SECONDS: Final = 30.0
+LOOK_SECONDS: Final = 0.1
+# What was quoted between a picture and the first frame is in the next picture, which is made twice a second.
+PICTURE_AGAIN_SECONDS: Final = 1.5
+STOP_SECONDS: Final = 1.0
+T = TypeVar("T")
+
+
+@dataclass(frozen=True, slots=True)
+class Desk:
+    """What is known of the owner; `heard_at` by the monotonic clock, None: never."""
+
+    health: DeskHealth | None = None
+    heard_at: float | None = None
+    account: DeskAccount | None = None
+    risk_inputs: RiskInputs | None = None
+    news: DeskNews | None = None
+    offset: Offset = field(default_factory=Offset)
+    problem: str | None = None  # of the connection to the bus
+
+
+class DeskFollower:
+    """Owns the thread `live-follower`; `desk` is replaced whole and may be read by any.
+
+    `pictured` is given the events of each picture, on that thread; `holes` says how often one was needed so far.
+    """
+
+    def __init__(
+        self,
+        address: BusAddress,
+        *,
+        now_ns: Callable[[], int],
+        monotonic: Callable[[], float],
+        holes: Callable[[], int],
+        pictured: Callable[[Sequence[PictureEvent], Offset], object],
+    ) -> None:
+        self._address, self._names = address, address.names
+        self._now_ns, self._monotonic = now_ns, monotonic
+        self._holes, self._pictured = holes, pictured
+        self._loop = LoopThread("live-follower")
+        self._stopping = threading.Event()
+        self.desk = Desk()
+
+    def start(self) -> None:
+        """Begin."""
+        self._loop.start()
+        self._loop.begin(self._follow())
+
+    def stop(self) -> None:
+        """End; a second at most."""
+        self._stopping.set()
+        self._loop.stop(STOP_SECONDS)
+
+    async def _follow(self) -> None:
+        # The client may swallow a cancellation while it closes, so the end is asked for as well.
+        while not self._stopping.is_set():
+            bus = BusConnection(self._address)
+            try:
+                await bus.open("options-helper follower")
+                self.desk = replace(self.desk, problem=None)
+                await self._hear(bus)
+            except (StreamError, ConfigError) as error:
+                self.desk = replace(self.desk, problem=str(error))
+            except Exception as error:
+                # The thread's last line: without it the page would show an owner that is long gone.
+                log.exception("following the owner failed; it is tried again")
+                self.desk = replace(self.desk, problem=f"{type(error).__name__}: {error}")
+            finally:
+                await bus.close()
+            if not self._stopping.is_set():
+                await asyncio.sleep(RETRY_SECONDS)
+
+    async def _hear(self, bus: BusConnection) -> None:
+        """Until the connection is gone."""
+        for subject in (self._names.state("*"), self._names.account_state("*")):
+            await bus.subscribe(subject, lambda subject, data, _: self._take(subject, data, heard=True))
+        for store, subject in self._kept:
+            stored = await bus.kept(store, subject)
+            if stored is not None:
+                self._take(subject, stored.data, heard=False)
+        seen, again_at, next_clock = -1, float("inf"), 0.0
+        while not bus.ended.done() and not self._stopping.is_set():
+            now, holes = self._monotonic(), self._holes()
+            if holes != seen or now >= again_at:
+                again_at = now + PICTURE_AGAIN_SECONDS if holes != seen else float("inf")
+                seen = holes
+                await self._look(bus)
+            if now >= next_clock:
+                next_clock = now + CLOCK_SECONDS
+                self.desk = replace(self.desk, offset=await measure_offset(bus, self._names, self._now_ns))
+            await asyncio.wait([bus.ended], timeout=LOOK_SECONDS)
+        if bus.ended.done():
+            raise StreamError(
+                f"The connection to the bus at {self._address.url} ended: {bus.ended.result()}."
+            )
+
+    @property
+    def _kept(self) -> tuple[tuple[str, str], ...]:
+        state, account = self._names.state_store, self._names.account_state_store
+        return (
+            (state, self._names.state("health")),
+            (state, self._names.state("risk")),
+            (state, self._names.state("news")),
+            (account, self._names.account_state("truth")),
+        )
+
+    def _take(self, subject: str, data: bytes, *, heard: bool) -> None:
+        """Take over what was said; only what is heard now says that the owner lives."""
+        match subject.rpartition(".")[2]:
+            case "health":
+                if (health := decode(data, DeskHealth)) is not None:
+                    heard_at = self._monotonic() if heard else self.desk.heard_at
+                    self.desk = replace(self.desk, health=health, heard_at=heard_at)
+            case "truth":
+                if (account := decode(data, DeskAccount)) is not None:
+                    self.desk = replace(self.desk, account=account)
+            case "risk":
+                if (risk := decode(data, DeskRisk)) is not None:
+                    self.desk = replace(self.desk, risk_inputs=risk.inputs)
+            case "news":
+                if (news := decode(data, DeskNews)) is not None:
+                    self.desk = replace(self.desk, news=news)
+
+    async def _look(self, bus: BusConnection) -> None:
+        """Take over the newest prices that the owner has."""
+        health = self.desk.health
+        for number in range(0 if health is None else health.picture_parts):
+            stored = await bus.kept(self._names.state_store, self._names.state(f"picture.{number}"))
+            picture = None if stored is None else decode(stored.data, Picture)
+            if picture is not None:
+                self._pictured(picture.events, self.desk.offset)

@@ -1,0 +1,161 @@
+"""The two legs of what a viewer shows: Alpaca to the owner, and the owner to this computer; and their one truth."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from typing import Final
+
+from options_helper.bus.batch import Head
+from options_helper.bus.continuity import Arrival, Position, Verdict
+from options_helper.bus.truth import DeskHealth
+from options_helper.model.gaps import Gap
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamId
+
+# An owner tells how it is twice a second.
+UNHEARD_SECONDS: Final = 3.0
+KEPT_GAPS: Final = 200
+FIRST_LEG: Final = "Alpaca to the owner"
+SECOND_LEG: Final = "the owner to this program"
+
+# From well to ill; what is off or has been stopped is not compared.
+_ORDER: Final = (
+    Phase.LIVE,
+    Phase.QUIET,
+    Phase.CONNECTING,
+    Phase.RECONNECTING,
+    Phase.STALLED,
+    Phase.FAILED,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Leg:
+    """What came of one stream over the bus, and what did not; times are the owner's receipts, epoch nanoseconds."""
+
+    stream: StreamId
+    position: Position = field(default_factory=Position)
+    damaged: int = 0  # messages that are no batch
+    last_received_ns: int | None = None
+    gaps: tuple[Gap, ...] = ()
+    gap_count: int = 0
+
+    def take(self, head: Head, first_ns: int | None, last_ns: int | None) -> tuple[Leg, Arrival]:
+        """The leg after a batch whose first and last frame the owner received then; None: it has no frame."""
+        position, arrival = self.position.take(head)
+        if not arrival.is_new:
+            return self, arrival
+        leg = replace(self, position=position, last_received_ns=last_ns or self.last_received_ns)
+        if self._is_whole(arrival):
+            return leg, arrival
+        since_ns = self.last_received_ns or first_ns or 0
+        until_ns = max(since_ns, first_ns or since_ns)
+        gap = Gap(self.stream, since_ns, until_ns, _reason(arrival), lost=arrival.missed)
+        return replace(leg, gaps=(*leg.gaps, gap)[-KEPT_GAPS:], gap_count=leg.gap_count + 1), arrival
+
+    @staticmethod
+    def _is_whole(arrival: Arrival) -> bool:
+        """Whether nothing is to be told: an owner that follows another is told even if nothing is missing."""
+        return arrival.verdict in (Verdict.FIRST, Verdict.NEXT)
+
+    def spoil(self) -> Leg:
+        """The leg after a message that is no batch; its events are counted by the next one."""
+        return replace(self, damaged=self.damaged + 1)
+
+
+def _reason(arrival: Arrival) -> str:
+    missed = "an unknown number of" if arrival.missed is None else f"{arrival.missed:,}"
+    if arrival.verdict is Verdict.NEW_OWNER:
+        return f"Another owner took over; {missed} events were missed on the way from {SECOND_LEG}."
+    return f"On the way from {SECOND_LEG}, {missed} events were missed."
+
+
+def both_legs(
+    mine: StreamHealth,
+    desk: DeskHealth | None,
+    leg: Leg | None,
+    *,
+    heard_ago: float | None,
+    shift_ns: int = 0,
+) -> StreamHealth:
+    """A stream's health as a viewer shows it: the worse phase of the two, with the leg that it is of.
+
+    `heard_ago` is how many seconds ago the owner told of itself; None: never. `shift_ns` is added to the times of the
+    leg's gaps. The ledger is this program's own, and what was missed on the way; so received = applied + dropped +
+    rejected + queued + missed.
+    """
+    health = _with_leg(mine, leg, shift_ns)
+    if mine.phase in (Phase.OFF, Phase.STOPPED):
+        return health
+    phase, why = _of_owner(mine.name, desk, heard_ago)
+    owner = None if desk is None else desk.health_of(mine.name)
+    if owner is not None:
+        health = _with_owner(health, owner)
+    if _rank(phase) < _rank(mine.phase) or (phase is mine.phase and mine.last_error):
+        sentence = mine.last_error
+        return replace(health, last_error=None if sentence is None else f"From {SECOND_LEG}: {sentence}")
+    return replace(
+        health,
+        phase=phase,
+        last_error=f"From {FIRST_LEG}: {why}" if why else health.last_error,
+        next_try_at=None if owner is None else owner.next_try_at,
+        reconnect_attempts=0 if owner is None else owner.reconnect_attempts,
+        silent_since=health.silent_since if owner is None else owner.silent_since,
+    )
+
+
+def _with_leg(mine: StreamHealth, leg: Leg | None, shift_ns: int) -> StreamHealth:
+    if leg is None:
+        return mine
+    missed = leg.position.missed
+    moved = (
+        replace(gap, since_ns=gap.since_ns + shift_ns, until_ns=(gap.until_ns or 0) + shift_ns)
+        for gap in leg.gaps
+    )
+    return replace(
+        mine,
+        received=mine.received + missed,
+        missed=missed,
+        gaps=_in_time((*mine.gaps, *moved)),
+        gap_count=mine.gap_count + leg.gap_count,
+    )
+
+
+def _with_owner(health: StreamHealth, owner: StreamHealth) -> StreamHealth:
+    """With what the server acknowledged to the owner, and the gaps it had."""
+    taken = set(owner.acknowledged)
+    return replace(
+        health,
+        feed=owner.feed or health.feed,
+        acknowledged=tuple(symbol for symbol in health.requested if symbol in taken),
+        gaps=_in_time((*health.gaps, *owner.gaps)),
+        gap_count=health.gap_count + owner.gap_count,
+    )
+
+
+def _in_time(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
+    return tuple(sorted(gaps, key=lambda gap: gap.since_ns))[-KEPT_GAPS:]
+
+
+def _of_owner(stream: StreamId, desk: DeskHealth | None, heard_ago: float | None) -> tuple[Phase, str | None]:
+    """How the stream is at the owner, and why, as a sentence."""
+    if desk is None or heard_ago is None:
+        return Phase.CONNECTING, "no owner has told of itself yet."
+    if desk.ended:
+        return Phase.RECONNECTING, f"the owner on {desk.host} (process {desk.pid}) has ended."
+    if heard_ago > UNHEARD_SECONDS:
+        return (
+            Phase.RECONNECTING,
+            f"the owner on {desk.host} (process {desk.pid}) has not been heard for {heard_ago:.0f} s.",
+        )
+    owner = desk.health_of(stream)
+    if owner is None or owner.phase is Phase.OFF:
+        return Phase.CONNECTING, "the owner does not stream it."
+    if owner.phase is Phase.STOPPED:
+        return Phase.RECONNECTING, "the owner has stopped it."
+    return owner.phase, owner.last_error
+
+
+def _rank(phase: Phase) -> int:
+    return _ORDER.index(phase) if phase in _ORDER else len(_ORDER)

@@ -1,0 +1,244 @@
+"""One stream, followed over the bus: what a `StreamWorker` runs in place of a connection to Alpaca."""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.batch import decode as decode_batch
+from options_helper.bus.clocks import Offset, measure_offset
+from options_helper.bus.connection import BusConnection
+from options_helper.bus.continuity import Verdict
+from options_helper.bus.legs import Leg
+from options_helper.bus.truth import DeskHealth
+from options_helper.bus.truth import decode as decode_truth
+from options_helper.clock import utc_now_ns
+from options_helper.data.recording.journal import RecordKind
+from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
+from options_helper.data.streaming.connection.connection_runner import ConnectionRunner, StreamSink
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.messages import Decode, decode_frame
+from options_helper.errors import StreamError
+from options_helper.model.streams import StreamId, StreamName
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+NO_BOOKS: Final = "Order books are not carried over the bus."
+
+
+class Legs:
+    """The legs of all streams of one viewer; written by the stream threads, read by any."""
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._legs: dict[StreamId, Leg] = {}
+        self.holes = 0  # how often a picture was needed since; only ever grows
+
+    def of(self, stream: StreamId) -> Leg:
+        """How that stream is."""
+        with self._lock:
+            return self._legs.get(stream) or Leg(stream)
+
+    def put(self, leg: Leg, *, hole: bool) -> None:
+        """Replace it; a hole wants a picture."""
+        with self._lock:
+            self._legs[leg.stream] = leg
+            self.holes += hole
+
+    def forget(self) -> None:
+        """A new run counts from its own beginning."""
+        with self._lock:
+            self._legs.clear()
+
+
+class BusLink:
+    """A connection to the bus, as `ConnectionRunner` holds one."""
+
+    def __init__(self, address: BusAddress, who: str) -> None:
+        self._address, self._who = address, who
+        self._bus: BusConnection | None = None
+
+    async def open(self) -> None:
+        """Connect."""
+        self._bus = BusConnection(self._address)
+        await self._bus.open(self._who)
+
+    @property
+    def bus(self) -> BusConnection:
+        """The open connection."""
+        if self._bus is None:
+            raise StreamError("The connection to the bus is not open.")
+        return self._bus
+
+    async def ended(self) -> None:
+        """Wait until it is gone."""
+        await asyncio.shield(self.bus.ended)
+
+    def loss(self) -> StreamError:
+        """Why it is gone."""
+        why = self.bus.ended.result() if self.bus.ended.done() else "it is open"
+        return StreamError(f"The connection to the bus at {self._address.url} ended: {why}.")
+
+    async def close(self) -> None:
+        """Leave."""
+        if self._bus is not None:
+            await self._bus.close()
+
+
+class BusStreamer(ConnectionRunner[BusLink]):
+    """Follows one stream of an owner; the symbols that it is asked for are those that the worker is told of.
+
+    What the owner streams beside them comes too, and is left to the fold.
+    """
+
+    def __init__(
+        self,
+        address: BusAddress,
+        stream: StreamId,
+        sink: StreamSink,
+        legs: Legs,
+        now_ns: Callable[[], int] = utc_now_ns,
+    ) -> None:
+        super().__init__(stream, ConnectionTiming())
+        self._now_ns = now_ns
+        self._address, self._stream, self._sink, self._legs = address, stream, sink, legs
+        # Guarded by self._wanted_lock: changed from any thread.
+        self._wanted_lock = threading.Lock()
+        self._wanted: dict[str, frozenset[str]] = {}
+        # The rest belongs to the thread that runs it.
+        self._offset = Offset()
+        self._health: DeskHealth | None = None
+        self._told: object = None
+        self._complained = False
+
+    def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
+        """Want these too."""
+        with self._wanted_lock:
+            for symbol in symbols:
+                self._wanted[symbol] = self._wanted.get(symbol, frozenset()).union(channels or ())
+        self.wake()
+
+    def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
+        """Want these no longer."""
+        with self._wanted_lock:
+            for symbol in symbols:
+                left = self._wanted.pop(symbol, frozenset()).difference(channels or ())
+                if channels is not None and left:
+                    self._wanted[symbol] = left
+        self.wake()
+
+    def renew(self, symbols: Iterable[str], channel: str) -> None:
+        """Nothing: no order books are carried."""
+
+    def _new_connection(self) -> BusLink:
+        return BusLink(self._address, f"options-helper viewer of {self._stream}")
+
+    async def _communicate(self, connection: BusLink, news: asyncio.Event, ended: asyncio.Task[None]) -> None:
+        bus, names = connection.bus, self._address.names
+        self._told = None
+        await bus.subscribe(names.state("health"), lambda _, data, __: self._hear_health(data, news))
+        stored = await bus.kept(names.state_store, names.state("health"))
+        if stored is not None:
+            self._hear_health(stored.data, news)
+        while (health := self._health) is None or health.ended:
+            # Somebody will serve this desk; until then the health of both legs says that nobody does.
+            await self._next_news(news, awaiting_answer=False)
+            if ended.done():
+                raise connection.loss()
+        self._offset = await measure_offset(bus, names, self._now_ns)
+        self._sink.connected(health.announcement)
+        # What comes from now on is heard, and the answer to the wishes before any of it.
+        self._answer()
+        await bus.subscribe(names.followed(self._stream), lambda _, data, __: self._hear(data))
+        while not ended.done():
+            await self._next_news(news, awaiting_answer=False)
+            self._answer()
+        raise connection.loss()
+
+    def _hear_health(self, data: bytes, news: asyncio.Event) -> None:
+        health = decode_truth(data, DeskHealth)
+        if health is None:
+            return
+        before, self._health = self._health, health
+        if before is not None and self._told is not None and _is_another(before, health):
+            self._sink.connected(health.announcement)
+        news.set()
+
+    def _answer(self) -> None:
+        """Tell the worker what is streamed of what it wants, where that has changed."""
+        owner = None if self._health is None else self._health.health_of(self._stream)
+        taken = frozenset() if owner is None else frozenset(owner.acknowledged)
+        with self._wanted_lock:
+            wanted = dict(self._wanted)
+        refusals = {symbol: NO_BOOKS for symbol, channels in wanted.items() if channels == {"orderbooks"}}
+        answer = (tuple(wanted), tuple(symbol for symbol in wanted if symbol in taken), refusals)
+        if answer != self._told:
+            self._told = answer
+            self._sink.subscribed(*answer)
+
+    def _hear(self, data: bytes) -> None:
+        batch = decode_batch(data)
+        leg = self._legs.of(self._stream)
+        if isinstance(batch, str):
+            self._legs.put(leg.spoil(), hole=False)
+            if not self._complained:
+                self._complained = True
+                self._sink.notice(batch)
+            return
+        frames = [record for record in batch.records if record.kind is RecordKind.FRAME]
+        first, last = (frames[0].received_ns, frames[-1].received_ns) if frames else (None, None)
+        leg, arrival = leg.take(batch.head, first, last)
+        if not arrival.is_new:
+            return
+        is_hole = arrival.verdict in (Verdict.FIRST, Verdict.HOLE, Verdict.NEW_OWNER)
+        self._legs.put(leg, hole=is_hole)
+        if arrival.verdict in (Verdict.HOLE, Verdict.NEW_OWNER):
+            self._sink.connected(None)  # what is made of changes does not go on from here
+        for record in batch.records:
+            if record.kind is RecordKind.FRAME:
+                self._sink.frame(record.payload, record.events, self._offset.here(record.received_ns))
+            elif record.kind is RecordKind.MARKET:
+                self._sink.connected(record.payload.decode())
+
+
+def _is_another(before: DeskHealth, now: DeskHealth) -> bool:
+    """Whether it is another owner, of another market for all that is known, or the market has told its time by now."""
+    if (before.host, before.pid) != (now.host, now.pid):
+        return True
+    return before.announcement is None and now.announcement is not None
+
+
+class BusSource:
+    """A `StreamSource` of what an owner streams; it needs an address and no keys."""
+
+    def __init__(self, address: BusAddress, now_ns: Callable[[], int] = utc_now_ns) -> None:
+        self.address = address
+        self.legs = Legs()
+        self._now_ns = now_ns
+
+    @property
+    def streams(self) -> Sequence[StreamId]:
+        """All of the default account."""
+        return tuple(StreamName)
+
+    def check(self, settings: Settings) -> None:
+        """Nothing: the address was read, and whether somebody is there is seen by trying."""
+
+    def streamer(
+        self,
+        stream: StreamId,
+        settings: Settings,  # noqa: ARG002 - a source of Alpaca's needs it
+        config: LiveStreamConfig,  # noqa: ARG002
+        sink: StreamSink,
+    ) -> BusStreamer:
+        """A fresh one."""
+        return BusStreamer(self.address, stream, sink, self.legs, self._now_ns)
+
+    def decoder(self, stream: StreamId) -> Decode:  # noqa: ARG002 - the same for each
+        """Frames are Alpaca's own."""
+        return decode_frame

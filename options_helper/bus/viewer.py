@@ -1,0 +1,137 @@
+"""A manager on the bus: the streams of an owner, with what it knows beside them, as one snapshot."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+from types import MappingProxyType
+
+from msgspec.structs import replace as replace_event
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.clocks import Offset
+from options_helper.bus.follower import Desk, DeskFollower
+from options_helper.bus.legs import both_legs
+from options_helper.bus.streamer import BusSource
+from options_helper.bus.truth import PictureEvent
+from options_helper.clock import utc_now_ns
+from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.model.instants import datetime_nanoseconds
+from options_helper.model.snapshot import DeskRemarks, LiveSnapshot
+from options_helper.settings import Settings
+
+
+class BusManager:
+    """What a page, a watch or a program has in place of a `LiveStreamManager`; it needs no keys.
+
+    Prices are folded here, from the owner's own frames. The account, the fills, the risk inputs and the articles are
+    the owner's. Every method may be called from any thread.
+    """
+
+    def __init__(
+        self,
+        settings: Settings,
+        address: BusAddress,
+        *,
+        now_ns: Callable[[], int] = utc_now_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self._address = address
+        self._now_ns, self._monotonic = now_ns, monotonic
+        self._source = BusSource(address, now_ns)
+        self.streams = LiveStreamManager(
+            settings,
+            source=self._source,
+            rest_cls=None,
+            only_wanted=True,
+            now_ns=now_ns,
+            monotonic=monotonic,
+        )
+        # Held while a run begins or ends.
+        self._lock = threading.Lock()
+        # Replaced whole; the last one stays after a stop, as the last run does.
+        self._follower: DeskFollower | None = None
+        self._follows = False
+
+    def start(self, config: LiveStreamConfig) -> None:
+        """As `LiveStreamManager.start`; never waits for the network."""
+        with self._lock:
+            if not self._follows:
+                self._source.legs.forget()
+                self._follower = DeskFollower(
+                    self._address,
+                    now_ns=self._now_ns,
+                    monotonic=self._monotonic,
+                    holes=lambda: self._source.legs.holes,
+                    pictured=self._take_picture,
+                )
+            self.streams.start(config)
+            if not self._follows and self._follower is not None:
+                self._follower.start()
+                self._follows = True
+
+    def stop(self) -> None:
+        """End the run; about two seconds at most."""
+        with self._lock:
+            if self._follows and self._follower is not None:
+                self._follows = False
+                self._follower.stop()
+            self.streams.stop()
+
+    def _take_picture(self, events: Sequence[PictureEvent], offset: Offset) -> None:
+        follower = self._follower
+        health = None if follower is None else follower.desk.health
+        if offset.matters and health is not None and not health.market.plays:
+            events = [replace_event(event, received_ns=offset.here(event.received_ns)) for event in events]
+        self.streams.restore(events)
+
+    def snapshot(self) -> LiveSnapshot:
+        """Everything at this instant."""
+        now_ns = self._now_ns()
+        snapshot = self.streams.snapshot()
+        desk = Desk() if self._follower is None else self._follower.desk
+        heard_ago = None if desk.heard_at is None else self._monotonic() - desk.heard_at
+        shift_ns = datetime_nanoseconds(snapshot.as_of) - now_ns if snapshot.market.plays else 0
+        healths = {
+            name: both_legs(
+                health,
+                desk.health,
+                self._source.legs.of(name),
+                heard_ago=heard_ago,
+                shift_ns=shift_ns,
+            )
+            for name, health in snapshot.streams.items()
+        }
+        return self._with_desk(replace(snapshot, streams=MappingProxyType(healths)), desk)
+
+    def _with_desk(self, snapshot: LiveSnapshot, desk: Desk) -> LiveSnapshot:
+        account, health = desk.account, desk.health
+        return replace(
+            snapshot,
+            account=snapshot.account if account is None else account.account,
+            fills=snapshot.fills if account is None else account.fills,
+            expiry_facts=snapshot.expiry_facts if account is None else account.expiry_facts,
+            risk_inputs=snapshot.risk_inputs if desk.risk_inputs is None else desk.risk_inputs,
+            news=snapshot.news if desk.news is None else desk.news.articles,
+            told_sessions=snapshot.told_sessions if health is None else health.told_sessions,
+            desk=self._remarks(desk),
+        )
+
+    def _remarks(self, desk: Desk) -> DeskRemarks:
+        health, names = desk.health, self._address.names
+        owner = f"the desk {names.desk} at {self._address.url}"
+        if health is not None:
+            owner += f", served by {health.host} (process {health.pid})"
+        remarks = [desk.problem, desk.offset.sentence]
+        if health is not None:
+            dropped = sum(one.dropped for one in health.streams.values())
+            if dropped:
+                remarks.append(f"At the owner {dropped:,} events found no place.")
+            if unsendable := sum(health.unsendable.values()):
+                remarks.append(f"{unsendable:,} events were in messages larger than the bus takes.")
+        missed = sum(self._source.legs.of(name).position.missed for name in self._source.streams)
+        if missed:
+            remarks.append(f"On the way from the owner {missed:,} events were missed.")
+        return DeskRemarks(owner, tuple(filter(None, remarks)))

@@ -1,0 +1,141 @@
+"""The two legs of what a viewer shows, as values."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.bus.batch import Head
+from options_helper.bus.clocks import Offset
+from options_helper.bus.legs import Leg, both_legs
+from options_helper.bus.truth import DeskHealth
+from options_helper.model.announcement import MarketKind
+from options_helper.model.gaps import Gap
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
+
+STOCKS = StreamName.STOCKS
+SECOND = 1_000_000_000
+GOING = (Phase.LIVE, Phase.QUIET, Phase.CONNECTING, Phase.RECONNECTING, Phase.STALLED, Phase.FAILED)
+
+
+def health(phase: Phase = Phase.LIVE, error: str | None = None, **more) -> StreamHealth:
+    return StreamHealth(STOCKS, phase=phase, last_error=error, requested=("AAPL", "TSLA"), **more)
+
+
+def desk(owner: StreamHealth, **more) -> DeskHealth:
+    return DeskHealth(
+        program="1", host="den", pid=7, at_ns=0, market=MarketKind.ALPACA, streams={"stocks": owner}, **more
+    )
+
+
+def shown(mine: StreamHealth, owner: StreamHealth, heard_ago: float | None = 0.2, **more) -> StreamHealth:
+    return both_legs(mine, desk(owner, **more), Leg(STOCKS), heard_ago=heard_ago)
+
+
+@pytest.mark.parametrize("mine", GOING)
+@pytest.mark.parametrize("owner", GOING)
+def test_the_worse_phase_is_shown_with_the_leg_that_it_is_of(mine, owner):
+    found = shown(health(mine, "here"), health(owner, "there"))
+
+    worse = max(mine, owner, key=GOING.index)
+    assert found.phase is worse
+    leg = "From the owner to this program: here" if worse is mine else "From Alpaca to the owner: there"
+    assert found.last_error == leg
+
+
+@pytest.mark.parametrize("heard_ago", [None, 3.5, 500.0])
+@pytest.mark.parametrize("owner", GOING)
+def test_an_owner_that_is_not_heard_is_never_live(heard_ago, owner):
+    found = shown(health(), health(owner), heard_ago)
+
+    assert found.phase in (Phase.CONNECTING, Phase.RECONNECTING)
+    assert "From Alpaca to the owner" in (found.last_error or "")
+
+
+def test_an_owner_that_has_ended_says_so_who_it_was():
+    found = shown(health(), health(), ended=True)
+
+    assert (found.phase, found.last_error) == (
+        Phase.RECONNECTING,
+        "From Alpaca to the owner: the owner on den (process 7) has ended.",
+    )
+
+
+@pytest.mark.parametrize("phase", [Phase.OFF, Phase.STOPPED])
+def test_what_is_off_here_is_off_whatever_the_owner_does(phase):
+    assert shown(health(phase), health(Phase.FAILED)).phase is phase
+
+
+def test_what_the_owner_does_not_stream_is_no_live_stream():
+    found = both_legs(health(), desk(StreamHealth(StreamName.OPTIONS)), Leg(STOCKS), heard_ago=0.0)
+
+    assert found.phase is Phase.CONNECTING
+    assert "does not stream it" in (found.last_error or "")
+
+
+def test_only_what_the_server_acknowledged_to_the_owner_is_acknowledged_here():
+    found = shown(health(), health(acknowledged=("TSLA", "MSFT")))
+
+    assert (found.requested, found.acknowledged) == (("AAPL", "TSLA"), ("TSLA",))
+
+
+def test_gaps_of_both_legs_break_the_chart_in_their_order():
+    mine = health(gaps=(Gap(STOCKS, 5, 6, "mine"),), gap_count=1)
+    owner = health(gaps=(Gap(STOCKS, 1, 2, "theirs"),), gap_count=1)
+    leg, _ = Leg(STOCKS).take(Head(1, 0, 0, 2), 10, 11)
+    leg, _ = leg.take(Head(1, 2, 9, 2), 30, 31)
+
+    found = both_legs(mine, desk(owner), leg, heard_ago=0.0)
+
+    assert [(gap.since_ns, gap.until_ns) for gap in found.gaps] == [(1, 2), (5, 6), (11, 30)]
+    assert found.gap_count == 3
+    assert found.gaps[-1].lost == 7
+
+
+@given(st.data())
+def test_the_ledger_holds_over_both_legs_whatever_was_missed(data):
+    leg, before = Leg(STOCKS), 0
+    received = 0
+    for number in range(data.draw(st.integers(1, 12))):
+        events = data.draw(st.integers(0, 9))
+        if data.draw(st.booleans()):
+            leg, _ = leg.take(Head(1, number, before, events), 1, 2)
+            received += events
+        before += events
+    dropped = data.draw(st.integers(0, received))
+    mine = health(received=received, applied=received - dropped, dropped=dropped)
+
+    found = both_legs(mine, desk(health()), leg, heard_ago=0.0)
+
+    assert found.accounted
+    assert found.received == received + leg.position.missed
+
+
+def test_a_message_that_is_no_batch_changes_no_count():
+    leg, _ = Leg(STOCKS).take(Head(1, 0, 0, 2), 10, 11)
+
+    assert replace(leg.spoil(), damaged=0) == leg
+    assert leg.spoil().damaged == 1
+
+
+@pytest.mark.parametrize(
+    ("ahead", "sentence"),
+    [
+        (5 * SECOND, "This computer's clock is 5 s behind the owner's; ages are corrected."),
+        (-120 * SECOND, "This computer's clock is 2 min ahead of the owner's; ages are corrected."),
+        (SECOND // 2, None),
+    ],
+)
+def test_a_difference_of_the_clocks_is_said_from_a_second_on(ahead, sentence):
+    offset = Offset.of(sent_ns=0, owner_ns=ahead + 1_000, answered_ns=2_000)
+
+    assert offset.sentence == sentence
+    assert offset.here(10 * SECOND) == 10 * SECOND - (ahead if sentence else 0)
+
+
+def test_a_slow_answer_makes_no_difference_of_the_clocks():
+    assert not Offset.of(sent_ns=0, owner_ns=3 * SECOND, answered_ns=5 * SECOND).matters
