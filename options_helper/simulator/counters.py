@@ -87,9 +87,14 @@ class SimulatorState:
             for message in messages:
                 self._account.note(message, now_ns)
 
-    def settle(self, now_ns: int, price_of: Callable[[str], float | None]) -> None:
-        """Let contracts end that have; to be called while it is `opened`."""
-        self._clerk.look(self._account, now_ns, price_of)
+    @property
+    def settles(self) -> bool:
+        """Whether contracts come to an end here."""
+        return not self._clerk.is_idle
+
+    def settle(self, now_ns: int, price_of: Callable[[str], float | None]) -> list[dict[str, Any]]:
+        """Let contracts end that have; to be called while it is `opened`. What the account's stream tells of it."""
+        return self._clerk.look(self._account, now_ns, price_of)
 
     def set_close(self, symbol: str, price: float, day: date) -> None:
         """The price at which a session ended."""

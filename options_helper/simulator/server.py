@@ -6,10 +6,11 @@ import asyncio
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from concurrent.futures import Future
-from datetime import date
+from datetime import date, datetime
 from typing import Any, Final, Self
 
 from options_helper.clock import utc_now_ns
+from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.counters import AccountFace, Counters, SimulatorState
@@ -181,6 +182,11 @@ class SimulatorServer:
     def flush(self, timeout: float = PUSH_PATIENCE_SECONDS) -> None:
         """Wait until all that was pushed has been written to the sockets, or was for nobody."""
         self._loop.pushed.wait_empty(timeout)
+
+    def jump(self, to: datetime) -> None:
+        """Let it be this market time now, with all that is due by then; clients learn of it by the next event."""
+        market_ns = epoch_nanoseconds(to) or 0
+        self._do(lambda loop: loop.jump(market_ns))
 
     def set_faults(self, faults: Faults) -> None:
         """Let these go wrong for connections to come, counted from now, and for every REST request."""

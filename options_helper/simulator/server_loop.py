@@ -10,8 +10,8 @@ import socket
 import struct
 import threading
 import time
-from collections import Counter
-from collections.abc import Callable, Mapping, Sequence
+from collections import Counter, deque
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import Future
 from dataclasses import dataclass, field
 from functools import partial
@@ -27,6 +27,7 @@ from websockets.protocol import State
 
 from options_helper.errors import ConfigError
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
+from options_helper.model.instants import NANOSECONDS
 from options_helper.model.streams import StreamName
 from options_helper.simulator.counters import Counters, SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
@@ -66,6 +67,7 @@ LONGEST_REQUEST: Final = 2**24
 # A REST fault may answer late.
 HANDSHAKE_SECONDS: Final = 60.0
 ABANDONED_AT_MOST: Final = 100
+MINUTE_NS: Final = 60 * NANOSECONDS
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,6 +169,7 @@ class ServerLoop:
         self.muted: frozenset[StreamName] = frozenset()
         self.clients: tuple[Client, ...] = ()  # replaced, never changed: other threads look at it
         self.pushed = PushQueue()
+        self._broker_said: deque[OutgoingFrame] = deque()
         self.clock = PlayingClock(market, steady=time.monotonic, computer_ns=computer_ns)
         self.finished = threading.Event()
         self.loop = asyncio.get_running_loop()
@@ -182,7 +185,13 @@ class ServerLoop:
         self._faults = faults
         self._connections_before_faults: Counter[str] = Counter()
         self._plain_http = PlainHttp(
-            market, state, keys=keys, limits=limits, now_ns=self.clock.now_ns, stopping=self.stopping
+            market,
+            state,
+            keys=keys,
+            limits=limits,
+            now_ns=self.clock.now_ns,
+            stopping=self.stopping,
+            tell=self._tell_fills,
         )
         self._plain_http.set_faults(faults)
         self._interest = Interest()
@@ -210,6 +219,17 @@ class ServerLoop:
         for play in plays:
             play.cancel()
         await self._shut_down(server)
+
+    def jump(self, market_ns: int) -> None:
+        """Let it be this market time, and have happened what is due by then."""
+        self.clock.jump(market_ns)
+        self._plain_http.settle()
+
+    def _tell_fills(self, updates: Sequence[Any]) -> None:
+        """Send what the broker did; never waits, and on any thread, since answers are made on threads of their own."""
+        if updates:
+            self._broker_said.append(MessageFrame(StreamName.FILLS, updates))
+            self.loop.call_soon_threadsafe(self.push_arrived.set)
 
     def set_faults(self, faults: Faults) -> None:
         """Let these go wrong from now on; connections are counted anew for them."""
@@ -420,6 +440,7 @@ class ServerLoop:
 
     async def _play_steps(self) -> None:
         batch: list[OutgoingFrame] = []
+        settles_ns = 0
         for step in self._market.steps(self._interest):
             self.clock.skip_silence(step.market_ns)
             wait = self.clock.seconds_until(step.market_ns)
@@ -430,6 +451,9 @@ class ServerLoop:
                 await asyncio.sleep(wait)
             self.clock.reach(step.market_ns)
             self._state.note(step.stream, step.messages, step.market_ns)
+            if step.market_ns >= settles_ns:
+                self._plain_http.settle()
+                settles_ns = step.market_ns + MINUTE_NS
             batch.append(MessageFrame(step.stream, step.messages))
         await self._deliver(batch)
 
@@ -437,13 +461,17 @@ class ServerLoop:
         while True:
             await self.push_arrived.wait()
             self.push_arrived.clear()
-            while batch := self.pushed.take():
+            while batch := [*self._broker_words(), *self.pushed.take()]:
                 try:
                     await self._deliver(batch)
                 except (
                     Exception
                 ):  # a task's last line: a message that cannot be sent must not stop all others
                     log.exception("what was pushed could not be sent")
+
+    def _broker_words(self) -> Iterator[OutgoingFrame]:
+        while self._broker_said:
+            yield self._broker_said.popleft()
 
     async def _deliver(self, frames: Sequence[OutgoingFrame]) -> None:
         """Write frames to everybody who wants them; in a lossless market, wait for the slowest."""

@@ -92,3 +92,21 @@ def test_without_a_rule_nothing_happens():
 
     assert look(clerk, of, "2026-11-23 09:00") == []
     assert quantities(of) == {CALL: 1}
+
+
+def test_what_the_broker_closes_the_stream_tells_once_as_a_market_order_that_was_filled():
+    clerk, of = ExpiryClerk(ExpiryRules(sell_out=True)), account(17_999, **{CALL: 1})
+    at = nanoseconds(new_york("2026-11-20 15:15"))
+
+    (update,) = clerk.look(of, at, PRICES.get)
+    data = update["data"]
+
+    assert update["stream"] == "trade_updates"
+    assert (data["event"], data["qty"], data["position_qty"]) == ("fill", "1", "0")
+    assert (data["order"]["type"], data["order"]["side"], data["order"]["status"]) == (
+        "market",
+        "sell",
+        "filled",
+    )
+    assert (data["order"]["symbol"], data["order"]["limit_price"]) == (CALL, None)
+    assert clerk.look(of, at, PRICES.get) == []

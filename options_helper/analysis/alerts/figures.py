@@ -13,7 +13,8 @@ from datetime import date
 from math import fsum
 from typing import Any, Final
 
-from options_helper.analysis.attention.entries import Entry
+from options_helper.analysis.attention.cockpit import EndState
+from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.grades import Grade
 from options_helper.analysis.risk.book_values import LineRisk, SpotSource, UnderlyingRisk, theta_parts
@@ -472,8 +473,28 @@ def _attention(
         of_name = [one for one in entries if wanted is None or not set(wanted).isdisjoint(one.symbols)]
         said = " ".join(one.what for one in of_name) or f"{labels[name]} needs no hand of kind {kind}."
         side = None if sides is None else sides[name]
-        found[name] = Reading(float(bool(of_name)), labels[name], "what needs a hand", said=said, side=side)
+        why = "" if of_name else _not_seen(book, kind, wanted)
+        value = None if why else float(bool(of_name))
+        found[name] = Reading(value, labels[name], "what needs a hand", why=why, said=said, side=side)
     return found
+
+
+def _not_seen(book: _Book, kind: str, wanted: Sequence[str] | None) -> str:
+    """Why no entry does not mean that there is nothing: what it would rest on is not known now; empty: it is."""
+    account = book.live.account
+    if kind == AttentionKind.FILE_ACCOUNT:
+        if account.view is None:
+            return "the account has not been read"
+        is_open = account.unsettled if wanted is None else account.unsettled.intersection(wanted)
+        return "whether the last fills are in the account's positions is open" if is_open else ""
+    of_today = [
+        one
+        for one in book.look.attention.cockpit
+        if not one.is_structure and (wanted is None or not set(wanted).isdisjoint(one.symbols))
+    ]
+    if kind in _BY_THE_SPOT and any(one.state is EndState.UNKNOWN for one in of_today):
+        return "where what ends today stands is not known"
+    return ""
 
 
 def _of_streams(book: _Book, figure: str) -> _Found:  # noqa: ARG001 - streams have one figure
@@ -487,6 +508,9 @@ def _of_streams(book: _Book, figure: str) -> _Found:  # noqa: ARG001 - streams h
     }
 
 
+_BY_THE_SPOT: Final = frozenset(
+    {AttentionKind.PIN, AttentionKind.IN_THE_MONEY_SHORT, AttentionKind.LONG_WITHOUT_MONEY}
+)
 _MAKERS: Final[Mapping[SubjectKind, Callable[[_Book, str], _Found]]] = {
     SubjectKind.LEG: _of_legs,
     SubjectKind.STRUCTURE: _of_structures,

@@ -6,11 +6,13 @@ twice. Invented prices decide, as everywhere here.
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
 from typing import Any, Final
+from uuid import NAMESPACE_OID, uuid5
 
 from options_helper.model.alpaca_symbols import is_index, to_alpaca_symbol
 from options_helper.model.contract_hours import settles_at
@@ -18,6 +20,7 @@ from options_helper.model.contract_symbols import ParsedContract, is_contract_sy
 from options_helper.model.instants import epoch_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.simulator.market.account import Holding, SimulatedAccount, plain
+from options_helper.simulator.market.orders import Order, Tradable, order_update
 
 PriceOf = Callable[[str], float | None]
 
@@ -58,11 +61,19 @@ class ExpiryClerk:
         self._rules = rules
         self._untold: list[_Activity] = []
 
-    def look(self, account: SimulatedAccount, now_ns: int, price_of: PriceOf) -> None:
-        """Let everything have happened that is due; `price_of` says what shares, indices and contracts cost."""
-        if not self._rules.settle and not self._rules.sell_out:
-            return
-        now = utc_datetime(now_ns)
+    @property
+    def is_idle(self) -> bool:
+        """Whether nothing ever happens."""
+        return not self._rules.settle and not self._rules.sell_out
+
+    def look(self, account: SimulatedAccount, now_ns: int, price_of: PriceOf) -> list[dict[str, Any]]:
+        """Let everything have happened that is due; the order updates that the account's stream tells of it.
+
+        `price_of` says what shares, indices and contracts cost. What the clearing house does, no stream tells.
+        """
+        if self.is_idle:
+            return []
+        now, updates = utc_datetime(now_ns), []
         for holding in account.holdings:
             if not is_contract_symbol(holding.symbol):
                 continue
@@ -72,10 +83,12 @@ class ExpiryClerk:
             if ends is None or spot is None:
                 continue
             if self._rules.sell_out and ends - SOLD_OUT_BEFORE <= now < ends:
-                _sell_out(account, holding, terms, now_ns, spot=spot, price_of=price_of)
+                update = _sell_out(account, holding, terms, now_ns, spot=spot, price_of=price_of)
+                updates += [] if update is None else [update]
             elif self._rules.settle and now >= ends + MATCHED_AFTER:
                 self._end(account, holding, terms, ends, spot)
         self._tell(account, now_ns)
+        return updates
 
     def _end(
         self, account: SimulatedAccount, holding: Holding, terms: ParsedContract, ends: datetime, spot: float
@@ -125,34 +138,33 @@ def _sell_out(
     *,
     spot: float,
     price_of: PriceOf,
-) -> None:
-    """Close it at its price where it is in or near the money and the account lacks what it takes."""
+) -> dict[str, Any] | None:
+    """Close it at its price where it is in or near the money and what that takes is lacking; the update of that."""
     underlying, price = to_alpaca_symbol(terms.underlying_norm), price_of(holding.symbol)
     near = inside_at(terms, spot) >= -Decimal(str(NEAR * spot))
     if is_index(underlying) or price is None or not near:
-        return
+        return None
     shares = holding.quantity * holding.multiplier
     bought = shares if terms.option_type == "call" else -shares
     held = sum((one.quantity for one in account.holdings if one.symbol == underlying), Decimal())
     lacks = bought * Decimal(str(terms.strike)) > account.cash if bought > 0 else held < -bought
     if not lacks:
-        return
-    count = plain(abs(holding.quantity))
-    account.note(
-        {
-            "event": "fill",
-            "timestamp": utc_datetime(now_ns).isoformat(),
-            "price": plain(Decimal(str(round(price, 2)))),
-            "qty": count,
-            "order": {
-                "id": f"sell-out-{holding.symbol}",
-                "symbol": holding.symbol,
-                "side": "sell" if holding.quantity > 0 else "buy",
-                "qty": count,
-                "filled_qty": count,
-                "type": "market",
-                "status": "filled",
-            },
-        },
-        now_ns,
+        return None
+    names = (str(uuid5(NAMESPACE_OID, f"sell-out {holding.symbol} {number}")) for number in itertools.count())
+    count, cost = int(abs(holding.quantity)), Decimal(str(round(price, 2)))
+    order = Order(
+        tradable=Tradable(
+            holding.symbol, float(holding.quantity), is_option=True, quote=lambda _: (price, price)
+        ),
+        order_id=next(names),
+        client_order_id=next(names),
+        asset_id=next(names),
+        side="sell" if holding.quantity > 0 else "buy",
+        quantity=count,
+        limit_price=cost,
+        created_ns=now_ns,
+        kind="market",
     )
+    update = order_update(order, "fill", now_ns, count, position=Decimal(), identity=lambda: next(names))
+    account.note(update, now_ns)
+    return update

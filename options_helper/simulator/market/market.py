@@ -210,6 +210,12 @@ class PlayingClock:
         if self._market.start_ns is not None and silence_ns > LONGEST_SILENCE_NS:
             self._skipped_ns += silence_ns - NANOSECONDS
 
+    def jump(self, market_ns: int) -> None:
+        """Go on from this market time, where it is later than now; harmless where the clock is the computer's."""
+        if self._market.start_ns is not None:
+            self._skipped_ns += max(0, market_ns - self.now_ns())
+            self._reached_ns = max(self._reached_ns, market_ns)
+
     def seconds_until(self, market_ns: int) -> float:
         """How long the computer must wait for this market time; 0 when it is past."""
         if self._market.speed == 0:

@@ -58,6 +58,7 @@ class Order:
     created_ns: int
     filled: int = 0
     paid: Decimal = field(default_factory=Decimal)
+    kind: Literal["limit", "market"] = "limit"
 
     @property
     def sign(self) -> int:
@@ -138,43 +139,61 @@ class OrderScript:
         heapq.heappush(self._plan, _Planned(at_ns, self._placed, order, event, quantity))
 
     def _happen(self, planned: _Planned) -> dict[str, Any]:
-        order = planned.order
-        order.filled += planned.quantity
-        order.paid += planned.quantity * order.limit_price
-        symbol = order.tradable.symbol
+        order, symbol = planned.order, planned.order.tradable.symbol
         self._positions[symbol] += order.sign * planned.quantity
-        moment = rfc3339(planned.at_ns)
-        data: dict[str, Any] = {
-            "event": planned.event,
-            "timestamp": moment,
-            "at": moment,
-            "event_id": self._identity(),
-            "order": _order_map(planned),
+        return order_update(
+            order,
+            planned.event,
+            planned.at_ns,
+            planned.quantity,
+            position=self._positions[symbol],
+            identity=self._identity,
+        )
+
+
+def order_update(
+    order: Order,
+    event: OrderEvent,
+    at_ns: int,
+    quantity: int,
+    *,
+    position: Decimal,
+    identity: Callable[[], str],
+) -> dict[str, Any]:
+    """The update as the account's endpoint sends it, after which so much more of the order is done."""
+    order.filled += quantity
+    order.paid += quantity * order.limit_price
+    moment = rfc3339(at_ns)
+    data: dict[str, Any] = {
+        "event": event,
+        "timestamp": moment,
+        "at": moment,
+        "event_id": identity(),
+        "order": _order_map(order, event, at_ns),
+    }
+    if quantity:
+        data |= {
+            "execution_id": identity(),
+            "price": str(order.limit_price),
+            "qty": str(quantity),
+            "position_qty": str(position),
         }
-        if planned.quantity:
-            data |= {
-                "execution_id": self._identity(),
-                "price": str(order.limit_price),
-                "qty": str(planned.quantity),
-                "position_qty": str(self._positions[symbol]),
-            }
-        return {"stream": TRADE_UPDATES, "data": data}
+    return {"stream": TRADE_UPDATES, "data": data}
 
 
-def _order_map(planned: _Planned) -> dict[str, Any]:
-    order = planned.order
-    created, updated = rfc3339(order.created_ns), rfc3339(planned.at_ns)
+def _order_map(order: Order, event: OrderEvent, at_ns: int) -> dict[str, Any]:
+    created, updated = rfc3339(order.created_ns), rfc3339(at_ns)
     return {
         "id": order.order_id,
         "client_order_id": order.client_order_id,
         "created_at": created,
         "updated_at": updated,
         "submitted_at": created,
-        "filled_at": updated if planned.event == "fill" else None,
+        "filled_at": updated if event == "fill" else None,
         "expired_at": None,
         "expires_at": None,
-        "cancel_requested_at": updated if planned.event == "canceled" else None,
-        "canceled_at": updated if planned.event == "canceled" else None,
+        "cancel_requested_at": updated if event == "canceled" else None,
+        "canceled_at": updated if event == "canceled" else None,
         "failed_at": None,
         "replaced_at": None,
         "replaced_by": None,
@@ -187,14 +206,14 @@ def _order_map(planned: _Planned) -> dict[str, Any]:
         "filled_qty": str(order.filled),
         "filled_avg_price": _average(order),
         "order_class": "simple",
-        "order_type": "limit",
-        "type": "limit",
+        "order_type": order.kind,
+        "type": order.kind,
         "side": order.side,
         "position_intent": _intent(order) if order.tradable.is_option else None,
         "time_in_force": "day",
-        "limit_price": str(order.limit_price),
+        "limit_price": str(order.limit_price) if order.kind == "limit" else None,
         "stop_price": None,
-        "status": STATUSES[planned.event],
+        "status": STATUSES[event],
         "extended_hours": False,
         "legs": None,
         "trail_percent": None,

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import timedelta
 from http import HTTPStatus
 from typing import Any, Final
@@ -35,6 +36,7 @@ class PlainHttp:
         limits: Limits,
         now_ns: Callable[[], int],
         stopping: asyncio.Event,
+        tell: Callable[[Sequence[Any]], object],
     ) -> None:
         self._market = market
         self._state = state
@@ -42,6 +44,7 @@ class PlainHttp:
         self._limits = limits
         self._now_ns = now_ns
         self._stopping = stopping
+        self._tell = tell
         self._faults = NO_FAULTS
         self._requests_of_faults = 0
 
@@ -82,7 +85,19 @@ class PlainHttp:
         except TimeoutError:
             return False
 
+    def settle(self) -> None:
+        """Let contracts end that have, though nobody asks."""
+        if self._state.settles:
+            with self._opened(NO_FAULTS):
+                pass  # done when it is open
+
     def _answer(self, path: str, query: str, faults: Faults) -> Answer:
+        with self._opened(faults) as context:
+            return answer_request(path, query, context)
+
+    @contextmanager
+    def _opened(self, faults: Faults) -> Iterator[RequestContext]:
+        """The market and its account as of now, when all has happened that is due; on any thread."""
         now_ns = self._now_ns()
         today = new_york_date(utc_datetime(now_ns))
         # A market that somebody plays in a year without a calendar was open the day before.
@@ -98,8 +113,8 @@ class PlainHttp:
                 self._limits,
                 faults,
             )
-            self._state.settle(now_ns, context.price)
-            return answer_request(path, query, context)
+            self._tell(self._state.settle(now_ns, context.price))
+            yield context
 
 
 def offered_keys(request: Request) -> tuple[str | None, str | None]:

@@ -370,3 +370,42 @@ def test_a_short_leg_that_may_be_exercised_early_is_in_the_money_all_the_same():
         "attention:early_exercise": 1.0,
         "attention:pin": 0.0,
     }
+
+
+def test_that_the_file_is_the_accounts_is_not_known_while_a_fill_is_not_in_its_positions():
+    """Else a rule would be armed anew by a moment in which nobody can say, and fire twice."""
+    live = market(("AAPL", 189.9, 190.1))
+    held = AccountPosition(
+        symbol="AAPL",
+        quantity=Decimal(100),
+        is_option=False,
+        average_price=None,
+        cost_basis=None,
+        market_value=None,
+        current_price=None,
+    )
+    view = AccountPositions(live.as_of, MappingProxyType({"AAPL": held}))
+    book = [holding("AAPL", 100), holding("MSFT", 5)]
+
+    def of(account: AccountState, subject: str = "book", name: str = "") -> Reading:
+        return reading(book, replace(live, account=account), subject, "attention:file_account", name)
+
+    assert of(AccountState()).why == "the account has not been read"
+    is_open = AccountState(view=view, unsettled=frozenset({"AAPL"}))
+    assert of(replace(is_open, unsettled=frozenset({"MSFT"}))).value is None
+    assert of(is_open, "each leg", "AAPL").value is None
+    assert of(is_open, "each leg", "MSFT").value == 1.0, "what differs all the same is told"
+    assert of(AccountState(view=view), "each leg", "AAPL").value == 0.0
+
+
+@pytest.mark.parametrize("kind", ["pin", "in_the_money_short", "long_without_money"])
+def test_that_nothing_ends_badly_today_is_not_known_without_a_price(kind: str):
+    call = position("AAPL", 180, contracts=1, expiry=date(2026, 11, 20))
+    at = "2026-11-20 15:30"
+    unpriced = market(("MSFT", 400.0, 400.1), at=at)
+
+    assert reading([call], unpriced, "book", f"attention:{kind}", "").why == (
+        "where what ends today stands is not known"
+    )
+    later = position("AAPL", 180, contracts=1, expiry=DECEMBER)
+    assert reading([later], unpriced, "book", f"attention:{kind}", "").value == 0.0
