@@ -649,6 +649,11 @@ CSV_COLUMNS: Final = (
     Column("state", {}, "The word that stands first on the page, such as `running` or `not started`."),
     Column("stock_feed", {}, "Which feed the stocks come from; empty before Start."),
     Column("options_feed", {}, "Which feed the options come from; empty before Start."),
+    Column(
+        "cost_source",
+        {},
+        "Whose costs these are: `file`, as it says them; `account`, Alpaca's average prices without fees.",
+    ),
 )
 
 

@@ -473,7 +473,7 @@ def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[s
     not_given = [format_holding(symbol) for symbol in closed if np.isnan(dollars_per_point(symbol))]
     yield from _sentence("The multiplier is not given", _chosen(held, np.isnan(held.multiplier)) + not_given)
     opened = [format_holding(symbol) for symbol in gone if symbol in day.followed and symbol not in closed]
-    yield from _sentence("Traded today but not in the file, so not counted", opened)
+    yield from _sentence("Traded today but in no position here, so not counted", opened)
     yield from _sentence("No portfolio file can hold these, so their trades are not counted", day.foreign)
 
 

@@ -13,7 +13,7 @@ from options_helper.model.account import AccountPosition, AccountPositions, Acco
 from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
-from options_helper.model.portfolio import Portfolio
+from options_helper.model.portfolio import AccountPortfolio, Portfolio
 from options_helper.model.text import format_count, format_holding, named
 
 _ZERO: Final = Decimal(0)
@@ -42,6 +42,7 @@ class Holdings:
     # Why the account, which was asked, is not known as it is now: "it could not be read"; empty where it is, and where
     # nobody asks it. With `read_at` it was known before.
     unanswered: str = ""
+    is_account: bool = False  # what is compared was made of the account itself, and is no file
 
     @property
     def in_doubt(self) -> frozenset[str]:
@@ -54,10 +55,20 @@ class Holdings:
         return len(self.account_only) + len(self.file_only) + len(self.other_quantity)
 
     @property
+    def lacking(self) -> str:
+        """What is said of a position that is the account's alone."""
+        return "cannot be shown here" if self.is_account else "the file lacks"
+
+    @property
     def not_compared(self) -> str:
-        """That there is no account to compare the file with, or only an old one, and why; empty where it is of now."""
+        """That there is no account to compare the file with, or only an old one, and why; empty where it is of now.
+
+        Where the quantities are the account's own, that they are old.
+        """
         if not self.unanswered:
             return ""
+        if self.is_account:
+            return f"of an older reading of the account ({self.unanswered} since)"
         if self.read_at is None:
             return f"not compared with the account ({self.unanswered})"
         return f"compared with an older reading of the account ({self.unanswered} since)"
@@ -67,9 +78,8 @@ class Holdings:
         """What is said at each figure that rests on the file's quantities alone; empty where they are the account's."""
         count = len(self.account_only)
         are = "is" if count == 1 else "are"
-        missing = (
-            f"FILE ONLY: {format_count(count, 'position')} of the account {are} missing" if count else ""
-        )
+        only = "NOT ALL OF IT" if self.is_account else "FILE ONLY"
+        missing = f"{only}: {format_count(count, 'position')} of the account {are} missing" if count else ""
         doubt = f"QUANTITIES {self.not_compared}" if self.unanswered else ""
         return "\n".join(filter(None, (missing, doubt)))
 
@@ -78,7 +88,7 @@ class Holdings:
         return tuple(
             f"{beginning}: {_names(unexplained)}."
             for beginning, symbols in (
-                ("The account holds what the file lacks", self.account_only),
+                (f"The account holds what {self.lacking}", self.account_only),
                 ("The file holds what the account lacks", self.file_only),
                 (
                     "The account holds another quantity than the file of these",
@@ -137,6 +147,7 @@ def compare_holdings(
         ),
         cash=view.cash,
         unanswered=unanswered,
+        is_account=isinstance(portfolio, AccountPortfolio),
     )
 
 
@@ -147,7 +158,7 @@ def _not_compared(portfolio: Portfolio, account: AccountState, unanswered: str) 
     executed = {execution.symbol for execution in (*account.executions, *account.later)}
     traded = executed | account.unsettled | account.moved
     unread = tuple(symbol for symbol in portfolio.quantities if symbol in traded)
-    return Holdings(unread=unread, unanswered=unanswered)
+    return Holdings(unread=unread, unanswered=unanswered, is_account=isinstance(portfolio, AccountPortfolio))
 
 
 def _unanswered(account: AccountState) -> str:

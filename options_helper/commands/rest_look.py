@@ -37,7 +37,7 @@ from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import is_contract_symbol, other_type
 from options_helper.model.events import Quote, RestQuote, Trade
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
-from options_helper.model.portfolio import Instrument, Portfolio
+from options_helper.model.portfolio import AccountPortfolio, Instrument, Portfolio
 from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, SessionClose, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
 from options_helper.model.streams import StreamName
@@ -91,7 +91,8 @@ def book_of_account(
         underlyings |= {root: underlying} if underlying else {}
     imported = import_portfolio(reading.view, underlyings)
     grouped = group_entries(imported.portfolio.positions)
-    return imported.portfolio.changed(positions=grouped.entries), (*reading.problems, *imported.problems)
+    portfolio = AccountPortfolio(cash=imported.portfolio.cash, positions=tuple(grouped.entries))
+    return portfolio, (*reading.problems, *imported.problems)
 
 
 def look(

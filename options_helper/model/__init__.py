@@ -169,6 +169,7 @@ PUBLIC: Final = {
         "Instrument",
         "Leg",
         "MultiLegPosition",
+        "AccountPortfolio",
         "Portfolio",
         "PortfolioEntry",
         "PortfolioLine",

@@ -728,6 +728,10 @@ class Portfolio(_Entry):
         return self
 
 
+class AccountPortfolio(Portfolio):
+    """What an account holds, at the account's own costs; no file is behind it."""
+
+
 def load_portfolio(path: Path) -> Portfolio:
     """Read a portfolio file; ConfigError with one sentence naming the file, the position and the field."""
     try:

@@ -462,7 +462,7 @@ class TestWhatTheFileHoldsNoMore:
 
         assert (totals.day.total, totals.closed_today) == (0.0, ())
         assert totals.day_reasons == (
-            "Traded today but not in the file, so not counted: AAPL 18 Dec 26 180 C.",
+            "Traded today but in no position here, so not counted: AAPL 18 Dec 26 180 C.",
         )
 
 

@@ -500,7 +500,7 @@ def test_import_says_what_it_leaves_out(server: SimulatorServer):
     assert ids == ["aapl-17dec49-180c", "eth-usd"]
     assert result.stderr.splitlines() == [
         "ETHBTC is neither a US share nor an option (its class is crypto); it was left out.",
-        "ESCROW.CASH5 (5) cannot be written in a portfolio file; it was left out.",
+        "ESCROW.CASH5 (5) cannot be a position of a portfolio; it was left out.",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import timedelta
@@ -11,6 +12,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
+from apps.streamlit.components.live_csv import tables_as_csv
 from options_helper.analysis.reconcile.account_book import AccountBook, with_later
 from options_helper.data.portfolio_file import PortfolioFile, open_portfolio_file
 from options_helper.data.streaming.live_manager import LiveStreamConfig
@@ -327,6 +329,46 @@ def test_file_and_account_are_not_compared_when_they_are_one(following):
     assert screen.totals.holdings.differing == 0
     assert screen.totals.day.complete or screen.totals.day_reasons
     assert texts(screen) == ""
+
+
+def test_what_cannot_be_shown_is_said_at_each_figure_and_nothing_is_said_of_a_file(following):
+    following.begin()
+    following.account = account(held(AAPL_CALL, 1), held("A NAME OF NO SHARE", 5))
+    screen = following.screen()
+    said = " ".join(
+        (
+            texts(screen),
+            screen.headline.sentence,
+            screen.totals.holdings.caveat,
+            *screen.risk.alarms,
+            *(f"{one.what} {one.remedy}" for one in screen.attention.entries),
+        )
+    )
+
+    assert screen.totals.holdings.caveat == "NOT ALL OF IT: 1 position of the account is missing"
+    assert "The account holds what cannot be shown here" in said
+    assert "1 line of the account that cannot be shown here" in said
+    assert "file" not in said.lower()
+
+
+def test_an_old_reading_is_no_comparison_where_the_quantities_are_its_own(following):
+    following.begin()
+    following.account = account(held(AAPL_CALL, 1))
+    following.session.keep()
+    reports = dict(following.account.reports)
+    reports[RestTask.POSITIONS] = RestReport(RestTask.POSITIONS, RestPhase.FAILED, problem="No answer.")
+    following.account = replace(following.account, reports=reports)
+    holdings = following.screen().totals.holdings
+
+    assert holdings.caveat == "QUANTITIES of an older reading of the account (it could not be read since)"
+
+
+def test_the_csv_says_whose_costs_it_has(following):
+    following.begin()
+    following.account = account(held(AAPL_CALL, 1))
+    (row,) = csv.DictReader(tables_as_csv(following.screen()).splitlines())
+
+    assert row["cost_source"] == "account"
 
 
 def test_one_refresh_has_prices_and_quantities_of_one_moment(following):

@@ -169,6 +169,7 @@ def test_the_csv_has_every_row_of_every_table_and_no_zero_for_what_is_missing(sc
     assert (unpriced["id"], unpriced["warnings"]) == ("spy-call-today", "expires today, missing quote")
     assert unpriced[["bid", "ask", "mark", "pnl_abs"]].isna().all()
     assert (table["as_of"] == OPEN.isoformat()).all()
+    assert (table["cost_source"] == "file").all()
     assert set(table["marks_from"][table["section"] == "structure"]) == {"2 mid", "4 mid"}
 
 

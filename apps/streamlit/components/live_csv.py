@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from options_helper.analysis.columns import COLUMNS, CSV_COLUMNS, Column, Table, amount_names
+from options_helper.live.account_book import PortfolioSource
 from options_helper.live.screen import ScreenModel
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
@@ -33,6 +34,9 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
                 state=screen.state.value,
                 stock_feed=screen.snapshot.streams[StreamName.STOCKS].feed,
                 options_feed=screen.snapshot.streams[StreamName.OPTIONS].feed,
+                cost_source=PortfolioSource.ACCOUNT.value
+                if screen.of_account
+                else PortfolioSource.FILE.value,
                 warnings=[", ".join(warning.label for warning in warnings) for warnings in rows["warnings"]],
             )
             for name, rows in sections.items()

@@ -15,7 +15,7 @@ from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import day_word, listed, outcome_words, shortage_words
 from options_helper.analysis.live_health import Level
 
-LACKING: Final = ", which the file lacks,"
+LACKING: Final = ", which is in the account alone,"
 _NOT_BEFORE_ITS_END: Final = "It cannot be exercised before its end."
 
 

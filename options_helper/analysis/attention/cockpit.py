@@ -91,7 +91,7 @@ class CockpitLine:
             return None
         said = outcome_words(self.if_now, self.underlying)
         if self.account_alone:
-            return f"{said} (the file lacks it)"
+            return f"{said} (in the account alone)"
         if not self.quantity_in_doubt:
             return said
         if self.if_now_by_account is None:

@@ -91,7 +91,9 @@ def account_entries(holdings: Holdings, behind: Behind | None) -> Iterator[Entry
             subject="Account",
             symbols=tuple(differing),
             what=" ".join(sentences),
-            remedy="options-helper portfolio reconcile says what to change in the file.",
+            remedy="Look for them on Alpaca's own page; no figure here has them."
+            if holdings.is_account
+            else "options-helper portfolio reconcile says what to change in the file.",
         )
     if holdings.unanswered == "it could not be read":
         yield Entry(
@@ -99,7 +101,7 @@ def account_entries(holdings: Holdings, behind: Behind | None) -> Iterator[Entry
             level=Level.WARNING,
             subject="Account",
             symbols=(),
-            what=f"The file is {holdings.not_compared}.",
+            what=f"The {'quantities are' if holdings.is_account else 'file is'} {holdings.not_compared}.",
             remedy="Look at the account's keys and at its server.",
         )
 

@@ -199,7 +199,7 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
     alone = ending.legs[0] if len(ending.legs) == 1 else None
     what = format_count(len(ending.legs), "line") if alone is None else alone.instrument.label
     verb = "expires" if alone is not None else "expire"
-    lacking = " The file lacks it." if ending.quantities is Quantities.ACCOUNT_ALONE else ""
+    lacking = " It is in the account alone." if ending.quantities is Quantities.ACCOUNT_ALONE else ""
     where = "" if alone is None or alone.inside is None else f", {_place_words(alone.inside)}"
     said = f"{what} {verb} {day_word(ending.last_day, moment.today)}{until}{where}."
     counted = ending.judged
@@ -276,7 +276,7 @@ def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:
         else f"Traded for the last time {day_word(ending.last_day, moment.today)}"
         f"{'' if life is None or life.trading_ends is None else f' until {clock(life.trading_ends)}'}: {opens} decide."
     )
-    lacking = " The file lacks it." if ending.quantities is Quantities.ACCOUNT_ALONE else ""
+    lacking = " It is in the account alone." if ending.quantities is Quantities.ACCOUNT_ALONE else ""
     source = "" if life is None else f" (by {life.settlement_source})"
     return Entry(
         kind=AttentionKind.AM_SETTLED,

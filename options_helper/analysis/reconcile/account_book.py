@@ -16,7 +16,7 @@ from options_helper.analysis.reconcile.account_import import (
 from options_helper.analysis.reconcile.regrouping import regroup
 from options_helper.model.account import AccountPosition, AccountPositions, AccountState, Execution
 from options_helper.model.contract_symbols import is_contract_symbol
-from options_helper.model.portfolio import MultiLegPosition, Portfolio
+from options_helper.model.portfolio import AccountPortfolio, MultiLegPosition, Portfolio
 from options_helper.model.text import format_count, named
 
 _NAMED_AT_MOST: Final = 6
@@ -135,7 +135,7 @@ def _book(source: AccountState, before: AccountBook | None) -> AccountBook:
     imported = import_portfolio(_view(account))
     singles = [one for one in imported.portfolio.positions if not isinstance(one, MultiLegPosition)]
     grouped = regroup(singles, before.portfolio.structures if before else ())
-    portfolio = imported.portfolio.changed(positions=grouped)
+    portfolio = AccountPortfolio(cash=imported.portfolio.cash, positions=grouped)
     if before is not None and before.portfolio == portfolio:
         # Whoever compares by identity sees that nothing has changed.
         portfolio = before.portfolio

@@ -106,7 +106,7 @@ def entry_of(
         )
     except ValidationError as error:
         raise NotImportableError(
-            f"{position.symbol} ({position.quantity:f}) cannot be written in a portfolio file; it was left out."
+            f"{position.symbol} ({position.quantity:f}) cannot be a position of a portfolio; it was left out."
         ) from error
 
 

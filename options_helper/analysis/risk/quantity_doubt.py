@@ -26,6 +26,7 @@ class QuantityDoubt:
         str, ...
     ] = ()  # of them and of what the file lacks: how much the account holds is not known
     account_only: tuple[str, ...] = ()  # what the file lacks
+    lacking: str = "the file lacks"  # what is said of them
     of_lines: tuple[str, ...] = ()  # the underlyings of the file's lines among these
     underlyings: tuple[str, ...] = ()  # and of all of these
     by_account: BookRisk | None = None  # None: nothing is apart
@@ -58,6 +59,7 @@ def quantity_doubt(
         symbols=frozenset(doubtful),
         labels=tuple(one.label for one in doubtful.values()),
         unread=tuple(format_holding(symbol) for symbol in side.unread if symbol not in ended),
+        lacking=holdings.lacking,
         account_only=tuple(format_holding(symbol) for symbol in holdings.account_only),
         of_lines=tuple(dict.fromkeys(one.underlying for one in doubtful.values())),
         underlyings=tuple(
@@ -82,7 +84,7 @@ def alarms_of(doubt: QuantityDoubt, worst: Extreme) -> Iterator[str]:
             f"{_named(doubt.of_lines)} and of the book are by the file's."
         )
     if doubt.account_only:
-        yield f"The account holds what the file lacks, and it is in no figure: {_named(doubt.account_only)}."
+        yield f"The account holds what {doubt.lacking}, and it is in no figure: {_named(doubt.account_only)}."
     if doubt.unread:
         yield f"How much the account holds is not known of {_named(doubt.unread)}."
     if (words := worst_words(doubt.worst, worst)) is not None:

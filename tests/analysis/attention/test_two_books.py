@@ -98,15 +98,15 @@ def test_what_the_account_alone_holds_ends_and_is_assigned_too():
     found = beside([holding("SPY", 10)], [holding("SPY", 10), SHORT_CALL])
 
     expiring, short = only(found, AttentionKind.EXPIRING), only(found, AttentionKind.IN_THE_MONEY_SHORT)
-    assert "The file lacks it." in expiring.what
-    assert "which the file lacks" in short.what
+    assert "It is in the account alone." in expiring.what
+    assert "which is in the account alone" in short.what
     assert expiring.shares == short.shares == -200
     for entry in (expiring, short):
         assert "of what the account alone holds: -200 SPY" in entry.amounts
     (line,) = found.cockpit
     assert (line.account_alone, line.if_now_words) == (
         True,
-        "-200 SPY and receives $112,000 (the file lacks it)",
+        "-200 SPY and receives $112,000 (in the account alone)",
     )
 
 
@@ -121,7 +121,7 @@ def test_a_short_call_of_the_account_alone_is_exercised_early_too():
 
     entry = only(attention([holding("AAPL", 5)], live), AttentionKind.EARLY_EXERCISE)
 
-    assert "AAPL 18 Dec 26 180 C, which the file lacks," in entry.what
+    assert "AAPL 18 Dec 26 180 C, which is in the account alone," in entry.what
     assert entry.amounts.startswith("Assigned, of what the account alone holds: -100 AAPL")
 
 

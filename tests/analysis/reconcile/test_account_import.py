@@ -342,7 +342,7 @@ def test_what_no_file_can_hold_is_left_out_and_said():
     made = import_portfolio(read(shares("ESCROW.CASH5"), shares("MSFT")).view)
 
     assert [entry.id for entry in made.portfolio.positions] == ["msft-shares"]
-    assert made.problems == ("ESCROW.CASH5 (2) cannot be written in a portfolio file; it was left out.",)
+    assert made.problems == ("ESCROW.CASH5 (2) cannot be a position of a portfolio; it was left out.",)
 
 
 def test_entries_are_in_order_of_underlying_shares_and_expiry():

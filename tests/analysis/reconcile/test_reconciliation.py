@@ -251,7 +251,7 @@ def test_what_no_file_can_hold_is_said_and_no_difference(symbol: str):
     found = reconcile(portfolio(), account(held(symbol, 5)), [], today=TODAY)
 
     assert (found.agrees, found.rows) == (True, ())
-    assert found.remarks == (f"{symbol} (5) cannot be written in a portfolio file; it was left out.",)
+    assert found.remarks == (f"{symbol} (5) cannot be a position of a portfolio; it was left out.",)
 
 
 @pytest.mark.parametrize(
