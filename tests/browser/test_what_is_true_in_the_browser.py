@@ -146,7 +146,7 @@ NO_AMOUNTS = (
 
 def headings_in(text: str) -> set[str]:
     """The headings of the table that are sent."""
-    return set(re.findall(r'"heading": "([^"]+)"', text))
+    return set(re.findall(r'"heading": ?"([^"]+)"', text))
 
 
 def amounts_in(text: str) -> list[str]:

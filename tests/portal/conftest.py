@@ -111,7 +111,7 @@ def table(tab: AppTest, column: str) -> pd.DataFrame:
 def board(tab: AppTest) -> pd.DataFrame:
     """The table as it is sent: texts by the names of rows and columns; what is empty is "", warnings are lists."""
     (full,) = [
-        json.loads(element.proto.json)["full"]
+        json.loads(element.proto.bytes)["full"]
         for element in tab.get("bidi_component")
         if element.proto.component_name == "options-helper.board"
     ]

@@ -10,6 +10,7 @@ from functools import partial
 from math import fsum
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
 import pytest
@@ -27,6 +28,7 @@ from apps.streamlit.components.board_message import (
     next_message,
     ranking,
     read_sorting,
+    seen_rows,
 )
 from apps.streamlit.components.board_rows import Grouping
 from options_helper.data.portfolio_file import open_portfolio_file
@@ -244,6 +246,54 @@ def test_a_short_message_has_the_cells_that_differ_from_the_last_full_one():
         assert rebuilt == later.cells, "whatever became of the message between"
 
 
+def large_board(price: str) -> Board:
+    """A hundred closed groups with a structure each, which has a leg, and the last row."""
+    rows: list[dict[str, Any]] = []
+    for place in range(100):
+        for key, parent, is_open in (
+            (f"g:{place}", "", False),
+            (f"s:{place}", f"g:{place}", False),
+            (f"l:{place},1", f"s:{place}", False),
+        ):
+            opens = not key.startswith("l:")
+            rows.append({"key": key, "parent": parent, "opens": opens, "open": is_open})
+    rows.append({"key": "book", "parent": "", "opens": False, "open": False})
+    return Board((), tuple(rows), {row["key"]: (row["key"], price) for row in rows})
+
+
+def viewed(*opened: str, find: str = "") -> dict[str, str]:
+    return {"rows": ",".join(map(quote, opened)), "find": find}
+
+
+def test_of_a_large_book_those_rows_are_seen_whose_parents_are_open():
+    board = large_board("1.00")
+    closed = frozenset({"book", *(f"g:{place}" for place in range(100))})
+
+    assert seen_rows(board, viewed()) == closed
+    assert seen_rows(board, viewed("g:7")) == closed | {"s:7"}
+    assert seen_rows(board, viewed("g:7", "s:7")) == closed | {"s:7", "l:7,1"}
+    assert seen_rows(board, viewed("s:7")) == closed, "its group is closed"
+    assert seen_rows(board, viewed(find="spy")) is None, "a filter opens groups"
+    assert seen_rows(build_board(screen_of(with_account()), USUAL), viewed()) is None, "a small book"
+
+
+def test_of_a_row_that_is_opened_all_cells_are_sent_and_of_one_that_is_closed_none():
+    first, later = large_board("1.00"), large_board("1.05")
+    message, sent = after_the_first(first)
+    message, sent = next_message(sent, first, in_full=True, seen=seen_rows(first, viewed()))
+    assert message["full"]["cells"].keys() == seen_rows(first, viewed())
+    assert len(message["full"]["rows"]) == len(first.rows), "whose names a filter is to find"
+
+    message, sent = next_message(sent, later, in_full=False, seen=seen_rows(later, viewed("g:7")))
+    assert message["changed"]["s:7"] == {"0": "s:7", "1": "1.05"}
+    assert message["changed"]["g:7"] == {"1": "1.05"}
+    assert "s:8" not in message["changed"]
+
+    message, sent = next_message(sent, first, in_full=False, seen=seen_rows(first, viewed("g:7")))
+    assert message["changed"]["s:7"] == {"0": "s:7", "1": "1.00"}, "whatever became of the message between"
+    assert message["changed"]["g:7"] == {}, "seen, and as it was"
+
+
 def test_what_is_around_the_table_is_sent_where_it_differs_from_the_last_full_message():
     board = build_board(screen_of(with_account()), USUAL)
     _, sent = after_the_first(board)
@@ -351,7 +401,7 @@ def test_what_a_file_calls_a_position_is_text_in_the_table(portal):
     sent = portal.open().get("bidi_component")
     (table,) = [one for one in sent if one.proto.component_name == "options-helper.board"]
 
-    assert json.loads(table.proto.json)["full"]["rows"][1]["key"] == "p:<img src=x>,&"
+    assert json.loads(table.proto.bytes)["full"]["rows"][1]["key"] == "p:<img src=x>,&"
     assert "innerHTML" not in (Path(__file__).parents[2] / "options_helper/live/assets/board.js").read_text()
 
 
@@ -359,7 +409,7 @@ def test_after_each_full_run_a_number_names_another_message_than_before(portal):
     tab = portal.show(scenes.live)
 
     def number() -> str:
-        sent = [json.loads(one.proto.json) for one in tab.get("bidi_component") if "key" in one.proto.json]
+        sent = [json.loads(one.proto.bytes) for one in tab.get("bidi_component") if one.proto.bytes]
         (of_table,) = [one["key"] for one in sent if "full" in one]
         return str(of_table)
 

@@ -68,7 +68,7 @@ def test_a_refresh_sends_what_is_drawn_around_the_table_as_it_was_drawn(portal: 
     (table,) = [
         one for one in tab.get("bidi_component") if one.proto.component_name == "options-helper.board"
     ]
-    around = json.loads(table.proto.json)["around"]
+    around = json.loads(table.proto.bytes)["around"]
 
     assert drawn.keys() == {"truth", "details", "banners", "tiles", "side"}
     assert {name: around[name] for name in drawn} == drawn

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeAlias
+from urllib.parse import unquote
 
 from apps.streamlit.components.board_cell import Cell
 from apps.streamlit.components.board_cells import Cells
@@ -91,6 +92,7 @@ class Sent:
 
     key: int
     board: Board
+    told: frozenset[str]  # the keys of the rows whose cells it had
     around: Mapping[str, Any] = field(default_factory=dict)
     short_ones: int = 0
 
@@ -172,29 +174,63 @@ def ranking(board: Board) -> dict[str, int]:
 
 
 def next_message(
-    sent: Sent | None, board: Board, *, in_full: bool, around: Mapping[str, Any] | None = None
+    sent: Sent | None,
+    board: Board,
+    *,
+    in_full: bool,
+    around: Mapping[str, Any] | None = None,
+    seen: frozenset[str] | None = None,
 ) -> tuple[dict[str, Any], Sent]:
     """What to send now, and what was sent then: all of it, or the cells that differ from the last full message.
 
-    The same of what is `around` the table, by the name of its place.
+    The same of what is `around` the table, by the name of its place. Where not all rows are `seen`, cells of the others
+    are in neither; a row that is seen is in both, if with nothing that differs.
     """
     around = around or {}
+    told = frozenset(board.cells) if seen is None else seen
     same_layout = sent is not None and (sent.board.columns, sent.board.rows) == (board.columns, board.rows)
     is_due = sent is None or sent.key < FULL_AT_FIRST or sent.short_ones >= FULL_EVERY
     if sent is None or is_due or in_full or not same_layout:
         key = 1 if sent is None else sent.key + 1
-        full = {"columns": board.columns, "rows": board.rows, "cells": board.cells}
-        return {"key": key, "full": full, "around": around}, Sent(key, board, around)
+        cells = {row: cells for row, cells in board.cells.items() if row in told}
+        full = {"columns": board.columns, "rows": board.rows, "cells": cells}
+        return {"key": key, "full": full, "around": around}, Sent(key, board, told, around)
     changed = {
-        row: {
-            str(place): new for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new
-        }
+        row: _differing(sent.board.cells[row] if row in sent.told else None, after)
         for row, after in board.cells.items()
-        if (before := sent.board.cells[row]) != after
+        if row in told
     }
     beside = {name: now for name, now in around.items() if sent.around.get(name) != now}
     message = {"key": sent.key, "changed": changed, "around": beside}
     return message, replace(sent, short_ones=sent.short_ones + 1)
+
+
+def _differing(before: Sequence[Wire] | None, after: Sequence[Wire]) -> dict[str, Wire]:
+    """The cells by their place, of a row of which nothing was sent `before` all."""
+    if before is None:
+        return {str(place): wire for place, wire in enumerate(after)}
+    if before == after:
+        return {}
+    return {str(place): new for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new}
+
+
+def seen_rows(board: Board, view: Mapping[str, str]) -> frozenset[str] | None:
+    """Which rows this viewer can see, by the address; None for all: of a small book, and while a filter opens them.
+
+    A row that is opened is empty until the refresh that this asks for. That is told of large books alone, whose rows
+    are closed at first and would be most of what a refresh sends.
+    """
+    if len(board.rows) <= CLOSED_FROM or view["find"].strip():
+        return None
+    toggled = {unquote(key) for key in view["rows"].split(",")}
+    seen: set[str] = set()
+    opened: set[str] = {""}
+    for row in board.rows:
+        if row["parent"] in opened:
+            seen.add(row["key"])
+            if row["opens"] and row["open"] != (row["key"] in toggled):
+                opened.add(row["key"])
+    return frozenset(seen)
 
 
 def _ranked(

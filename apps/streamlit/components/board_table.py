@@ -10,6 +10,7 @@ from importlib.resources import files
 from typing import Any, Final, TypeAlias
 
 import streamlit as st
+from msgspec import json
 from streamlit.errors import StreamlitAPIException
 
 from apps.streamlit.components.board_columns import headings, usual_headings
@@ -24,6 +25,7 @@ from apps.streamlit.components.board_message import (
     next_message,
     ranking,
     read_sorting,
+    seen_rows,
 )
 from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.formatting import plain
@@ -103,16 +105,22 @@ def board_table(
 ) -> None:
     """Draw the table, or send what changed in it and around it; without a portfolio why there is none."""
     sent: Sent | None = st.session_state.get("board_sent")
+    board, view = _board(screen, grouping, columns) if screen.loaded else NO_BOARD, _view()
     message, st.session_state["board_sent"] = next_message(
         sent,
-        _board(screen, grouping, columns) if screen.loaded else NO_BOARD,
+        board,
         in_full=st.session_state.pop("board_resync", False),
         around=_around(screen, recording),
+        seen=seen_rows(board, view),
     )
     if "full" in message:
-        message["full"] |= {"label": LABEL, "view": _view(), "colours": _colours()}
+        message["full"] |= {"label": LABEL, "view": view, "colours": _colours()}
     _component(served=st.runtime.exists())(
-        key=KEY, data=message, on_view_change=_keep_view, on_resync_change=_ask_again
+        # As a value Streamlit would write it twice, once to tell elements apart, and escape all but ASCII.
+        key=KEY,
+        data=json.encode(message),
+        on_view_change=_keep_view,
+        on_resync_change=_ask_again,
     )
     if not screen.loaded:
         st.caption(plain(screen.nothing_because))
@@ -157,6 +165,12 @@ def _keep_view() -> None:
             st.query_params[name] = value
         elif name in st.query_params:
             del st.query_params[name]
+    st.session_state["board_viewed"] = True
+
+
+def was_viewed() -> bool:
+    """Whether the browser asked for this refresh, to see what it has another way; told once."""
+    return bool(st.session_state.pop("board_viewed", False))
 
 
 def selected_row() -> str:

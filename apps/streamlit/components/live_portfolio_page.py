@@ -15,7 +15,14 @@ import streamlit as st
 from streamlit.delta_generator import DeltaGenerator
 from streamlit.elements.lib.mutable_tab_container import TabContainer
 
-from apps.streamlit.components.board_table import Wished, begin_board, board_choices, board_key, board_table
+from apps.streamlit.components.board_table import (
+    Wished,
+    begin_board,
+    board_choices,
+    board_key,
+    board_table,
+    was_viewed,
+)
 from apps.streamlit.components.live_account import file_and_account
 from apps.streamlit.components.live_alarm import ALARM_STYLE, announce_state
 from apps.streamlit.components.live_alerts import alerts_panel, announce_firings
@@ -136,7 +143,8 @@ def _live(controls: Controls, options: ViewOptions, wished: Wished, seen: Run | 
     if session.run is not seen:
         # Another tab pressed a button, the idle time is over, or the portfolio file changed.
         st.rerun()
-    screen = _screen(session, controls, options)
+    # A row that is opened or sorted shows what is there, and waits for nothing.
+    screen = _screen(session, controls, options, again=was_viewed())
     announce_fills(screen)
     announce_firings(screen)
     board_table(screen, *wished, recording_tag(session))

@@ -2,7 +2,7 @@
 //
 // A full message brings columns, rows and cells; a short one the cells that differ from the last full one. Rows are
 // built once and then filled, so that scroll, focus, marked text and what is open stay as they are. Both bring what
-// stands around the table, which is passed on.
+// stands around the table, which is passed on. Of a large book both bring the cells of those rows alone that are seen.
 
 const SIGNS = { error: '■', warning: '●' };
 const FILTER_PAUSE = 400; // milliseconds without a key, before the filter goes into the address
@@ -12,7 +12,7 @@ export default ({ parentElement, data, setStateValue, setTriggerValue }) => {
   if (!root || !data) return;
   root.board ??= create(root);
   root.board.tell = setStateValue;
-  take(root.board, data, setTriggerValue);
+  take(root.board, JSON.parse(new TextDecoder().decode(data)), setTriggerValue);
 };
 
 function create(root) {
@@ -44,7 +44,7 @@ function take(board, message, ask) {
     board.cells = message.full.cells;
     board.around = message.around;
     lay(board, message.full);
-    fill(board, {});
+    fill(board, null);
   } else if (message.key === board.key) {
     fill(board, message.changed);
   } else {
@@ -196,9 +196,10 @@ function place(parent, lines) {
 function fill(board, changed) {
   for (const [key, row] of board.rows) {
     const full = board.cells[key];
-    const now = changed[key] ?? {};
+    // Of a row that is closed away in a large book nothing is sent: opened, it is empty until it is told, and never old.
+    const now = changed ? changed[key] : full && {};
     row.cells.forEach((cell, place) => {
-      const wire = now[place] ?? full[place];
+      const wire = now ? now[place] ?? full[place] : '';
       const written = typeof wire === 'string' ? wire : JSON.stringify(wire);
       if (row.shown[place] === written) return;
       row.shown[place] = written;
@@ -263,9 +264,12 @@ function sortBy(board, place) {
 }
 
 function onFilter(board) {
+  const began = !board.view.find.trim();
   board.view.find = board.find.value;
   show(board);
   clearTimeout(board.timer);
+  // A filter opens rows, whose cells the server is to send at once.
+  if (began) remember(board);
   board.timer = setTimeout(() => remember(board), FILTER_PAUSE);
 }
 
