@@ -14,7 +14,7 @@ from options_helper.analysis.risk.payoff_view import PayoffView, payoff_view, su
 from options_helper.model.account import AccountPosition, AccountState
 from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.risk.test_book_risk import market, quoted, risk_of
-from tests.analysis.test_day_pnl import account, held
+from tests.analysis.test_day_pnl import account, held, traded
 from tests.kit.builders import AAPL_CALL, holding, leg, position, share_leg, structure
 
 C185 = "AAPL261218C00185000"
@@ -124,6 +124,24 @@ def test_a_worst_that_is_a_number_by_the_account_counts_the_accounts_cost():
     assert of_aapl is not None
     assert float(of_aapl.amount or 0) == -2_400
     assert "By the account's quantities the greatest loss is 6,300.00." in found.alarms
+
+
+def test_what_was_executed_since_the_account_was_read_counts_and_its_cost_is_not_guessed():
+    """Of two positions that were read, one was added to and the other, which the file lacks, was sold in part."""
+    read = costing(account({AAPL_CALL: 4, "MSFT": 10, C185: -3}), AAPL_CALL, 6)
+    later = replace(read, later=(traded(AAPL_CALL, 1, 9.0), traded(C185, 1, 4.0)))
+    book = (position(contracts=1, cost_basis=5.0), OTHER)
+
+    before, after = beside(read, *book), beside(later, *book)
+
+    assert before.doubt.by_account is not None
+    assert after.doubt.by_account is not None
+    held_before, held_after = (
+        [float(line.quantity) for one in found.entries for line in one.lines if line.instrument.is_option]
+        for found in (before.doubt.by_account, after.doubt.by_account)
+    )
+    assert (held_before, held_after) == ([4, -3], [5, -2])
+    assert [one.basis for one in after.doubt.by_account.entries if one.name != OTHER.id] == [None, None]
 
 
 def test_what_a_changed_quantity_cost_is_not_guessed():
