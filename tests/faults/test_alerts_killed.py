@@ -8,7 +8,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
 
@@ -61,6 +61,17 @@ def is_armed(log: FiringLog) -> bool:
     return bool(states) and all(one.is_armed and one.is_known for one in states)
 
 
+def is_settled(log: FiringLog) -> bool:
+    return not any(one.unsettled for one in log.look().firings.values())
+
+
+def assert_each_came(ntfy: FakeNtfy, log: FiringLog) -> None:
+    """Each once as news; what came twice said that it might have come before."""
+    once, again = arrived(ntfy, repetitions=False), arrived(ntfy, repetitions=True)
+    assert once.keys() | again.keys() == {Message(key, "", "", "").reference for key in log.look().firings}
+    assert set(once.values()) <= {1}, "who sends twice says so"
+
+
 def test_no_crossing_is_lost_and_none_fires_twice(tmp_path: Path):
     dice = random.Random(12)
     log = FiringLog(tmp_path / "alerts.jsonl")
@@ -74,13 +85,33 @@ def test_no_crossing_is_lost_and_none_fires_twice(tmp_path: Path):
                 time.sleep(dice.uniform(0, WITHIN_SECONDS))  # a kill comes when it comes
             with program(tmp_path, ntfy):
                 wait_until(partial(has_fired, log, crossing), A_PROCESS)
-                wait_until(lambda: not any(one.unsettled for one in log.look().firings.values()), A_PROCESS)
+                wait_until(partial(is_settled, log), A_PROCESS)
 
     assert len(log.look().firings) == KILLS
-    once, again = arrived(ntfy, repetitions=False), arrived(ntfy, repetitions=True)
-    sent = {Message(key, "", "", "").reference for key in log.look().firings}
-    assert once.keys() | again.keys() == sent
-    assert set(once.values()) <= {1}, "who sends twice says so"
+    assert_each_came(ntfy, log)
+
+
+def test_of_two_programs_that_are_killed_again_and_again_the_other_sends_each_crossing(tmp_path: Path):
+    """Whichever of them has the lease at that moment."""
+    dice = random.Random(34)
+    log = FiringLog(tmp_path / "alerts.jsonl")
+    put_price(tmp_path, 559)
+    with fake_ntfy() as ntfy, ExitStack() as stack:
+        running = {who: stack.enter_context(program(tmp_path, ntfy, who)) for who in ("dashboard", "watch")}
+        for crossing in range(1, KILLS + 1):
+            put_price(tmp_path, 559)
+            wait_until(lambda: is_armed(log), A_PROCESS)
+            put_price(tmp_path, 561)
+            time.sleep(dice.uniform(0, WITHIN_SECONDS))  # a kill comes when it comes
+            who = dice.choice(tuple(running))
+            running[who].kill()
+            running[who].wait()
+            wait_until(partial(has_fired, log, crossing), A_PROCESS)
+            wait_until(partial(is_settled, log), A_PROCESS)
+            running[who] = stack.enter_context(program(tmp_path, ntfy, who))
+
+    assert len(log.look().firings) == KILLS
+    assert_each_came(ntfy, log)
 
 
 def test_the_second_program_takes_over_and_repeats_nothing(tmp_path: Path):
@@ -90,14 +121,14 @@ def test_the_second_program_takes_over_and_repeats_nothing(tmp_path: Path):
         wait_until(lambda: is_armed(log), A_PROCESS)
         put_price(tmp_path, 561)
         wait_until(lambda: ntfy.posted, A_PROCESS)
-        wait_until(lambda: not any(one.unsettled for one in log.look().firings.values()), A_PROCESS)
+        wait_until(partial(is_settled, log), A_PROCESS)
         first.kill()
         first.wait()
         put_price(tmp_path, 559)
         wait_until(lambda: is_armed(log), A_PROCESS)
         put_price(tmp_path, 562)
         wait_until(lambda: len(ntfy.posted) > 1, A_PROCESS)
-        wait_until(lambda: not any(one.unsettled for one in log.look().firings.values()), A_PROCESS)
+        wait_until(partial(is_settled, log), A_PROCESS)
 
     assert set(arrived(ntfy, repetitions=False).values()) == {1}
     assert not arrived(ntfy, repetitions=True)
