@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Callable
-from dataclasses import dataclass
-from datetime import datetime
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from functools import partial
 from typing import Final, Protocol, TypeVar
 
 from options_helper.alerting.judging import Observed
@@ -31,6 +32,8 @@ D = TypeVar("D")
 MAX_CONTRACTS: Final = 250
 # A stream that is not heard for so long is another's, or is gone: meanwhile prices are asked for.
 PATIENCE_SECONDS: Final = 20.0
+# So often at least rules are judged, however seldom prices are asked for: time alone makes some of them hold.
+JUDGED_EVERY_SECONDS: Final = 15.0
 _HEARD: Final = frozenset({Phase.LIVE, Phase.QUIET, Phase.STALLED})
 _PRICES: Final = (StreamName.STOCKS, StreamName.OPTIONS)
 
@@ -109,7 +112,9 @@ class Watch:
         self._problems_then: tuple[str, ...] = ()
         self._config: LiveStreamConfig | None = None
         self._heard_at = monotonic()
-        self._judged_at: datetime | None = None  # what was asked for over REST, when that was
+        # Of what was asked for over REST: its instant, and when it was seen first and judged last.
+        self._asked_at: datetime | None = None
+        self._heard_of_it_at = self._judged_at = monotonic()
 
     def turn(self, *, is_open: bool = True) -> Watching:
         """One turn; while the market `is_open` prices are followed, and everything else always is.
@@ -140,8 +145,8 @@ class Watch:
             (beside, "the streams as they are"),
         )
         self._note(None if self._follower is None else self._follower.problem)
-        if snapshot is not None and self._is_new(snapshot, beside):
-            self._tried("A snapshot could not be judged", lambda: self._judge(snapshot), None)
+        if (unjudged := self._unjudged(snapshot, beside)) is not None:
+            self._tried("A snapshot could not be judged", partial(self._judge, unjudged), None)
         return self._stands(beside, source)
 
     def _look_at_book(self, own: LiveSnapshot) -> LiveSnapshot:
@@ -195,12 +200,22 @@ class Watch:
         if self._follower is not None:
             self._follower.stop()
 
-    def _is_new(self, snapshot: LiveSnapshot, own: LiveSnapshot) -> bool:
-        """Whether it was not judged yet: what the streams say is new each time, what was asked for once."""
-        asked_at = None if snapshot is own else snapshot.as_of
-        is_new = asked_at is None or asked_at != self._judged_at
-        self._judged_at = asked_at
-        return is_new
+    def _unjudged(self, snapshot: LiveSnapshot | None, beside: LiveSnapshot) -> LiveSnapshot | None:
+        """What was not judged yet: what the streams say is new each time, what was asked for once.
+
+        An answer that nothing follows is judged again now and then, as old as it is by then; where there is none, what
+        is known without one.
+        """
+        now, asked_at = self._monotonic(), None if snapshot is None else snapshot.as_of
+        if snapshot is beside or asked_at not in (None, self._asked_at):
+            self._asked_at, self._heard_of_it_at, self._judged_at = asked_at, now, now
+            return snapshot
+        if now - self._judged_at < JUDGED_EVERY_SECONDS:
+            return None
+        self._judged_at = now
+        if snapshot is None:
+            return beside
+        return replace(snapshot, as_of=snapshot.as_of + timedelta(seconds=now - self._heard_of_it_at))
 
     def _go_on_with(self, plan: SubscriptionPlan | None, *, streams: bool) -> None:
         """Have the manager stream what is planned; the account and the fills are followed in any case."""

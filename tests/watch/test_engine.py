@@ -5,6 +5,7 @@ from __future__ import annotations
 import logging
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -35,6 +36,7 @@ class Station:
     def __init__(self) -> None:
         self.broken: dict[str, Exception] = {}
         self.judged: list[Portfolio | None] = []
+        self.as_of: list[datetime] = []
         self.seconds = 0.0
         self.manager = ShowingManager(lambda: self._or_fail("streams", scenes.live()))
         self._start = self.manager.start
@@ -63,6 +65,7 @@ class Station:
 
     def observe(self, observed: Observed) -> None:
         self.judged.append(self._or_fail("rules", observed.portfolio))
+        self.as_of.append(observed.snapshot.as_of)
 
     def status(self) -> ProgramStatus:
         return ProgramStatus(dict.fromkeys(Scope, AlertStatus()))
@@ -150,6 +153,34 @@ def test_while_it_is_not_known_who_has_the_streams_the_last_answer_holds(
 
     assert unknown.source == "prices over REST, since the dashboard (process 1) has the streams"
     assert len(followed) == 2
+
+
+def test_an_answer_that_nothing_follows_is_judged_again_and_grows_old(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+):
+    """A server that is mute, or a slow pace, leaves no rule unjudged for long."""
+    asked_at = OPEN
+    monkeypatch.setattr(station.watch, "_holder", lambda: "the dashboard (process 1)")
+    monkeypatch.setattr(RestFollower, "follow", lambda *_: None)
+    monkeypatch.setattr(RestFollower, "beside", lambda _, own: replace(own, as_of=asked_at))
+    for station.seconds in (0, 1, 14, 15, 16, 29, 30):
+        station.turn()
+    assert [(one - OPEN).total_seconds() for one in station.as_of] == [0, 15, 30]
+
+    asked_at = OPEN + timedelta(seconds=31)
+    for station.seconds in (32, 33, 46, 47):
+        station.turn()
+    assert [(one - OPEN).total_seconds() for one in station.as_of[3:]] == [31, 46]
+
+
+def test_before_the_first_answer_rules_are_judged_by_what_is_known_without_one(
+    station: Station, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(station.watch, "_holder", lambda: "the dashboard (process 1)")
+    monkeypatch.setattr(RestFollower, "follow", lambda *_: None)
+    for station.seconds in (0, 14, 15, 16, 30):
+        station.turn()
+    assert station.judged == [BOOK, BOOK]
 
 
 def test_the_account_of_a_snapshot_is_that_of_the_portfolio_beside_it(
