@@ -29,7 +29,7 @@ ATTENTION_STYLE: Final = """
   border-bottom: 1px solid var(--oh-line); }
 .oh-panel-head b { font-weight: 650; }
 .oh-items { list-style: none; margin: 0 !important; padding: 0 !important; font-size: 13px; overflow-y: auto; }
-.oh-items li { display: grid; grid-template-columns: 1rem 9rem minmax(0, 1fr); gap: 0 .35rem; margin: 0 !important;
+.oh-items li { display: grid; grid-template-columns: 1rem minmax(0, 1fr); gap: 0 .35rem; margin: 0 !important;
   padding: .28rem .75rem !important; line-height: 1.35; font-size: 13px; overflow-wrap: anywhere;
   border-bottom: 1px solid var(--oh-line); }
 .oh-items li:last-child { border-bottom: 0; }
@@ -44,7 +44,6 @@ ATTENTION_STYLE: Final = """
 .oh-strip span { color: var(--quiet); }
 @media (min-width: 901px) and (max-width: 1699px) { .oh-items { max-height: 206px; } }
 @media (max-width: 640px) {
-  .oh-items li { grid-template-columns: 1rem minmax(0, 1fr); } .oh-items li > span { grid-column: 2; }
   .oh-strip { flex-wrap: wrap; } .oh-strip > div { flex: 1 0 33%; }
 }
 </style>
@@ -69,7 +68,7 @@ def _item(item: Item) -> str:
     kind = "" if item.kind is None else f' data-kind="{escape(item.kind)}"'
     return (
         f'<li style="--level:var(--{colour})" data-level="{escape(item.level)}"{kind}><i>{sign}</i>'
-        f"{tag('strong', item.subject, '')}<span>{_countdown(item)}{tag('span', item.what, '')}{remedy}</span></li>"
+        f"<span>{tag('strong', item.subject, '')} {_countdown(item)}{tag('span', item.what, '')}{remedy}</span></li>"
     )
 
 
