@@ -180,6 +180,47 @@ def test_the_table_is_walked_by_keys_with_one_stop_of_tab_for_its_rows(browser):
     assert held() == "g:AAPL"
 
 
+def test_a_reload_brings_the_selected_row_back_with_its_payoff_and_what_changed_of_it(browser):
+    """The address alone carries it: the tab's own memory goes with the reload."""
+    tab = started(browser.open())
+    tab.row("g:SPY").locator("td").first.click()
+    see(lambda: "selected=g%3ASPY" in tab.address, saw=lambda: tab.address)
+
+    tab.page.reload()
+    see(lambda: tab.row("g:SPY").count() and tab.row("g:SPY").get_attribute("aria-selected") == "true")
+    assert "selected=g%3ASPY" in tab.address
+    tab.open_tab("Payoff")
+    # Of SPY alone something ends today.
+    see(lambda: "Grey: on 20 Nov 26." in tab.text(".oh-payoff"), saw=lambda: tab.text(".oh-payoff"))
+    tab.open_tab("What changed")
+    chosen = tab.page.locator(".st-key-changed-of input")
+    see(lambda: chosen.count() and chosen.input_value() == "SPY, all of it", saw=chosen.count)
+
+
+def beyond_their_tiles(tab):
+    """The figures that reach over the end of their tile, with by how many pixels."""
+    found = tab.page.evaluate(
+        """() => [...document.querySelectorAll(".oh-tile")].map(tile => {
+            const figure = document.createRange();
+            figure.selectNodeContents(tile.querySelector(".oh-figure"));
+            const over = figure.getBoundingClientRect().right - tile.getBoundingClientRect().right;
+            return [tile.dataset.tile, over];
+        })"""
+    )
+    assert len(found) == 8
+    return [(name, over) for name, over in found if over > 0]
+
+
+@pytest.mark.parametrize("width", [1440, 1280])
+def test_no_figure_reaches_over_its_tile_where_the_sidebar_takes_of_the_width(browser, width):
+    tab = started(browser.open(width=width))
+    wide = tab.page.locator(".oh-tiles").bounding_box()["width"]
+    tab.page.get_by_test_id("stExpandSidebarButton").click()
+    see(lambda: tab.page.locator(".oh-tiles").bounding_box()["width"] < wide - 200)
+
+    assert beyond_their_tiles(tab) == []
+
+
 def test_a_table_that_missed_its_full_message_asks_for_another(browser):
     """Messages can be merged on their way to a busy browser."""
     tab = started(browser.open())

@@ -22,7 +22,7 @@ from options_helper.model.text import format_count, format_holding, named
 def tiles_html(screen: ScreenModel, items: Sequence[Item]) -> str:
     """The row of tiles; `items` are what needs a hand."""
     tiles = (*profit_tiles(screen), *risk_tiles(screen), liquidation_tile(screen), hand_tile(items))
-    return f'<div class="oh-tiles">{"".join(map(tile_html, tiles))}</div>'
+    return f'<div class="oh-row"><div class="oh-tiles">{"".join(map(tile_html, tiles))}</div></div>'
 
 
 def profit_tiles(screen: ScreenModel) -> Iterator[Tile]:

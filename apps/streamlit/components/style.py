@@ -111,9 +111,11 @@ STYLE: Final = """
     white-space: pre-line; background: Canvas; box-shadow: 0 1px 6px color-mix(in srgb, CanvasText 35%, transparent); }
   .oh-tile:last-child .oh-line:is(:hover, :focus) > span { left: auto; right: -.4rem; }
 }
-/* On a phone what speaks against a figure, else the first it rests on; a tap shows the rest. */
+/* On a phone two lines of what speaks against a figure, else of the first it rests on; a tap shows the rest. */
 @media (hover: none), (max-width: 640px) {
   .oh-line:not(:focus) > span > :not(:first-child) { display: none; }
+  .oh-line:not(:focus) > span > :first-child { display: -webkit-box; -webkit-box-orient: vertical;
+    -webkit-line-clamp: 2; overflow: hidden; }
 }
 .oh-scroll { overflow-x: auto; }
 .oh-table { border-collapse: collapse; font-size: .84rem; margin-bottom: .6rem; }
@@ -147,6 +149,17 @@ STYLE: Final = """
   .st-key-header { flex-wrap: wrap; }
   .st-key-header > :has(> .st-key-truth) { flex-basis: 100%; }
   .oh-bar { flex-wrap: wrap; padding-block: .2rem; }
+  .oh-tiles { grid-template-columns: repeat(4, minmax(0, 1fr)); }
+  .oh-tile:nth-child(5) { border-left: 0; } .oh-tile:nth-child(n+5) { border-top: 1px solid var(--oh-line); }
+}
+/* The same where the sidebar takes of the width; what is wanted over the table must lie above it. */
+.oh-row { container: oh-row / inline-size; position: relative; z-index: 5; }
+@container oh-row (max-width: 1250px) {
+  .oh-tile { padding-inline: 8px; }
+  .oh-figure { font-size: 18px; } .oh-figure small { font-size: 12px; margin-left: .25rem; }
+  .oh-tile:nth-child(-n+2) .oh-figure { font-size: 19px; }
+}
+@container oh-row (max-width: 1060px) {
   .oh-tiles { grid-template-columns: repeat(4, minmax(0, 1fr)); }
   .oh-tile:nth-child(5) { border-left: 0; } .oh-tile:nth-child(n+5) { border-top: 1px solid var(--oh-line); }
 }
