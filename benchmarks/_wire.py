@@ -52,9 +52,18 @@ def settings_for(url: str) -> Settings:
 
 
 def serve_at_rate(
-    per_frame: int, events_per_second: int, *, frames: Sequence[bytes] = (), compression: bool = False
+    per_frame: int,
+    events_per_second: int,
+    *,
+    frames: Sequence[bytes] = (),
+    compression: bool = False,
+    evenly: bool = False,
 ) -> None:
-    """Be the server process: print the address, wait for a subscriber, send until the input says stop."""
+    """Be the server process: print the address, wait for a subscriber, send until the input says stop.
+
+    In bursts of some milliseconds, or `evenly`, frame by frame.
+    """
+    tick_seconds = per_frame / events_per_second if evenly else TICK_SECONDS
     with SimulatorServer(SilentMarket(), compression=compression) as server:
         say({"url": server.stream_url})
         while not server.subscribed(StreamName.STOCKS):
@@ -71,7 +80,7 @@ def serve_at_rate(
                 server.push_frame(StreamName.STOCKS, frames[sent // per_frame % len(frames)])
                 sent += per_frame
             server.flush()
-            time.sleep(TICK_SECONDS if events_per_second else 0)
+            time.sleep(tick_seconds if events_per_second else 0)
         say({"sent": server.sent[StreamName.STOCKS]})
         sys.stdin.readline()
 
@@ -116,10 +125,12 @@ class Child:
             self._process.wait()
 
 
-def measure(script: str, client: str, per_frame: int, rate: int, seconds: int) -> dict[str, Any]:
+def measure(
+    script: str, client: str, per_frame: int, rate: int, seconds: int, *, pace: str | None = None
+) -> dict[str, Any]:
     """One client of this benchmark against a fresh server that sends so many quotes a second."""
     total = rate * seconds // per_frame * per_frame
-    server = Child(script, "serve", per_frame, rate)
+    server = Child(script, "serve", per_frame, rate, *([] if pace is None else [pace]))
     process = Child(script, "client", client, server.receive()["url"], total)
     server.send(total)
     result = process.receive()

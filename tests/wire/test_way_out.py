@@ -9,6 +9,7 @@ import socket
 import ssl
 import subprocess
 import threading
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -31,11 +32,14 @@ from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStr
 from options_helper.data.streaming.breeze.streamer import BreezeStreamer, Pass
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.connection.connection_runner import LoggingSink
+from options_helper.data.streaming.connection.reading_pause import PAUSE_SECONDS
 from options_helper.errors import ConfigError, OptionsHelperError, StreamError, StreamRefused
+from options_helper.model.streams import StreamName
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, BreezeSettings, Settings
 from options_helper.simulator.breeze.server import BreezeServer
 from options_helper.simulator.server import SimulatorServer
-from tests.kit.waiting import AT_ONCE
+from tests.kit.fakes import frame, quote_message
+from tests.kit.waiting import AT_ONCE, wait_until
 
 ONE_TRY = RestPolicy(attempts=1)
 SOON = ConnectionTiming(opening=0.5, acknowledgement=AT_ONCE)
@@ -256,6 +260,70 @@ def test_options_and_orders_take_the_same_way_out(
     ask(settings_to(encrypted.port))
 
     assert len(proxy.said) == 1
+
+
+class Unhurried(Acknowledged):
+    """Notes when it was asked whether what comes next may wait, and when frames came."""
+
+    def __init__(self, *, is_patient: bool = True) -> None:
+        super().__init__()
+        self._is_patient = is_patient
+        self.asked: list[float] = []
+        self.came: list[float] = []
+
+    def may_wait(self) -> bool:
+        self.asked.append(time.monotonic())
+        return self._is_patient
+
+    def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
+        self.came.append(time.monotonic())
+
+    @property
+    def has_paused(self) -> bool:
+        """Whether something came after a pause."""
+        return len(self.asked) > 3 and self.came[-1] > self.asked[3]
+
+
+@pytest.mark.parametrize("scheme", ["", "s"], ids=["plain", "TLS"])
+def test_what_follows_is_read_after_a_pause_and_none_of_it_is_lost(
+    running_simulator: StartSimulator,
+    certificate: Certificate,
+    between: Putting,
+    monkeypatch: pytest.MonkeyPatch,
+    scheme: str,
+):
+    server = running_simulator()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER) if scheme else None
+    if context is not None:
+        context.load_cert_chain(certificate.file, certificate.key)
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificate.file))
+    port = between(server.rest_url, tls=context).port
+    sink = Unhurried()
+    streamer = AlpacaStockStreamer(
+        settings_to(port, scheme=scheme),
+        feed="iex",
+        sink=sink,
+        timing=ConnectionTiming(opening=AT_ONCE),
+    )
+    streamer.subscribe(("SPY",), channels=("quotes",))
+    reader = threading.Thread(target=streamer.run, daemon=True)
+    reader.start()
+    try:
+        wait_until(lambda: sink.is_acknowledged)
+        sent = 0
+        while sent < 200 or not sink.has_paused:
+            server.push_frame(StreamName.STOCKS, frame(quote_message("SPY")))
+            server.flush()
+            sent += 1
+        wait_until(lambda: len(sink.came) >= sent, saw=lambda: len(sink.came))
+    finally:
+        streamer.stop()
+        reader.join(AT_ONCE)
+
+    assert len(sink.came) == sent
+    assert not [
+        (asked, came) for asked in sink.asked for came in sink.came if asked < came < asked + PAUSE_SECONDS
+    ]
 
 
 BOTH = pytest.mark.parametrize("ask", [ask_rest, open_stream], ids=["REST", "streams"])

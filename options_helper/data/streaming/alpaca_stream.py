@@ -134,7 +134,12 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
             self._protocol.begin()
         self._sink.connected(connection.announcement)
         deliver = self._delivery()
-        connection.listen(lambda message: self._receive(message, news, deliver))
+        has_handlers = any(self._handlers.values())
+        connection.listen(
+            lambda message: self._receive(message, news, deliver),
+            # They are called on this loop, and each as soon as can be.
+            may_wait=None if has_handlers else self._sink.may_wait,
+        )
         reported: tuple[Any, ...] | None = None
         while True:
             with self._protocol_lock:

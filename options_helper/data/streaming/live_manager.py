@@ -55,7 +55,7 @@ HOUSEKEEPING_SECONDS: Final = 0.5
 # A fold holds the lock that snapshots take, so a long backlog is folded in parts.
 FOLD_EVENTS: Final = 10_000
 # After a fold the consumer lets frames gather: a wake-up for each would cost more than what is in them.
-LINGER_SECONDS: Final = 0.025
+LINGER_SECONDS: Final = 0.02
 # Where callbacks wait for the market, it is this much: three milliseconds are promised to them.
 CALLBACK_LINGER_SECONDS: Final = 0.002
 CALLBACK_LINGER_NS: Final = 2_000_000
@@ -89,7 +89,7 @@ class LiveStreamManager:
         rest_cls: Callable[..., AlpacaRest] | None = AlpacaRest,
         limits: RequestLimits | None = None,
         watch: WatchPolicy | None = None,
-        carry: Carry = lambda _: True,
+        carry: Carry | None = None,
         only_wanted: bool = False,
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
@@ -379,7 +379,7 @@ class _Run:
         policy: WatchPolicy,
         limits: RequestLimits,
         callbacks: Callbacks,
-        carry: Carry,
+        carry: Carry | None,
         only_wanted: bool,
     ) -> None:
         self.settings = settings
@@ -432,6 +432,7 @@ class _Run:
             now_ns=now_ns,
             monotonic=monotonic,
             elapsed=elapsed,
+            may_wait=self._may_wait,
         )
 
     def start(self) -> None:
@@ -486,7 +487,7 @@ class _Run:
             frames = self._held or queue.take(self._patience, FOLD_EVENTS)
             # Before what was taken is told: a gap that lies before it was noted before it came.
             self._try("look at the streams", self._look_at_streams)
-            self._held = () if not frames or self._carry(frames) else frames
+            self._held = () if not frames or self._is_carried(frames) else frames
             if self._held and self._ending.is_set():
                 break  # they stay in the ledger as queued
             if frames and not self._held and not self._fold(frames):
@@ -526,6 +527,13 @@ class _Run:
     def _patience(self) -> float:
         """How long the consumer waits for a frame."""
         return CALLBACK_LOOK_SECONDS if self._callbacks.needs_looks else HOUSEKEEPING_SECONDS
+
+    def _is_carried(self, frames: Sequence[Frame]) -> bool:
+        return self._carry is None or self._carry(frames)
+
+    def _may_wait(self) -> bool:
+        """Whether frames may be read a little late; who carries them may keep their times of receipt."""
+        return self._carry is None and not self._callbacks.wants_market
 
     def _gather(self, frames: Sequence[Frame]) -> None:
         """Let frames gather, so that there is no wake-up for each."""

@@ -706,3 +706,18 @@ def test_a_config_that_cannot_work_is_refused_in_words(wrong: dict[str, object])
 def _settled(manager: LiveStreamManager, name: str, *, received: int):
     health = manager.snapshot().streams[name]
     return health if health.received == received and health.queued == 0 else None
+
+
+def test_frames_may_be_read_late_only_where_nobody_wants_them_at_once():
+    """A callback wants each event soon, and who carries the frames may keep their times of receipt."""
+    plain, carried = ScriptedStreams(), ScriptedStreams()
+
+    with running_manager(stocks=plain) as manager:
+        sink = wait_until(lambda: plain.made)[0].sink
+        assert sink.may_wait()
+        handle = manager.on_quote("AAPL", lambda _: None)
+        assert not sink.may_wait()
+        handle.remove()
+        assert sink.may_wait()
+    with running_manager(stocks=carried, carry=lambda _: True):
+        assert not wait_until(lambda: carried.made)[0].sink.may_wait()

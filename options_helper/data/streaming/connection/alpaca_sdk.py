@@ -13,6 +13,7 @@ import asyncio
 import functools
 import logging
 import socket
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -26,6 +27,7 @@ from options_helper.data.network import (
     tls_context,
 )
 from options_helper.data.proxy_tunnel import NEXT_ADDRESS_SECONDS, open_tunnel
+from options_helper.data.streaming.connection.reading_pause import ReadingPause
 from options_helper.data.streaming.connection.server_errors import error_code, handshake_error, server_error
 from options_helper.data.streaming.connection.websocket_frames import Inflater, MessageReader
 from options_helper.data.streaming.messages import Message, read_message
@@ -72,6 +74,24 @@ def _message_reader(
     )
 
 
+def _go_on(_size: int) -> None:
+    pass
+
+
+def _pausing(may_wait: Callable[[], bool]) -> Callable[[int], None]:
+    """What pauses on the loop's thread after a read, where more is to be expected and may wait."""
+    pause = ReadingPause()
+
+    def after_read(size: int) -> None:
+        seconds = pause.after(time.monotonic(), size)
+        if seconds and may_wait():
+            # Held up is this connection alone, whose loop it is. `pause_reading` would do the same for a plain socket,
+            # but not under TLS, which goes on waking the loop for each record.
+            time.sleep(seconds)
+
+    return after_read
+
+
 @functools.cache
 def connection_protocol() -> type[Any]:
     """The SDK's websocket protocol class, which reads data messages by `MessageReader` once the connection is open."""
@@ -81,6 +101,8 @@ def connection_protocol() -> type[Any]:
     class TappedProtocol(WebSocketClientProtocol):
         # The last message that the SDK read itself: the welcome, the answer to the key.
         last_message: Message | None = None
+        # Is told the size of each read.
+        after_read: Callable[[int], None] = staticmethod(_go_on)
         tap: Callable[[Message], None] | None = None
         _messages_in: MessageReader | None = None
 
@@ -98,6 +120,7 @@ def connection_protocol() -> type[Any]:
                 super().data_received(data)
             else:
                 self._messages_in.feed(data)
+                self.after_read(len(data))
 
         def _arrive(self, message: bytes) -> None:
             if self.tap is not None:
@@ -258,12 +281,20 @@ class SdkConnection:
         value = self._protocol.response_headers.get(ANNOUNCEMENT_HEADER)
         return None if value is None else str(value)
 
-    def listen(self, on_message: Callable[[Message], None]) -> None:
-        """Hand every further message to `on_message`, on the loop's thread, in order, none left behind."""
+    def listen(
+        self, on_message: Callable[[Message], None], may_wait: Callable[[], bool] | None = None
+    ) -> None:
+        """Hand every further message to `on_message`, on the loop's thread, in order, none left behind.
+
+        While `may_wait` says so, messages that follow one another are read some milliseconds late, several at a time.
+        Nothing but this connection may be on the loop then.
+        """
         protocol = self._protocol
         while protocol.messages:
             on_message(protocol.messages.popleft())
         protocol.tap = on_message
+        if may_wait is not None:
+            protocol.after_read = _pausing(may_wait)
 
     async def subscribe(self, channels: dict[str, tuple[str, ...]]) -> None:
         """Send one subscribe message; the answer comes as a message."""
@@ -302,7 +333,7 @@ class SdkConnection:
             if self._tunnel is not None:
                 self._tunnel.close()
             return
-        protocol.tap = None
+        protocol.tap, protocol.after_read = None, _go_on
         # The library's own close outlasts its timeout several times, and a cancellation of it too.
         goodbye = asyncio.ensure_future(protocol.close())
         goodbye.add_done_callback(_forget_outcome)

@@ -36,6 +36,10 @@ class StreamSink(Protocol):
     def notice(self, sentence: str) -> None:
         """The server complained, and the connection goes on."""
 
+    def may_wait(self) -> bool:
+        """Whether what comes next may be read some milliseconds late, which saves most of what reading costs."""
+        return False
+
     def invite(self) -> None:
         """Another run begins a connection that this one would share: a pause may end. On any thread."""
 
@@ -62,6 +66,10 @@ class LoggingSink:
     def notice(self, sentence: str) -> None:
         """Pass it on."""
         log.warning("%s", sentence)
+
+    def may_wait(self) -> bool:
+        """Handlers are called at once."""
+        return False
 
     def invite(self) -> None:
         """Nothing: whoever runs a streamer alone decides alone when it tries again."""

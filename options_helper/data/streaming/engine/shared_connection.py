@@ -406,6 +406,10 @@ class _Life(StreamSink):
                 sink = streamer.sink
                 streamer.inbox.tell(lambda sink=sink: sink.notice(sentence))  # type: ignore[misc]
 
+    def may_wait(self) -> bool:
+        """Only while nobody who shares it wants frames at once: a recorder's times of receipt are data."""
+        return all(streamer.sink.may_wait() for streamer in self.members)
+
     def invite(self) -> None:
         """Nobody does: the connection is here."""
 

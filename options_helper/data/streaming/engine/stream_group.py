@@ -43,8 +43,9 @@ class StreamGroup:
     `clock` is the market's, changed under `lock`, both the owner's; `announced` is called, under the lock, with each
     simulator's announcement; `report_clock` turns the computer's time into that of the clock on which health is
     reported, the market's where it is None. `monotonic` measures lengths, and `elapsed` those in which the computer may
-    have slept. `start`, `change_symbols` and `stop` are called one at a time;
-    `keep_house` and `fail` on the consumer's thread; `healths` on any.
+    have slept. `may_wait` says, after each read, whether frames may be read some milliseconds late. `start`,
+    `change_symbols` and `stop` are called one at a time; `keep_house` and `fail` on the consumer's thread; `healths` on
+    any.
     """
 
     def __init__(
@@ -61,7 +62,9 @@ class StreamGroup:
         monotonic: Callable[[], float] = time.monotonic,
         elapsed: Callable[[], float] = elapsed_seconds,
         report_clock: Callable[[int], int] | None = None,
+        may_wait: Callable[[], bool] = lambda: False,
     ) -> None:
+        self._may_wait = may_wait
         # Replaced whole under self._lock; read by any thread without it.
         self.config = config
         # Those of a portfolio are in every snapshot, whether this source has them or not.
@@ -117,6 +120,7 @@ class StreamGroup:
                     monotonic=self._monotonic,
                     look=self._pulse.look,
                     start_delay_seconds=STAGGER_SECONDS * len(self._workers),
+                    may_wait=self._may_wait,
                 )
                 with self._lock:
                     if self.failure is not None:

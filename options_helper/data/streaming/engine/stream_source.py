@@ -104,6 +104,7 @@ class _WithoutMarket:
         self.frame = sink.frame
         self.notice = sink.notice
         self.invite = sink.invite
+        self.may_wait = sink.may_wait
 
     def connected(self, announcement: str | None) -> None:  # noqa: ARG002 - it is not passed on
         """Connected, and nothing more."""

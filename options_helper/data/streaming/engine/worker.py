@@ -88,7 +88,8 @@ class StreamWorker(StreamSink):
     computer's time into the market's; `expects_data` says whether this feed should be moving at a market time.
     Gaps and other times are reported on the market's clock, or on the one that `report_clock` turns the computer's
     time into. How long something takes is measured by `monotonic`, in seconds; `now_ns` only tells when. `look`
-    tells `absent` first, before a connection is called lost, if this process did not run until now.
+    tells `absent` first, before a connection is called lost, if this process did not run until now. `may_wait` says
+    whether frames may be read some milliseconds late.
     """
 
     def __init__(
@@ -106,8 +107,10 @@ class StreamWorker(StreamSink):
         monotonic: Callable[[], float] = time.monotonic,
         look: Callable[[], object] = lambda: None,
         start_delay_seconds: float = 0.0,
+        may_wait: Callable[[], bool] = lambda: False,
     ) -> None:
         self.name = name
+        self._may_wait = may_wait
         self._connect = connect
         self._queue = queue
         self._policy = policy
@@ -335,6 +338,10 @@ class StreamWorker(StreamSink):
         log.warning("%s stream: %s", self.name, sentence)
         self._complaint = sentence
         self._update(last_error=sentence)
+
+    def may_wait(self) -> bool:
+        """As its owner says."""
+        return self._may_wait()
 
     def invite(self) -> None:
         """End a pause between two tries: the connection is being made for another run, which shares it."""

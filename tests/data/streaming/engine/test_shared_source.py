@@ -50,6 +50,10 @@ class Noted(StreamSink):
         self.frames: list[tuple[bytes, int | None]] = []
         self.notices: list[str] = []
         self.invited = threading.Event()
+        self.is_patient = True
+
+    def may_wait(self) -> bool:
+        return self.is_patient
 
     def connected(self, announcement: str | None) -> None:
         self.announcements.append(announcement)
@@ -493,3 +497,15 @@ def test_a_stop_and_a_start_of_one_leave_the_other_as_it_is():
         assert health(recorder).gaps == ()
         assert len(scripted.made) == 1
         assert set(scripted.made[0].wanted) == {"AAPL", "SPY", "QQQ"}
+
+
+def test_a_connection_may_be_read_late_only_while_all_who_share_it_let_frames_wait():
+    with scene() as shared:
+        page = shared.join("the page", "AAPL")
+        recorder = shared.join("the recorder", "AAPL")
+        for run in (page, recorder):
+            run.wait_for_connection()
+        assert shared.server.sink.may_wait()
+
+        recorder.sink.is_patient = False
+        assert not shared.server.sink.may_wait()

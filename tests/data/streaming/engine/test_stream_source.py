@@ -293,6 +293,7 @@ def test_a_recorder_takes_any_source_of_what_has_files(tmp_path: Path):
     finally:
         status = capture.stop()
 
+    assert not scripted.made[0].sink.may_wait(), "its times of receipt are data"
     assert status.streams[StreamName.STOCKS].applied == 1
     assert STREAM not in status.streams, "nobody asked for it"
     assert status.accounted
