@@ -92,6 +92,8 @@ class AlertRunner(Generic[O]):
         self._targets = NO_TARGETS
         self._targets_problem: str | None = None
         self._fewer_targets: Targets | None = None  # than before, as the file said at the last look
+        self._has_targets = False  # those, or that there are none, are believed
+        self._unaddressed: list[Firing] = []  # fired before that, by rules that name no target
         self._lease_problem: str | None = None
         self._delivery: Delivery | None = None  # while this process has the lease
         self._life_sign: LifeSign | None = None
@@ -131,6 +133,8 @@ class AlertRunner(Generic[O]):
                     return
                 self._log.append(Round(new, changes), durable=bool(new))
             for firing in new:
+                if not (firing.targets or self._has_targets):
+                    self._unaddressed.append(firing)
                 self._offer(firing, firing.targets)
 
     def acknowledge(self, key: str) -> None:
@@ -182,6 +186,7 @@ class AlertRunner(Generic[O]):
             if not is_mine:
                 self._end_delivery()
             elif self._delivery is None or has_changed or not was_mine:
+                self._address()
                 # Who had it meanwhile may have fired, sent and left unsent what this one knows nothing of.
                 self._end_delivery()
                 self._begin_delivery()
@@ -200,7 +205,7 @@ class AlertRunner(Generic[O]):
 
     def _reload(self) -> bool:
         """Whether the targets are others than before; under the lock."""
-        before = self._targets
+        before, had_targets = self._targets, self._has_targets
         try:
             self._targets, self._targets_problem = self._believed(self._load()), None
         except ConfigError as error:
@@ -212,15 +217,19 @@ class AlertRunner(Generic[O]):
                 self._life_sign = LifeSign(self._targets.life_sign, is_well=self._watches, now=self._now)
                 self._life_sign.start()
         # A slip in the file changes nothing of what is on its way.
-        return self._targets != before
+        return self._targets != before or self._has_targets is not had_targets
 
     def _believed(self, found: Targets) -> Targets:
-        """These, or for one more look those of before where some are gone: a file is empty while it is written."""
-        lacking = self._targets.by_name.keys() - found.by_name.keys()
-        if lacking and self._fewer_targets != found:
+        """These, or for one more look those of before where some are gone: a file is empty while it is written.
+
+        That there are none is believed at the second look too.
+        """
+        lacks = self._targets.by_name.keys() - found.by_name.keys()
+        is_empty = found == NO_TARGETS and not self._has_targets
+        if (lacks or is_empty) and self._fewer_targets != found:
             self._fewer_targets = found
             return self._targets
-        self._fewer_targets = None
+        self._fewer_targets, self._has_targets = None, True
         return found
 
     def _watches(self) -> bool:
@@ -258,11 +267,20 @@ class AlertRunner(Generic[O]):
         """With all targets, where the rule names none."""
         return firing if firing.targets else replace(firing, targets=tuple(self._targets.by_name))
 
+    def _address(self) -> None:
+        """Give all targets to what fired before any were known, in the log too; under the lock."""
+        late = tuple(self._addressed(one) for one in self._unaddressed)
+        if self._has_targets:
+            self._unaddressed.clear()
+            if self._targets.by_name and late:
+                self._log.append(Round(late))
+
     def _offer(self, firing: Firing, names: Sequence[str], *, may_have_come: bool = False) -> None:
         if self._delivery is None:
             return
-        # While the file cannot be used, what it may name waits for it.
-        known = [one for one in names if self._targets_problem is None or one in self._targets.by_name]
+        # While the file cannot be used, or is not believed yet, what it may name waits for it.
+        is_said = self._targets_problem is None and self._has_targets
+        known = [one for one in names if is_said or one in self._targets.by_name]
         message = Message(
             firing.key,
             self._prefix + firing.title,

@@ -261,8 +261,12 @@ class _Fold:
         match row:
             case Round():
                 for firing in row.fired:
-                    blank = MappingProxyType({name: Delivered() for name in firing.targets})
-                    self._firings.setdefault(firing.key, LoggedFiring(firing, blank))
+                    known = self._firings.get(firing.key)
+                    # One that fired before its targets were known is told again with them.
+                    if known is None or not known.firing.targets:
+                        blank = MappingProxyType({name: Delivered() for name in firing.targets})
+                        acknowledged_at = None if known is None else known.acknowledged_at
+                        self._firings[firing.key] = LoggedFiring(firing, blank, acknowledged_at)
                 for key, state in row.states.items():
                     if state is None:
                         self._states.pop(key, None)

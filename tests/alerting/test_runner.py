@@ -387,6 +387,36 @@ def test_what_cannot_be_judged_raises_and_the_next_snapshot_goes_on(desk: Desk):
     assert desk.post.keys == ["above-561"]
 
 
+def test_a_file_of_targets_that_is_being_written_at_the_start_costs_no_message(desk: Desk):
+    logged(desk, "old")
+    found = [NO_TARGETS]
+    of_all = firing("new", targets=())
+    judge = lambda *_: Judged(Evaluation({}, (of_all,)), rules=1)  # noqa: E731 - of this test
+    runner = desk.runner(load=lambda: found[0], judge=judge)
+    runner.observe(561)
+    runner.acknowledge("new")
+    assert not desk.settled("old"), "whom it is for is not known yet"
+
+    found[0] = targets("phone")
+    runner.keep()
+    wait_until(lambda: desk.settled("old") and desk.settled("new") and len(desk.post.keys) == 2)
+
+    (new,) = (one for one in runner.status().firings if one.firing.key == "new")
+    assert (new.deliveries["phone"].outcome, new.acknowledged_at) == (Outcome.DELIVERED, AT)
+    assert sorted(desk.post.keys) == ["new", "old"]
+
+
+def test_that_there_are_no_targets_is_believed_at_the_second_look(desk: Desk):
+    logged(desk, "old")
+    runner = desk.runner(load=lambda: NO_TARGETS)
+    assert not desk.settled("old")
+    runner.keep()
+    assert desk.settled("old")
+
+    delivered = runner.status().firings[0].deliveries["phone"]
+    assert (delivered.outcome, delivered.why) == (Outcome.GAVE_UP, "no target has this name")
+
+
 def test_one_that_was_stopped_with_a_message_in_hand_sends_it_no_more(desk: Desk):
     """Whoever took over has it too: right before each try it is looked whose the lease is."""
     asked: list[Callable[[Message, str, int], bool]] = []
