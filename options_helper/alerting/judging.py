@@ -16,6 +16,7 @@ from options_helper.analysis.alerts.figures import book_readings
 from options_helper.analysis.book_look import BookLook
 from options_helper.data.alerts_file import RulesFile, load_rules, reread_rules, rules_file
 from options_helper.model.alerts import Readings, Rule, RuleState, SubjectKind
+from options_helper.model.announcement import MarketKind
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -25,6 +26,10 @@ NOT_READ: Final[Mapping[SubjectKind, str]] = MappingProxyType(
         for kind in SubjectKind
         if kind not in (SubjectKind.RUN, SubjectKind.JOB, SubjectKind.PROVIDER, SubjectKind.STREAM)
     }
+)
+
+UNTIMED: Final[Mapping[SubjectKind, str]] = MappingProxyType(
+    dict.fromkeys(NOT_READ, "what time it is in the simulated market is not known yet")
 )
 
 
@@ -77,7 +82,9 @@ class RuleJudge:
         """What the rules say."""
         self._file = file = reread_rules(self._file)
         rules = self._rules
-        snapshot, portfolio, look = observed.snapshot, observed.portfolio, observed.look
+        snapshot, portfolio = observed.snapshot, observed.portfolio
+        is_timeless = _is_timeless(snapshot)
+        look = None if is_timeless else observed.look
         readings: Readings = observed.runs
         if portfolio is not None and look is not None:
             # Of the streams of this run the snapshot knows more than a heartbeat does.
@@ -89,6 +96,12 @@ class RuleJudge:
             at=snapshot.as_of,
             now=self._now(),
             told=snapshot.told_sessions,
-            unread=NOT_READ if look is None else {},
+            unread=UNTIMED if is_timeless else NOT_READ if look is None else {},
         )
         return Judged(evaluation, len(rules), () if file.problem is None else (file.problem,))
+
+
+def _is_timeless(snapshot: LiveSnapshot) -> bool:
+    """Whether a market on this computer has said nothing yet: its day is another, and all may have ended by ours."""
+    is_heard = bool(snapshot.quotes) or any(one.connections for one in snapshot.streams.values())
+    return snapshot.market is MarketKind.LOCAL and not is_heard

@@ -452,7 +452,8 @@ def _of_account(book: _Book, figure: str) -> _Found:
         why = "" if found.buying_power is not None else "the account has not been asked, or does not say it"
         return {"": Reading(found.buying_power, label, "the account", age, why=why)}
     day = account.executions_day
-    if day is None:
+    if day is None or day != new_york_date(live.as_of):
+        # Those of another day would begin another count, and tell again what was told of this one.
         return {"": Reading(None, label, why="today's executions are not known")}
     fills = {one.identity for one in (*account.executions, *account.later) if one.kind is ExecutionKind.FILL}
     return {"": Reading(float(len(fills)), label, "the account's executions", period=day.isoformat())}
@@ -465,7 +466,10 @@ def _attention(
     labels: Mapping[str, str],
     sides: Mapping[str, Side] | None = None,
 ) -> _Found:
-    """Whether an entry of the kind is about any of the symbols; None: whatever it is about."""
+    """Whether an entry of the kind is about any of the symbols; None: whatever it is about.
+
+    What nobody can judge is not known, and no "not met": else what was met before a restart would fire anew after it.
+    """
     kind = figure.removeprefix(ATTENTION)
     entries: list[Entry] = [one for one in book.look.attention.entries if one.is_of(kind)]
     found: _Found = {}
@@ -473,7 +477,7 @@ def _attention(
         of_name = [one for one in entries if wanted is None or not set(wanted).isdisjoint(one.symbols)]
         said = " ".join(one.what for one in of_name) or f"{labels[name]} needs no hand of kind {kind}."
         side = None if sides is None else sides[name]
-        why = "" if of_name else _not_seen(book, kind, wanted)
+        why = _unasked(book, kind) if of_name else _not_seen(book, kind, wanted)
         value = None if why else float(bool(of_name))
         found[name] = Reading(value, labels[name], "what needs a hand", why=why, said=said, side=side)
     return found
@@ -494,7 +498,15 @@ def _not_seen(book: _Book, kind: str, wanted: Sequence[str] | None) -> str:
     ]
     if kind in _BY_THE_SPOT and any(one.state is EndState.UNKNOWN for one in of_today):
         return "where what ends today stands is not known"
-    return ""
+    unjudged = book.look.attention.unjudged.get(AttentionKind(kind), frozenset())
+    unknown = unjudged if wanted is None else unjudged.intersection(wanted)
+    return f"price or dividends are not known of {format_count(len(unknown), 'contract')}" if unknown else ""
+
+
+def _unasked(book: _Book, kind: str) -> str:
+    """Why an entry rests on nothing yet; empty: it does not."""
+    rests_on_account = kind in (AttentionKind.FILE_ACCOUNT, AttentionKind.LONG_WITHOUT_MONEY)
+    return "the account has not been read" if rests_on_account and book.live.account.view is None else ""
 
 
 def _of_streams(book: _Book, figure: str) -> _Found:  # noqa: ARG001 - streams have one figure

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -11,12 +11,13 @@ from options_helper.analysis.account_side import account_side
 from options_helper.analysis.attention.assignments import short_entries
 from options_helper.analysis.attention.cockpit import CockpitLine, cockpit_lines
 from options_helper.analysis.attention.early_exercise import (
+    LegLife,
     early_entries,
     ex_dividend_entries,
     leg_lives,
     unread_dividends,
 )
-from options_helper.analysis.attention.entries import Entry, in_order
+from options_helper.analysis.attention.entries import AttentionKind, Entry, in_order
 from options_helper.analysis.attention.evidence import account_entries, quote_entries, stream_entries
 from options_helper.analysis.attention.expiring import Ending, Moment, ending_entries, endings
 from options_helper.analysis.attention.held_legs import HeldLine, held_lines
@@ -42,6 +43,9 @@ class Attention:
     cockpit: tuple[CockpitLine, ...]  # empty unless something is traded for the last time today
     morning_after: tuple[EndedContract, ...]  # oldest end first
     not_judged: tuple[str, ...]  # sentences
+    unjudged: Mapping[
+        AttentionKind, frozenset[str]
+    ]  # contracts that may need a hand of the kind: nobody can say
     buying_power: float | None  # dollars, for options; None: not known
     buying_power_at: datetime | None  # when the account was asked
 
@@ -99,9 +103,37 @@ def assess_attention(
         cockpit=cockpit_lines(found, lines, moment),
         morning_after=ended_contracts(portfolio, live),
         not_judged=(*_unjudged(found, lines), *unread_dividends(lives)),
+        unjudged=_unjudged_kinds(found, lines, lives),
         buying_power=power,
         buying_power_at=None if view is None else view.as_of,
     )
+
+
+def _unjudged_kinds(
+    found: Sequence[Ending], lines: Sequence[HeldLine], lives: Sequence[LegLife]
+) -> Mapping[AttentionKind, frozenset[str]]:
+    """By kind the contracts without the price or the dividends that it takes; of adjusted ones nothing is computed."""
+    unplaced = [one for one in lines if _is_unplaced(one)]
+    ending = [one for each in found if not each.is_over for one in each.all_legs if _is_unplaced(one)]
+    unread = [leg.held for leg in lives if leg.dividends is not None and leg.dividends.is_unread]
+    early = (*unplaced, *(one for one in unread if one.instrument.option_type == "call"))
+    return {
+        AttentionKind.PIN: _symbols(ending),
+        AttentionKind.LONG_WITHOUT_MONEY: _symbols(one for one in ending if not one.is_short),
+        AttentionKind.IN_THE_MONEY_SHORT: _symbols(one for one in unplaced if one.is_short),
+        AttentionKind.EARLY_EXERCISE: _symbols(early),
+        AttentionKind.EX_DIVIDEND: _symbols(unread),
+    }
+
+
+def _is_unplaced(one: HeldLine) -> bool:
+    """Whether nobody can say on which side of its strike the price is."""
+    instrument = one.instrument
+    return instrument.is_option and not one.ended and not instrument.adjusted and one.spot is None
+
+
+def _symbols(lines: Iterable[HeldLine]) -> frozenset[str]:
+    return frozenset(one.instrument.live_symbol for one in lines)
 
 
 def _unjudged(found: Sequence[Ending], lines: Sequence[HeldLine]) -> Iterator[str]:

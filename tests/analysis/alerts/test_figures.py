@@ -25,6 +25,7 @@ from options_helper.model.account import (
 )
 from options_helper.model.alerts import FIGURES, Reading, Readings, RuleState, Side, SubjectKind, Verdict
 from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
+from options_helper.model.risk_inputs import CorporateActions, RiskInputs
 from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.attention.world import dividend, live_at
 from tests.kit.builders import holding, leg, new_york, portfolio, position, quote, snapshot_with, structure
@@ -216,6 +217,9 @@ def test_fills_are_counted_by_day_each_once():
 
     assert (fills(account).value, fills(account).period) == (1.0, "2026-11-20")
     assert fills(AccountState()).why == "today's executions are not known"
+    # As it is for a moment after midnight, and before a market that is played has told its day.
+    yesterday = replace(account, executions_day=date(2026, 11, 19))
+    assert (fills(yesterday).value, fills(yesterday).why) == (None, "today's executions are not known")
 
 
 def test_buying_power_is_the_accounts_with_its_age():
@@ -242,6 +246,60 @@ def test_attention_of_a_kind_is_of_its_legs_its_underlying_and_the_book():
     assert of("each leg") == {PUT: 1.0, "MSFT": 0.0}
     assert of("each underlying") == {"AAPL": 1.0, "MSFT": 0.0}
     assert of("book") == {"": 1.0}
+
+
+@pytest.mark.parametrize("subject", ["each leg", "book"])
+@pytest.mark.parametrize(
+    ("kind", "contracts", "at", "is_known"),
+    [
+        ("in_the_money_short", -1, "2026-12-14 10:00", False),
+        ("in_the_money_short", 1, "2026-12-14 10:00", True),
+        ("early_exercise", -1, "2026-12-14 10:00", False),
+        ("pin", -1, "2026-12-17 10:00", False),
+        ("pin", -1, "2026-12-14 10:00", True),  # it does not end soon, wherever the price is
+        ("long_without_money", 1, "2026-12-17 10:00", False),
+        ("long_without_money", -1, "2026-12-17 10:00", True),
+    ],
+)
+def test_what_needs_a_price_is_not_judged_without_one(
+    subject: str, kind: str, contracts: int, at: str, *, is_known: bool
+):
+    """A run begins without prices: "not met" would arm what was met before it, and fire it at every restart."""
+    held = position("AAPL", 180, "put", contracts=contracts, cost_basis=4.0, expiry=DECEMBER)
+    blind = market((PUT, 3.9, 4.1), at=at)
+    found = reading([held], blind, subject, f"attention:{kind}", PUT if subject == "each leg" else "")
+
+    assert (found.value, found.why) == (
+        (0.0, "") if is_known else (None, "price or dividends are not known of 1 contract")
+    )
+
+
+def test_a_leg_that_can_be_judged_is_whatever_another_lacks():
+    other = position("MSFT", 400, "put", contracts=-1, cost_basis=4.0, expiry=DECEMBER, identity="other")
+    live = market(("AAPL", 169.9, 170.1), (PUT, 10.0, 10.2), at="2026-12-18 15:00")
+    figure = "attention:in_the_money_short"
+
+    assert reading([SHORT_PUT, other], live, "each leg", figure, PUT).value == 1.0
+    assert reading([SHORT_PUT, other], live, "book", figure, "").value == 1.0
+    assert (
+        reading([SHORT_PUT, other], live, "each leg", figure, other.instruments[0].live_symbol).value is None
+    )
+
+
+def test_dividends_that_were_not_read_are_no_dividends_that_are_not_there():
+    live = market(("AAPL", 179.9, 180.1), (PUT, 3.9, 4.1))
+
+    assert reading([SHORT_PUT], live, "each leg", "attention:ex_dividend", PUT).value is None
+    read = replace(
+        live, risk_inputs=RiskInputs(actions={"AAPL": CorporateActions("AAPL", live.as_of, DECEMBER)})
+    )
+    assert reading([SHORT_PUT], read, "each leg", "attention:ex_dividend", PUT).value == 0.0
+
+
+def test_file_and_account_are_not_compared_before_the_account_was_asked():
+    live = market(("AAPL", 179.9, 180.1), (PUT, 3.9, 4.1))
+
+    assert reading([SHORT_PUT], live, "book", "attention:file_account", "").value is None
 
 
 def starter_says(at: str, spot: float, mark: float, states: dict[str, RuleState] | None = None) -> set[str]:

@@ -12,7 +12,6 @@ from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any, Final
 
-from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.polling.account_look import differing, held
@@ -40,9 +39,7 @@ class AccountPoller:
         self._context = context
         self._policy = policy
         self._want_closes_of = want_closes_of
-        self._task = PeriodicTask(
-            "live-account", self._poll, policy.poll, self._failed, stopping=context.stopping
-        )
+        self._task = context.periodic("live-account", self._poll, policy.poll, self._failed)
         # Replaced by the thread, read by the consumer, which may be a moment behind; on time.monotonic.
         self._polled_at = float("-inf")
         self._connection: int | None = None  # replaced by the consumer, read by the thread
@@ -74,7 +71,8 @@ class AccountPoller:
             has_news = self._note_later(is_certain=not soon)
         if has_news:
             since_poll = time.monotonic() - self._polled_at
-            self._task.run_within(max(self._policy.debounce, self._policy.minimum_interval - since_poll))
+            between = self._context.pace(self._policy.minimum_interval)
+            self._task.run_within(max(self._policy.debounce, between - since_poll))
 
     def forget(self) -> None:
         """Another session is played. Called under the lock."""

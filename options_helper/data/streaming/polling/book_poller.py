@@ -8,7 +8,6 @@ from typing import Any
 
 import msgspec
 
-from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, batches
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
@@ -30,9 +29,7 @@ class BookPoller:
         self._context = context
         self._policy = policy
         self._config = config  # replaced whole
-        self._task = PeriodicTask(
-            "live-books", self._poll, policy.books, self._failed, stopping=context.stopping
-        )
+        self._task = context.periodic("live-books", self._poll, policy.books, self._failed)
 
     def begin(self) -> None:
         """Ask for the first time after the stream had a moment to bring its own; for nothing where there is none."""

@@ -11,19 +11,18 @@ from dataclasses import replace
 from datetime import date, datetime, timedelta
 from typing import Final
 
-from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.expiry_chains import ChainRequest, chain_requests, money_of, read_chain
 from options_helper.data.rest.seeding import FEEDS_WITHOUT_REST, seed, session_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.data.streaming.polling.held_poller import HeldPoller, contracts_of
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
 from options_helper.model.contract_hours import latest_session, option_trading_ends_at
-from options_helper.model.contract_symbols import is_contract_symbol, other_type, parse_contract_symbol
+from options_helper.model.contract_symbols import other_type, parse_contract_symbol
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import ToldSessions, new_york_date, next_change, regular_session
 from options_helper.model.risk_inputs import ExpiryChain, SessionClose
-from options_helper.model.streams import StreamName
 
 # Of a look; at one each 15 seconds that is 24 and 8 requests a minute.
 INDEX_EXPIRIES_A_LOOK: Final = 6
@@ -35,49 +34,22 @@ LOOKS_TO_PARTNERS: Final = 4
 Expiry = tuple[str, date]
 
 
-class ChainPoller:
+class ChainPoller(HeldPoller):
     """Asks at a steady pace from a moment after the start on; nobody waits for it."""
 
+    TASKS = (RestTask.CHAINS,)
+
     def __init__(self, context: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
-        self._context = context
-        self._policy = policy
-        self._config = config  # replaced whole
-        self._task = PeriodicTask(
-            "live-chains", self._poll, policy.chains, self._failed, stopping=context.stopping
-        )
-        # Guarded by the lock of what was asked: how often another session began to be played.
-        self._session = 0
+        super().__init__("live-chains", context, config, policy, every=policy.chains)
         # Only the thread that asks knows these.
         self._money: dict[Expiry, float] = {}
         self._asked: dict[Expiry, int] = {}  # in which look
         self._looks = 0
 
-    def begin(self) -> None:
-        """Ask for the first time after the prices had a moment; for nothing where no contract is held."""
-        if _contracts(self._config):
-            self._context.report(RestTask.CHAINS, phase=RestPhase.WAITING)
-            self._task.start(self._policy.initial_delay)
-
-    def change_symbols(self, config: LiveStreamConfig) -> None:
-        """From now on these symbols; what is new is asked for soon."""
-        before, self._config = self._config, config
-        if not set(_contracts(config)) <= set(_contracts(before)):
-            self._task.run_within(self._policy.initial_delay)
-            self._task.start()
-
-    def forget(self) -> None:
-        """Another session is played. Called under the lock."""
-        self._session += 1
-        self._task.run_within(self._policy.initial_delay)
-
-    def stop(self, timeout: float) -> None:
-        """End the thread; waits for it at most `timeout` seconds."""
-        self._task.stop(timeout)
-
     def _poll(self) -> float:
         """Ask for those whose turn it is; seconds until the next look."""
         config, context = self._config, self._context
-        contracts = _contracts(config)
+        contracts = contracts_of(config)
         with context.lock:
             told = context.state.clock.told
             spots = _spots(contracts, context.state.quote)
@@ -199,10 +171,6 @@ class ChainPoller:
             if len(kept) < len(context.risk_inputs.chains):
                 context.risk_inputs = replace(context.risk_inputs, chains=with_more({}, kept))
 
-    def _failed(self, error: Exception) -> float:
-        self._context.report_failure(RestTask.CHAINS, error)
-        return self._policy.again
-
 
 def _spots(contracts: Iterable[str], quote_of: Callable[[str], Quote | None]) -> dict[str, float]:
     """The prices of what contracts are written on, where both sides are quoted."""
@@ -213,10 +181,6 @@ def _spots(contracts: Iterable[str], quote_of: Callable[[str], Quote | None]) ->
         for name, quote in quotes.items()
         if quote.bid_price and quote.ask_price
     }
-
-
-def _contracts(config: LiveStreamConfig) -> tuple[str, ...]:
-    return tuple(one for one in config.symbols(StreamName.OPTIONS) if is_contract_symbol(one))
 
 
 def _pause(contracts: Iterable[str], at: datetime, told: ToldSessions, policy: WatchPolicy) -> float:

@@ -9,6 +9,7 @@ from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
+from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.state.live_state import LiveState
@@ -23,6 +24,8 @@ T = TypeVar("T")
 
 # What is over in a moment is not worth a word.
 SHORT_PAUSE_SECONDS: Final = 2.0
+# However fast a session is played, a server on this computer is not asked without end.
+FASTEST_SECONDS: Final = 1.0
 # A time that moves with every look would be another sentence each time.
 PAUSE_STEP_NS: Final = 5 * NANOSECONDS
 
@@ -87,6 +90,27 @@ class PollContext:
         rest = self._rest
         if rest is not None:
             rest.stop()
+
+    def periodic(
+        self, name: str, work: Callable[[], float], every: float, on_error: Callable[[Exception], float]
+    ) -> PeriodicTask:
+        """What is asked again and again until the run stops, at the pace of the market's time."""
+        return PeriodicTask(
+            name,
+            lambda: self.pace(work()),
+            every,
+            lambda error: self.pace(on_error(error)),
+            stopping=self.stopping,
+        )
+
+    def pace(self, seconds: float) -> float:
+        """How long so many seconds of the market last: in a session that is played fast, so many times shorter.
+
+        What is asked each minute is asked each minute of that session, though not more than once in
+        `FASTEST_SECONDS`; else what happens there over REST would be heard hours of the session late.
+        """
+        speed = self.state.clock.speed
+        return seconds if speed <= 1 else max(min(seconds, FASTEST_SECONDS), seconds / speed)
 
     def correct_clock(self) -> None:
         """Put the market's clock right by what answers and events say of this computer's; under the lock."""

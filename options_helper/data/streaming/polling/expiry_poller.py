@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Callable
 from datetime import date
 
-from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
 from options_helper.data.streaming.polling.expiry_reading import (
@@ -15,13 +14,14 @@ from options_helper.data.streaming.polling.expiry_reading import (
     read_expiry_facts,
     together,
 )
+from options_helper.data.streaming.polling.held_poller import HeldPoller, contracts_of
 from options_helper.model.account import RestPhase, RestTask
-from options_helper.model.contract_symbols import is_contract_symbol
-from options_helper.model.streams import StreamName
 
 
-class ExpiryPoller:
+class ExpiryPoller(HeldPoller):
     """Asks from a moment after the start on; nobody waits for it. What failed is asked again, what is known stays."""
+
+    TASKS = (RestTask.EXPIRIES,)
 
     def __init__(
         self,
@@ -32,16 +32,9 @@ class ExpiryPoller:
         traded: bool,
         elapsed: Callable[[], float],
     ) -> None:
-        self._context = context
-        self._policy = policy
+        super().__init__("live-expiries", context, config, policy, every=policy.poll)
         self._traded = traded  # whether the account's executions are asked for too
         self._elapsed = elapsed
-        self._config = config  # replaced whole
-        self._task = PeriodicTask(
-            "live-expiries", self._poll, policy.poll, self._failed, stopping=context.stopping
-        )
-        # Guarded by the lock of what was asked: how often another session began to be played.
-        self._session = 0
         # Only the thread that asks knows these: what was asked for, in which session and day, and when.
         self._asked: tuple[tuple[str, ...], int, date] | None = None
         self._asked_at = 0.0
@@ -49,33 +42,11 @@ class ExpiryPoller:
         self._had_their_turn: frozenset[Question] = frozenset()
         self._has_failed = False  # some of these
 
-    def begin(self) -> None:
-        """Ask for the first time after the prices had a moment; for nothing where no contract is held."""
-        if _contracts(self._config):
-            self._context.report(RestTask.EXPIRIES, phase=RestPhase.WAITING)
-            self._task.start(self._policy.initial_delay)
-
-    def change_symbols(self, config: LiveStreamConfig) -> None:
-        """From now on these symbols; what is new is asked for soon."""
-        before, self._config = self._config, config
-        if not set(_contracts(config)) <= set(_contracts(before)):
-            self._task.run_within(self._policy.initial_delay)
-            self._task.start()
-
-    def forget(self) -> None:
-        """Another session is played. Called under the lock."""
-        self._session += 1
-        self._task.run_within(self._policy.initial_delay)
-
-    def stop(self, timeout: float) -> None:
-        """End the thread; waits for it at most `timeout` seconds."""
-        self._task.stop(timeout)
-
     def _poll(self) -> float:
         """Ask if it is time, or if a stream has told since that it is another day; seconds until the next look."""
-        context, contracts, session = self._context, _contracts(self._config), self._session
+        context, contracts, session = self._context, contracts_of(self._config), self._session
         wanted = contracts, session, context.today()
-        if wanted == self._asked and self._elapsed() - self._asked_at < self._policy.expiries:
+        if wanted == self._asked and self._elapsed() - self._asked_at < context.pace(self._policy.expiries):
             return self._policy.poll
         found = context.attempt(
             RestTask.EXPIRIES,
@@ -113,11 +84,3 @@ class ExpiryPoller:
         has_failed = self._has_failed
         self._had_their_turn, self._has_failed = frozenset(), False
         return has_failed
-
-    def _failed(self, error: Exception) -> float:
-        self._context.report_failure(RestTask.EXPIRIES, error)
-        return self._policy.again
-
-
-def _contracts(config: LiveStreamConfig) -> tuple[str, ...]:
-    return tuple(one for one in config.symbols(StreamName.OPTIONS) if is_contract_symbol(one))

@@ -8,7 +8,6 @@ from dataclasses import replace
 from datetime import date
 from typing import Final
 
-from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.seeding import SeedBatch, seed, session_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
@@ -31,9 +30,7 @@ class PricePoller:
     def __init__(self, context: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
         self._context = context
         self._policy = policy
-        self._task = PeriodicTask(
-            "live-prices", self._poll, policy.poll, self._failed, stopping=context.stopping
-        )
+        self._task = context.periodic("live-prices", self._poll, policy.poll, self._failed)
         # Replaced whole under the lock of what was asked; that they are the newest is sure only under it.
         self._config = config
         self._refused: frozenset[str] = frozenset()  # symbols that nobody there knows

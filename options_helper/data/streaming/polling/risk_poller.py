@@ -2,17 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import replace
 from datetime import date, datetime
 from http import HTTPStatus
 from typing import Any, Final
 
-from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.data.streaming.polling.held_poller import HeldPoller, contracts_of
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import (
@@ -23,7 +23,7 @@ from options_helper.model.alpaca_symbols import (
     underlying_symbol,
 )
 from options_helper.model.contract_hours import settles_at
-from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol
+from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.streams import StreamName
 from options_helper.model.text import named
@@ -34,42 +34,24 @@ BENCHMARK: Final = "SPY"
 Read = Callable[[AlpacaRest, Sequence[str], date, datetime], Mapping[str, Any]]
 
 
-class RiskPoller:
+class RiskPoller(HeldPoller):
     """Asks once for each share of a day, what contracts are written on among them; nobody waits for it."""
 
+    TASKS = (RestTask.DIVIDENDS, RestTask.CLOSES)
+
     def __init__(self, context: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
-        self._context = context
-        self._policy = policy
-        self._config = config  # replaced whole
-        self._task = PeriodicTask(
-            "live-risk", self._poll, policy.poll, self._failed, stopping=context.stopping
-        )
+        super().__init__("live-risk", context, config, policy, every=policy.poll)
         # Guarded by the lock of what was asked: the day, and what was answered of it.
         self._day: date | None = None
         self._answered: dict[RestTask, frozenset[str]] = {}
 
-    def begin(self) -> None:
-        """Ask for the first time after the prices had a moment; for nothing where nothing is held."""
-        if shares_of(self._config) or _funds_of(self._config):
-            for task in (RestTask.DIVIDENDS, RestTask.CLOSES):
-                self._context.report(task, phase=RestPhase.WAITING)
-            self._task.start(self._policy.initial_delay)
-
-    def change_symbols(self, config: LiveStreamConfig) -> None:
-        """From now on these symbols; what is new is asked for soon."""
-        before, self._config = self._config, config
-        if not {*shares_of(config), *_funds_of(config)} <= {*shares_of(before), *_funds_of(before)}:
-            self._task.run_within(self._policy.initial_delay)
-            self._task.start()
-
     def forget(self) -> None:
         """Another session is played. Called under the lock."""
         self._day, self._answered = None, {}
-        self._task.run_within(self._policy.initial_delay)
+        super().forget()
 
-    def stop(self, timeout: float) -> None:
-        """End the thread; waits for it at most `timeout` seconds."""
-        self._task.stop(timeout)
+    def _held(self, config: LiveStreamConfig) -> Collection[str]:
+        return (*shares_of(config), *_funds_of(config))
 
     def _poll(self) -> float:
         """Ask for what was not answered today; seconds until the next look."""
@@ -120,15 +102,10 @@ class RiskPoller:
 
     def _make_calendar(self, today: date) -> None:
         """Have the calendar of each expiry's year made on this thread: it takes half a second, and no page has that."""
-        for contract in _contracts(self._config):
+        for contract in contracts_of(self._config):
             expiry = parse_contract_symbol(contract).expiry
             if expiry >= today and not self._context.stopping.is_set():
                 settles_at(contract, expiry)
-
-    def _failed(self, error: Exception) -> float:
-        for task in (RestTask.DIVIDENDS, RestTask.CLOSES):
-            self._context.report_failure(task, error)
-        return self._policy.again
 
 
 def _told(read: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
@@ -145,7 +122,7 @@ def shares_of(config: LiveStreamConfig) -> tuple[str, ...]:
     """The shares that are streamed and what the contracts are written on, in order; an index and a coin are none."""
     underlyings = (
         to_alpaca_symbol(underlying_symbol(parse_contract_symbol(one).underlying_norm))
-        for one in _contracts(config)
+        for one in contracts_of(config)
     )
     every = dict.fromkeys((*config.symbols(StreamName.STOCKS), *underlyings))
     return tuple(one for one in every if not (is_index(one) or is_coin_pair(one) or one == "*"))
@@ -153,12 +130,8 @@ def shares_of(config: LiveStreamConfig) -> tuple[str, ...]:
 
 def _funds_of(config: LiveStreamConfig) -> tuple[str, ...]:
     """The funds that follow the indices on which contracts are written: these have betas, indices have no bars."""
-    funds = (fund_of_index(parse_contract_symbol(one).underlying) for one in _contracts(config))
+    funds = (fund_of_index(parse_contract_symbol(one).underlying) for one in contracts_of(config))
     return tuple(dict.fromkeys(fund for fund in funds if fund is not None))
-
-
-def _contracts(config: LiveStreamConfig) -> list[str]:
-    return [one for one in config.symbols(StreamName.OPTIONS) if is_contract_symbol(one)]
 
 
 def _with_actions(inputs: RiskInputs, found: Mapping[str, Any]) -> RiskInputs:

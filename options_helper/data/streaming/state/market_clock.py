@@ -53,6 +53,12 @@ class MarketClock:
         return self._reading.announced is not None
 
     @property
+    def speed(self) -> float:
+        """The market's seconds per second of the computer: 1, but for a session that is played at another pace."""
+        announced = self._reading.announced
+        return announced.speed if announced else 1.0
+
+    @property
     def kind(self) -> MarketKind:
         """Whose time this is."""
         announced = self._reading.announced

@@ -1,0 +1,50 @@
+"""What rules say of a book before its market has told what time it is there."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import UTC, date
+from pathlib import Path
+
+import pytest
+
+from options_helper.alerting.books import Scope
+from options_helper.alerting.judging import Observed, RuleJudge
+from options_helper.analysis.book_look import look_at_book
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.data.alerts_file import RulesFile
+from options_helper.model.alerts import Verdict
+from options_helper.model.announcement import MarketKind
+from options_helper.model.snapshot import LiveSnapshot
+from tests.kit.builders import new_york, portfolio, position, quote, snapshot_with
+
+RULE = '[[rules]]\nname = "tested"\nsubject = "each leg"\nfigure = "attention:in_the_money_short"\n'
+# The session that is played is of a Friday some days before the computer's today, on which all of it has ended.
+BOOK = portfolio(position("AAPL", 200, "put", contracts=-1, expiry=date(2026, 11, 20), cost_basis=1.0))
+PUT = "AAPL261120P00200000"
+
+
+def verdict(folder: Path, live: LiveSnapshot) -> Verdict:
+    file = folder / "alerts.toml"
+    file.write_text(RULE, encoding="utf-8")
+    judge = RuleJudge(RulesFile(file), Scope.BOOK, lambda: live.as_of)
+    look = look_at_book(BOOK, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
+    (said,) = judge(Observed(live, {}, BOOK, look), {}).evaluation.judgements
+    return said.verdict
+
+
+def test_before_a_market_on_this_computer_has_told_its_time_nothing_of_the_book_is_judged(tmp_path: Path):
+    """By the computer's day the leg is past its end, which would read as "not met" and arm what is met there."""
+    at = new_york("2026-11-28 12:00").astimezone(UTC)
+
+    assert verdict(tmp_path, snapshot_with(as_of=at, market=MarketKind.LOCAL)) is Verdict.UNKNOWN
+
+
+@pytest.mark.parametrize("market", [MarketKind.LOCAL, MarketKind.SIMULATED, MarketKind.ALPACA])
+def test_once_it_is_heard_it_is_judged(tmp_path: Path, market: MarketKind):
+    at = new_york("2026-11-20 15:00").astimezone(UTC)
+    quotes = [quote("AAPL", 189.9, 190.1, age=1, as_of=at), quote(PUT, 10.0, 10.2, age=1, as_of=at)]
+
+    live = replace(snapshot_with(*quotes, as_of=at), market=market)
+
+    assert verdict(tmp_path, live) is Verdict.MET
