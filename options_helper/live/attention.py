@@ -125,12 +125,12 @@ def worth_saying(warnings: Collection[QuoteWarning], screen: ScreenModel) -> lis
     """Of one row's warnings those that mean something in this state of the screen, gravest first."""
     if not warnings:
         return []
-    day_is_known_in_part = screen.totals.day.counted > 0
+    day_is_known_in_part, is_priced = screen.totals.day.counted > 0, screen.priced
     return sorted(
         (
             warning
             for warning in warnings
-            if (screen.priced or warning in WARNINGS_WITHOUT_PRICES)
+            if (is_priced or warning in WARNINGS_WITHOUT_PRICES)
             and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
         ),
         key=lambda warning: warning not in GRAVE_WARNINGS,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 from datetime import date
+from functools import lru_cache
 from typing import Final, cast
 
 from options_helper.errors import ConfigError
@@ -72,6 +73,8 @@ def to_repo_symbol(symbol: str) -> str:
     return re.sub(r"[./]", "-", symbol.strip().upper())
 
 
+# Of the same few symbols at each refresh, many times.
+@lru_cache(maxsize=4_096)
 def option_root(symbol: str) -> str:
     """The root of a symbol's option contracts: `BRK.B` → `BRKB`."""
     return re.sub(r"[.\-/]", "", symbol.strip().upper())

@@ -6,6 +6,7 @@ import re
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal, InvalidOperation
+from functools import lru_cache
 from typing import Final, Literal
 
 from options_helper.errors import SymbolError
@@ -73,6 +74,8 @@ class ParsedContract:
         return is_adjusted_root(self.underlying)
 
 
+# Of the same few symbols at each refresh, many times.
+@lru_cache(maxsize=4_096)
 def parse_contract_symbol(text: str) -> ParsedContract:
     """Take a contract symbol apart, padded or not; SymbolError for any other text."""
     match = _CONTRACT.fullmatch(text.strip().upper())

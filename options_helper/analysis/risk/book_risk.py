@@ -26,11 +26,10 @@ from options_helper.analysis.risk.dividends import DividendState
 from options_helper.analysis.risk.extremes import Limit, book_risk
 from options_helper.analysis.risk.greeks import (
     FigureState,
+    GreekAdder,
     PositionGreeks,
     position_greeks,
     share_greeks,
-    sum_greeks,
-    sums_by,
 )
 from options_helper.analysis.risk.implied_volatility import VolatilityState
 from options_helper.analysis.risk.leg_inputs import Contracts, Gathered, RiskChoices, gather
@@ -78,6 +77,7 @@ def assess_book(
     others = np.array([n for n, line in enumerate(lines) if not line.instrument.is_option], dtype=np.int64)
     legs = _option_legs(lines, priced, options, live, choices, earlier=earlier, budget=budget)
     greeks = _in_order(legs.greeks, _of_shares(priced, others), np.concatenate([options, others]))
+    adder = GreekAdder(greeks)
     ids = [identity for identity, _ in owned]
     doubts = spot_doubts(live, choices)
     reasons = _reasons(priced, stale_after_seconds)
@@ -113,7 +113,7 @@ def assess_book(
             pnl_today=_profit(entries_of[name], profits.today),
             unrealized=_profit(entries_of[name], profits.unrealized),
         )
-        for name, sums in sums_by(names, greeks).items()
+        for name, sums in adder.by(names).items()
     )
     weighted = beta_weighted(
         [
@@ -129,9 +129,9 @@ def assess_book(
         as_of=live.as_of,
         lines=found,
         underlyings=underlyings,
-        sums=sum_greeks(greeks),
-        sums_by_entry=sums_by(ids, greeks),
-        sums_by_expiry=sums_by([line.instrument.expiry for line in lines], greeks),
+        sums=adder.whole(),
+        sums_by_entry=adder.by(ids),
+        sums_by_expiry=adder.by([line.instrument.expiry for line in lines]),
         beta_weighted=weighted,
         extremes=extremes,
         doubt=in_doubt,

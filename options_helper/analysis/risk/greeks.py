@@ -199,16 +199,38 @@ class GreekSums:
 
 def sum_greeks(greeks: PositionGreeks) -> GreekSums:
     """The sums of all lines."""
-    return _sums(_Columns.of(greeks), range(len(greeks.delta)))
+    return GreekAdder(greeks).whole()
 
 
 def sums_by(keys: Sequence[K], greeks: PositionGreeks) -> dict[K, GreekSums]:
     """The sums of the lines that share a key (structure, underlying, expiry …), in the order of first appearance."""
-    lines: defaultdict[K, list[int]] = defaultdict(list)
-    for line, key in enumerate(keys):
-        lines[key].append(line)
-    columns = _Columns.of(greeks)
-    return {key: _sums(columns, of_key) for key, of_key in lines.items()}
+    return GreekAdder(greeks).by(keys)
+
+
+class GreekAdder:
+    """Adds up the same lines in several ways; lines that one way has added together are not added again."""
+
+    def __init__(self, greeks: PositionGreeks) -> None:
+        self._columns = _Columns.of(greeks)
+        self._count = len(greeks.delta)
+        self._known: dict[tuple[int, ...], GreekSums] = {}
+
+    def whole(self) -> GreekSums:
+        """As `sum_greeks`."""
+        return self._of(tuple(range(self._count)))
+
+    def by(self, keys: Sequence[K]) -> dict[K, GreekSums]:
+        """As `sums_by`."""
+        lines: defaultdict[K, list[int]] = defaultdict(list)
+        for line, key in enumerate(keys):
+            lines[key].append(line)
+        return {key: self._of(tuple(of_key)) for key, of_key in lines.items()}
+
+    def _of(self, lines: tuple[int, ...]) -> GreekSums:
+        found = self._known.get(lines)
+        if found is None:
+            found = self._known[lines] = _sums(self._columns, lines)
+        return found
 
 
 @dataclass(frozen=True, slots=True)
