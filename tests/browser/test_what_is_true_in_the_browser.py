@@ -8,6 +8,7 @@ import re
 import pyarrow as pa
 import pytest
 from PIL import Image
+from streamlit.proto.ForwardMsg_pb2 import ForwardMsg
 
 from options_helper.analysis.columns import COLUMNS
 from tests.kit.waiting import A_PROCESS, wait_until
@@ -125,6 +126,45 @@ def test_hidden_amounts_are_not_sent_to_the_browser(browser):
     assert amounts_in(sent.text) == []
     assert amounts_in(hiding.page.content()) == []
     assert not hiding.page.locator("[data-testid=stVegaLiteChart] [aria-label*='pnl']").count()
+
+
+def test_a_refresh_is_six_messages_with_one_element(browser):
+    """What Streamlit sends for any fragment that draws something; each place more would be two, changed or not."""
+    tab = browser.open()
+    frames: list[bytes] = []
+    tab.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)))  # noqa: PLW0108 - Playwright asks a function for its name
+    tab.page.reload()
+    see(lambda: tab.state)
+    tab.press("Start")
+    see(lambda: tab.state == "running", saw=lambda: tab.text(".oh-bar"))
+    frames.clear()
+    # Others have the news of a fill besides, or are of the tab that is open.
+    wanted = [
+        "new_session",
+        "session_status_changed",
+        "add_block",
+        "options-helper.board",
+        "script_finished",
+        "session_status_changed",
+    ]
+    see(lambda: tab.state and wanted in refreshes(frames), saw=lambda: refreshes(frames))
+
+
+def refreshes(frames: list[bytes]) -> list[list[str]]:
+    """What each run of the page consisted of, by the kinds of its messages."""
+    runs: list[list[str]] = [[]]
+    for frame in list(frames):
+        message = ForwardMsg.FromString(frame)
+        kind = message.WhichOneof("type")
+        if kind == "new_session":
+            runs.append([])
+        if kind == "delta":
+            kind = message.delta.WhichOneof("type")
+            drawn = message.delta.new_element
+            if drawn.WhichOneof("type") == "bidi_component":
+                kind = drawn.bidi_component.component_name
+        runs[-1].append(kind)
+    return runs
 
 
 AMOUNT_HEADINGS = frozenset(column.heading for column in COLUMNS if column.is_amount and column.heading)
