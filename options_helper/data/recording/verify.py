@@ -6,7 +6,6 @@ Nothing is changed, and a recorder may be at work: what it has not written yet i
 from __future__ import annotations
 
 from array import array
-from collections import defaultdict
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar
 from options_helper.data.intraday.contents import lines_of, reading, row_texts
 from options_helper.data.intraday.frames import frames_of
 from options_helper.data.intraday.layout import (
+    Kind,
     PartitionKey,
     dataset_named,
     find_parts,
@@ -374,7 +374,10 @@ class _JournalRows:
     def __init__(self, scope: Scope, done: Callable[[Path], object]) -> None:
         self._scope = scope
         self._done = done
-        self._lines: dict[PartitionKey, array[int]] = defaultdict(lambda: array("q"))
+        self._lines: dict[PartitionKey, array[int]] = {}
+        # The same arrays once more, by what a row has at hand: to make a key for each costs as much as its line. None
+        # for rows that are not meant.
+        self._by_row: dict[tuple[Kind, type, str, date], array[int] | None] = {}
         self._rows = RowWriter()
         self._holes: list[_Hole] = []
         self._last_ns = -1  # of the sessions so far
@@ -432,9 +435,17 @@ class _JournalRows:
         for kind, rows in maker.rows_of(record, tally):
             for row in rows:
                 day, line = self._rows.of_type(type(row))(row)
-                key = PartitionKey(kind, DATASET_OF[type(row)], row.symbol, day)
-                if self._scope.holds(key):
-                    self._lines[key].extend(_numbers(f"0,{line}".encode()))
+                at = kind, type(row), row.symbol, day
+                try:
+                    numbers = self._by_row[at]
+                except KeyError:
+                    numbers = self._by_row[at] = self._numbers_of(*at)
+                if numbers is not None:
+                    numbers.append(hash(line.encode()))
+
+    def _numbers_of(self, kind: Kind, event_type: type, symbol: str, day: date) -> array[int] | None:
+        key = PartitionKey(kind, DATASET_OF[event_type], symbol, day)
+        return self._lines.setdefault(key, array("q")) if self._scope.holds(key) else None
 
     def disagreements(
         self, root: Path, journaled: set[str], *, being_written: bool, killed: bool
@@ -442,6 +453,7 @@ class _JournalRows:
         """Rows that only the journal has, and rows that a partition has and the journal not."""
         missing: dict[str, int] = {}
         unknown: dict[str, int] = {}
+        self._by_row.clear()  # or nothing could be let go of
         heard = {part.key for part in find_parts(root) if not part.key.dataset.is_backfill}
         keys = {key for key in heard if self._scope.holds(key)} | self._lines.keys()
         for key in sorted(keys, key=_key_name):
