@@ -129,12 +129,20 @@ class BusConnection:
     async def close(self) -> None:
         """Say goodbye; harmless twice, and before `open`."""
         client, self._client = self._client, None
-        if client is not None:
+        if client is None:
+            return
+        try:
             with suppress(Exception):
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await client.close()
-        if not self.ended.done():
-            self.ended.set_result("closed")
+        finally:
+            # Where its own goodbye was cut short, the client leaves the socket open.
+            transport = getattr(client, "_transport", None)
+            if transport is not None:
+                transport.close()
+            if not self.ended.done():
+                self.ended.set_result("closed")
+        await asyncio.sleep(0)
 
     async def subscribe(self, subject: str, heard: Heard) -> None:
         """Call `heard` on this loop with subject, data and how to answer, for each message from now on."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -20,6 +21,7 @@ import msgspec
 from options_helper import __version__
 from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import BusConnection, Reply, StoreWish
+from options_helper.bus.demand import Demand, demands, read_wish
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.names import Names
 from options_helper.bus.publisher import DeskPublisher, Fenced, Progress, StreamCounts
@@ -57,6 +59,7 @@ MARKET_AGE_SECONDS: Final = 4 * 3600.0
 ACCOUNT_AGE_SECONDS: Final = 7 * 86_400.0
 ACCOUNT_BYTES: Final = 100_000_000
 DEFAULT_KEEP_BYTES: Final = 2 * 1024**3
+_NO_LIMITS: Final[Mapping[StreamId, int | None]] = {}
 
 
 @dataclass(frozen=True, slots=True)
@@ -135,7 +138,8 @@ class BusOwner:
     """Carries one run's frames to the bus, and tells how it is. `carry` is for the run's consumer alone.
 
     `open` first: StreamError where there is no bus. `tell_of` begins to tell, `close` says goodbye. `fenced` says why
-    this owner must end, once another one is there.
+    this owner must end, once another one is there. `limits` are the streams of which viewers may want symbols, and how
+    many the plan allows of each; None: any number.
     """
 
     def __init__(
@@ -147,7 +151,13 @@ class BusOwner:
         now_ns: Callable[[], int],
         announced: Callable[[], Announcement | None] = lambda: None,
         keep_bytes: int = DEFAULT_KEEP_BYTES,
+        limits: Mapping[StreamId, int | None] = _NO_LIMITS,
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
+        # Guarded by its lock: asked on the loop's thread, read by whoever follows the wishes.
+        self._demands = demands(limits)
+        self._demands_lock = threading.Lock()
+        self._monotonic = monotonic
         self._address, self._names, self._owner = address, address.names, owner
         self._now_ns = now_ns
         self._announced = announced
@@ -246,18 +256,51 @@ class BusOwner:
                 await connection.keep(wish)
             await self._publisher.begin(connection, await self._known(connection))
             await connection.subscribe(self._names.ask("time"), lambda _, __, answer: self._tell_time(answer))
+            await connection.subscribe(
+                self._names.ask("want"), lambda _, data, answer: self._take_wish(data, answer)
+            )
         except BaseException:
             await connection.close()
             raise
         self._told.clear()
         return connection
 
+    def unite(self, own: Mapping[StreamId, Sequence[str]]) -> dict[StreamId, tuple[str, ...]]:
+        """What is to be streamed now: the owner's own symbols, and what those who follow want."""
+        with self._demands_lock:
+            for stream, demand in self._demands.items():
+                demand.hold(own.get(stream, ()))
+                demand.expire(self._monotonic())
+            return {stream: demand.symbols for stream, demand in self._demands.items()}
+
+    @property
+    def viewers(self) -> int:
+        """How many ask for symbols."""
+        with self._demands_lock:
+            return max((demand.viewers for demand in self._demands.values()), default=0)
+
+    def _demand_for(self, name: str) -> Demand | None:
+        return next((demand for stream, demand in self._demands.items() if stream == name), None)
+
+    def _take_wish(self, data: bytes, answer: Reply | None) -> None:
+        """Answer a viewer that wants symbols; what is no wish has no answer."""
+        wish = read_wish(data)
+        demand = None if wish is None else self._demand_for(wish.stream)
+        if wish is None or demand is None or answer is None:
+            return
+        with self._demands_lock:
+            told = demand.ask(wish, self._monotonic())
+        self._send(answer, msgspec.msgpack.encode(told))
+
     def _tell_time(self, answer: Reply | None) -> None:
         """Answer a viewer that asks for this computer's time."""
         if answer is not None:
-            task = asyncio.ensure_future(answer(str(self._now_ns()).encode()))
-            self._answers.add(task)
-            task.add_done_callback(self._answered)
+            self._send(answer, str(self._now_ns()).encode())
+
+    def _send(self, answer: Reply, data: bytes) -> None:
+        task = asyncio.ensure_future(answer(data))
+        self._answers.add(task)
+        task.add_done_callback(self._answered)
 
     def _answered(self, task: asyncio.Future[None]) -> None:
         self._answers.discard(task)

@@ -5,14 +5,19 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import uuid
 from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
 from typing import Final
+
+import msgspec
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import decode as decode_batch
 from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.continuity import Verdict
+from options_helper.bus.demand import ASK_SECONDS, Answer, Wish
 from options_helper.bus.legs import Leg
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import decode as decode_truth
@@ -28,6 +33,7 @@ from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
+BOOKS_CHANNEL: Final = "orderbooks"
 NO_BOOKS: Final = "Order books are not carried over the bus."
 
 
@@ -102,10 +108,13 @@ class BusStreamer(ConnectionRunner[BusLink]):
         stream: StreamId,
         sink: StreamSink,
         legs: Legs,
+        *,
+        viewer: str,
         now_ns: Callable[[], int] = utc_now_ns,
     ) -> None:
         super().__init__(stream, ConnectionTiming())
         self._now_ns = now_ns
+        self._viewer = viewer
         self._address, self._stream, self._sink, self._legs = address, stream, sink, legs
         # Guarded by self._wanted_lock: changed from any thread.
         self._wanted_lock = threading.Lock()
@@ -115,6 +124,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._health: DeskHealth | None = None
         self._told: object = None
         self._complained = False
+        self._asked: tuple[str, ...] = ()
+        self._refusals: dict[str, str] = {}
+        self._ask_now: asyncio.Event | None = None
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Want these too."""
@@ -155,10 +167,42 @@ class BusStreamer(ConnectionRunner[BusLink]):
         # What comes from now on is heard, and the answer to the wishes before any of it.
         self._answer()
         await bus.subscribe(names.followed(self._stream), lambda _, data, __: self._hear(data))
-        while not ended.done():
-            await self._next_news(news, awaiting_answer=False)
-            self._answer()
+        self._ask_now = asyncio.Event()
+        asking = asyncio.create_task(self._keep_asking(bus, news, self._ask_now))
+        try:
+            # The client may swallow a cancellation; the owner's next word then shows that this was stopped.
+            while not ended.done() and not self._stopped:
+                await self._next_news(news, awaiting_answer=False)
+                self._answer()
+        finally:
+            asking.cancel()
+            await asyncio.wait([asking])
+        if self._stopped:
+            return
         raise connection.loss()
+
+    async def _keep_asking(self, bus: BusConnection, news: asyncio.Event, ask_now: asyncio.Event) -> None:
+        """Want the symbols again and again, so that the owner streams them for as long as this is followed."""
+        if not self._stream.kind.channels:
+            return
+        while True:
+            ask_now.clear()
+            wanted = self._asked = self._wanted_now()
+            try:
+                wish = Wish(self._viewer, self._stream, wanted)
+                answer = await bus.ask(self._address.names.ask("want"), msgspec.msgpack.encode(wish))
+                self._refusals = msgspec.msgpack.decode(answer, type=Answer).refusals
+                news.set()
+            except (StreamError, msgspec.MsgspecError) as error:
+                # What is streamed is in the owner's health in any case.
+                log.info("the owner did not answer to what is wanted of %s: %s", self._stream, error)
+            with suppress(TimeoutError):
+                async with asyncio.timeout(ASK_SECONDS):
+                    await ask_now.wait()
+
+    def _wanted_now(self) -> tuple[str, ...]:
+        with self._wanted_lock:
+            return tuple(symbol for symbol, channels in self._wanted.items() if channels != {BOOKS_CHANNEL})
 
     def _hear_health(self, data: bytes, news: asyncio.Event) -> None:
         health = decode_truth(data, DeskHealth)
@@ -167,6 +211,8 @@ class BusStreamer(ConnectionRunner[BusLink]):
         before, self._health = self._health, health
         if before is not None and self._told is not None and _is_another(before, health):
             self._sink.connected(health.announcement)
+            if self._ask_now is not None:
+                self._ask_now.set()
         news.set()
 
     def _answer(self) -> None:
@@ -175,7 +221,10 @@ class BusStreamer(ConnectionRunner[BusLink]):
         taken = frozenset() if owner is None else frozenset(owner.acknowledged)
         with self._wanted_lock:
             wanted = dict(self._wanted)
-        refusals = {symbol: NO_BOOKS for symbol, channels in wanted.items() if channels == {"orderbooks"}}
+        if self._ask_now is not None and self._wanted_now() != self._asked:
+            self._ask_now.set()
+        no_books = {symbol: NO_BOOKS for symbol, channels in wanted.items() if channels == {BOOKS_CHANNEL}}
+        refusals = {**no_books, **{one: why for one, why in self._refusals.items() if one in wanted}}
         answer = (tuple(wanted), tuple(symbol for symbol in wanted if symbol in taken), refusals)
         if answer != self._told:
             self._told = answer
@@ -219,6 +268,7 @@ class BusSource:
     def __init__(self, address: BusAddress, now_ns: Callable[[], int] = utc_now_ns) -> None:
         self.address = address
         self.legs = Legs()
+        self._viewer = uuid.uuid4().hex
         self._now_ns = now_ns
 
     @property
@@ -237,7 +287,7 @@ class BusSource:
         sink: StreamSink,
     ) -> BusStreamer:
         """A fresh one."""
-        return BusStreamer(self.address, stream, sink, self.legs, self._now_ns)
+        return BusStreamer(self.address, stream, sink, self.legs, viewer=self._viewer, now_ns=self._now_ns)
 
     def decoder(self, stream: StreamId) -> Decode:  # noqa: ARG002 - the same for each
         """Frames are Alpaca's own."""

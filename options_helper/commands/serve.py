@@ -32,6 +32,13 @@ def serve(
         list[str] | None,
         typer.Option("--option-contracts", metavar="SYMBOLS", help="Contracts to stream as well."),
     ] = None,
+    max_stocks: Annotated[
+        int | None,
+        typer.Option(min=1, metavar="N", help="What your plan allows; Basic: 30.", show_default="any number"),
+    ] = None,
+    max_contracts: Annotated[
+        int, typer.Option(min=1, metavar="N", help="What your plan allows; Basic: 200.")
+    ] = 1_000,
     keep: Annotated[
         float, typer.Option("--keep", min=0.01, metavar="GB", help="The bus keeps so much market data.")
     ] = 2.0,
@@ -56,6 +63,9 @@ def serve(
     four hours and orders for a week, and is asked for nothing else. The extra `bus` is needed. No order is sent, and
     the Alpaca keys stay with this program.
 
+    Whoever follows has the symbols streamed that it wants, as far as the plan allows. Nobody's are taken away for
+    another's, and what nobody has wanted for two minutes is left.
+
     While the bus is away what comes waits, for 100,000 events; more is dropped and counted. An owner that was followed
     by another one on the same desk is refused by the server, and ends.
 
@@ -77,6 +87,8 @@ def serve(
         from_account=account,
         stocks=read_symbols("--stocks", stocks),
         option_contracts=read_contracts("--option-contracts", option_contracts),
+        max_stocks=max_stocks,
+        max_contracts=max_contracts,
         keep_bytes=int(keep * 1024**3),
         duration_seconds=read_seconds("--duration", duration),
         metrics_port=metrics_port,

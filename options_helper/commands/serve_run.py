@@ -28,6 +28,7 @@ from options_helper.errors import ConfigError, StreamError, StreamRefused, Unava
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count
 from options_helper.monitoring.heartbeat import Heartbeat, Role, WatchStatus
 from options_helper.monitoring.heartbeat_file import file_of, forget_heartbeats, remember_run
@@ -58,6 +59,8 @@ class ServeRequest:
     from_account: bool = False
     stocks: tuple[str, ...] = ()
     option_contracts: tuple[str, ...] = ()
+    max_stocks: int | None = None  # None: any number
+    max_contracts: int = MAX_CONTRACTS
     keep_bytes: int = DEFAULT_KEEP_BYTES
     duration_seconds: float | None = None
     metrics_port: int | None = None
@@ -83,6 +86,11 @@ def run_serve(
         now_ns=utc_now_ns,
         announced=lambda: source.announced,
         keep_bytes=request.keep_bytes,
+        limits={
+            StreamName.STOCKS: request.max_stocks,
+            StreamName.OPTIONS: request.max_contracts,
+            StreamName.CRYPTO: None,
+        },
     )
     limits = RequestLimits(PAGE)
     manager = LiveStreamManager(settings, source=source, limits=limits, carry=owner.carry)
@@ -197,12 +205,21 @@ class _Serving:
             portfolio or Portfolio(positions=()),
             stream_stocks=True,
             stream_options=True,
-            max_option_contracts=MAX_CONTRACTS,
+            max_option_contracts=self._request.max_contracts,
+        )
+        wanted = self._owner.unite(
+            {
+                StreamName.STOCKS: tuple(dict.fromkeys((*plan.stocks, *self._request.stocks))),
+                StreamName.OPTIONS: tuple(
+                    dict.fromkeys((*plan.option_contracts, *self._request.option_contracts))
+                ),
+                StreamName.CRYPTO: plan.crypto,
+            }
         )
         return LiveStreamConfig(
-            stocks=tuple(dict.fromkeys((*plan.stocks, *self._request.stocks))),
-            option_contracts=tuple(dict.fromkeys((*plan.option_contracts, *self._request.option_contracts))),
-            crypto=plan.crypto,
+            stocks=wanted[StreamName.STOCKS],
+            option_contracts=wanted[StreamName.OPTIONS],
+            crypto=wanted[StreamName.CRYPTO],
             stream_stocks=True,
             stream_options=True,
             stream_fills=True,
@@ -221,7 +238,8 @@ class _Serving:
         stored = sum(counts.stored for counts in self._owner.counts.values())
         return (
             f"{self._serves(config)} (desk {self._request.address.names.desk}), since "
-            f"{self._since.astimezone(NEW_YORK):%H:%M} New York; {stored:,} events stored, "
+            f"{self._since.astimezone(NEW_YORK):%H:%M} New York; {format_count(self._owner.viewers, 'viewer')}, "
+            f"{stored:,} events stored, "
             f"{snapshot.queue_depth:,} waiting, {sum(snapshot.dropped_events.values()):,} dropped"
         )
 

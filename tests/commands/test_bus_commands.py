@@ -79,7 +79,6 @@ def test_a_watch_without_keys_follows_the_owner_and_says_what_market_it_is(tmp_p
             *(
                 "stream",
                 "serve",
-                "portfolio.json",
                 "--bus",
                 nats.url,
                 "--keep",
@@ -97,6 +96,7 @@ def test_a_watch_without_keys_follows_the_owner_and_says_what_market_it_is(tmp_p
                     and (stocks := beat.streams.get("stocks"))
                     and stocks.phase in (Phase.LIVE, Phase.QUIET)
                     and beat.market is MarketKind.SIMULATED
+                    and stocks.acknowledged == 1
                 ),
                 A_PROCESS,
                 saw=lambda: (beat_of(owned), beat_of(watched)),

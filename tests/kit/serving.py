@@ -63,6 +63,7 @@ class Serving:
             now_ns=utc_now_ns,
             announced=lambda: self.source.announced,
             keep_bytes=KEEP,
+            limits={StreamName.STOCKS: 3},
         )
         self.manager = LiveStreamManager(SETTINGS, source=self.source, rest_cls=None, carry=self.owner.carry)
 

@@ -1,0 +1,125 @@
+"""What those who follow want streamed, united under the plan's limits: nobody is evicted, and wishes expire."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final
+
+import msgspec
+
+from options_helper.model.alpaca_symbols import to_alpaca_symbols
+from options_helper.model.streams import StreamId
+from options_helper.model.text import format_count
+
+# Whoever follows asks again each twenty seconds. A page that is loaded again is away for a moment, and what it wants
+# shall not be left and taken again.
+ASK_SECONDS: Final = 20.0
+EXPIRES_SECONDS: Final = 120.0
+MOST_SYMBOLS: Final = 5_000
+MOST_BYTES: Final = 256 * 1024
+MOST_VIEWERS: Final = 1_000
+
+
+class Wish(msgspec.Struct, frozen=True):
+    """The symbols that one viewer wants of one stream; `viewer` is a name of its own, the same at each asking."""
+
+    viewer: str
+    stream: str
+    symbols: tuple[str, ...]
+
+
+class Answer(msgspec.Struct, frozen=True):
+    """Which of them are not streamed, and why."""
+
+    refusals: dict[str, str] = {}
+
+
+def read_wish(data: bytes) -> Wish | None:
+    """The wish; None where these bytes are none, or ask for more than anybody can see."""
+    if len(data) > MOST_BYTES:
+        return None
+    try:
+        wish = msgspec.msgpack.decode(data, type=Wish)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
+    return wish if len(wish.symbols) <= MOST_SYMBOLS else None
+
+
+@dataclass(slots=True)
+class _Viewer:
+    """What somebody asked for last, and when, by the monotonic clock."""
+
+    symbols: frozenset[str]
+    asked_at: float
+
+
+@dataclass(slots=True)
+class Demand:
+    """The wishes for one stream of an owner; whoever shares it between threads guards it.
+
+    `limit` is how many symbols the plan allows; None: any number. The owner's own symbols come first.
+    """
+
+    stream: StreamId
+    limit: int | None = None
+    own: tuple[str, ...] = ()
+    # In the order in which they were taken: what is streamed stays, as long as anybody wants it.
+    _taken: dict[str, None] = field(default_factory=dict)
+    _viewers: dict[str, _Viewer] = field(default_factory=dict)
+
+    def hold(self, own: Sequence[str]) -> None:
+        """The owner's own symbols from now on."""
+        self.own = tuple(own)
+        self._taken = {**dict.fromkeys(self.own), **self._taken}
+
+    def ask(self, wish: Wish, now: float) -> Answer:
+        """Take a viewer's wish, in place of its last one; what cannot be streamed for it, and why."""
+        self.expire(now)
+        if wish.viewer not in self._viewers and len(self._viewers) >= MOST_VIEWERS:
+            return Answer(dict.fromkeys(wish.symbols, f"{MOST_VIEWERS:,} viewers ask for symbols already."))
+        wanted = to_alpaca_symbols(wish.symbols)
+        self._viewers[wish.viewer] = _Viewer(frozenset(wanted), now)
+        self._forget_unwanted()
+        left_out = []
+        for symbol in wanted:
+            if symbol in self._taken:
+                continue
+            if self.limit is not None and len(self._taken) >= self.limit:
+                left_out.append(symbol)
+            else:
+                self._taken[symbol] = None
+        return Answer(dict.fromkeys(left_out, self._sentence(len(left_out), len(wanted))))
+
+    def _sentence(self, refused: int, wanted: int) -> str:
+        return (
+            f"The owner streams {format_count(self.limit or 0, 'symbol')} of {self.stream}, which is its limit: "
+            f"{refused:,} of your {wanted:,} are not streamed."
+        )
+
+    def expire(self, now: float) -> None:
+        """Forget who has not asked for a while, and what only they wanted."""
+        gone = [name for name, one in self._viewers.items() if now - one.asked_at > EXPIRES_SECONDS]
+        for name in gone:
+            del self._viewers[name]
+        if gone:
+            self._forget_unwanted()
+
+    def _forget_unwanted(self) -> None:
+        wanted = frozenset(self.own).union(*(one.symbols for one in self._viewers.values()))
+        self._taken = {symbol: None for symbol in self._taken if symbol in wanted}
+
+    @property
+    def symbols(self) -> tuple[str, ...]:
+        """All that is to be streamed."""
+        return tuple(self._taken)
+
+    @property
+    def viewers(self) -> int:
+        """How many ask."""
+        return len(self._viewers)
+
+
+def demands(limits: Mapping[StreamId, int | None]) -> dict[StreamId, Demand]:
+    """A demand for each of these streams, with its limit."""
+    return {stream: Demand(stream, limit) for stream, limit in limits.items()}

@@ -1,0 +1,134 @@
+"""What those who follow want streamed: united, limited, and forgotten when nobody wants it any more."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import msgspec
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.bus.demand import EXPIRES_SECONDS, MOST_SYMBOLS, Demand, Wish, read_wish
+from options_helper.bus.viewer import BusManager
+from options_helper.model.streams import StreamName
+from options_helper.settings import Settings
+from tests.kit.bus import nats_server
+from tests.kit.fakes import CONFIG
+from tests.kit.serving import serving
+from tests.kit.waiting import wait_until
+
+STOCKS = StreamName.STOCKS
+LETTERS = st.sampled_from("ABCDEF")
+
+
+def wish(viewer: str, *symbols: str) -> Wish:
+    return Wish(viewer, STOCKS, symbols)
+
+
+def test_wishes_are_united_and_each_is_taken_once():
+    demand = Demand(STOCKS)
+    demand.hold(("SPY",))
+
+    demand.ask(wish("one", "AAPL", "SPY"), 0)
+    demand.ask(wish("two", "aapl", "MSFT"), 1)
+
+    assert demand.symbols == ("SPY", "AAPL", "MSFT")
+    assert demand.viewers == 2
+
+
+def test_at_the_limit_a_newcomer_is_refused_with_the_figures_and_nobody_loses_anything():
+    demand = Demand(STOCKS, limit=3)
+    demand.hold(("SPY",))
+    demand.ask(wish("one", "AAPL", "MSFT"), 0)
+
+    answer = demand.ask(wish("two", "TSLA", "AAPL", "NVDA"), 1)
+
+    assert demand.symbols == ("SPY", "AAPL", "MSFT")
+    assert set(answer.refusals) == {"TSLA", "NVDA"}
+    assert answer.refusals["TSLA"] == (
+        "The owner streams 3 symbols of stocks, which is its limit: 2 of your 3 are not streamed."
+    )
+
+
+def test_what_nobody_wants_any_more_makes_room():
+    demand = Demand(STOCKS, limit=1)
+    demand.ask(wish("one", "AAPL"), 0)
+    assert demand.ask(wish("two", "MSFT"), 1).refusals
+
+    demand.ask(wish("one"), 2)
+
+    assert not demand.ask(wish("two", "MSFT"), 3).refusals
+    assert demand.symbols == ("MSFT",)
+
+
+def test_a_viewer_that_is_gone_is_forgotten_and_one_that_asks_again_is_not():
+    demand = Demand(STOCKS)
+    demand.ask(wish("gone", "AAPL"), 0)
+    demand.ask(wish("here", "MSFT"), 0)
+    demand.ask(wish("here", "MSFT"), EXPIRES_SECONDS)
+
+    kept = []
+    for now in (EXPIRES_SECONDS, EXPIRES_SECONDS + 1):
+        demand.expire(now)
+        kept.append(demand.symbols)
+
+    assert kept == [("AAPL", "MSFT"), ("MSFT",)], "a page that is loaded again is away for a moment"
+
+
+@given(st.data())
+def test_whatever_is_asked_nobody_is_evicted_and_the_limit_holds(data):
+    limit = data.draw(st.integers(1, 4))
+    demand, wanted = Demand(STOCKS, limit), {}
+    for now in range(data.draw(st.integers(1, 15))):
+        viewer = data.draw(st.sampled_from(["one", "two", "three"]))
+        symbols = data.draw(st.lists(LETTERS, unique=True, max_size=5))
+        before = demand.symbols
+        answer = demand.ask(wish(viewer, *symbols), now)
+        wanted[viewer] = symbols
+        everybodys = {symbol for of_one in wanted.values() for symbol in of_one}
+
+        assert len(demand.symbols) <= limit
+        assert [one for one in before if one in everybodys] == [
+            one for one in demand.symbols if one in before
+        ]
+        assert set(symbols) == {one for one in symbols if one in demand.symbols} | set(answer.refusals)
+        assert set(demand.symbols) <= everybodys
+
+
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"",
+        b"\xff\xff",
+        msgspec.msgpack.encode({"viewer": 5}),
+        msgspec.msgpack.encode(wish("one", *(f"S{number}" for number in range(MOST_SYMBOLS + 1)))),
+        bytes(300_000),
+    ],
+)
+def test_what_is_no_wish_or_too_large_is_none(data):
+    assert read_wish(data) is None
+
+
+def test_the_owner_streams_what_its_viewers_want_and_refuses_beyond_its_limit():
+    with nats_server() as server, serving(server) as owner:
+        config = replace(CONFIG, option_contracts=())
+        viewers = [BusManager(Settings(), server.address) for _ in range(2)]
+        try:
+            viewers[0].start(replace(config, stocks=("AAPL", "MSFT")))
+            wait_until(lambda: owner.owner.unite({STOCKS: ("SPY",)})[STOCKS] == ("SPY", "AAPL", "MSFT"))
+            viewers[1].start(replace(config, stocks=("MSFT", "TSLA")))
+            refused = wait_until(
+                lambda: viewers[1].snapshot().streams[STOCKS].refused_symbols,
+                saw=lambda: viewers[1].snapshot().streams[STOCKS],
+            )
+            assert refused == ("TSLA",)
+            assert owner.owner.unite({STOCKS: ("SPY",)})[STOCKS] == ("SPY", "AAPL", "MSFT")
+            assert viewers[0].snapshot().streams[STOCKS].refused_symbols == ()
+
+            viewers[0].start(replace(config, stocks=("AAPL",)))
+            wait_until(lambda: "TSLA" not in owner.owner.unite({STOCKS: ()})[STOCKS])
+            assert owner.owner.viewers == 2
+        finally:
+            for viewer in viewers:
+                viewer.stop()
