@@ -17,20 +17,12 @@ from options_helper.analysis.risk.scenario import curve
 from options_helper.analysis.risk.second_opinion import require_second_opinion, second_delta
 from options_helper.analysis.risk.what_if import WhatIf, parse_what_if
 from options_helper.clock import utc_now
+from options_helper.commands.one_look import look_once
 from options_helper.commands.portfolio_display import Screen
-from options_helper.commands.rest_look import (
-    DEFAULT_FILE,
-    STALE_AFTER_SECONDS,
-    book_of_account,
-    connected,
-    look,
-    risk_choices,
-)
+from options_helper.commands.rest_look import STALE_AFTER_SECONDS, risk_choices
 from options_helper.commands.risk_display import Elsewhere, could_not_judge, json_text, lines_of
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.errors import ConfigError
-from options_helper.model.portfolio import load_portfolio
-from options_helper.settings import NO_KEYS, RiskSettings, Settings
+from options_helper.settings import RiskSettings
 
 FINE: Final = 0
 NOT_ALL: Final = 1
@@ -56,21 +48,20 @@ def tell_risk(
 ) -> int:
     """Tell what a book risks; the exit code. ConfigError for bad input, RestError when nothing can be asked."""
     screen = screen or Screen()
-    if request.from_account and request.file is not None:
-        raise ConfigError("--account takes the account's positions, and FILE a file's. Choose one.")
     what_if = None if request.what_if is None else parse_what_if(request.what_if)
     if request.second_opinion:
         require_second_opinion()
-    portfolio = None if request.from_account else load_portfolio(request.file or DEFAULT_FILE)
-    settings, choices = Settings.load(), risk_choices(RiskSettings.load())
-    if not settings.has_credentials:
-        raise ConfigError(NO_KEYS)
-    problems: list[str] = []
-    with connected(screen, settings, rest_cls) as (waiting, rest):
-        if portfolio is None:
-            portfolio, left_out = book_of_account(rest, now(), waiting)
-            problems += left_out
-        live = look(rest, settings, portfolio, choices, now=now, waiting=waiting, problems=problems)
+    choices = risk_choices(RiskSettings.load())
+    looked = look_once(
+        request.file,
+        choices,
+        from_account=request.from_account,
+        with_activities=False,
+        screen=screen,
+        now=now,
+        rest_cls=rest_cls,
+    )
+    portfolio, live, problems = looked.portfolio, looked.live, looked.problems
     book = look_at_book(
         portfolio,
         live,

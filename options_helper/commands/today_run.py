@@ -13,22 +13,13 @@ from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.reconcile.reconciliation import file_behind
 from options_helper.clock import utc_now
+from options_helper.commands.one_look import look_once
 from options_helper.commands.portfolio_display import Screen
-from options_helper.commands.rest_look import (
-    DEFAULT_FILE,
-    STALE_AFTER_SECONDS,
-    book_of_account,
-    connected,
-    look,
-    risk_choices,
-    with_account,
-)
+from options_helper.commands.rest_look import STALE_AFTER_SECONDS, risk_choices
 from options_helper.commands.today_display import json_text, lines_of
 from options_helper.data.earnings_file import load_earnings
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.errors import ConfigError
-from options_helper.model.portfolio import load_portfolio
-from options_helper.settings import NO_KEYS, RiskSettings, Settings
+from options_helper.settings import RiskSettings
 
 NOTHING: Final = 0
 A_HAND: Final = 1
@@ -52,20 +43,18 @@ def tell_today(
 ) -> int:
     """Tell what needs a hand; the exit code. ConfigError for bad input, RestError when nothing can be asked."""
     screen = screen or Screen()
-    if request.from_account and request.file is not None:
-        raise ConfigError("--account takes the account's positions, and FILE a file's. Choose one.")
-    portfolio = None if request.from_account else load_portfolio(request.file or DEFAULT_FILE)
-    settings, risk = Settings.load(), RiskSettings.load()
+    risk = RiskSettings.load()
     choices, earnings = risk_choices(risk), load_earnings(risk.events_file)
-    if not settings.has_credentials:
-        raise ConfigError(NO_KEYS)
-    problems: list[str] = []
-    with connected(screen, settings, rest_cls) as (waiting, rest):
-        if portfolio is None:
-            portfolio, left_out = book_of_account(rest, now(), waiting)
-            problems += left_out
-        live = look(rest, settings, portfolio, choices, now=now, waiting=waiting, problems=problems)
-        live = with_account(rest, live, portfolio, waiting, problems)
+    looked = look_once(
+        request.file,
+        choices,
+        from_account=request.from_account,
+        with_activities=True,
+        screen=screen,
+        now=now,
+        rest_cls=rest_cls,
+    )
+    portfolio, live, problems = looked.portfolio, looked.live, looked.problems
     found = look_at_book(
         portfolio,
         live,
