@@ -50,7 +50,7 @@ class RecordingState(StrEnum):
 
     NO_FOLDER = "there is no folder"
     OFF = "off"
-    AWAITS_START = "begins with Start"
+    AWAITS_STREAMS = "begins when the page streams"
     BEGINS = "begins"
     WAITS = "waits for the market"
     RECORDS = "goes on"
@@ -72,7 +72,7 @@ class RecordingView:
     def is_on(self) -> bool:
         """Whether the switch is on: something is written now, or will be."""
         return self.state in (
-            RecordingState.AWAITS_START,
+            RecordingState.AWAITS_STREAMS,
             RecordingState.BEGINS,
             RecordingState.WAITS,
             RecordingState.RECORDS,
@@ -135,7 +135,7 @@ class PageRecording:
     def follow(self, run: Run) -> None:
         """The page streams this now: record it, where the switch is on and nothing is recorded yet."""
         with self._lock:
-            if self._is_on and self._thread is None and self._request is None:
+            if self._is_on and self._thread is None and self._request is None and _has_anything(run):
                 self._begin(lambda: (self._request_for(run), run.settings))
 
     def switch_on(self, run: Run | None) -> None:
@@ -149,7 +149,7 @@ class PageRecording:
             if self._request is not None:
                 request = self._request
                 self._begin(lambda: (request, Settings.load()))
-            elif run is not None and run.ended is None:
+            elif run is not None and run.ended is None and _has_anything(run):
                 self._begin(lambda: (self._request_for(run), run.settings))
             else:
                 self._forget()
@@ -226,7 +226,7 @@ class PageRecording:
         if self._folder is None:
             return RecordingView(RecordingState.NO_FOLDER)
         if thread is None:
-            state = RecordingState.AWAITS_START if is_on else RecordingState.OFF
+            state = RecordingState.AWAITS_STREAMS if is_on else RecordingState.OFF
             return RecordingView(state, self._folder)
         beat = thread.beat
         return RecordingView(
@@ -261,6 +261,11 @@ def selection_of(run: Run) -> Selection:
         options_feed=config.options_feed,
         max_contracts=max(1, len(config.option_contracts)),
     )
+
+
+def _has_anything(run: Run) -> bool:
+    """Whether there is anything to record: what an account holds is known some time after Start."""
+    return bool(symbols_of(run) or selection_of(run).news)
 
 
 def symbols_of(run: Run) -> tuple[str, ...]:

@@ -137,13 +137,23 @@ def run(book: Portfolio) -> Run:
 
 def test_it_begins_with_the_pages_first_run_and_not_with_each_drawing(desk: Callable[..., Desk], run: Run):
     page = desk()
-    assert page.state is RecordingState.AWAITS_START
+    assert page.state is RecordingState.AWAITS_STREAMS
     for _ in range(3):
         page.recording.follow(run)
     page.until(RecordingState.RECORDS)
     assert len(page.made) == 1
     assert page.recording.view().rows == 7
     assert page.told == ["Recording."]
+
+
+def test_an_account_s_book_is_recorded_as_soon_as_it_is_known(desk: Callable[..., Desk], run: Run):
+    page = desk()
+    unknown = replace(run, choices=RunSettings(), plan=plan_for(Portfolio(positions=()), RunSettings()))
+    page.recording.follow(unknown)
+    page.recording.switch_on(unknown)
+    assert (page.state, page.requests) == (RecordingState.AWAITS_STREAMS, [])
+    page.recording.follow(run)
+    page.until(RecordingState.RECORDS)
 
 
 def test_it_records_what_the_page_streams_of_the_market(run: Run):
@@ -182,9 +192,9 @@ def test_switched_off_before_start_nothing_is_recorded(desk: Callable[..., Desk]
     page.recording.follow(run)
     assert (page.state, page.made) == (RecordingState.OFF, [])
     page.recording.switch_on(None)
-    assert page.state is RecordingState.AWAITS_START
+    assert page.state is RecordingState.AWAITS_STREAMS
     page.recording.switch_on(replace(run, ended="Stopped."))
-    assert page.state is RecordingState.AWAITS_START
+    assert page.state is RecordingState.AWAITS_STREAMS
     page.recording.switch_on(run)
     page.until(RecordingState.RECORDS)
 

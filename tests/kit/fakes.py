@@ -94,6 +94,7 @@ class ScriptedStream:
         self.channels: dict[str, frozenset[str]] = {}  # by symbol
         self.sent: list[tuple[str, tuple[str, ...]]] = []
         self.stopped = threading.Event()
+        self.is_abandoned = False
         self._script = script
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] = ()) -> None:
@@ -136,7 +137,8 @@ class ScriptedStream:
         self.stopped.set()
 
     def abandon(self) -> None:
-        """The same: nobody else has it."""
+        """The same, noted: whoever shares it ends with it."""
+        self.is_abandoned = True
         self.stop()
 
 

@@ -50,7 +50,7 @@ def told(tab: AppTest) -> str:
 
 def test_it_begins_with_start_and_the_bar_counts_its_rows(portal: Portal, desk: Desk):
     tab = portal.open()
-    assert told(tab).startswith("● recording begins with Start | The recording into ")
+    assert told(tab).startswith("● recording begins when the page streams | The recording into ")
     press(tab, "start")
     desk.until(RecordingState.RECORDS)
     tab.run()

@@ -17,7 +17,7 @@ from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
-from options_helper.monitoring.heartbeat import Role
+from options_helper.monitoring.heartbeat import Heartbeat, Role
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, known_heartbeats, read_heartbeat
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
@@ -127,9 +127,14 @@ def test_its_heartbeat_is_a_recorders_and_is_found_as_one(process: Process):
     process.until_recorded_live()
     (found,) = known_heartbeats(roles=(Role.CAPTURE,))
     assert found.resolve() == (process.folder / CAPTURE_FILE).resolve()
-    beat = read_heartbeat(found)
-    assert beat is not None
-    assert (beat.role, beat.streams[STOCKS].connections) == (Role.CAPTURE, 1)
+
+    def written() -> Heartbeat:
+        beat = read_heartbeat(found)
+        assert beat is not None
+        return beat
+
+    wait_until(lambda: STOCKS in written().streams, saw=written)
+    assert (written().role, written().streams[STOCKS].connections) == (Role.CAPTURE, 1)
 
 
 def test_a_page_that_wants_another_feed_is_told_that_the_recording_has_the_connection(process: Process):

@@ -32,7 +32,7 @@ from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.kit.fakes import SteppedClock
 from tests.kit.simulated import settings_for
-from tests.kit.waiting import until_no_thread, wait_until
+from tests.kit.waiting import FOREVER, until_no_thread, wait_until
 from tests.wire.test_capture import gap_rows, rows_on_disk
 from tests.wire.test_engine import CALL, IMPATIENT, NOON, PATIENT, STOCK_PATH, Simulators, quote
 
@@ -244,6 +244,27 @@ def test_a_connection_that_died_without_a_word_is_noticed_for_both(simulator: Si
         server.freeze_all(STOCKS)
         both.until(lambda health: health.connections == 2 and health.gap_count == 1)
     assert {row["stream"] for row in gap_rows(tmp_path)} == {"stocks"}
+
+
+def test_a_connection_that_answers_and_says_nothing_is_made_anew_for_both(
+    simulator: Simulators, tmp_path: Path
+):
+    """Whoever loses patience first leaves with the other: alone it would find the same mute connection again."""
+    server = simulator()
+    connections = connections_to()
+    # Of the two the page alone is impatient.
+    impatient, patient = replace(PAGE, stall_seconds=1.0), replace(RECORDED, stall_seconds=FOREVER)
+    with (
+        page_of(server, connections, impatient) as page,
+        recorder_of(server, connections, tmp_path, patient) as recorder,
+    ):
+        both = Desk(server, tmp_path, page, recorder)
+        both.until(lambda health: health.connections and len(health.acknowledged) == 2)
+        server.push(STOCKS, [quote()])
+        both.until(lambda health: health.connections >= 2)
+        (gap, *_) = recorder.status().streams[STOCKS].gaps
+        assert gap.reason == "Nothing came over the stocks connection, so the page has it made anew."
+    assert {row["stream"] for row in gap_rows(tmp_path)} >= {"stocks"}
 
 
 def test_one_that_joins_while_there_is_no_connection_comes_alive_with_the_other(

@@ -35,7 +35,7 @@ from apps.streamlit.components.live_focus import FOCUS_STYLE
 from apps.streamlit.components.live_news import NEWS_STYLE, news_panel
 from apps.streamlit.components.live_payoff import PAYOFF_STYLE, payoff_tab
 from apps.streamlit.components.live_pieces import draw_pieces
-from apps.streamlit.components.live_recording import keep_recording, recording_tag
+from apps.streamlit.components.live_recording import recording_tag
 from apps.streamlit.components.live_sidebar import Controls, sidebar_controls
 from apps.streamlit.components.live_truth import header
 from apps.streamlit.components.live_viewer import (
@@ -90,7 +90,6 @@ def render_live_portfolio_page() -> None:
     settle_process()
     session = page_session()
     note_viewer(session)
-    keep_recording(session)
     controls = sidebar_controls(session)
     with st.sidebar:
         wished = board_choices()

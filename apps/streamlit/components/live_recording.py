@@ -28,19 +28,14 @@ def page_recording() -> PageRecording | None:
     return process_recording()
 
 
-def keep_recording(session: LiveSession) -> None:
-    """Let the recording begin with the page's run, where its switch is on; at each drawing."""
-    recording, run = page_recording(), session.run
-    if recording is not None and run is not None and run.ended is None:
-        recording.follow(run)
-
-
 def recording_switch(session: LiveSession) -> None:
-    """Draw the switch and what it has come to, for all tabs."""
-    recording = page_recording()
+    """Draw the switch and what it has come to, for all tabs; where it is on, the recording begins with a run."""
+    recording, run = page_recording(), session.run
     if recording is None:
         st.caption(HOW_TO)
         return
+    if run is not None and run.ended is None:
+        recording.follow(run)
     view = recording.view()
     st.caption(plain(_sentence(view)))
     if view.is_on:

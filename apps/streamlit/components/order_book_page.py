@@ -11,6 +11,7 @@ from streamlit.delta_generator import DeltaGenerator
 from apps.streamlit.components.live_alarm import ALARM_STYLE
 from apps.streamlit.components.live_details import stream_details
 from apps.streamlit.components.live_focus import FOCUS_STYLE
+from apps.streamlit.components.live_recording import recording_tag
 from apps.streamlit.components.live_sidebar import Controls, sidebar_controls
 from apps.streamlit.components.live_truth import banners, header, truth_line
 from apps.streamlit.components.live_viewer import note_viewer, page_session, settle_process, viewer_zone
@@ -139,7 +140,7 @@ def _live(slots: Slots, controls: Controls, options: ViewOptions, choice: Choice
         market_time=controls.market_time,
     )
     with slots.truth:
-        truth_line(screen)
+        truth_line(screen, recording_tag(session))
     with slots.details:
         stream_details(screen)
     with slots.banners:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections import deque
 from collections.abc import Callable
@@ -11,6 +12,8 @@ from typing import Final
 from options_helper.data.streaming.connection.connection_runner import StreamSink
 from options_helper.errors import OptionsHelperError, StreamError
 from options_helper.model.text import format_count
+
+log = logging.getLogger(__name__)
 
 # Frames wait here only while a sink takes in that it is connected. What else keeps it busy so long is no reason to fill
 # the memory of the others.
@@ -51,13 +54,21 @@ class Inbox:
             if self._is_over:
                 return
             if not self._pending and not self._is_telling:
-                self._sink.frame(payload, events, received_ns)
+                self._hand_over(payload, events, received_ns)
                 return
             self._pending.append((partial(self._sink.frame, payload, events, received_ns), events))
             self._waiting_events += events
             if self._waiting_events > self._most_events:
                 waiting = format_count(self._waiting_events, "event")
                 self._end(StreamError(f"This run took nothing in while {waiting} came; it joins anew."))
+
+    def _hand_over(self, payload: bytes, events: int, received_ns: int) -> None:
+        try:
+            self._sink.frame(payload, events, received_ns)
+        except Exception as error:
+            # On the connection's thread: what is wrong with one run must end no other's.
+            log.exception("a run could not take a frame")
+            self._end(StreamError(f"This run could not take a frame ({type(error).__name__}): {error}"))
 
     def end(self, error: OptionsHelperError | None) -> None:
         """Nothing more comes: `hear` raises this when it has told what came before, or with None returns at once."""

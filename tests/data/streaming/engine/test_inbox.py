@@ -132,3 +132,14 @@ def test_a_sink_that_takes_nothing_in_loses_the_connection_before_it_fills_the_m
     # Those that were let in are told of, and no frame after them.
     assert sink.told == ["connected", *("x" * 4)]
     assert "12 events" in str(raised)
+
+
+def test_a_sink_that_fails_ends_its_own_run_and_not_the_connections_thread():
+    class Failing(Noted):
+        def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
+            raise ValueError("odd")
+
+    inbox = Inbox(Failing())
+    inbox.frame(b"1", 1, 0)
+    with pytest.raises(StreamError, match=r"could not take a frame \(ValueError\): odd"):
+        inbox.hear()

@@ -135,6 +135,8 @@ def test_a_mute_connection_is_ended_and_made_anew():
     with watched() as stream:
         stream.after(61)
         stream.wait_for_connections(2)
+        # Also for whoever shares it: leaving alone would find the same mute connection again.
+        assert stream.streams.made[0].is_abandoned
         (gap,) = stream.health.gaps
         assert "No stocks data for 60 s" in gap.reason
         assert gap.until is not None
