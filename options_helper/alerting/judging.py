@@ -102,6 +102,8 @@ class RuleJudge:
 
 
 def _is_timeless(snapshot: LiveSnapshot) -> bool:
-    """Whether a market on this computer has said nothing yet: its day is another, and all may have ended by ours."""
-    is_heard = bool(snapshot.quotes) or any(one.connections for one in snapshot.streams.values())
-    return snapshot.market is MarketKind.LOCAL and not is_heard
+    """Whether a market on this computer has said nothing yet: its day is another, and all may have ended by ours.
+
+    A connection alone says nothing: its market's time may come a moment after it.
+    """
+    return snapshot.market is MarketKind.LOCAL and not snapshot.quotes

@@ -15,7 +15,8 @@ from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.data.alerts_file import RulesFile
 from options_helper.model.alerts import Verdict
 from options_helper.model.announcement import MarketKind
-from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.streams import StreamName
 from tests.kit.builders import new_york, portfolio, position, quote, snapshot_with
 
 RULE = '[[rules]]\nname = "tested"\nsubject = "each leg"\nfigure = "attention:in_the_money_short"\n'
@@ -37,7 +38,14 @@ def test_before_a_market_on_this_computer_has_told_its_time_nothing_of_the_book_
     """By the computer's day the leg is past its end, which would read as "not met" and arm what is met there."""
     at = new_york("2026-11-28 12:00").astimezone(UTC)
 
-    assert verdict(tmp_path, snapshot_with(as_of=at, market=MarketKind.LOCAL)) is Verdict.UNKNOWN
+    silent = snapshot_with(as_of=at, market=MarketKind.LOCAL)
+    connected = replace(silent.streams[StreamName.STOCKS], phase=Phase.LIVE, connections=1)
+
+    assert verdict(tmp_path, silent) is Verdict.UNKNOWN
+    assert (
+        verdict(tmp_path, replace(silent, streams={**silent.streams, StreamName.STOCKS: connected}))
+        is Verdict.UNKNOWN
+    )
 
 
 @pytest.mark.parametrize("market", [MarketKind.LOCAL, MarketKind.SIMULATED, MarketKind.ALPACA])
