@@ -21,7 +21,7 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import nanoseconds, new_york
 from tests.kit.simulated import PATIENT_REST, settings_for
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, wait_until
 from tests.wire.test_account_watch import SOON, watching
 
 FRIDAY = date(2026, 11, 20)
@@ -54,6 +54,7 @@ def settled(manager: LiveStreamManager) -> None:
             report(manager).phase is RestPhase.DONE
             and manager.snapshot().expiry_facts.executions_since == date(2026, 11, 13)
         ),
+        timeout=A_PROCESS,  # of several looks, each with questions of its own
         saw=lambda: report(manager),
     )
 
@@ -148,10 +149,10 @@ def test_more_than_one_look_has_room_for_have_their_turn_in_the_next(
             facts = manager.snapshot().expiry_facts
             return {*facts.records, *facts.late_close}
 
-        wait_until(lambda: told() == {*MANY, *prices} - {PUT}, saw=told)
+        wait_until(lambda: told() == {*MANY, *prices} - {PUT}, timeout=A_PROCESS, saw=told)
 
         friday.set_faults(Faults())
-        wait_until(lambda: PUT in told(), saw=told)
+        wait_until(lambda: PUT in told(), timeout=A_PROCESS, saw=told)
         settled(manager)
 
 
