@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
 
 import msgspec
 import pytest
@@ -254,3 +256,14 @@ def test_ten_viewers_hear_the_same():
         finally:
             for viewer in viewers:
                 viewer.stop()
+
+
+def test_the_viewer_of_the_docs_runs_as_it_stands_there(capsys: pytest.CaptureFixture[str]):
+    page = Path(__file__).resolve().parents[2] / "docs" / "MORE_THAN_ONE_COMPUTER.md"
+    (code,) = re.findall(r"```python\n(.*?)```", page.read_text(encoding="utf-8"), re.DOTALL)
+    assert "nats://127.0.0.1:4222" in code
+
+    with nats_server() as server:
+        exec(code.replace("nats://127.0.0.1:4222", server.url), {})  # noqa: S102 - our own docs
+
+    assert capsys.readouterr().out.startswith("stocks ")
