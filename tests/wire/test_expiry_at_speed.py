@@ -84,9 +84,16 @@ subject = "account"
 figure = "fills"
 operator = "rises"
 """
+# What comes about that day, by the title of its message; what is so at 15:00 already is none.
+EXPECTED = (
+    "SIMULATED: fill: The account",
+    "SIMULATED: apart: The book",
+    "SIMULATED: short in the money: AAPL 20 Nov 26 205 C",
+    "SIMULATED: pin: AAPL 20 Nov 26 200 P",
+)
 
 
-def market() -> ScriptedMarket:
+def friday_market() -> ScriptedMarket:
     """Such a Friday, as often as one wants it."""
     conditions = Conditions(expiries=True, late_expiries=True, sell_out=True)
     return ScriptedMarket(BOOK, "AAPL", PRICES, ACTS, SPEED, conditions)
@@ -95,7 +102,7 @@ def market() -> ScriptedMarket:
 @contextmanager
 def served() -> Iterator[tuple[SimulatorServer, Mapping[str, str]]]:
     """The Friday on a port, and how it is found."""
-    with SimulatorServer(market(), key=DEMO_KEY, secret=DEMO_SECRET) as server:
+    with SimulatorServer(friday_market(), key=DEMO_KEY, secret=DEMO_SECRET) as server:
         yield (
             server,
             {
@@ -210,15 +217,7 @@ def test_what_must_come_comes_once_and_nothing_else(tmp_path: Path):
     # What was so at the start is in the list and no message; what came about is one message.
     assert SOLD_OUT in kinds(before)["long_without_money"]
     assert ASSIGNED in kinds(before)["in_the_money_short"]
-    expected = Counter(
-        f"SIMULATED: {one}"
-        for one in (
-            "fill: The account",
-            "apart: The book",
-            "short in the money: AAPL 20 Nov 26 205 C",
-            "pin: AAPL 20 Nov 26 200 P",
-        )
-    )
+    expected = Counter(EXPECTED)
     assert Counter(ntfy.titles) == expected, (ntfy.posted, watch.said)
     assert Counter(map(subject, mail.mails)) == expected
     assert set(refusing.titles) == set(mute.titles) == set(expected)
