@@ -197,12 +197,15 @@ class _Run:
         return UNDELIVERED if lost else FINE
 
     def _is_open(self) -> bool:
+        """Whether this is an hour to stream in, by the market's clock once it has told that it has one of its own."""
         if not self._request.market_hours:
             return True
-        last = self._last
-        feeds = _feeds(self._settings)
-        told = CaptureHours(feeds) if last is None else CaptureHours(feeds, told=last.snapshot.told_sessions)
-        return told.connected(self._now())
+        last, feeds = self._last, _feeds(self._settings)
+        if last is None:
+            return CaptureHours(feeds).connected(self._now())
+        snapshot = last.snapshot
+        at = snapshot.as_of if snapshot.market.plays else self._now()
+        return CaptureHours(feeds, told=snapshot.told_sessions).connected(at)
 
     def _status(self) -> WatchStatus | None:
         last = self._last

@@ -3,9 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 import signal
+import socket
 import subprocess
 import sys
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -21,20 +27,43 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import holding, nanoseconds, new_york, portfolio
 from tests.kit.notified import fake_ntfy
-from tests.kit.waiting import A_PROCESS, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
 
-@pytest.mark.processes
-def test_it_tells_what_it_is_at_and_ends_in_order_when_it_is_asked_to(tmp_path: Path):
-    (tmp_path / "portfolio.json").write_text(
-        portfolio_text(portfolio(holding("AAPL", 100))), encoding="utf-8"
-    )
-    state = tmp_path / "health.json"
+@dataclass
+class RunningWatch:
+    """`options-helper watch` in a process, and where its heartbeat is."""
+
+    process: subprocess.Popen[str]
+    state: Path
+
+    def until(self, words: str) -> None:
+        """Wait until it says that it is at this."""
+
+        def activity() -> str:
+            beat = read_heartbeat(self.state)
+            return "" if beat is None else beat.activity or ""
+
+        wait_until(lambda: words in activity(), A_PROCESS, saw=activity)
+
+    def end(self) -> str:
+        """Ask it to end, which takes seconds; what it printed."""
+        self.process.send_signal(signal.SIGTERM)
+        said, _ = self.process.communicate(timeout=AT_ONCE)
+        return said
+
+
+@contextmanager
+def watching(folder: Path, *arguments: str, at: str = "2026-11-20 11:00") -> Iterator[RunningWatch]:
+    """On a market of that moment, whose account holds two contracts; the file holds 100 shares."""
+    (folder / "portfolio.json").write_text(portfolio_text(portfolio(holding("AAPL", 100))), encoding="utf-8")
+    state = folder / "health.json"
     server = SimulatorServer(
-        SilentMarket(start_ns=nanoseconds(new_york("2026-11-20 11:00"))), key=DEMO_KEY, secret=DEMO_SECRET
+        SilentMarket(start_ns=nanoseconds(new_york(at))), key=DEMO_KEY, secret=DEMO_SECRET
     )
-    server.start()
-    with fake_ntfy() as ntfy:
+    with server, fake_ntfy() as ntfy:
+        for symbol in ("AAPL261218C00200000", "AAPL261218P00180000"):
+            server.account.set_position(symbol, 1, 2)
         environ = {
             **os.environ,
             "APCA_API_KEY_ID": DEMO_KEY,
@@ -43,40 +72,64 @@ def test_it_tells_what_it_is_at_and_ends_in_order_when_it_is_asked_to(tmp_path: 
             "OH_ALPACA_DATA_URL": server.rest_url,
             "OH_ALPACA_STREAM_URL": server.stream_url,
             "OH_ALERT_TARGET_PHONE": ntfy.url,
-            "XDG_STATE_HOME": str(tmp_path / "state"),
+            "XDG_STATE_HOME": str(folder / "state"),
         }
-        watch = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from options_helper.entry import main; main()",
-                "watch",
-                "--state",
-                state,
-            ],
-            cwd=tmp_path,
+        program = "from options_helper.entry import main; main()"
+        process = subprocess.Popen(
+            [sys.executable, "-c", program, "watch", "--state", str(state), *arguments],
+            cwd=folder,
             env=environ,
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
         )
         try:
-            wait_until(
-                lambda: (beat := read_heartbeat(state)) and "; streams; sends" in (beat.activity or ""),
-                A_PROCESS,
-            )
-            watch.send_signal(signal.SIGTERM)
-            said, _ = watch.communicate(timeout=A_PROCESS)
+            yield RunningWatch(process, state)
         finally:
-            watch.kill()
-            watch.communicate()
-            server.stop()
+            process.kill()
+            process.communicate()
 
-    beat = read_heartbeat(state)
+
+@pytest.mark.processes
+def test_it_tells_what_it_is_at_and_ends_in_order_when_it_is_asked_to(tmp_path: Path):
+    with watching(tmp_path) as watch:
+        watch.until("; streams; sends")
+        said = watch.end()
+
+    beat = read_heartbeat(watch.state)
     assert beat is not None
-    assert (beat.role, beat.state, watch.returncode) == (Role.WATCH, RunState.ENDED, 0)
+    assert (beat.role, beat.state, watch.process.returncode) == (Role.WATCH, RunState.ENDED, 0)
     assert "watching 1 leg, " in said
-    assert "hidden-" not in said + state.read_text(encoding="utf-8")
+    assert "hidden-" not in said + watch.state.read_text(encoding="utf-8")
+
+
+@pytest.mark.processes
+def test_it_watches_the_accounts_positions_and_serves_metrics(tmp_path: Path):
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    with watching(tmp_path, "--account", "--metrics-port", str(port)) as watch:
+        watch.until("watching 2 legs, ")
+        with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=AT_ONCE) as answer:
+            metrics = answer.read().decode()
+        watch.end()
+
+    assert re.search(r"^options_helper_start_time_seconds [\d.e+]+$", metrics, re.MULTILINE)
+    assert DEMO_SECRET not in metrics
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize(
+    ("at", "says"),
+    [("2026-11-20 11:00", "; streams; "), ("2026-11-20 18:00", "; the market is closed; ")],
+)
+def test_between_the_close_and_the_open_it_streams_nothing_by_the_markets_clock(
+    tmp_path: Path, at: str, says: str
+):
+    """Whatever the hour is here."""
+    with watching(tmp_path, "--market-hours", at=at) as watch:
+        watch.until(says)
+        watch.end()
 
 
 @pytest.mark.parametrize(

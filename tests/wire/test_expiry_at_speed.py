@@ -28,6 +28,7 @@ from options_helper.simulator.market.conditions import Conditions
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import holding, new_york, portfolio, position
 from tests.kit.notified import fake_mail, fake_ntfy
+from tests.kit.pace import LONG
 from tests.kit.scripted_market import ScriptedMarket
 from tests.kit.waiting import A_PROCESS, wait_until
 
@@ -186,6 +187,7 @@ def subject(mail: str) -> str:
 
 
 @pytest.mark.processes
+@pytest.mark.skipif(not LONG, reason="takes a minute and more: LONG_TESTS=1, or sh scripts/check-long")
 def test_what_must_come_comes_once_and_nothing_else(tmp_path: Path):
     """Through a restart after the close, beside a target that is mute and one that refuses."""
     write_book(tmp_path)

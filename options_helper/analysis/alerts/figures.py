@@ -13,7 +13,6 @@ from datetime import date
 from math import fsum
 from typing import Any, Final
 
-from options_helper.analysis.attention.cockpit import EndState
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.grades import Grade
@@ -491,13 +490,6 @@ def _not_seen(book: _Book, kind: str, wanted: Sequence[str] | None) -> str:
             return "the account has not been read"
         is_open = account.unsettled if wanted is None else account.unsettled.intersection(wanted)
         return "whether the last fills are in the account's positions is open" if is_open else ""
-    of_today = [
-        one
-        for one in book.look.attention.cockpit
-        if not one.is_structure and (wanted is None or not set(wanted).isdisjoint(one.symbols))
-    ]
-    if kind in _BY_THE_SPOT and any(one.state is EndState.UNKNOWN for one in of_today):
-        return "where what ends today stands is not known"
     unjudged = book.look.attention.unjudged.get(AttentionKind(kind), frozenset())
     unknown = unjudged if wanted is None else unjudged.intersection(wanted)
     return f"price or dividends are not known of {format_count(len(unknown), 'contract')}" if unknown else ""
@@ -520,9 +512,6 @@ def _of_streams(book: _Book, figure: str) -> _Found:  # noqa: ARG001 - streams h
     }
 
 
-_BY_THE_SPOT: Final = frozenset(
-    {AttentionKind.PIN, AttentionKind.IN_THE_MONEY_SHORT, AttentionKind.LONG_WITHOUT_MONEY}
-)
 _MAKERS: Final[Mapping[SubjectKind, Callable[[_Book, str], _Found]]] = {
     SubjectKind.LEG: _of_legs,
     SubjectKind.STRUCTURE: _of_structures,

@@ -458,12 +458,11 @@ def test_that_the_file_is_the_accounts_is_not_known_while_a_fill_is_not_in_its_p
 
 @pytest.mark.parametrize("kind", ["pin", "in_the_money_short", "long_without_money"])
 def test_that_nothing_ends_badly_today_is_not_known_without_a_price(kind: str):
-    call = position("AAPL", 180, contracts=1, expiry=date(2026, 11, 20))
+    side = -1 if kind == "in_the_money_short" else 1
+    call = position("AAPL", 180, contracts=side, expiry=date(2026, 11, 20))
     at = "2026-11-20 15:30"
     unpriced = market(("MSFT", 400.0, 400.1), at=at)
 
     assert reading([call], unpriced, "book", f"attention:{kind}", "").why == (
-        "where what ends today stands is not known"
+        "price or dividends are not known of 1 contract"
     )
-    later = position("AAPL", 180, contracts=1, expiry=DECEMBER)
-    assert reading([later], unpriced, "book", f"attention:{kind}", "").value == 0.0
