@@ -186,6 +186,7 @@ def subject(mail: str) -> str:
     return str(message_from_string(mail, policy=policy.default)["subject"])
 
 
+@pytest.mark.faults
 @pytest.mark.processes
 @pytest.mark.skipif(not LONG, reason="takes a minute and more: LONG_TESTS=1, or sh scripts/check-long")
 def test_what_must_come_comes_once_and_nothing_else(tmp_path: Path):
