@@ -53,6 +53,9 @@ from options_helper.simulator.wire.protocol import (
 )
 
 log = logging.getLogger(__name__)
+# To those who debug, the library tells each request with its headers, and keys are among them.
+_wire_log: Final = logging.getLogger(f"{__name__}.wire")
+_wire_log.setLevel(logging.INFO)
 
 LOOPBACK: Final = "127.0.0.1"
 # Unsent bytes of one client at which the server stops to wait for it …
@@ -250,7 +253,7 @@ class ServerLoop:
             max_size=LONGEST_REQUEST,
             open_timeout=HANDSHAKE_SECONDS,
             write_limit=WRITE_LIMIT,
-            logger=log,
+            logger=_wire_log,
         )
 
     async def _shut_down(self, server: Server) -> None:
