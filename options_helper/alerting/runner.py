@@ -93,7 +93,6 @@ class AlertRunner(Generic[O]):
         self._targets_problem: str | None = None
         self._fewer_targets: Targets | None = None  # than before, as the file said at the last look
         self._has_targets = False  # those, or that there are none, are believed
-        self._unaddressed: list[Firing] = []  # fired before that, by rules that name no target
         self._lease_problem: str | None = None
         self._delivery: Delivery | None = None  # while this process has the lease
         self._life_sign: LifeSign | None = None
@@ -131,10 +130,10 @@ class AlertRunner(Generic[O]):
             with self._log.exclusive():
                 if not self._is_mine:
                     return
-                self._log.append(Round(new, changes), durable=bool(new))
+                # In the log, so that whoever goes on after this program sends it too.
+                waits = tuple(one.key for one in new if not (one.targets or self._has_targets))
+                self._log.append(Round(new, changes, waits), durable=bool(new))
             for firing in new:
-                if not (firing.targets or self._has_targets):
-                    self._unaddressed.append(firing)
                 self._offer(firing, firing.targets)
 
     def acknowledge(self, key: str) -> None:
@@ -268,12 +267,12 @@ class AlertRunner(Generic[O]):
         return firing if firing.targets else replace(firing, targets=tuple(self._targets.by_name))
 
     def _address(self) -> None:
-        """Give all targets to what fired before any were known, in the log too; under the lock."""
-        late = tuple(self._addressed(one) for one in self._unaddressed)
-        if self._has_targets:
-            self._unaddressed.clear()
-            if self._targets.by_name and late:
-                self._log.append(Round(late))
+        """Give all targets to what fired before any were known, in the log; under the lock."""
+        if not self._has_targets:
+            return
+        waiting = [one.firing for one in self._log.look().firings.values() if one.is_unaddressed]
+        if waiting:
+            self._log.append(Round(tuple(map(self._addressed, waiting))))
 
     def _offer(self, firing: Firing, names: Sequence[str], *, may_have_come: bool = False) -> None:
         if self._delivery is None:

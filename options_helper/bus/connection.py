@@ -191,10 +191,14 @@ class BusConnection:
                 f"A message of {len(data):,} bytes is larger than the {self.most_bytes:,} that the bus takes; set "
                 "max_payload in the server's configuration."
             )
-        with _translated(f"The bus did not store what was sent to {subject}"):
-            acknowledged = await self._open_client.jetstream().publish(
-                subject, data, timeout=ANSWER_SECONDS, headers=headers
-            )
+        try:
+            with _translated(f"The bus did not store what was sent to {subject}"):
+                acknowledged = await self._open_client.jetstream().publish(
+                    subject, data, timeout=ANSWER_SECONDS, headers=headers
+                )
+        except ConfigError as error:
+            # No room now: it passes when old messages go or somebody makes room, and until then nothing is lost here.
+            raise StreamError(str(error)) from error
         return acknowledged.seq
 
     async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:

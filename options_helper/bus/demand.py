@@ -72,6 +72,7 @@ class Demand:
         """The owner's own symbols from now on."""
         self.own = tuple(own)
         self._taken = {**dict.fromkeys(self.own), **self._taken}
+        self._forget_unwanted()
 
     def ask(self, wish: Wish, now: float) -> Answer:
         """Take a viewer's wish, in place of its last one; what cannot be streamed for it, and why."""

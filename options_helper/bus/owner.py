@@ -40,7 +40,7 @@ from options_helper.data.streaming.connection.connection_runner import Streamer,
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_source import StreamSource
 from options_helper.data.streaming.messages import Decode
-from options_helper.errors import StreamError
+from options_helper.errors import OptionsHelperError, StreamError
 from options_helper.model.announcement import Announcement
 from options_helper.model.frames import Frame
 from options_helper.model.instants import datetime_nanoseconds
@@ -236,9 +236,10 @@ class BusOwner:
             if self._snapshot is not None and self.fenced is None:
                 self._loop.call(self._say_goodbye(self._snapshot()), STOP_SECONDS)
             self._loop.call(self._disconnect(), STOP_SECONDS)
-        except StreamError as error:
+        except OptionsHelperError as error:
             log.info("no goodbye: %s", error)
-        self._loop.stop(STOP_SECONDS)
+        finally:
+            self._loop.stop(STOP_SECONDS)
 
     async def _connected(self) -> BusConnection:
         """The connection, made anew where it is gone."""

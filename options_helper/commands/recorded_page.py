@@ -43,6 +43,7 @@ def serve_recorded(serve: Callable[[], None]) -> int:
             if not end.wanted.is_set():
                 end.serve(serve)
         finally:
+            end.finish()
             code = _conclude(recording)
     return code
 
@@ -81,6 +82,10 @@ class _End:
         self._thread.start()
 
     def __exit__(self, *_: object) -> None:
+        self.finish()
+
+    def finish(self) -> None:
+        """Nothing is served (any more): from now on each signal is somebody's; harmless twice."""
         self._served.set()
         self.wanted.set()
         self._thread.join()

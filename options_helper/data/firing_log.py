@@ -47,6 +47,7 @@ class Round(Struct, frozen=True, tag="round", tag_field="row"):
 
     fired: tuple[Firing, ...] = ()
     states: dict[str, RuleState | None] = {}
+    unaddressed: tuple[str, ...] = ()  # of the firings by their keys, whose targets are not known yet
 
 
 class Trying(Struct, frozen=True, tag="try", tag_field="row"):
@@ -107,6 +108,7 @@ class LoggedFiring:
     firing: Firing
     deliveries: Mapping[str, Delivered] = field(default_factory=lambda: MappingProxyType({}))
     acknowledged_at: datetime | None = None
+    is_unaddressed: bool = False  # to whom it goes was not known when it fired
 
     @property
     def unsettled(self) -> tuple[str, ...]:
@@ -266,7 +268,8 @@ class _Fold:
                     if known is None or not known.firing.targets:
                         blank = MappingProxyType({name: Delivered() for name in firing.targets})
                         acknowledged_at = None if known is None else known.acknowledged_at
-                        self._firings[firing.key] = LoggedFiring(firing, blank, acknowledged_at)
+                        waits = firing.key in row.unaddressed
+                        self._firings[firing.key] = LoggedFiring(firing, blank, acknowledged_at, waits)
                 for key, state in row.states.items():
                     if state is None:
                         self._states.pop(key, None)
@@ -299,10 +302,10 @@ class _Fold:
         newest = list(self._firings.values())[-KEPT_AT_MOST:]
         yield Round(states=dict(self._states))
         for logged in newest:
-            if logged.firing.fired_at < since and not logged.unsettled:
+            if logged.firing.fired_at < since and not (logged.unsettled or logged.is_unaddressed):
                 continue
             key = logged.firing.key
-            yield Round(fired=(logged.firing,))
+            yield Round(fired=(logged.firing,), unaddressed=(key,) * logged.is_unaddressed)
             for name, one in logged.deliveries.items():
                 if one.outcome is not None and one.at is not None:
                     yield Tried(key, name, one.tries, one.at, one.outcome, one.why)

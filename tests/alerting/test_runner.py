@@ -549,3 +549,20 @@ def test_a_file_of_targets_that_is_being_written_loses_none_and_one_that_stays_s
     found[0] = targets("phone", "pager")
     runner.keep()
     assert len(runner.status().targets) == 2, "a new one is of use at once"
+
+
+def test_what_fires_while_the_file_of_targets_is_broken_is_sent_by_whoever_goes_on(desk: Desk):
+    def broken() -> Targets:
+        raise ConfigError("alert-targets.toml, line 3: no address.")
+
+    fires = lambda *_: Judged(Evaluation({}, (firing("k", ()),)))  # noqa: E731 - a rule of this test
+    page = desk.runner("dashboard", judge=fires, load=broken)
+    page.observe(1)
+    page.stop()
+    assert desk.post.keys == []
+
+    again = desk.runner("watch", judge=lambda *_: Judged())
+    wait_until(lambda: desk.post.keys == ["k"] and desk.settled("k"))
+    again.stop()
+    desk.runner("watch", judge=lambda *_: Judged())
+    assert desk.post.keys == ["k"]

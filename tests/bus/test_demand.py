@@ -132,3 +132,11 @@ def test_the_owner_streams_what_its_viewers_want_and_refuses_beyond_its_limit():
         finally:
             for viewer in viewers:
                 viewer.stop()
+
+
+def test_symbols_that_the_owner_holds_no_more_give_their_places_back():
+    demand = Demand(StreamName.STOCKS, limit=2)
+    demand.hold(("A", "B"))
+    demand.hold(("C", "D"))
+
+    assert list(demand.symbols) == ["C", "D"]

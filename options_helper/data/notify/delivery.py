@@ -34,6 +34,8 @@ GIVE_UP_SECONDS: Final = 1_800.0
 # A server that drips its answer byte by byte is left to itself by then.
 LONGEST_TRY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 1.0
+# Of that, what an answer takes to be written down.
+_TO_WRITE_SECONDS: Final = 0.2
 # A wrong address is tried once more, in case that it was the server that was wrong.
 _TRIES_IF_FINAL: Final = 2
 _TRIES_IF_UNANSWERED: Final = 2
@@ -108,7 +110,7 @@ class Delivery:
         """
         deadline = time.monotonic() + timeout
         for lane in self._lanes.values():
-            lane.request_stop()
+            lane.request_stop(deadline - _TO_WRITE_SECONDS)
         for lane in self._lanes.values():
             lane.join(max(0.0, deadline - time.monotonic()))
 
@@ -134,6 +136,7 @@ class _Lane:
         self._order = itertools.count()
         self._is_trying = False
         self._is_stopping = False
+        self._stop_by = 0.0
         self._thread: threading.Thread | None = None
 
     @property
@@ -154,9 +157,10 @@ class _Lane:
                 self._thread.start()
         return True
 
-    def request_stop(self) -> None:
+    def request_stop(self, by: float) -> None:
+        """Begin no more tries; an answer that comes until then, on time.monotonic, is still taken."""
         with self._changed:
-            self._is_stopping = True
+            self._is_stopping, self._stop_by = True, by
             self._changed.notify_all()
 
     def join(self, timeout: float) -> None:
@@ -238,11 +242,12 @@ class _Lane:
         thread.start()
         deadline = time.monotonic() + self._pacing.longest_try_seconds
         with self._changed:
-            while not answers and not self._is_stopping:
-                if (left := deadline - time.monotonic()) <= 0:
-                    return Sent(Outcome.UNANSWERED, "it came to no end")
+            while not answers:
+                until = min(deadline, self._stop_by) if self._is_stopping else deadline
+                if (left := until - time.monotonic()) <= 0:
+                    return None if self._is_stopping else Sent(Outcome.UNANSWERED, "it came to no end")
                 self._changed.wait(left)
-        return answers[0] if answers else None
+        return answers[0]
 
     def _send_once(self, message: Message, answers: list[Sent]) -> None:
         sent = self._send(self._target, message)

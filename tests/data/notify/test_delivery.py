@@ -346,3 +346,24 @@ def test_a_dead_mans_service_that_does_not_answer_is_told_of_without_its_address
 
 def test_a_file_of_targets_is_none_of_the_repositorys(repository: Path):
     assert "alert-targets.toml" in (repository / ".gitignore").read_text(encoding="utf-8")
+
+
+def test_an_answer_that_comes_during_a_stop_is_taken():
+    """Else the next program would send the same once more."""
+    is_trying, may_answer = threading.Event(), threading.Event()
+
+    def slow(*_) -> Sent:
+        is_trying.set()
+        may_answer.wait(FOREVER)
+        return Sent(Outcome.DELIVERED)
+
+    told: list[Attempt] = []
+    delivery = Delivery([target("slow", "ntfy://x")], before=lambda *_: True, tell=told.append, send=slow)
+    delivery.offer(message(), ["slow"])
+    assert is_trying.wait(FOREVER)
+    stopping = threading.Thread(target=delivery.stop, args=(FOREVER,))
+    stopping.start()
+    may_answer.set()
+    stopping.join()
+
+    assert [one.outcome for one in told] == [Outcome.DELIVERED]

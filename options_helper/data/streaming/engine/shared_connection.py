@@ -209,6 +209,8 @@ class SharedConnection:
         life = self._life_of(streamer)
         if life is not None and life.frames == streamer.heard:
             life.abandoned_by = streamer.user
+            # Whoever left it for its silence is not to find it again.
+            life.is_ending = True
             self._lost.add(streamer.sink)
             life.streamer.stop()
 
