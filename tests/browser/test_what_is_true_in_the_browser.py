@@ -28,7 +28,8 @@ def late(tab) -> str:
 
 def drawn(tab) -> str | None:
     """Of which refresh the alarm is."""
-    return tab.page.locator(".oh-late").get_attribute("data-drawn")
+    facts: str | None = tab.page.locator(".oh-late").get_attribute("data-drawn")
+    return facts
 
 
 def counted(tab) -> int:

@@ -71,6 +71,11 @@ def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:
     if one.in_account is None or one.spot is None:
         return f"{verb}, by the file's quantity, which is in doubt: {said}", outcome
     theirs = outcome_at(replace(one, quantity=one.in_account), one.spot)
+    if one.quantity * one.in_account < 0:
+        return (
+            f"{verb}, by the account's quantity: {outcome_words(theirs, name)}; the file has its opposite",
+            theirs,
+        )
     return f"{verb}, by the account's quantity: {outcome_words(theirs, name)}; by the file's: {said}", theirs
 
 

@@ -127,7 +127,7 @@ def _state(one: HeldLine, moment: Moment) -> EndState:
 
 def _leg(one: HeldLine, ending: Ending, book: Sequence[HeldLine], moment: Moment) -> CockpitLine:
     strike, extrinsic = one.instrument.strike or 0.0, one.extrinsic_at_bid
-    gives_up = one.quantity > 0 and bool(one.is_in_the_money) and extrinsic is not None
+    gives_up = one.is_long and bool(one.is_in_the_money) and extrinsic is not None
     return CockpitLine(
         position_id=one.entry_id,
         label=one.instrument.label,

@@ -106,7 +106,7 @@ def _of_call(
         signs = (*signs, against) if against else signs
         partners = partner_words(one, book)
         yield _short_call(one, pays, signs, partners, by=by, deadlines=deadlines, passed=passed, has=has)
-    elif extrinsic is not None and extrinsic < dividend.amount:
+    elif one.is_long and extrinsic is not None and extrinsic < dividend.amount:
         yield _long_call(one, pays, dividend, by=by, deadlines=deadlines, has=has)
 
 

@@ -58,8 +58,13 @@ class HeldLine:
 
     @property
     def is_short(self) -> bool:
-        """Whether it was sold."""
-        return self.quantity < 0
+        """Whether it was sold, by the quantity that counts: nobody is assigned what only the file has sold."""
+        return self.counted < 0
+
+    @property
+    def is_long(self) -> bool:
+        """Whether it was bought, by the same."""
+        return self.counted > 0
 
     @property
     def inside(self) -> float | None:

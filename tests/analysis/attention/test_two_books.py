@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import date
 from types import MappingProxyType
 
 import pytest
@@ -92,6 +93,20 @@ def test_an_assignment_is_told_by_either_quantity():
         "$56,000."
     )
     assert entry.shares == -300
+
+
+@pytest.mark.parametrize("expiry", [FRIDAY, DECEMBER])
+def test_who_is_assigned_is_the_one_who_has_sold_in_the_account(expiry: date):
+    """Whatever the file says that was sold."""
+    bought = position("SPY", 560, contracts=2, expiry=expiry)
+    sold = bought.changed(contracts=-3)
+
+    short = only(beside([bought], [sold]), AttentionKind.IN_THE_MONEY_SHORT)
+    assert short.shares == -300
+    assert "by the account's quantity: -300 SPY" in short.amounts
+    assert "the file has its opposite" in short.amounts
+    assert of_kind(beside([sold], [bought]), AttentionKind.IN_THE_MONEY_SHORT) == []
+    assert of_kind(beside([sold], []), AttentionKind.IN_THE_MONEY_SHORT) == []
 
 
 def test_what_the_account_alone_holds_ends_and_is_assigned_too():
