@@ -14,6 +14,7 @@ from options_helper.analysis.attention.held_legs import HeldLine, implied_words,
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import day_word, listed, outcome_words, shortage_words
 from options_helper.analysis.live_health import Level
+from options_helper.model.market_hours import new_york_date
 
 LACKING: Final = ", which is in the account alone,"
 _NOT_BEFORE_ITS_END: Final = "It cannot be exercised before its end."
@@ -102,6 +103,9 @@ def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, book: Seq
     else:
         happens = "is assigned unless it is closed" if ending is not None else "may be assigned any day"
     when = f" {day_word(ending.last_day, moment.today)}" if ending is not None else ""
+    if ending is not None and life is not None and life.at_open and life.settles is not None:
+        # Its last day of trading is the day before, and a night lies between the two.
+        when = f" at the open {day_word(new_york_date(life.settles), moment.today)}"
     partners = partner_words(one, book)
     return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}{implied_words([one])}"
 

@@ -94,6 +94,7 @@ def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
                 _KINDS[one.kind],
                 one.symbols,
                 one.what,
+                one.amounts,
             ),
         )
     )

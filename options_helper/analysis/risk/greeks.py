@@ -34,6 +34,8 @@ K = TypeVar("K", bound=Hashable)
 
 _DAYS_A_YEAR: Final = 365.0
 _PER_POINT: Final = 0.01
+# Dollars a share; a cent is the least that anything costs.
+_NOTHING: Final = 1e-9
 # A share of one company is none of another: these have no sum over several.
 OF_ONE_UNDERLYING: Final = frozenset({"delta", "gamma", "gamma_percent"})
 FIGURES: Final = ("delta", "delta_dollars", "gamma", "gamma_percent", "vega", "theta", "rho")
@@ -127,7 +129,9 @@ def share_greeks(quantity: Numbers, spot: Numbers) -> PositionGreeks:
 def _time_value(terms: Terms, market: Market, per_share: PerShareGreeks, mark: Numbers) -> Numbers:
     """What the leg costs above intrinsic value, dollars per share; a mark below it has none."""
     price = np.where(np.isnan(mark), per_share.price, mark)
-    return np.maximum(price - intrinsic_value(terms, market), 0.0)
+    left = price - intrinsic_value(terms, market)
+    # What is left of a subtraction is no value.
+    return np.where(left > _NOTHING, left, 0.0)
 
 
 def _delta_states(delta: Numbers, is_bound: Flags) -> Words:
