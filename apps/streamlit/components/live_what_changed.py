@@ -38,7 +38,10 @@ WORDS: Final[Mapping[Part, tuple[str, str]]] = {
     Part.MARK_SOURCE: ("Other mark, not split", "from a middle to a last trade, or back"),
     Part.NOT_A_MIDDLE: ("No middle, not split", "a mark that is no middle, with its spread"),
     Part.VOLATILITY: ("No volatility, not split", "lost or regained on the way"),
-    Part.FORWARD: ("Other price, not split", "the underlying's price is taken from elsewhere"),
+    Part.FORWARD: (
+        "Other inputs, not split",
+        "the underlying's price from elsewhere, or dividends that became known",
+    ),
     Part.BEFORE: (
         "Before Start, not split",
         "since the last close; also while its contracts stood elsewhere",

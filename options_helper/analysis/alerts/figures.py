@@ -22,7 +22,7 @@ from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.trade_progress import percent_of_best
 from options_helper.model.account import ExecutionKind
 from options_helper.model.alerts import ATTENTION, Reading, Readings, Rule, Side, SubjectKind
-from options_helper.model.contract_symbols import short_date
+from options_helper.model.contract_symbols import parse_contract_symbol, short_date
 from options_helper.model.market_hours import in_regular_hours, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
@@ -209,10 +209,15 @@ def _volatility(leg: _Leg) -> _Told:
 
 
 def _distance(leg: _Leg) -> _Told:
-    inside = _known(leg.row["moneyness_pct"])
-    line = leg.lines[0]
+    inside, line, source = _known(leg.row["moneyness_pct"]), leg.lines[0], "the underlying's price"
+    if inside is None and line.spot and line.spot_source is SpotSource.OPTIONS:
+        # An index has no quote of its own; its price is that by which everything else about the leg is judged.
+        terms = parse_contract_symbol(line.symbol)
+        over = 100 * (line.spot - terms.strike) / line.spot
+        inside = over if terms.option_type == "call" else -over
+        source = f"the index's price {SpotSource.OPTIONS}"
     why = "the price of what it is written on is not known, or it delivers something else"
-    return None if inside is None else -inside, "the underlying's price", line.spot_age_seconds, why
+    return None if inside is None else -inside, source, line.spot_age_seconds, why
 
 
 _LEG_FIGURES: Final[Mapping[str, Callable[[_Leg], _Told]]] = {

@@ -354,6 +354,7 @@ def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
         if not is_pinned(one, moment.at):
             continue
         strike = one.instrument.strike or 0.0
+        is_cash = one.life is not None and one.life.is_cash
         above, below = (together(counted.legs, strike + step) for step in (_CENT, -_CENT))
         said = f"{one.instrument.label} is pinned: {_place_words(one.inside or 0.0)}"
         matched = (
@@ -370,14 +371,28 @@ def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
             by=due(ending.deadlines, moment.at),
             deadlines=ending.deadlines,
             amounts=(
-                f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending)}."
+                _by_the_point(one)
+                if is_cash
+                else f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending)}."
                 f"{_sides_by_file(ending, strike)}"
             ),
             remedy="Look at the positions before the next open." if ending.is_over else CLOSE_IT,
-            needs=_most_needed(above, below),
+            needs=None if is_cash else _most_needed(above, below),
             has=has,
-            shares=None if above is None or below is None else _farthest(above, below),
+            shares=None if is_cash or above is None or below is None else _farthest(above, below),
         )
+
+
+def _by_the_point(one: HeldLine) -> str:
+    """What is settled in cash turns on no strike: it pays by how far beyond it the price is."""
+    beyond = "above" if one.instrument.option_type == "call" else "below"
+    does = "costs" if one.is_short else "pays"
+    whose = ", by the account's quantity" if one.in_account is not None else ""
+    each = abs(one.counted) * (one.instrument.multiplier or 0)
+    return (
+        f"Settled in cash{whose}: each point {beyond} {plain_number(one.instrument.strike or 0.0)} {does} "
+        f"{dollars(each)}, and there is no jump at the strike."
+    )
 
 
 def _sides(above: Outcome | None, below: Outcome | None, ending: Ending) -> str:

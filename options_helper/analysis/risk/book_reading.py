@@ -80,12 +80,21 @@ def reading_of(book: BookFigures) -> Reading:
         mark=mark,
         source=_objects([line.mark_source for line in lines]),
         spot=numbers(line.spot for line in lines),
-        forward=_objects([_NOW if line.iv_at is None else f"the close of {line.iv_at}" for line in lines]),
+        forward=_objects([_forward(line) for line in lines]),
         volatility=of_options(book.scenario.volatility),
         delta=of_options(greeks.delta),
         vega=of_options(greeks.vega),
         theta=of_options(greeks.theta),
     )
+
+
+def _forward(line: LineRisk) -> str:
+    """A name for what the forward is made of: the price, where it is taken from, and what is known of dividends.
+
+    A dividend that becomes known moves the forward, and with it the volatility of the very same mark.
+    """
+    price = _NOW if line.iv_at is None else f"the close of {line.iv_at}"
+    return f"{price}; {line.spot_source}; dividends {line.dividends_state}"
 
 
 def _objects(values: list[object]) -> np.ndarray:

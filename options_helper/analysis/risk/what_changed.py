@@ -48,7 +48,7 @@ class Part(StrEnum):
     MARK_SOURCE = "changed mark source"
     NOT_A_MIDDLE = "mark that is no middle"  # so a widening spread is in it
     VOLATILITY = "volatility not known"  # lost or regained in the step, or another input that a Greek needs
-    FORWARD = "changed forward"  # the price of the underlying is taken from another place
+    FORWARD = "changed forward"  # another source of the underlying's price, or dividends became known
     BEFORE = "before"  # of a day: what it had made before the strip began
 
 

@@ -28,6 +28,7 @@ from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portf
 from options_helper.model.risk_inputs import CorporateActions, RiskInputs
 from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.attention.world import dividend, live_at
+from tests.analysis.risk.test_book_risk import index_chain
 from tests.kit.builders import holding, leg, new_york, portfolio, position, quote, snapshot_with, structure
 from tests.portal import scenes
 
@@ -466,3 +467,22 @@ def test_that_nothing_ends_badly_today_is_not_known_without_a_price(kind: str):
     assert reading([call], unpriced, "book", f"attention:{kind}", "").why == (
         "price or dividends are not known of 1 contract"
     )
+
+
+@pytest.mark.parametrize(("kind", "strike", "away"), [("put", 5_700, 5.0), ("call", 5_970, -0.5)])
+def test_how_far_an_index_is_from_a_strike_is_said_by_the_price_that_its_options_imply(
+    kind: str, strike: float, away: float
+):
+    """No quote says what it costs, and a strike that was sold is tested all the same."""
+    sold = position("SPXW", strike, kind, contracts=-1, expiry=DECEMBER)
+    live = live_at("2026-12-18 14:30", {}, held=[sold])
+    quotes = {
+        one.symbol: quote(one.symbol, one.bid_price, one.ask_price, age=1, as_of=live.as_of)
+        for one in index_chain(6_000, strikes=range(5_900, 6_101, 50))
+    }
+    live = replace(live, quotes=MappingProxyType(quotes))
+    symbol = f"SPXW261218{kind[0].upper()}{strike * 1000:08.0f}"
+
+    found = reading([sold], live, "each short leg", "distance_to_strike", symbol)
+    assert found.value == pytest.approx(away, abs=0.05)
+    assert "from options" in found.source

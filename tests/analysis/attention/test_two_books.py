@@ -328,6 +328,28 @@ def test_what_is_judged_by_a_price_that_options_imply_says_so():
     assert (found.cockpit[0].to_strike_words or "").endswith(" (from options)")
 
 
+@pytest.mark.parametrize(
+    ("contracts", "said"),
+    [
+        (-1, "each point above 6000 costs $100, and there is no jump at the strike."),
+        (2, "each point above 6000 pays $200, and there is no jump at the strike."),
+    ],
+)
+def test_a_pin_that_is_settled_in_cash_has_no_cliff(contracts: int, said: str):
+    """A cent beyond the strike is no dollar, and ten points are what they are."""
+    call = position("SPXW", 6_000, contracts=contracts)
+    live = live_at("2026-12-18 15:50", {}, held=[call])
+    quotes = {
+        one.symbol: quote(one.symbol, one.bid_price, one.ask_price, age=1, as_of=live.as_of)
+        for one in index_chain(6_001, strikes=range(5_900, 6_101, 50))
+    }
+    found = attention([call], replace(live, quotes=MappingProxyType(quotes)), with_risk=True)
+
+    pin = only(found, AttentionKind.PIN)
+    assert pin.amounts == f"Settled in cash: {said}"
+    assert (pin.needs, pin.shares) == (None, None)
+
+
 def test_a_quoted_price_needs_no_word_of_where_it_comes_from():
     found = beside([SHORT_CALL], [SHORT_CALL])
 
