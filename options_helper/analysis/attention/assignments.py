@@ -12,7 +12,13 @@ from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import CLOSE_IT, Ending, Moment
 from options_helper.analysis.attention.held_legs import HeldLine, implied_words, is_over
 from options_helper.analysis.attention.two_books import TwoBooks
-from options_helper.analysis.attention.words import day_word, listed, outcome_words, shortage_words
+from options_helper.analysis.attention.words import (
+    day_word,
+    listed,
+    money_words,
+    outcome_words,
+    shortage_words,
+)
 from options_helper.analysis.live_health import Level
 from options_helper.model.market_hours import new_york_date
 
@@ -42,6 +48,8 @@ def short_entries(
         ending = near.get(symbol)
         said, outcome = if_exercised("Assigned", one)
         wanted = None if ending is None else ending.judged.demand
+        needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
+        alone = money_words(needs, has)
         lacks = "" if wanted is None else shortage_words(wanted, has, one.instrument.underlying)
         deadlines = last_day_deadlines(one.life, moment.told)
         yield Entry(
@@ -52,9 +60,9 @@ def short_entries(
             what=_short_words(one, ending, moment, books.of_file),
             by=due(deadlines, moment.at),
             deadlines=deadlines,
-            amounts=f"{said}{f'; with all that ends with it: {lacks}' if lacks else ''}.",
+            amounts=f"{said}{f'; with all that ends with it: {lacks}' if lacks else f'; {alone}' if alone else ''}.",
             remedy=CLOSE_IT if ending is not None else _how_near(one),
-            needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
+            needs=needs,
             has=has,
             shares=None if outcome is None else outcome.shares,
         )

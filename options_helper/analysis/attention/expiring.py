@@ -24,6 +24,7 @@ from options_helper.analysis.attention.words import (
     day_word,
     dollars,
     listed,
+    money_words,
     outcome_words,
     shortage_words,
 )
@@ -373,7 +374,8 @@ def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
             amounts=(
                 _by_the_point(one)
                 if is_cash
-                else f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending)}."
+                else f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending)}"
+                f"{_lacking(_most_needed(above, below), has)}."
                 f"{_sides_by_file(ending, strike)}"
             ),
             remedy="Look at the positions before the next open." if ending.is_over else CLOSE_IT,
@@ -405,6 +407,12 @@ def _sides_by_file(ending: Ending, strike: float) -> str:
         return ""
     above, below = (together(ending.legs, strike + step) for step in (_CENT, -_CENT))
     return f" By the file's, above: {_sides(above, below, ending)}."
+
+
+def _lacking(needs: float | None, has: float | None) -> str:
+    """What the dearer side takes that is not there."""
+    words = money_words(needs, has)
+    return f" ({words})" if words else ""
 
 
 def _most_needed(above: Outcome | None, below: Outcome | None) -> float | None:

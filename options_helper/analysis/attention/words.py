@@ -38,13 +38,18 @@ def outcome_words(outcome: Outcome | None, underlying: str) -> str:
     return "nothing"
 
 
+def money_words(needs: float | None, has: float | None) -> str:
+    """What of the buying power is missing: "options buying power $18,250: short by $93,750"; empty where nothing is."""
+    if not needs:
+        return ""
+    if has is None:
+        return "the buying power is not known"
+    return f"options buying power {dollars(has)}: short by {dollars(needs - has)}" if needs > has else ""
+
+
 def shortage_words(wanted: Demand, has: float | None, underlying: str) -> str:
     """What is missing for it: "buying power $18,250: short by $93,750"; empty where nothing is."""
-    said = []
-    if wanted.dollars and has is None:
-        said.append("the buying power is not known")
-    elif has is not None and wanted.dollars > has:
-        said.append(f"options buying power {dollars(has)}: short by {dollars(wanted.dollars - has)}")
+    said = [words] if (words := money_words(wanted.dollars, has)) else []
     if wanted.shares:
         said.append(f"{wanted.shares:,.0f} {underlying} are to be delivered that are not free")
     return "; ".join(said)

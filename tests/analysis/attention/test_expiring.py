@@ -364,3 +364,27 @@ def test_the_cockpit_has_each_leg_and_each_structure_of_today():
         Outcome(-100, 56_000),
     )
     assert short.partners == "Partner: SPY 20 Nov 26 555 C, which is exercised too."
+
+
+@pytest.mark.parametrize(
+    ("power", "lacks"), [(10_000, " (options buying power $10,000: short by $8,000)"), (18_000, "")]
+)
+def test_the_dearer_side_of_a_pin_says_what_it_lacks(power: float, lacks: str):
+    """By the price of now nothing is assigned, and a few cents lower everything is."""
+    put = position("AAPL", 180, "put", contracts=-1, expiry=FRIDAY)
+    prices = {"AAPL": (180.04, 180.08), "AAPL261120P00180000": (0.2, 0.22)}
+    found = attention([put], live_at("2026-11-20 15:50", prices, held=[put], power=power))
+
+    pin = only(found, AttentionKind.PIN)
+    assert pin.amounts == f"Above 180: nothing; below: +100 AAPL for $18,000{lacks}."
+
+
+@pytest.mark.parametrize(
+    ("power", "lacks"), [(10_000, "; options buying power $10,000: short by $8,000"), (18_000, "")]
+)
+def test_an_assignment_that_may_come_any_day_says_what_it_lacks(power: float, lacks: str):
+    put = position("AAPL", 180, "put", contracts=-1, expiry=date(2026, 12, 18))
+    prices = {"AAPL": (169.99, 170.01), "AAPL261218P00180000": (12.0, 12.2)}
+    found = attention([put], live_at("2026-11-20 12:00", prices, held=[put], power=power))
+
+    assert only(found, AttentionKind.IN_THE_MONEY_SHORT).amounts == f"Assigned: +100 AAPL for $18,000{lacks}."
