@@ -438,6 +438,9 @@ def test_the_csv_says_whose_market_it_is_before_that_is_connected(browser):
 
 def downloaded(tab) -> list[dict[str, str]]:
     """The rows of the CSV, as they are at the click."""
+    # Streamlit takes back every file that was made during a full run when that ends, whoever still waits for it.
+    app = tab.page.get_by_test_id("stApp")
+    see(lambda: app.get_attribute("data-test-script-state") == "notRunning")
     with tab.page.expect_download() as download:
         tab.page.get_by_role("button", name="Download CSV").click()
     return list(csv.DictReader(io.StringIO(Path(download.value.path()).read_text(encoding="utf-8"))))
