@@ -49,7 +49,7 @@ def short_entries(
         said, outcome = if_exercised("Assigned", one)
         wanted = None if ending is None else ending.judged.demand
         needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
-        alone = money_words(needs, has)
+        alone = "" if has is None else money_words(needs, has)
         lacks = "" if wanted is None else shortage_words(wanted, has, one.instrument.underlying)
         deadlines = last_day_deadlines(one.life, moment.told)
         yield Entry(

@@ -410,8 +410,8 @@ def _sides_by_file(ending: Ending, strike: float) -> str:
 
 
 def _lacking(needs: float | None, has: float | None) -> str:
-    """What the dearer side takes that is not there."""
-    words = money_words(needs, has)
+    """What the dearer side takes that is not there; that it is not known is said of what expires."""
+    words = "" if has is None else money_words(needs, has)
     return f" ({words})" if words else ""
 
 
