@@ -185,10 +185,10 @@ def _encoded(value: object) -> object:
         return dict(value)
     if isinstance(value, StreamId):
         return str(value)
-    raise NotImplementedError(f"{type(value).__name__} does not travel")
+    raise TypeError(f"{type(value).__name__} does not travel")
 
 
 def _decoded(kind: type, value: object) -> object:
     if issubclass(kind, StreamId):
         return stream_named(str(value))
-    raise NotImplementedError(f"{kind} does not travel")
+    raise TypeError(f"{kind} does not travel")

@@ -256,15 +256,15 @@ def test_a_refused_symbol_is_told_to_whoever_asked_for_it_and_ends_one_that_has_
     with scene() as shared:
         page = shared.join("the page", "AAPL")
         page.wait_for_answers()
-        recorder = shared.join("the recording", "XXXX")
-        wait_until(lambda: "XXXX" in shared.server.wanted)
-        shared.answer("XXXX")
+        recorder = shared.join("the recording", "GONE")
+        wait_until(lambda: "GONE" in shared.server.wanted)
+        shared.answer("GONE")
         error = recorder.lost()
         assert isinstance(error, StreamRefused)
         assert "no such symbol" in str(error)
-        assert recorder.sink.answers == [(("XXXX",), (), {"XXXX": "no such symbol"})]
+        assert recorder.sink.answers == [(("GONE",), (), {"GONE": "no such symbol"})]
         assert page.sink.answers == [(("AAPL",), ("AAPL",), {})]
-        wait_until(lambda: "XXXX" not in shared.server.wanted)
+        wait_until(lambda: "GONE" not in shared.server.wanted)
 
 
 def test_a_loss_is_everybodys_and_the_first_to_try_again_brings_the_others_along():
