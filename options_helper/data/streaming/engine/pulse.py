@@ -5,28 +5,15 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from typing import Final, NamedTuple
+from typing import Final
 
-from options_helper.model.instants import NANOSECONDS
+from options_helper.data.streaming.engine.absence import LATE_SECONDS, Absence, AbsenceJudge
+
+__all__ = ["LATE_SECONDS", "Absence", "Pulse"]
 
 log = logging.getLogger(__name__)
 
 LOOK_EVERY_SECONDS: Final = 0.5
-# A look that comes so much later than the one before was held up by no other thread: nothing ran. What is shorter
-# costs nothing by itself, and a connection that is lost meanwhile has a gap of its own.
-LATE_SECONDS: Final = 5.0
-
-
-class Absence(NamedTuple):
-    """A stretch in which this process did not run; epoch nanoseconds of the computer's clock."""
-
-    since_ns: int
-    until_ns: int
-
-    @property
-    def seconds(self) -> float:
-        """How long it was."""
-        return (self.until_ns - self.since_ns) / NANOSECONDS
 
 
 class Pulse:
@@ -44,10 +31,14 @@ class Pulse:
         self._now_ns = now_ns
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="live-pulse", daemon=True)
-        # Guards everything below, also while the news is told.
+        # Guards the judge, also while the news is told.
         self._lock = threading.RLock()
-        self._looked_at: float | None = None
-        self.absent_seconds = 0.0
+        self._judge = AbsenceJudge()
+
+    @property
+    def absent_seconds(self) -> float:
+        """How long this process did not run since the start, as far as that can be known."""
+        return self._judge.absent_seconds
 
     def start(self) -> None:
         """Begin; what was before is no absence."""
@@ -66,16 +57,12 @@ class Pulse:
     def look(self) -> None:
         """Tell of an absence, if there was one since the last look; returns when it has been told."""
         with self._lock:
-            now = self._elapsed()
-            before, self._looked_at = self._looked_at, now
-            if before is None or now - before < LATE_SECONDS:
+            absence = self._judge.look(self._elapsed(), self._now_ns())
+            if absence is None:
                 return
-            until_ns = self._now_ns()
-            absence = Absence(until_ns - int((now - before) * NANOSECONDS), until_ns)
-            self.absent_seconds += absence.seconds
             log.error(
                 "this process did not run for %.0f s; what came meanwhile was heard late or is lost",
-                now - before,
+                absence.seconds,
             )
             self._notice(absence)
 

@@ -1,0 +1,174 @@
+"""What a stream does next, without a thread: each test is a conversation in virtual seconds."""
+
+from __future__ import annotations
+
+from options_helper.data.streaming.engine.absence import Absence
+from options_helper.data.streaming.engine.silence import Moment
+from options_helper.data.streaming.engine.stream_course import (
+    Abandon,
+    BeginAgain,
+    Connect,
+    End,
+    EndPause,
+    Pause,
+    RetryPolicy,
+    Step,
+    StreamCourse,
+)
+from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
+from tests.kit.fakes import NOON
+
+SECOND = 1_000_000_000
+CUT, REFUSED = StreamError("cut"), StreamRefused("key refused")
+
+
+class Conversation:
+    """A course, and what time it is for it."""
+
+    def __init__(self, **policy: object) -> None:
+        self.passed = 0.0
+        self.course = StreamCourse(
+            StreamName.STOCKS, RetryPolicy(**policy), self.now, told=lambda wall_ns: wall_ns
+        )
+        self.due = True
+
+    @property
+    def now(self) -> Moment:
+        return Moment(self.passed, NOON + int(self.passed * SECOND))
+
+    @property
+    def health(self) -> StreamHealth:
+        return self.course.health("iex", self.now, due=self.due, alive=True)
+
+    def after(self, seconds: float) -> Conversation:
+        self.passed += seconds
+        return self
+
+    def go_live(self) -> None:
+        assert self.course.resume() == Connect()
+        self.course.connected()
+        self.course.subscribed(self.now, ("AAPL",), ("AAPL",), {})
+
+    def fail(self, error: OptionsHelperError | None, jitter: float = 1.0) -> Step:
+        self.course.resume()
+        return self.course.ended(self.now, error, jitter=jitter)
+
+    def hear(self) -> None:
+        self.course.frame_at, self.course.frame_ns = self.now
+
+    def watch(self) -> Abandon | None:
+        return self.course.watch(self.now, due=self.due, was_due=self.due, applied=0, rejected=0)
+
+
+def pauses(talk: Conversation, error: OptionsHelperError, count: int) -> list[float]:
+    found = []
+    for _ in range(count):
+        step = talk.fail(error)
+        assert isinstance(step, Pause)
+        found.append(step.seconds)
+        talk.after(step.seconds)
+    return found
+
+
+def test_pauses_double_up_to_the_cap():
+    assert pauses(Conversation(cap_seconds=5.0), CUT, 5) == [1, 2, 4, 5, 5]
+
+
+def test_jitter_takes_at_most_half_of_a_pause():
+    assert Conversation().fail(CUT, jitter=0.0) == Pause(0.5, "stocks stream lost (cut); attempt 1 in 0.5 s")
+
+
+def test_a_full_connection_slot_is_tried_slowly():
+    assert pauses(Conversation(), StreamError("taken", code=406, retry_slowly=True), 3) == [10, 20, 40]
+
+
+def test_a_refusal_is_confirmed_once_and_then_looked_at_ever_more_rarely():
+    talk = Conversation()
+    assert pauses(talk, REFUSED, 5) == [1, 30, 60, 120, 300]
+    assert talk.health.phase is Phase.FAILED
+    assert talk.health.refused_seconds == 30 + 60 + 120 + 300, "since it was first called failed"
+
+
+def test_after_a_refusal_any_other_fault_is_tried_at_the_usual_pace():
+    talk = Conversation()
+    pauses(talk, REFUSED, 3)
+    step = talk.fail(CUT)
+    assert isinstance(step, Pause)
+    assert step.seconds < 30
+    assert talk.health.phase is Phase.RECONNECTING
+
+
+def test_what_is_no_fault_of_the_stream_ends_it_until_somebody_asks():
+    talk = Conversation()
+    assert isinstance(talk.fail(OptionsHelperError("no such setting")), End)
+    talk.course.finished()
+    assert talk.course.has_failed
+    assert talk.course.revive() == BeginAgain()
+    assert talk.course.begin_again() == Pause(0.0)
+    talk.go_live()
+    assert talk.health.phase is Phase.LIVE
+
+
+def test_revive_ends_the_pause_of_a_refused_stream_and_of_no_other():
+    talk = Conversation()
+    talk.fail(CUT)
+    assert talk.course.revive() is None
+    pauses(talk, REFUSED, 2)
+    assert talk.course.revive() == EndPause()
+
+
+def test_an_invitation_ends_any_pause_and_nothing_else():
+    talk = Conversation()
+    assert talk.course.invite() is None
+    talk.fail(CUT)
+    assert talk.course.invite() == EndPause()
+
+
+def test_a_stopped_stream_opens_no_gap_and_connects_no_more():
+    talk = Conversation()
+    talk.go_live()
+    talk.course.stop()
+    assert talk.course.ended(talk.now, CUT, jitter=0.0) == End()
+    assert talk.course.resume() == End()
+    talk.course.finished()
+    assert (talk.health.phase, talk.health.gap_count) == (Phase.STOPPED, 0)
+
+
+def test_a_silence_is_a_gap_from_its_beginning_to_the_next_answer():
+    talk = Conversation()
+    talk.go_live()
+    talk.watch()
+    talk.after(1).hear()
+    assert talk.after(59).watch() is None
+    assert talk.after(1).watch() == Abandon()
+    assert talk.watch() is None, "it is being ended"
+    talk.course.ended(talk.now, None, jitter=0.0)
+    talk.after(2).go_live()
+    (gap,) = talk.health.gaps
+    assert (gap.since_ns, gap.seconds) == (NOON + SECOND, 62)
+    assert "No stocks data for 60 s" in gap.reason
+
+
+def test_only_what_lived_makes_the_next_failure_the_first():
+    talk = Conversation()
+    assert pauses(talk, CUT, 3) == [1, 2, 4]
+    talk.go_live()
+    talk.after(9)
+    step = talk.course.ended(talk.now, CUT, jitter=1.0)
+    assert isinstance(step, Pause)
+    assert step.seconds == 8
+    talk.go_live()
+    talk.after(10)
+    step = talk.course.ended(talk.now, CUT, jitter=1.0)
+    assert isinstance(step, Pause)
+    assert step.seconds == 1
+
+
+def test_an_absence_is_a_gap_of_a_stream_that_was_heard():
+    talk = Conversation()
+    talk.go_live()
+    talk.after(40)
+    assert talk.course.absent(talk.now, Absence(NOON, talk.now.wall_ns)) is not None
+    assert [gap.seconds for gap in talk.health.gaps] == [40]
