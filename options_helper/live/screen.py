@@ -27,7 +27,7 @@ from options_helper.analysis.row_table import RowTable
 from options_helper.analysis.totals import LiveTotals, labels
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.data.rest.rate_limit import RestPolicy
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.live.account_book import as_file, is_account
 from options_helper.live.alerts_view import AlertsView
 from options_helper.live.comparison import FileComparison

@@ -23,7 +23,7 @@ from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, Al
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.model.account import ExecutionKind, RestPhase, RestReport, RestTask, Source
 from options_helper.model.announcement import MarketKind
 from options_helper.model.events import RestQuote, RestTrade

@@ -14,7 +14,7 @@ from options_helper.clock import utc_now, utc_now_ns
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.live_manager import LiveStreamManager
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.instants import timestamp_extension, utc_datetime
 from options_helper.settings import Settings

@@ -8,7 +8,7 @@ from decimal import Decimal
 from options_helper.analysis.live_portfolio_metrics import compute_live_position_rows
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.data.streaming.live_manager import LiveStreamManager
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.live.session import RunSettings, config_for, plan_for
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.simulator.market.seeded import SeededMarket

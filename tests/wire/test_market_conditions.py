@@ -36,7 +36,7 @@ from options_helper.data.rest.risk_readings import read_corporate_actions, read_
 from options_helper.data.rest.seeding import SeedBatch, seed
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import contract_symbol
 from options_helper.model.contract_hours import minutes_to_settlement, settles_at

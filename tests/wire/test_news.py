@@ -13,7 +13,7 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.news import read_latest_news, read_news
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestReport, RestTask
 from options_helper.model.events import News

@@ -11,7 +11,7 @@ import pytest
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.model.events import BookLevel
 from options_helper.model.instants import utc_datetime
 from options_helper.model.order_book import Book, BookState

@@ -29,7 +29,7 @@ from options_helper.data.streaming.engine.stream_group import StreamGroup, with_
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.polling.account_watch import AccountWatch
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.state.books import ASKED_ANEW, lost_books
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.announcement import Announcement, MarketKind

@@ -16,7 +16,7 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.connection.connection_runner import StreamSink
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.messages import Decode, DecodedFrame, decode_frame
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.errors import ConfigError, RestError, StreamRefused
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase

@@ -11,7 +11,7 @@ PUBLIC: Final = {
     "expiry_reading": ("read_expiry_facts",),
     "account_look": ("look_at_account",),
     "book_poller": ("read_books",),
-    "context": ("WatchPolicy",),
+    "pace": ("WatchPolicy",),
     "fill_backfill": ("read_backfill",),
 }
 

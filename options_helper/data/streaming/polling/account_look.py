@@ -4,17 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime, time
-from decimal import Decimal
 from http import HTTPStatus
 from types import MappingProxyType
 from typing import Final
 
 from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.streaming.polling.account_course import differing
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
 from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.errors import RestError
-from options_helper.model.account import AccountPositions, AccountState, RestPhase, RestReport, RestTask
+from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 
 _TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
@@ -45,7 +45,9 @@ def _read(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountState:
     backfill = read_backfill(rest, datetime.combine(today, time(), NEW_YORK))
     blotter = Blotter(0)
     blotter.add_backfill(backfill, now())
-    view = read_account(rest.positions(), rest.account(), now()).view
+    # As old as the question: what is executed while the answers are awaited is not in them for sure.
+    asked_at = now()
+    view = read_account(rest.positions(), rest.account(), asked_at).view
     doubts = tuple(dict.fromkeys((*backfill.problems, *blotter.problems(today))))
     return AccountState(
         reports=_reports({task: RestReport(task, RestPhase.DONE, finished_at=view.as_of) for task in _TASKS}),
@@ -57,16 +59,6 @@ def _read(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountState:
         moves=blotter.moves(today),
         doubts=doubts,
     )
-
-
-def differing(before: AccountPositions, after: AccountPositions) -> frozenset[str]:
-    """The symbols of which the account holds something else than a moment ago."""
-    return frozenset(symbol for symbol, _ in held(before).items() ^ held(after).items())
-
-
-def held(view: AccountPositions) -> dict[str, Decimal]:
-    """How much is held of each symbol."""
-    return {symbol: position.quantity for symbol, position in view.positions.items() if position.quantity}
 
 
 def _reports(known: dict[RestTask, RestReport]) -> MappingProxyType[RestTask, RestReport]:

@@ -22,9 +22,10 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.book_poller import BookPoller
 from options_helper.data.streaming.polling.chain_poller import ChainPoller
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.expiry_poller import ExpiryPoller
 from options_helper.data.streaming.polling.news_poller import NewsPoller
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.polling.risk_poller import RiskPoller
 from options_helper.data.streaming.state.live_state import LiveState

@@ -10,7 +10,8 @@ import msgspec
 
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, batches
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.state.book_check import differences
 from options_helper.data.streaming.state.order_book import OrderBook, are_possible
 from options_helper.errors import RestError

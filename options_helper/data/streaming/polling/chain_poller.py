@@ -14,8 +14,10 @@ from typing import Final
 from options_helper.data.rest.expiry_chains import ChainRequest, chain_requests, money_of, read_chain
 from options_helper.data.rest.seeding import FEEDS_WITHOUT_REST, seed, session_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.held_poller import HeldPoller, contracts_of
+from options_helper.data.streaming.polling.pace import WatchPolicy
+from options_helper.data.streaming.polling.reports import with_more
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
 from options_helper.model.contract_hours import latest_session, option_trading_ends_at

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable
 from datetime import date, datetime
-from types import MappingProxyType
 from typing import Any, Final, TypeVar
 
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.server_clock import ServerClock
+from options_helper.data.streaming.polling.pace import paced
+from options_helper.data.streaming.polling.reports import with_report
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import OptionsHelperError, RestError
-from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
+from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import new_york_date
@@ -24,28 +24,8 @@ T = TypeVar("T")
 
 # What is over in a moment is not worth a word.
 SHORT_PAUSE_SECONDS: Final = 2.0
-# However fast a session is played, a server on this computer is not asked without end.
-FASTEST_SECONDS: Final = 1.0
 # A time that moves with every look would be another sentence each time.
 PAUSE_STEP_NS: Final = 5 * NANOSECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class WatchPolicy:
-    """When to ask, in seconds."""
-
-    initial_delay: float = 3.0  # for a stream to connect: a simulator's tells then which market it is
-    poll: float = 60.0
-    again: float = 30.0  # after a failure
-    debounce: float = 1.0  # after a fill, which seldom comes alone
-    expiries: float = 600.0  # contracts that end or did, and what became of them
-    books: float = 300.0  # order books, to compare with the streamed ones
-    chains: float = 15.0  # options around the money, while they are traded
-    closed: float = 300.0  # the same while they are not
-    doubt: float = 300.0  # two questions about the market's hours, when a stream is silent that should not be
-    minimum_interval: float = 10.0  # two readings of the account that fills asked for
-    race_window: float = 2.0  # by so much an answer and an order update may overtake each other
-    stop_timeout: float = 0.2
 
 
 class PollContext:
@@ -104,13 +84,8 @@ class PollContext:
         )
 
     def pace(self, seconds: float) -> float:
-        """How long so many seconds of the market last: in a session that is played fast, so many times shorter.
-
-        What is asked each minute is asked each minute of that session, though not more than once in
-        `FASTEST_SECONDS`; else what happens there over REST would be heard hours of the session late.
-        """
-        speed = self.state.clock.speed
-        return seconds if speed <= 1 else max(min(seconds, FASTEST_SECONDS), seconds / speed)
+        """How long so many seconds of the market last here."""
+        return paced(seconds, self.state.clock.speed)
 
     def correct_clock(self) -> None:
         """Put the market's clock right by what answers and events say of this computer's; under the lock."""
@@ -143,10 +118,7 @@ class PollContext:
         """Say how a task is getting on."""
         with self.lock:
             if not self.stopping.is_set():
-                report = replace(self.account_state.reports.get(task, RestReport(task)), **changes)
-                self.account_state = replace(
-                    self.account_state, reports=with_more(self.account_state.reports, {task: report})
-                )
+                self.account_state = with_report(self.account_state, task, **changes)
 
     def report_pause(self) -> None:
         """Say of the tasks under way why they are late: the server wants a pause, or the minute is used up."""
@@ -187,8 +159,3 @@ class PollContext:
         known = isinstance(error, OptionsHelperError)
         problem = str(error) if known else f"Asking failed ({type(error).__name__}); it is tried again."
         self.report(task, phase=RestPhase.FAILED, problem=problem)
-
-
-def with_more(known: Mapping[Any, Any], more: Mapping[Any, Any]) -> Mapping[Any, Any]:
-    """Both maps as one that cannot be changed."""
-    return MappingProxyType({**known, **more})

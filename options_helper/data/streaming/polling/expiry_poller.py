@@ -6,7 +6,7 @@ from collections.abc import Callable
 from datetime import date
 
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.expiry_reading import (
     BEHIND,
     ExpiryReading,
@@ -15,6 +15,7 @@ from options_helper.data.streaming.polling.expiry_reading import (
     together,
 )
 from options_helper.data.streaming.polling.held_poller import HeldPoller, contracts_of
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.model.account import RestPhase, RestTask
 
 

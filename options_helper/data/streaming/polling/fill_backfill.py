@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import logging
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from typing import Any, Final
+from functools import partial
+from typing import Any, Final, cast
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.state.blotter import Backfill
@@ -45,6 +47,25 @@ REFUSED: Final = frozenset({400, 422})
 ENDINGS: Final = ("canceled", "expired", "rejected", "replaced", "done_for_day")
 
 
+@dataclass(frozen=True, slots=True)
+class AskOrders:
+    """Ask for the orders that were placed since then."""
+
+    since: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class AskActivities:
+    """Ask for the account's activities of these kinds since then."""
+
+    kinds: tuple[str, ...]
+    since: datetime
+
+
+_Rows = Generator[AskOrders | AskActivities, list[Any], list[Any]]
+BackfillReading = Generator[AskOrders | AskActivities, list[Any], Backfill]
+
+
 def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     """What happened to the account's orders and positions since an instant; blocks while it asks, raises RestError.
 
@@ -52,17 +73,42 @@ def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     placed before these days and was cancelled since is not found; its fills are. A row that cannot be read costs itself
     and is said.
     """
+    reading = backfill_reading(since)
+    question = next(reading)
+    while True:
+        try:
+            rows = _answer(rest, question)
+        except RestError as error:
+            step = partial(reading.throw, error)
+        else:
+            step = partial(reading.send, rows)
+        try:
+            question = step()
+        except StopIteration as end:
+            return cast("Backfill", end.value)
+
+
+def _answer(rest: AlpacaRest, question: AskOrders | AskActivities) -> list[Any]:
+    if isinstance(question, AskOrders):
+        pages = rest.orders(question.since)
+    else:
+        pages = rest.activities(question.kinds, question.since)
+    return [row for page in pages for row in page]
+
+
+def backfill_reading(since: datetime) -> BackfillReading:
+    """The questions of `read_backfill`, one by one; each is answered with rows, or has a RestError thrown in."""
     begin = since - OVERLAP
     first_day = datetime.combine((begin - LOOKBACK).astimezone(NEW_YORK), time(), NEW_YORK)
     # Orders go first: what is filled in between is then in the activities too, and no order seems to lack a fill.
-    orders = [order for page in rest.orders(begin - LOOKBACK) for order in page]
-    activities = [row for page in rest.activities([FILL_ACTIVITY], begin) for row in page]
+    orders = yield AskOrders(begin - LOOKBACK)
+    activities = yield AskActivities((FILL_ACTIVITY,), begin)
     # An exercise and the shares it moved have one identifier, and a page begins behind the one before.
-    activities += _request(rest, tuple(ENDS_OF_CONTRACTS), first_day)
-    activities += _request(rest, (SHARES_MOVED,), first_day)
-    moves, refusals = _request_moves(rest, first_day)
-    activities += moves
-    activities += _among_others(rest, first_day, activities)
+    ends = yield from _request(tuple(ENDS_OF_CONTRACTS), first_day)
+    shares = yield from _request((SHARES_MOVED,), first_day)
+    moves, refusals = yield from _request_moves(first_day)
+    activities = [*activities, *ends, *shares, *moves]
+    activities += yield from _among_others(first_day, activities)
     by_id = {name: order for order in _with_legs(orders) if (name := word(field(order, "id")))}
     fills, problems = _read_activities(activities, by_id)
     return Backfill(
@@ -72,47 +118,51 @@ def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     )
 
 
-def _request_moves(rest: AlpacaRest, first_day: datetime) -> tuple[list[Any], tuple[str, ...]]:
+def _request_moves(
+    first_day: datetime,
+) -> Generator[AskOrders | AskActivities, list[Any], tuple[list[Any], tuple[str, ...]]]:
     """The splits, transfers and the like, and a sentence where Alpaca would not say."""
     kinds = tuple(kind for kind in POSITION_MOVES if kind not in UNASKABLE)
     try:
-        return [row for row in _request(rest, kinds, first_day) if not is_payment(row)], ()
+        rows = yield from _request(kinds, first_day)
     except RestError as error:
         if error.status not in REFUSED:
             raise
-        refusal = error
-    sentence = (
-        "Alpaca would not say whether a split, a transfer or the like changed a position, so the quantities at "
-        f"midnight are not known: {refusal}"
-    )
-    return [], (sentence,)
+        sentence = (
+            "Alpaca would not say whether a split, a transfer or the like changed a position, so the quantities at "
+            f"midnight are not known: {error}"
+        )
+        return [], (sentence,)
+    return [row for row in rows if not is_payment(row)], ()
 
 
-def _request(rest: AlpacaRest, kinds: Sequence[str], first_day: datetime) -> list[Any]:
+def _request(kinds: tuple[str, ...], first_day: datetime) -> _Rows:
     """The activities of these kinds; those that not every server knows are left away where it refuses them."""
     try:
-        return [row for page in rest.activities(kinds, first_day) for row in page]
+        return (yield AskActivities(kinds, first_day))
     except RestError as error:
-        known = [kind for kind in kinds if kind not in RARE_KINDS]
+        known = tuple(kind for kind in kinds if kind not in RARE_KINDS)
         if error.status not in REFUSED or len(known) == len(kinds):
             raise
-    return [row for page in rest.activities(known, first_day) for row in page]
+    return (yield AskActivities(known, first_day))
 
 
-def _among_others(rest: AlpacaRest, first_day: datetime, known: Sequence[Any]) -> Iterator[Any]:
+def _among_others(first_day: datetime, known: Sequence[Any]) -> _Rows:
     """What changes a position and is only told among everything that is neither a fill, a payment nor a dividend."""
     try:
-        rows = [row for page in rest.activities((MISCELLANEOUS,), first_day) for row in page]
+        rows = yield AskActivities((MISCELLANEOUS,), first_day)
     except RestError as error:
         if error.status not in REFUSED:
             raise
         log.info("Alpaca lists no activities of the kind %s: %s", MISCELLANEOUS, error)
-        return
+        return []
     told = {_name_of(row) for row in known}
-    for row in rows:
-        kind = word(field(row, "activity_type")) or ""
-        if (kind in UNASKABLE or kind in RARE_KINDS) and _name_of(row) not in told and not is_payment(row):
-            yield row
+    return [row for row in rows if _is_among_them(row) and _name_of(row) not in told]
+
+
+def _is_among_them(row: Any) -> bool:
+    kind = word(field(row, "activity_type")) or ""
+    return (kind in UNASKABLE or kind in RARE_KINDS) and not is_payment(row)
 
 
 def _name_of(activity: Any) -> tuple[str | None, ...]:

@@ -7,7 +7,8 @@ from collections.abc import Collection
 from typing import ClassVar
 
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.streams import StreamName

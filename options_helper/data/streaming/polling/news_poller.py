@@ -10,7 +10,8 @@ from typing import Final
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.news import NewsPage, read_latest_news, read_news
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.callbacks import CallbackKind, Told

@@ -10,7 +10,9 @@ from typing import Final
 
 from options_helper.data.rest.seeding import SeedBatch, seed, session_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.data.streaming.polling.context import PollContext
+from options_helper.data.streaming.polling.pace import WatchPolicy
+from options_helper.data.streaming.polling.reports import with_more
 from options_helper.errors import RestError
 from options_helper.model.account import EMPTY_CLOSES, RestPhase, RestTask
 from options_helper.model.alpaca_symbols import is_coin_pair

@@ -11,8 +11,10 @@ from typing import Any, Final
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy, with_more
+from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.held_poller import HeldPoller, contracts_of
+from options_helper.data.streaming.polling.pace import WatchPolicy
+from options_helper.data.streaming.polling.reports import with_more
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import (

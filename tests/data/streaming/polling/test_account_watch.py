@@ -15,7 +15,8 @@ import pytest
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_watch import AccountWatch
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError
 from options_helper.model.account import AccountState, RestPhase, RestTask
@@ -523,3 +524,24 @@ def test_the_day_stands_without_its_fills_only_while_the_positions_are_what_is_k
 
     assert seen.view is not None
     assert (str(seen.view.positions[CALL].quantity), seen.executions_day) == (held, day)
+
+
+def test_positions_are_as_old_as_the_question_however_long_the_cash_is_awaited():
+    """What was executed meanwhile is not in them."""
+    ticks = iter(range(1_000))
+
+    class SlowAccount(ScriptedRest):
+        def account(self) -> dict[str, Any]:
+            for _ in range(30):
+                next(ticks)
+            return {}
+
+    harness = Harness(clock=lambda: NOON + next(ticks) * 10**9)
+    with harness.watching(SlowAccount(lambda: 1)) as account_state:
+        wait_until(lambda: account_state().view is not None, saw=account_state)
+        known = account_state()
+        view, finished_at = known.view, known.reports[RestTask.POSITIONS].finished_at
+
+    assert view is not None
+    assert finished_at is not None
+    assert (finished_at - view.as_of).total_seconds() > 30

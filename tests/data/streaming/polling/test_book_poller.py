@@ -13,7 +13,7 @@ import pytest
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.book_poller import read_books
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask

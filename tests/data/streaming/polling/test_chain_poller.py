@@ -16,7 +16,7 @@ from options_helper.data.streaming.polling.chain_poller import (
     INDEX_EXPIRIES_A_LOOK,
     PARTNERS_AT_MOST,
 )
-from options_helper.data.streaming.polling.context import WatchPolicy
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError, RestStopped
 from options_helper.model.account import RestPhase, RestTask

@@ -10,8 +10,9 @@ from typing import Any
 import pytest
 
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext, WatchPolicy
+from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.news_poller import OVERLAP, NewsPoller
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.instants import NANOSECONDS, utc_datetime
