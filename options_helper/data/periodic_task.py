@@ -8,6 +8,8 @@ import time
 from collections.abc import Callable
 from typing import Final
 
+from options_helper.model.due_time import DueTime
+
 log = logging.getLogger(__name__)
 
 STOP_SECONDS: Final = 1.0
@@ -35,13 +37,12 @@ class PeriodicTask:
         stopping: threading.Event | None = None,
     ) -> None:
         self._work = work
-        self._every = every
         self._on_error = on_error
         self._stopping = stopping or threading.Event()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
         self._changed = threading.Condition()
         # Guarded by the condition, which is notified when one of them changes.
-        self._due_at = float("inf")  # on time.monotonic
+        self._due = DueTime(every)  # on time.monotonic
         self._is_started = False
         self._is_working = False
         self._has_ended = False
@@ -51,7 +52,7 @@ class PeriodicTask:
         """Whether a round is under way, or is due and will begin in a moment."""
         with self._changed:
             is_ending = self._has_ended or self._stopping.is_set()
-            is_due = self._due_at <= time.monotonic() and not is_ending
+            is_due = self._due.left(time.monotonic()) <= 0 and not is_ending
             return self._is_working or is_due
 
     def start(self, after: float | None = None) -> None:
@@ -62,13 +63,13 @@ class PeriodicTask:
         with self._changed:
             if not self._is_started and not self._stopping.is_set():
                 self._is_started = True
-                self._due_at = self._due_in(after)
+                self._due.within(time.monotonic(), after)
                 self._thread.start()
 
     def run_within(self, seconds: float) -> None:
         """Do the next round then, if it is not due before; one that is under way is followed by another."""
         with self._changed:
-            self._due_at = self._due_in(seconds)
+            self._due.within(time.monotonic(), seconds)
             self._changed.notify()
 
     def request_stop(self) -> None:
@@ -92,7 +93,7 @@ class PeriodicTask:
                 again = self._do_round()
                 with self._changed:
                     self._is_working = False
-                    self._due_at = self._due_in(again)
+                    self._due.within(time.monotonic(), again)
         except BaseException:
             # SystemExit: a thread would obey it without a word.
             log.exception("%s ended in the midst of a round; there are no more", self._thread.name)
@@ -100,10 +101,6 @@ class PeriodicTask:
             with self._changed:
                 self._is_working = False
                 self._has_ended = True
-
-    def _due_in(self, seconds: float | None) -> float:
-        """When it is due, at the latest in so many seconds; under the condition."""
-        return min(self._due_at, time.monotonic() + (self._every if seconds is None else seconds))
 
     def _do_round(self) -> float | None:
         try:
@@ -129,9 +126,9 @@ class PeriodicTask:
         """Wait; False when it is time to end."""
         with self._changed:
             while not self._stopping.is_set():
-                left = self._due_at - time.monotonic()
+                left = self._due.left(time.monotonic())
                 if left <= 0:
-                    self._due_at = float("inf")
+                    self._due.begin()
                     self._is_working = True
                     return True
                 self._changed.wait(min(left, threading.TIMEOUT_MAX))

@@ -65,6 +65,7 @@ PUBLIC: Final = {
     ),
     "announcement": ("ANNOUNCEMENT_HEADER", "Announcement", "MarketKind"),
     "backoff": ("SLOW_BASE_SECONDS", "compute_backoff_seconds"),
+    "due_time": ("DueTime",),
     "callbacks": ("CallbackKind", "CallbackStats", "Told", "total_of"),
     "clock_skew": ("ClockSkew", "FEED_AHEAD_SECONDS", "WORTH_SAYING_SECONDS", "format_span"),
     "contract_hours": (

@@ -28,6 +28,7 @@ from options_helper.data.streaming.polling.news_poller import NewsPoller
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
 from options_helper.data.streaming.polling.risk_poller import RiskPoller
+from options_helper.data.streaming.polling.watch_course import WatchCourse
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.callbacks import Told
@@ -35,7 +36,7 @@ from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import ToldSessions
 from options_helper.model.risk_inputs import RiskInputs
-from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.snapshot import StreamHealth
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
 
@@ -107,9 +108,7 @@ class AccountWatch:
             stopping=self._context.stopping,
         )
         self._account = AccountPoller(self._context, policy, self._prices.want_closes_of)
-        # Of the consumer's thread.
-        self._connections: dict[StreamId, int] = {}
-        self._fills_applied = 0
+        self._course = WatchCourse()  # of the consumer's thread
 
     @property
     def account_state(self) -> AccountState:
@@ -199,24 +198,17 @@ class AccountWatch:
         if not self._polls:
             return
         self._context.report_pause()
-        if any(health.phase is Phase.STALLED for health in streams.values()):
+        noticed = self._course.observe(streams, fills_applied)
+        if noticed.is_any_stalled:
             self._calendar.doubt()
-        self._account.listening(_connections(streams.get(StreamName.FILLS)))
-        self._news.observe(_connections(streams.get(StreamName.NEWS)))
-        for name, health in streams.items():
-            if health.connections != self._connections.get(name, 0):
-                self._connections[name] = health.connections
-                if name == StreamName.FILLS:
-                    self._account.connected()
-                elif name in PRICE_STREAMS:
-                    self._prices.want(name)
-                elif name == StreamName.CRYPTO:
-                    self._books.want()
-        if self._polls_account and fills_applied != self._fills_applied:
-            self._fills_applied = fills_applied
+        self._account.listening(noticed.listening.get(StreamName.FILLS))
+        self._news.observe(noticed.listening.get(StreamName.NEWS))
+        for name in noticed.connected:
+            if name == StreamName.FILLS:
+                self._account.connected()
+            elif name in PRICE_STREAMS:
+                self._prices.want(name)
+            elif name == StreamName.CRYPTO:
+                self._books.want()
+        if self._polls_account and noticed.has_order_update:
             self._account.on_order_update()
-
-
-def _connections(health: StreamHealth | None) -> int | None:
-    """How often the stream has connected; None while it is not there."""
-    return health.connections if health is not None and health.phase in (Phase.LIVE, Phase.QUIET) else None
