@@ -100,7 +100,7 @@ class _Listening:
 
     def __init__(self, sink: StreamSink, hear: Callable[[str], None]) -> None:
         self._sink, self._hear = sink, hear
-        self.subscribed, self.frame = sink.subscribed, sink.frame
+        self.subscribed, self.answered, self.frame = sink.subscribed, sink.answered, sink.frame
         self.notice, self.invite, self.may_wait = sink.notice, sink.invite, sink.may_wait
 
     def connected(self, announcement: str | None) -> None:

@@ -150,12 +150,14 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
                     self._protocol.acknowledged_symbols,
                     self._protocol.refusals,
                 )
+                channels = self._protocol.asked_channels, self._protocol.held_channels
             if request is not None:
                 await self._send_request(connection, request)
-            elif not busy and answer != reported:
+            elif not busy and (answer, channels) != reported:
+                self._sink.answered(*channels)
                 self._sink.subscribed(*answer)
                 self._require_a_symbol(*answer)
-                reported = answer
+                reported = (answer, channels)
             await self._next_news(news, awaiting_answer=busy)
             if self._failure is not None:
                 raise self._failure

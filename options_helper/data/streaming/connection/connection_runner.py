@@ -30,6 +30,14 @@ class StreamSink(Protocol):
     ) -> None:
         """The server answered all requests: it has the acknowledged symbols, and refused those for these reasons."""
 
+    def answered(
+        self,
+        asked: Mapping[str, tuple[str, ...]],  # noqa: ARG002 - most sinks have no use for it
+        held: Mapping[str, tuple[str, ...]],  # noqa: ARG002
+    ) -> None:
+        """The same by channels, told before it where they are known: those asked for of each symbol, those it has."""
+        return
+
     def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
         """A message arrived that announces so many events: now, or then on the computer's clock (epoch nanoseconds)."""
 
@@ -59,6 +67,9 @@ class LoggingSink:
         log.info("%d of %d symbols are streamed", len(acknowledged), len(requested))
         for symbol, reason in refusals.items():
             log.warning("%s is not streamed: %s", symbol, reason)
+
+    def answered(self, asked: Mapping[str, tuple[str, ...]], held: Mapping[str, tuple[str, ...]]) -> None:
+        """Nothing: which symbols are streamed is said in any case."""
 
     def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
         """Nothing: the handlers get the events."""

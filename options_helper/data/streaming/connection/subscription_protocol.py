@@ -190,6 +190,19 @@ class SubscriptionProtocol:
         """The wanted symbols that the server has on at least one of their channels."""
         return tuple(symbol for symbol in self.requested if self._has_any(symbol))
 
+    @property
+    def asked_channels(self) -> dict[str, tuple[str, ...]]:
+        """The channels that are wanted of each symbol."""
+        return {symbol: self._channels_of(symbol) for symbol in self.requested}
+
+    @property
+    def held_channels(self) -> dict[str, tuple[str, ...]]:
+        """Those of them that the server has."""
+        return {
+            symbol: tuple(one for one in channels if symbol in self._server_has.get(one, ()))
+            for symbol, channels in self.asked_channels.items()
+        }
+
     def _has_all(self, symbol: str) -> bool:
         return all(symbol in self._server_has.get(channel, ()) for channel in self._channels_of(symbol))
 

@@ -219,6 +219,48 @@ class SharedConnection:
         return life if life is not None and streamer in life.members else None
 
 
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    """What the server said last: to what, what it has of it, and why not the rest."""
+
+    asked: Wishes
+    held: Wishes
+    refusals: Mapping[str, str]
+
+    def to(self, wishes: Wishes) -> tuple[tuple[str, ...], tuple[str, ...], Mapping[str, str]] | None:
+        """Requested, acknowledged and refused of these; None where some of it was not asked for yet."""
+        if not all(self._asked_for(symbol, channels) for symbol, channels in wishes.items()):
+            return None
+        return (
+            tuple(wishes),
+            tuple(symbol for symbol in wishes if self._has_some(symbol, wishes)),
+            {
+                symbol: self.refusals[symbol]
+                for symbol in wishes
+                if symbol in self.refusals and not self._has_all(symbol, wishes)
+            },
+        )
+
+    def _asked_for(self, symbol: str, channels: tuple[str, ...]) -> bool:
+        return symbol in self.asked and set(channels) <= set(self.asked[symbol])
+
+    def _has_some(self, symbol: str, wishes: Wishes) -> bool:
+        held = self.held.get(symbol)
+        return held is not None and not (wishes[symbol] and set(held).isdisjoint(wishes[symbol]))
+
+    def _has_all(self, symbol: str, wishes: Wishes) -> bool:
+        # Another run's channel may be the one that was refused.
+        return bool(wishes[symbol]) and set(wishes[symbol]) <= set(self.held.get(symbol, ()))
+
+
+def _by_symbols(
+    requested: Sequence[str], acknowledged: Sequence[str], union: Wishes
+) -> tuple[Wishes, Wishes]:
+    """An answer that names symbols alone, taken for what is wanted of them now."""
+    asked = {symbol: union.get(symbol, ()) for symbol in requested}
+    return asked, {symbol: asked[symbol] for symbol in acknowledged if symbol in asked}
+
+
 class _Life(StreamSink):
     """One connection from its making to its end, on a thread of its own; it is the sink of the source's streamer.
 
@@ -245,7 +287,9 @@ class _Life(StreamSink):
         self._is_connected = False
         self._announcement: str | None = None
         self._announced_ns = 0
-        self._answer: tuple[frozenset[str], frozenset[str], Mapping[str, str]] | None = None
+        self._answer: _Answer | None = None
+        # By channels, where the source tells them: what was asked of it, and what the server has.
+        self._channels: tuple[Wishes, Wishes] | None = None
         self._union: Wishes = {}
         # What may still come: what was wanted at the last answer, and since.
         self._flowing: Wishes = {}
@@ -350,27 +394,28 @@ class _Life(StreamSink):
     ) -> None:
         """Tell each what the answer means for it."""
         with self._connection.lock:
-            self._answer = (frozenset(requested), frozenset(acknowledged), dict(refusals))
-            if set(requested) == set(self._union):
-                self._flowing = self._union
-                self._part()
+            asked, held = self._channels or _by_symbols(requested, acknowledged, self._union)
+            self._answer = _Answer(asked, held, dict(refusals))
+            # What was left before it comes no more.
+            self._flowing = united((asked, self._union))
+            self._part()
             for streamer in self.members:
                 self._tell_answer(streamer)
+
+    def answered(self, asked: Wishes, held: Wishes) -> None:
+        """Note it for the answer that comes next."""
+        with self._connection.lock:
+            self._channels = dict(asked), dict(held)
 
     def _tell_answer(self, streamer: SharedStreamer) -> None:
         """What the server said to its wishes, where it has answered them all."""
         if self._answer is None:
             return
-        requested, acknowledged, refusals = self._answer
         # One without symbols to choose asks for what its source names.
-        mine = tuple(streamer.wishes) if self._stream.kind.channels else tuple(requested)
-        if not requested.issuperset(mine):
+        mine = streamer.wishes if self._stream.kind.channels else self._answer.asked
+        answer = self._answer.to(mine)
+        if answer is None:
             return
-        answer = (
-            mine,
-            tuple(symbol for symbol in mine if symbol in acknowledged),
-            {symbol: refusals[symbol] for symbol in mine if symbol in refusals},
-        )
         if answer == streamer.told:
             return
         streamer.told = answer

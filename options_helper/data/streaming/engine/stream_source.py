@@ -101,6 +101,7 @@ class _WithoutMarket:
     def __init__(self, sink: StreamSink) -> None:
         self._sink = sink
         self.subscribed = sink.subscribed
+        self.answered = sink.answered
         self.frame = sink.frame
         self.notice = sink.notice
         self.invite = sink.invite

@@ -74,6 +74,16 @@ def test_one_thing_is_asked_at_a_time():
     assert protocol.busy
 
 
+def test_what_was_asked_and_what_the_server_has_is_known_by_channel():
+    protocol = subscribed(Server(), want("A", channels=("quotes",)), want("A", "B", channels=("bars",)))
+
+    assert protocol.asked_channels == {"A": ("quotes", "bars"), "B": ("bars",)}
+    assert protocol.held_channels == protocol.asked_channels
+    protocol.want(["B"], ["quotes"])
+    assert protocol.asked_channels["B"] == ("quotes", "bars")
+    assert protocol.held_channels["B"] == ("bars",)
+
+
 def test_what_is_wanted_already_is_not_asked_again():
     server = Server()
     subscribed(server, want("A", "B"), want("B", "C"))

@@ -48,19 +48,38 @@ def test_a_frame_without_anything_that_is_wanted_is_not_sent():
 @pytest.mark.parametrize(
     ("kind", "channels", "has"),
     [
+        ("q", ("quotes",), True),
         ("q", ("trades", "bars"), False),
         ("t", ("trades",), True),
+        ("t", ("quotes",), False),
         ("b", ("bars",), True),
+        ("b", ("updatedBars", "dailyBars"), False),
+        ("u", ("updatedBars",), True),
         ("u", ("bars",), False),
+        ("d", ("dailyBars",), True),
+        ("d", ("bars",), False),
+        ("s", ("statuses",), True),
+        ("s", ("quotes", "lulds"), False),
+        ("l", ("lulds",), True),
+        ("l", ("quotes", "trades", "statuses"), False),
+        ("c", ("corrections",), True),
+        ("x", ("cancelErrors",), True),
         ("c", ("trades",), True),  # the server sends corrections and cancels to whoever has trades
         ("x", ("trades",), True),
+        ("x", ("quotes",), False),
         ("c", ("quotes",), False),
         ("o", ("orderbooks",), True),
+        ("o", ("quotes",), False),
         ("?", ("bars",), True),  # of a kind that nobody knows yet: whoever has the symbol counts it
     ],
 )
 def test_a_channel_that_another_run_asked_for_is_left_out(kind: str, channels: tuple[str, ...], *, has: bool):
     assert (shared(frame({"T": kind, "S": "SPY"}), {"SPY": channels}) is not None) is has
+
+
+@pytest.mark.parametrize(("kind", "has"), [("q", True), ("t", False)])
+def test_whoever_asked_for_every_symbol_of_a_channel_has_them_all(kind: str, *, has: bool):
+    assert (shared(frame({"T": kind, "S": "SPY"}), {"*": QUOTES}) is not None) is has
 
 
 @pytest.mark.parametrize(

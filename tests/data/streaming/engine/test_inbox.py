@@ -134,6 +134,22 @@ def test_a_sink_that_takes_nothing_in_loses_the_connection_before_it_fills_the_m
     assert "12 events" in str(raised)
 
 
+def test_only_what_waits_now_counts_and_not_what_was_taken_in_long_ago():
+    sink = Noted()
+    inbox = Inbox(sink, most_events=10)
+    thread, raised = hearing(inbox)
+    for round_ in range(5):
+        sink.may_go_on.clear()
+        inbox.tell(lambda: sink.connected(None))
+        inbox.frame(b"x", 8, 0)
+        sink.may_go_on.set()
+        wait_until(lambda: sink.told.count("x") > round_, saw=lambda: (sink.told, raised))  # noqa: B023
+
+    inbox.end(None)
+    thread.join(AT_ONCE)
+    assert raised == []
+
+
 def test_a_sink_that_fails_ends_its_own_run_and_not_the_connections_thread():
     class Failing(Noted):
         def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:

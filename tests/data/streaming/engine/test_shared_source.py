@@ -252,6 +252,60 @@ def test_a_run_that_changes_its_symbols_is_answered_at_once_where_another_has_th
         assert set(shared.server.wanted) == {"AAPL", "SPY"}
 
 
+def test_who_joins_with_more_channels_is_answered_when_the_server_has_those_and_not_before():
+    """The symbol alone is there already: that is no answer to what is asked of it beside."""
+    with scene() as shared:
+        page = shared.join("the page", "AAPL")
+        page.wait_for_answers()
+        recorder = shared.join("the recording", "AAPL", channels=("quotes", "bars"))
+        recorder.wait_for_connection()
+        wait_until(lambda: "bars" in shared.server.channels["AAPL"])
+        late = shared.join("a third", "AAPL")
+        late.wait_for_answers()
+        assert recorder.sink.answers == []
+
+        both = {"AAPL": ("quotes", "bars")}
+        shared.server.sink.answered(both, both)
+        shared.answer()
+        recorder.wait_for_answers()
+        assert recorder.sink.answers == [(("AAPL",), ("AAPL",), {})]
+
+
+def test_a_channel_that_is_refused_to_one_is_no_refusal_to_another_who_has_the_symbol():
+    with scene() as shared:
+        page = shared.join("the page", "AAPL")
+        recorder = shared.join("the recording", "AAPL", channels=("bars",))
+        for run in (page, recorder):
+            run.wait_for_connection()
+        wait_until(lambda: "bars" in shared.server.channels["AAPL"])
+        shared.server.sink.answered({"AAPL": ("quotes", "bars")}, {"AAPL": ("quotes",)})
+        shared.server.sink.subscribed(("AAPL",), ("AAPL",), {"AAPL": "no bars of it"})
+        assert isinstance(recorder.lost(), StreamRefused)
+        page.wait_for_answers()
+        assert page.sink.answers[-1] == (("AAPL",), ("AAPL",), {})
+
+
+def test_a_channel_that_was_left_is_not_looked_for_any_more_once_the_server_has_answered():
+    with scene() as shared:
+        page = shared.join("the page", "AAPL")
+        recorder = shared.join("the recording", "AAPL", channels=("quotes", "bars"))
+        for run in (page, recorder):
+            run.wait_for_connection()
+        wait_until(lambda: "bars" in shared.server.channels["AAPL"])
+        recorder.streamer.unsubscribe(["AAPL"], channels=("bars",))
+        wait_until(lambda: "bars" not in shared.server.channels["AAPL"])
+        bar, quote = frame({"T": "b", "S": "AAPL"}), frame(quote_message("AAPL"))
+        shared.server.sink.frame(bar, 1)
+        shared.server.sink.frame(quote, 1)
+        page.wait_for_frames(quote)
+
+        only_quotes = {"AAPL": QUOTES}
+        shared.server.sink.answered(only_quotes, only_quotes)
+        shared.answer()
+        shared.server.sink.frame(bar, 1)
+        page.wait_for_frames(quote, bar)
+
+
 def test_a_refused_symbol_is_told_to_whoever_asked_for_it_and_ends_one_that_has_no_other():
     with scene() as shared:
         page = shared.join("the page", "AAPL")
@@ -326,6 +380,50 @@ def test_a_connection_on_which_nobody_hears_anything_is_made_anew_for_all():
         page.thread.join(AT_ONCE)
         assert page.raised == []  # a worker knows itself why it left
         assert shared.server.stopped.is_set()
+
+
+def closing_slowly(may_close: threading.Event) -> Callable[[ScriptedStream], None]:
+    def step(stream: ScriptedStream) -> None:
+        assert stream.stopped.wait(AT_ONCE)
+        assert may_close.wait(AT_ONCE)
+
+    return step
+
+
+def test_who_had_it_made_anew_is_told_when_another_was_quicker():
+    """Also where it has left before the connection is closed."""
+    may_close = threading.Event()
+    with scene([acknowledge(), closing_slowly(may_close)], [acknowledge()]) as shared:
+        page, recorder = shared.join("the page", "AAPL"), shared.join("the recording", "AAPL")
+        for run in (page, recorder):
+            run.wait_for_answers()
+        page.streamer.abandon()
+        page.thread.join(AT_ONCE)
+        may_close.set()
+        recorder.lost()
+        assert not page.sink.invited.is_set()
+
+        shared.join("the recording", "AAPL").wait_for_answers()
+        assert page.sink.invited.wait(AT_ONCE)
+
+
+def test_who_joins_while_the_connection_is_being_closed_waits_for_its_end():
+    """The account has one: a second beside one that is not closed yet would be refused."""
+    may_close = threading.Event()
+    with scene([acknowledge(), closing_slowly(may_close)], [acknowledge()]) as shared:
+        page = shared.join("the page", "AAPL")
+        page.wait_for_answers()
+        page.streamer.stop()
+        wait_until(shared.server.stopped.is_set)
+        recorder = shared.join("the recording", "AAPL")
+        wait_until(recorder.thread.is_alive)
+        recorder.thread.join(0.1)
+        assert recorder.sink.announcements == []
+        assert len(shared.scripted.made) == 1
+
+        may_close.set()
+        recorder.wait_for_answers()
+        assert len(shared.scripted.made) == 2
 
 
 def test_who_alone_hears_nothing_leaves_alone():
