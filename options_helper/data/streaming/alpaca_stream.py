@@ -6,7 +6,7 @@ import asyncio
 import threading
 from abc import abstractmethod
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any
+from typing import Any, assert_never
 
 from options_helper.clock import utc_now_ns
 from options_helper.data.sdk_import import load_sdk
@@ -22,15 +22,15 @@ from options_helper.data.streaming.connection.connection_runner import (
     StreamSink,
     require_handlers,
 )
-from options_helper.data.streaming.connection.server_errors import (
-    KNOWN_CODES,
-    REQUEST_CODES,
-    error_code,
-    server_error,
+from options_helper.data.streaming.connection.conversation import (
+    Ask,
+    GiveUp,
+    MarketConversation,
+    Report,
+    Wait,
 )
-from options_helper.data.streaming.connection.subscription_protocol import Request, SubscriptionProtocol
+from options_helper.data.streaming.connection.subscription_protocol import Request
 from options_helper.data.streaming.messages import Message, count_messages, decode_frame, split_control
-from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.alpaca_symbols import require_list, to_alpaca_symbols, to_coin_pairs
 from options_helper.model.events import Bar, Quote, Trade, stamp
 from options_helper.model.streams import CRYPTO, NEWS, OPTIONS, STOCKS
@@ -69,10 +69,9 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
         self._sink = sink or LoggingSink()
         self._stream_cls = stream_cls
         self._handlers: dict[type[Any], Handler | None] = {Bar: on_bars, Trade: on_trades, Quote: on_quotes}
-        self._failure: StreamError | None = None
-        # Guarded by self._protocol_lock: changed by subscribe() on any thread and by the answers on the stream's.
-        self._protocol_lock = threading.Lock()
-        self._protocol = SubscriptionProtocol()
+        # Guarded by self._conversation_lock: changed by subscribe() on any thread and by the answers on the stream's.
+        self._conversation_lock = threading.Lock()
+        self._conversation = MarketConversation(feed)
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols too, on these channels (default: quotes and trades); before or during `run`.
@@ -81,23 +80,23 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
         ValueError for a channel that the feed does not have, ConfigError for a text in place of a list.
         """
         chosen, wanted = self._checked(channels), self._spelled(symbols)
-        with self._protocol_lock:
-            self._protocol.want(wanted, chosen)
+        with self._conversation_lock:
+            self._conversation.subscriptions.want(wanted, chosen)
         self.wake()
 
     def unsubscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Stream these symbols no longer on these channels (default: all); what was not streamed is passed over."""
         chosen = self._channels if channels is None else self._checked(channels)
         unwanted = self._spelled(symbols)
-        with self._protocol_lock:
-            self._protocol.unwant(unwanted, chosen)
+        with self._conversation_lock:
+            self._conversation.subscriptions.unwant(unwanted, chosen)
         self.wake()
 
     def renew(self, symbols: Iterable[str], channel: str) -> None:
         """Leave those of these that are streamed on this channel and take them again; what is not is passed over."""
         (chosen,), renewed = self._checked((channel,)), self._spelled(symbols)
-        with self._protocol_lock:
-            self._protocol.renew(renewed, chosen)
+        with self._conversation_lock:
+            self._conversation.subscriptions.renew(renewed, chosen)
         self.wake()
 
     def _checked(self, channels: Sequence[str] | None) -> tuple[str, ...]:
@@ -129,9 +128,8 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
     async def _communicate(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
     ) -> None:
-        self._failure = None
-        with self._protocol_lock:
-            self._protocol.begin()
+        with self._conversation_lock:
+            self._conversation.begin()
         self._sink.connected(connection.announcement)
         deliver = self._delivery()
         has_handlers = any(self._handlers.values())
@@ -140,36 +138,23 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
             # They are called on this loop, and each as soon as can be.
             may_wait=None if has_handlers else self._sink.may_wait,
         )
-        reported: tuple[Any, ...] | None = None
         while True:
-            with self._protocol_lock:
-                request = self._protocol.next_request()
-                busy = self._protocol.busy
-                answer = (
-                    self._protocol.requested,
-                    self._protocol.acknowledged_symbols,
-                    self._protocol.refusals,
-                )
-                channels = self._protocol.asked_channels, self._protocol.held_channels
-            if request is not None:
-                await self._send_request(connection, request)
-            elif not busy and (answer, channels) != reported:
-                self._sink.answered(*channels)
-                self._sink.subscribed(*answer)
-                self._require_a_symbol(*answer)
-                reported = (answer, channels)
-            await self._next_news(news, awaiting_answer=busy)
-            if self._failure is not None:
-                raise self._failure
-            if ended.done():
-                raise connection.loss()
-
-    def _require_a_symbol(
-        self, requested: Sequence[str], acknowledged: Sequence[str], refusals: dict[str, str]
-    ) -> None:
-        if requested and not acknowledged and refusals:
-            reason = next(iter(refusals.values()))
-            raise StreamRefused(f"Alpaca refused every symbol asked of the {self._feed} feed: {reason}")
+            with self._conversation_lock:
+                step = self._conversation.next_step()
+            match step:
+                case Ask(request):
+                    await self._send_request(connection, request)
+                case Report():
+                    self._sink.answered(step.asked_channels, step.held_channels)
+                    self._sink.subscribed(step.requested, step.acknowledged, step.refusals)
+                case GiveUp(error):
+                    raise error
+                case Wait(awaits_answer):
+                    await self._next_news(news, awaiting_answer=awaits_answer)
+                    if ended.done() and self._conversation.failure is None:
+                        raise connection.loss()
+                case _:
+                    assert_never(step)
 
     async def _send_request(self, connection: SdkConnection, request: Request) -> None:
         if request.action == "subscribe":
@@ -183,33 +168,13 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
         payload = message.encode() if isinstance(message, str) else message
         control, data = split_control(payload)
         for answer in control:
-            self._on_control_message(answer)
+            with self._conversation_lock:
+                complaint = self._conversation.hear(answer)
+            if complaint is not None:
+                self._sink.notice(complaint)
             news.set()
         if data is not None:
             deliver(data)
-
-    def _on_control_message(self, answer: dict[str, Any]) -> None:
-        match answer:
-            case {"T": "subscription"}:
-                with self._protocol_lock:
-                    self._protocol.acknowledged(answer)
-            case {"T": "error"}:
-                self._on_error(error_code(answer.get("code")), str(answer.get("msg", "")))
-
-    def _on_error(self, code: int | None, message: str) -> None:
-        error = server_error(self._feed, code, message)
-        with self._protocol_lock:
-            # What nobody has heard of yet can only mean the request that waits for its answer.
-            answers = code in REQUEST_CODES or (code not in KNOWN_CODES and self._protocol.awaits_answer)
-            if answers:
-                self._protocol.refused(code, str(error))
-        if answers:
-            return
-        if isinstance(error, StreamRefused) or code in (401, 406):
-            self._failure = error
-        else:
-            # 407 and 500 are followed by a close, which ends the run; the user learns the reason now.
-            self._sink.notice(str(error))
 
     def _delivery(self) -> Callable[[bytes], None]:
         frame = self._sink.frame

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Any, Final
+from typing import Any, assert_never
 
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.connection.alpaca_sdk import (
@@ -19,11 +19,15 @@ from options_helper.data.streaming.connection.connection_runner import (
     StreamSink,
     require_handlers,
 )
+from options_helper.data.streaming.connection.conversation import (
+    AskForOrderUpdates,
+    GiveUp,
+    Report,
+    TradingConversation,
+    Wait,
+)
 from options_helper.data.streaming.messages import Message, read_message
-from options_helper.errors import StreamError
 from options_helper.settings import Settings
-
-TRADE_UPDATES: Final = "trade_updates"
 
 
 class AlpacaTradingStreamer(ConnectionRunner[SdkConnection]):
@@ -54,13 +58,12 @@ class AlpacaTradingStreamer(ConnectionRunner[SdkConnection]):
         self._stream = stream
         self._stream_cls = stream_cls
         self._on_trade_updates = on_trade_updates
-        self._wanted = False
-        self._acknowledged = False
-        self._complaint: StreamError | None = None
+        # Of the stream's thread, but for the wish.
+        self._conversation = TradingConversation()
 
     def subscribe_trade_updates(self) -> None:
         """Ask for the order updates; before or during `run`, never waits."""
-        self._wanted = True
+        self._conversation.is_wanted = True
         self.wake()
 
     def _new_connection(self) -> SdkConnection:
@@ -83,45 +86,32 @@ class AlpacaTradingStreamer(ConnectionRunner[SdkConnection]):
     async def _communicate(
         self, connection: SdkConnection, news: asyncio.Event, ended: asyncio.Task[None]
     ) -> None:
-        self._acknowledged, self._complaint = False, None
+        conversation = self._conversation
+        conversation.begin()
         self._sink.connected(connection.announcement)
         connection.listen(lambda message: self._receive(message, news))
-        requested = reported = False
         while True:
-            if self._wanted and not requested:
-                await connection.subscribe_trade_updates()
-                requested = True
-            elif self._acknowledged and not reported:
-                self._sink.subscribed((TRADE_UPDATES,), (TRADE_UPDATES,), {})
-                reported = True
-            await self._next_news(news, awaiting_answer=requested and not self._acknowledged)
-            if self._complaint is not None:
-                raise self._complaint
-            if ended.done():
-                raise connection.loss()
+            step = conversation.next_step()
+            match step:
+                case AskForOrderUpdates():
+                    await connection.subscribe_trade_updates()
+                case Report():
+                    self._sink.subscribed(step.requested, step.acknowledged, step.refusals)
+                case GiveUp(error):
+                    raise error
+                case Wait(awaits_answer):
+                    await self._next_news(news, awaiting_answer=awaits_answer)
+                    if ended.done() and conversation.failure is None:
+                        raise connection.loss()
+                case _:
+                    assert_never(step)
 
     def _receive(self, message: Message, news: asyncio.Event) -> None:
         content = read_message(message)
-        match content:
-            case {"stream": "listening", "data": {"streams": [*streams]}}:
-                self._acknowledged = TRADE_UPDATES in streams
-                if not self._acknowledged:
-                    self._complaint = StreamError(
-                        "The trading server acknowledged another stream than asked for."
-                    )
-            case {"stream": "authorization"}:
-                pass
-            case {"stream": "trade_updates"}:
-                # Whatever is in it: the order that an update tells of may have been refused for an error.
-                self._deliver(message, content)
-                return
-            case {"data": {"error_message": said}} | {"action": "error", "data": said}:
-                self._complaint = StreamError(f"Alpaca ended the trading stream: {said}.")
-            case _:
-                # Everything else counts as an update: an odd one is rejected where it is counted, not passed over.
-                self._deliver(message, content)
-                return
-        news.set()
+        if self._conversation.hear(content):
+            self._deliver(message, content)
+        else:
+            news.set()
 
     def _deliver(self, message: Message, content: Any) -> None:
         self._sink.frame(message.encode() if isinstance(message, str) else message, 1)

@@ -16,6 +16,14 @@ PUBLIC: Final = {
 SHARED: Final = {
     "alpaca_sdk": ("DEFAULT_TIMING", "SdkConnection", "with_parameters"),
     "connection_runner": ("Handler", "LoggingSink", "require_handlers"),
-    "server_errors": ("KNOWN_CODES", "REQUEST_CODES", "error_code", "server_error"),
-    "subscription_protocol": ("Request", "SubscriptionProtocol"),
+    "conversation": (
+        "Ask",
+        "AskForOrderUpdates",
+        "GiveUp",
+        "MarketConversation",
+        "Report",
+        "TradingConversation",
+        "Wait",
+    ),
+    "subscription_protocol": ("Request",),
 }

@@ -28,10 +28,10 @@ from options_helper.data.network import (
 )
 from options_helper.data.proxy_tunnel import NEXT_ADDRESS_SECONDS, open_tunnel
 from options_helper.data.streaming.connection.reading_pause import ReadingPause
-from options_helper.data.streaming.connection.server_errors import error_code, handshake_error, server_error
+from options_helper.data.streaming.connection.server_errors import handshake_error, key_error
 from options_helper.data.streaming.connection.websocket_frames import Inflater, MessageReader
 from options_helper.data.streaming.messages import Message, read_message
-from options_helper.errors import StreamError, StreamRefused
+from options_helper.errors import StreamError
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
 from options_helper.settings import NO_COMPRESSION, Settings
 
@@ -250,19 +250,7 @@ class SdkConnection:
         if isinstance(status, int):
             return handshake_error(self._feed, status)
         answer = read_message(self._protocol.last_message) if self._protocol is not None else None
-        match answer:
-            case [{"T": "error"} as said, *_]:
-                return server_error(self._feed, error_code(said.get("code")), str(said.get("msg", "")))
-            case {"data": {"status": "unauthorized"} as said}:
-                return StreamRefused(
-                    f"Alpaca refused the key on the {self._feed} stream: "
-                    f"{said.get('message') or 'not authorized'}. Check APCA_API_KEY_ID, APCA_API_SECRET_KEY and "
-                    "APCA_API_BASE_URL; paper and live keys differ.",
-                    code=402,
-                )
-            case {"data": {"error_message": str(said)}}:
-                return StreamError(f"Alpaca answered on the {self._feed} stream: {said}")
-        return self._network_error(action, error)
+        return key_error(self._feed, answer) or self._network_error(action, error)
 
     def _network_error(self, action: str, error: Exception) -> StreamError:
         if (reason := certificate_problem(error)) is not None:

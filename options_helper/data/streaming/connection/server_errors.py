@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Any, Final
 
 from options_helper.errors import StreamError, StreamRefused
 
@@ -84,3 +84,20 @@ def handshake_error(feed: str, status: int) -> StreamError:
     if 400 <= status < 500:
         return StreamRefused(sentence, code=status)
     return StreamError(sentence, code=status)
+
+
+def key_error(feed: str, answer: Any) -> StreamError | None:
+    """The error for what a server answered to the key, decoded; None where that says nothing."""
+    match answer:
+        case [{"T": "error"} as said, *_]:
+            return server_error(feed, error_code(said.get("code")), str(said.get("msg", "")))
+        case {"data": {"status": "unauthorized"} as said}:
+            return StreamRefused(
+                f"Alpaca refused the key on the {feed} stream: "
+                f"{said.get('message') or 'not authorized'}. Check APCA_API_KEY_ID, APCA_API_SECRET_KEY and "
+                "APCA_API_BASE_URL; paper and live keys differ.",
+                code=402,
+            )
+        case {"data": {"error_message": str(said)}}:
+            return StreamError(f"Alpaca answered on the {feed} stream: {said}")
+    return None

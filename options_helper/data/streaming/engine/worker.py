@@ -67,6 +67,7 @@ class StreamWorker(StreamSink):
         self._may_wait = may_wait
         self._connect = connect
         self._queue = queue
+        self._put = queue.put
         self._jitter = policy.jitter
         self._announce = announce
         self._market_ns = market_ns
@@ -219,7 +220,7 @@ class StreamWorker(StreamSink):
         course = self._course
         course.frame_ns = received_ns
         course.frame_at = self._monotonic()
-        self._queue.put(self.name, payload, events, received_ns)
+        self._put(self.name, payload, events, received_ns)
 
     def notice(self, sentence: str) -> None:
         """Remember the server's complaint."""
