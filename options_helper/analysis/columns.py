@@ -588,6 +588,11 @@ RISK_COLUMNS: Final = (
     money("max_profit", ENTRIES, "The best that it alone can come to at expiry, from what was paid."),
     Column("max_profit_state", ENTRIES, "`number`; `unlimited`: it has no end; `unknown`."),
     Column(
+        "limits_without",
+        ENTRIES,
+        "Its legs that have ended, in words: what they came to is in neither limit.",
+    ),
+    Column(
         "max_loss_words",
         {POSITION: 520, STRUCTURE: 520},
         "The worst that it alone can come to at expiry, from what was paid. *undefined*: the loss has no end.",
@@ -595,7 +600,7 @@ RISK_COLUMNS: Final = (
         90,
         kind=Kind.LIMIT,
         is_amount=True,
-        drawn_from=("max_loss", "max_loss_state"),
+        drawn_from=("max_loss", "max_loss_state", "limits_without"),
     ),
     Column(
         "max_profit_words",
@@ -605,7 +610,7 @@ RISK_COLUMNS: Final = (
         94,
         kind=Kind.LIMIT,
         is_amount=True,
-        drawn_from=("max_profit", "max_profit_state"),
+        drawn_from=("max_profit", "max_profit_state", "limits_without"),
     ),
     percent(
         "probability_of_profit",

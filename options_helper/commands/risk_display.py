@@ -16,7 +16,7 @@ from options_helper.analysis.risk.book_values import (
     theta_parts,
 )
 from options_helper.analysis.risk.dividends import DividendState
-from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.extremes import EndedLegs, Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.scenario import Curve
 from options_helper.analysis.risk.what_if import WhatIf
@@ -109,7 +109,7 @@ def could_not_judge(book: BookFigures) -> tuple[str, ...]:
     ]
     worst = book.max_loss
     unknown = [f"The greatest loss is not known: {worst.reason}."] if worst.limit is Limit.UNKNOWN else []
-    return (*legs, *unpriced, *unread, *missing, *unknown)
+    return (*legs, *unpriced, *unread, *missing, *unknown, *book.extremes.ended.sentences)
 
 
 def json_text(
@@ -162,7 +162,8 @@ def _facts_of_underlying(
         "unrealized": one.unrealized,
         "coverage": _coverage(sums),
         "next_expiry": one.next_expiry,
-        **_facts_of_worst(None if one.held is None else one.held.worst),
+        **_facts_of_worst(one.worst),
+        "max_loss_without": list(one.ended.labels),
         "quantity_in_doubt": one.symbol in doubt.underlyings,
         **_facts_of_worst(doubt.worst_of(one.symbol), "max_loss_by_account"),
         "what_if": None if elsewhere is None else _facts_of_curve(elsewhere.underlyings[one.symbol]),
@@ -190,6 +191,7 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
             if day is not None and sums.vega.coverage.of
         },
         **_facts_of_worst(book.max_loss),
+        "max_loss_without": list(book.extremes.ended.labels),
         "quantity_in_doubt": bool(book.doubt.underlyings),
         **_facts_of_worst(book.doubt.worst, "max_loss_by_account"),
         "undefined_risks": list(book.extremes.undefined),
@@ -337,7 +339,7 @@ def _table(book: BookFigures) -> Iterator[str]:
         "",
         _sum(book.sums.vega),
         _theta(book.sums.theta, book.lines),
-        _worst(book.max_loss),
+        _worst(book.max_loss, book.extremes.ended),
         "",
         _money(profits.book_today),
         _money(profits.book_unrealized),
@@ -355,7 +357,7 @@ def _row(one: UnderlyingRisk, book: BookFigures) -> tuple[str, ...]:
         _sum(sums.gamma),
         _sum(sums.vega),
         _theta(sums.theta, _of_name(one.symbol, book)),
-        _UNKNOWN if one.held is None else _worst(one.held.worst),
+        _UNKNOWN if one.worst is None else _worst(one.worst, one.ended),
         "" if one.next_expiry is None else short_date(one.next_expiry),
         _money(one.pnl_today),
         _money(one.unrealized),
@@ -409,12 +411,15 @@ def _theta(one: GreekSum, lines: Sequence[LineRisk]) -> str:
     return _sum(one) + ("" if left is None else f" (of which {_number(left)} time value left)")
 
 
-def _worst(one: Extreme) -> str:
+def _worst(one: Extreme, ended: EndedLegs) -> str:
+    """The loss as a positive number, and how many legs that have ended it is without."""
+    without = f" (without {format_count(len(ended.lines), 'ended leg')})" if ended.lines else ""
     if one.amount is None:
-        return str(one.limit)
-    return (
+        return f"{one.limit}{without}"
+    loss = (
         _money(float(-one.amount)) if one.amount <= 0 else f"no loss: at least +{_money(float(one.amount))}"
     )
+    return f"{loss}{without}"
 
 
 def _number(value: float | None) -> str:

@@ -230,6 +230,22 @@ def test_figures_of_the_accounts_quantities_say_nothing_of_it():
     assert (told["book"]["max_loss_by_account"], told["book"]["max_loss_by_account_state"]) == (None, None)
 
 
+def test_what_has_ended_is_named_beside_the_greatest_loss_that_lacks_it():
+    """Settled at the open of its last day, it is traded no more and owed still."""
+    settled = position("SPX", 6_000.0, "put", contracts=-1, expiry=date(2026, 11, 20), cost_basis=3.0)
+    gone = settled.instrument.label
+    open_of_day = replace(snapshot_with(*QUOTES), as_of=datetime(2026, 11, 20, 16, 0, tzinfo=AS_OF.tzinfo))
+    told = told_of(portfolio(VERTICAL, settled), open_of_day)
+    aapl, spx = told["underlyings"]
+
+    assert (told["book"]["max_loss"], told["book"]["max_loss_without"]) == (200, [gone])
+    assert (aapl["max_loss"], aapl["max_loss_without"]) == (200, [])
+    assert (spx["max_loss"], spx["max_loss_state"], spx["max_loss_without"]) == (None, "unknown", [gone])
+    lines = printed(portfolio(VERTICAL, settled), open_of_day)
+    assert sum("(without 1 ended leg)" in line for line in lines) == 2
+    assert any(line.startswith("SPX") and "unknown (without 1 ended leg)" in line for line in lines)
+
+
 def printed(book: Portfolio, live: LiveSnapshot) -> list[str]:
     look = look_at_book(book, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25).risk
     return list(lines_of(look, what_if=None, second_opinion=None, problems=()))

@@ -187,3 +187,16 @@ def test_figures_are_ranked_by_their_amounts(show: Show):
     thetas = {name: number(cells(screen)[name]["Theta"][0]) for name in groups}
 
     assert groups == sorted(groups, key=lambda name: -thetas[name])
+
+
+def test_limits_of_a_structure_say_of_how_many_legs_they_are_when_some_have_ended(show: Show):
+    ended = {**SPREAD["legs"][1], "expiry": "2026-11-13"}
+    screen = show(
+        {**SPREAD, "legs": [SPREAD["legs"][0], ended]}, {**SOLD, "id": "gone", "expiry": "2026-11-13"}
+    )
+    rows = cells(screen)
+    structure = next(row for name, row in rows.items() if row["Max loss $"][0].endswith("· 1 of 2"))
+
+    assert structure["Max profit $"][0].endswith("· 1 of 2")
+    assert "1 leg that has ended is not in it" in structure["Max loss $"][2]
+    assert rows["110 C · 13 Nov 26"]["Max loss $"][:2] == ["unknown", "quiet"]

@@ -71,7 +71,7 @@ def test_without_a_price_of_the_index_there_are_only_dollars(show: Show):
 
 
 def test_a_bound_is_counted_apart(show: Show):
-    assert "1 bound" in tiles(show(LONG, DEEP, half=0.2))["Delta"].caveat
+    assert "1 leg at a bound" in tiles(show(LONG, DEEP, half=0.2))["Delta"].caveat
 
 
 def test_theta_and_vega_say_of_how_many_legs_they_are_and_which_are_missing(show: Show):
@@ -103,7 +103,7 @@ def test_the_worst_is_a_number_or_undefined_in_so_many_positions(show: Show):
     spread, sold = tiles(show(SPREAD))["Maximum loss"], tiles(show(SPREAD, SOLD))["Maximum loss"]
 
     assert (spread.figure, spread.tone) == ("−$200", "")
-    assert (sold.figure, sold.beside, sold.tone) == ("undefined", "risk in 1", "error")
+    assert (sold.figure, sold.beside, sold.tone) == ("undefined", "risk in 1 position", "error")
 
 
 def beside_account(show: Show, quantities: dict[str, int], *held: dict[str, Any], **how: Any) -> ScreenModel:
@@ -118,7 +118,8 @@ def test_a_structure_of_which_the_account_holds_less_is_in_doubt_in_every_tile(s
     apart = beside_account(show, {C110: -1}, SPREAD)
 
     for name, tile in tiles(apart).items():
-        assert "1 with a quantity in doubt" in tile.caveat.splitlines(), name
+        of_loss = "loss: " if name == "Maximum loss" else ""
+        assert f"{of_loss}1 line with a quantity in doubt" in tile.caveat.splitlines(), name
     assert not any("in doubt" in tile.caveat for tile in tiles(same).values())
 
 
@@ -130,6 +131,45 @@ def test_a_loss_that_is_undefined_by_the_account_is_said_where_the_file_has_a_nu
         "UNDEFINED by the account's quantities: AAPL: calls on 100 shares are sold until 18 Dec 26, and nothing "
         "that is held as long covers them"
     )
+
+
+ENDED = {**SOLD, "id": "ended", "expiry": "2026-11-13"}
+SETTLED = {"id": "settled", "symbol": "SPX", "option_type": "put", "expiry": "2026-11-20", "strike": 6_000}
+
+
+def test_what_has_ended_is_named_beside_the_greatest_loss_and_the_delta_that_lack_it(show: Show):
+    """A short that is assigned or settled is owed still, and a number alone would say that nothing else can be lost."""
+    without = "1 leg that has ended is not in it"
+    found = tiles(show(SPREAD, ENDED))
+    settled = tiles(show(SPREAD, {**SETTLED, "contracts": -1, "cost_basis": 3.0}, without=(6_000,)))
+
+    assert (found["Maximum loss"].figure, found["Maximum loss"].caveat.splitlines()[0]) == ("−$200", without)
+    assert without in found["Delta"].caveat.splitlines()
+    # What is settled in cash brings no shares.
+    assert without in settled["Maximum loss"].caveat.splitlines()
+    assert without not in settled["Delta"].caveat
+    assert "ended" not in tiles(show(SPREAD))["Maximum loss"].caveat
+
+
+def test_a_book_of_which_all_has_ended_has_no_greatest_loss_of_nothing(show: Show):
+    tile = tiles(show(ENDED, {**ENDED, "id": "second", "strike": 105}))["Maximum loss"]
+
+    assert tile.figure == "not known"
+    assert "it has ended, and what it settled at is not known here" in tile.caveat
+    assert "2 legs that have ended are not in it" in tile.caveat
+
+
+def test_each_count_in_the_tile_of_the_greatest_loss_says_of_what_it_is(show: Show):
+    """Two numbers that stand below each other are of two things: lines of the loss, positions of the premium."""
+    tile = tiles(beside_account(show, {C105: 1}, LONG, {**LONG, "id": "unpaid", "cost_basis": None}))[
+        "Maximum loss"
+    ]
+
+    assert {
+        "loss: 2 lines with a quantity in doubt",
+        "long premium: 1 of 2 positions known",
+        "long premium: 1 with a quantity in doubt",
+    } <= set(tile.caveat.splitlines())
 
 
 def test_what_wins_at_every_price_has_no_maximum_loss(show: Show):

@@ -6,6 +6,7 @@ Pure: values of one screen in, cells out. An amount that lacks a part says so, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from typing import Final
@@ -124,14 +125,25 @@ class RiskCells:
 
     def limit(self, ref: Ref, column: Column) -> Cell:
         """The most that can be won or lost in whole dollars, or why that is no number."""
-        held = self._held.get(self._tables.value(ref, "id"))
+        name = self._tables.value(ref, "id")
+        held, ended = self._held.get(name), self._screen.risk.extremes.ended.of_entry(name)
         if held is None:
-            return EMPTY
+            return EMPTY if ended.alone is None else _limit(ended.alone, "")
         if column.name.startswith("max_loss"):
-            is_sure = (held.worst.amount or 0) > 0
-            return _limit(held.worst, "no loss: at least so much is won" if is_sure else "")
-        is_sure = (held.best.amount or 0) < 0
-        return _limit(held.best, "no gain: at least so much is lost" if is_sure else "")
+            is_sure, found = (held.worst.amount or 0) > 0, held.worst
+            cell = _limit(found, "no loss: at least so much is won" if is_sure else "")
+        else:
+            is_sure, found = (held.best.amount or 0) < 0, held.best
+            cell = _limit(found, "no gain: at least so much is lost" if is_sure else "")
+        if not ended.lines:
+            return cell
+        left = f"{len(held.lines)} of {len(held.lines) + len(ended.lines)}"
+        return replace(
+            cell,
+            text=f"{cell.text} · {left}",
+            tone=cell.tone or "warning",
+            title="; ".join(filter(None, (cell.title, ended.words))),
+        )
 
     def progress(self, refs: Sequence[Ref]) -> float | None:
         """What entries that are shown as one have won, in percent of the most that they can win together."""

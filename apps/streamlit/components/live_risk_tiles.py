@@ -10,10 +10,10 @@ from apps.streamlit.components.board_cell import written
 from apps.streamlit.components.formatting import UNKNOWN, age, money
 from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile
 from apps.streamlit.components.risk_ages import RiskAges, oldest
-from options_helper.analysis.grades import Grade
 from options_helper.analysis.risk.book_values import LineRisk, theta_parts
 from options_helper.analysis.risk.extremes import Limit
 from options_helper.analysis.risk.greeks import GreekSum
+from options_helper.analysis.totals import Tally
 from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.text import HIDDEN, format_count, named
@@ -47,7 +47,8 @@ def _delta(screen: ScreenModel) -> Tile:
     caveats = (
         "" if weighted.complete else f"PARTIAL: {weighted.counted} of {format_count(weighted.of, 'line')}",
         _in_doubt(_held(screen)),
-        f"{coverage.bound} bound" if coverage.bound else "",
+        f"{format_count(coverage.bound, 'leg')} at a bound" if coverage.bound else "",
+        _may_bring_shares(screen),
         _without_beta(screen),
         "" if shares is not None else f"{weighted.index} has no price",
         _too_old(screen, _held(screen)),
@@ -56,6 +57,11 @@ def _delta(screen: ScreenModel) -> Tile:
     notes = (f"delta {coverage.words}", _weak_betas(screen), _oldest(_held(screen)))
     figure, _, unit = (per_percent.partition(" ")) if in_shares is None else (in_shares, "", per_percent)
     return Tile(name, figure, _lines(notes), caveat=_lines(caveats), beside=unit)
+
+
+def _may_bring_shares(screen: ScreenModel) -> str:
+    """What has ended and may have been exercised or assigned; until that is told its shares are in no delta."""
+    return screen.risk.extremes.ended.delivering.words
 
 
 def _theta(screen: ScreenModel) -> Tile:
@@ -114,20 +120,19 @@ def _worst(screen: ScreenModel) -> Tile:
         if premium.of
         else "no option is held long"
     )
-    known = "" if premium.complete or not premium.counted else f"{premium.counted} of {premium.of} known"
     caveats = (
+        screen.risk.extremes.ended.words,
         _by_account(screen),
-        _in_doubt(_held(screen)),
+        f"loss: {in_doubt}" if (in_doubt := _in_doubt(_held(screen))) else "",
         totals.holdings.caveat,
-        known,
-        premium.caveat if premium.counted else "",
+        *(f"long premium: {said}" for said in _against_premium(premium)),
     )
     by_account = screen.risk.doubt.worst
     tone = "error" if by_account is not None and by_account.limit is Limit.UNDEFINED else ""
     count = len(totals.undefined_risks)
     if worst.limit is Limit.UNDEFINED:
         why = "calls or shares sold short that nothing covers"
-        beside = f"risk in {count}" if count else ""
+        beside = f"risk in {format_count(count, 'position')}" if count else ""
         return Tile(
             "Maximum loss", "undefined", paid, tone="error", caveat=_lines((why, *caveats)), beside=beside
         )
@@ -138,6 +143,14 @@ def _worst(screen: ScreenModel) -> Tile:
     notes = (_worst_of_all(screen), paid, "each underlying at its worst, at expiry")
     figure, beside = _loss(worst.amount, screen)
     return Tile("Maximum loss", figure, _lines(notes), tone=tone, caveat=_lines(caveats), beside=beside)
+
+
+def _against_premium(premium: Tally) -> Iterator[str]:
+    """What of the premium paid is not known, or not surely; it is counted by position."""
+    if premium.counted and not premium.complete:
+        yield f"{premium.counted} of {format_count(premium.of, 'position')} known"
+    if premium.counted and premium.caveat:
+        yield f"{premium.caveat}"
 
 
 def _loss(amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
@@ -152,7 +165,7 @@ def _loss(amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
 def _by_account(screen: ScreenModel) -> str:
     """The worst by the account's quantities, where it is another than by the file's."""
     by_account = screen.risk.doubt.worst
-    if by_account is None or by_account == screen.risk.max_loss:
+    if by_account is None or by_account == screen.risk.extremes.worst:
         return ""
     if by_account.amount is None:
         word = "UNDEFINED" if by_account.limit is Limit.UNDEFINED else "not known"
@@ -163,7 +176,7 @@ def _by_account(screen: ScreenModel) -> str:
 def _in_doubt(lines: Sequence[LineRisk]) -> str:
     """How many of these rest on a quantity that is not the account's."""
     count = sum(line.quantity_in_doubt for line in lines)
-    return Grade.QUANTITY.counted(count) if count else ""
+    return f"{format_count(count, 'line')} with a quantity in doubt" if count else ""
 
 
 def _worst_of_all(screen: ScreenModel) -> str:

@@ -139,7 +139,7 @@ def _profit(
         return Tile(name, UNKNOWN, missing if tally.of else NO_POSITIONS, caveat=file_only)
     amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
     partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} positions"
-    grades = f"of which {tally.caveat}" if tally.caveat else ""
+    grades = f"of the positions {tally.caveat}" if tally.caveat else ""
     return Tile(
         name,
         f"{arrow(tally.known)} {amount}".strip(),
@@ -245,9 +245,9 @@ def _provenance(screen: ScreenModel) -> str:
 def _reservations(tally: Tally) -> Iterator[str]:
     """What must stand at a sum that is not known, or not surely, in all its parts."""
     if tally.counted and not tally.complete:
-        yield f"{tally.counted} of {tally.of} known"
+        yield f"{tally.counted} of {format_count(tally.of, 'position')} known"
     if tally.counted and tally.caveat:
-        yield tally.caveat
+        yield f"of the positions {tally.caveat}"
 
 
 def _tone(amount: float | None) -> str:

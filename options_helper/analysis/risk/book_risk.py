@@ -23,7 +23,7 @@ from options_helper.analysis.risk.book_values import (
     UnderlyingRisk,
 )
 from options_helper.analysis.risk.dividends import DividendState
-from options_helper.analysis.risk.extremes import Limit, book_risk
+from options_helper.analysis.risk.extremes import Extreme, Limit, book_risk
 from options_helper.analysis.risk.greeks import (
     FigureState,
     GreekAdder,
@@ -109,6 +109,7 @@ def assess_book(
             sums=sums,
             beta=betas[name],
             held=held.get(name),
+            ended=extremes.ended.on(name),
             next_expiry=held[name].first_end if name in held else None,
             pnl_today=_profit(entries_of[name], profits.today),
             unrealized=_profit(entries_of[name], profits.unrealized),
@@ -139,7 +140,8 @@ def assess_book(
         alarms=(
             *alarms_of(in_doubt, extremes.worst),
             *(one.words for one in doubts.values()),
-            *_alarms(found, weighted, extremes.worst.limit, extremes.worst.reason),
+            *_alarms(found, weighted, extremes.known_worst),
+            *extremes.ended.sentences,
         ),
         computed=legs.risk,
         scenario=_scenario(lines, priced, options, others, legs),
@@ -476,12 +478,12 @@ def _profit(entries: Iterable[str] | None, profits: Mapping[str, float | None]) 
     return fsum(known) if len(known) == len(amounts) else None
 
 
-def _alarms(lines: Sequence[LineRisk], weighted: BetaWeighted, worst: Limit, why: str) -> Iterable[str]:
+def _alarms(lines: Sequence[LineRisk], weighted: BetaWeighted, worst: Extreme) -> Iterable[str]:
     """What a person must know before the sums are believed, a sentence each."""
-    if worst is Limit.UNDEFINED:
-        yield f"The greatest loss is undefined: {why}."
-    elif worst is Limit.UNKNOWN:
-        yield f"The greatest loss is not known: {why}."
+    if worst.limit is Limit.UNDEFINED:
+        yield f"The greatest loss is undefined: {worst.reason}."
+    elif worst.limit is Limit.UNKNOWN:
+        yield f"The greatest loss is not known: {worst.reason}."
     held = [one for one in lines if one.iv_state is not None and not one.is_over]
     unknown = dict.fromkeys(one.underlying for one in held if one.dividends_state is DividendState.UNKNOWN)
     for name in unknown:

@@ -15,7 +15,7 @@ import numpy as np
 from options_helper.analysis.marks import MarkSource
 from options_helper.analysis.risk.beta import Beta, BetaWeighted
 from options_helper.analysis.risk.dividends import DividendState
-from options_helper.analysis.risk.extremes import BookRisk, Extreme, Held
+from options_helper.analysis.risk.extremes import BookRisk, EndedLegs, Extreme, Held
 from options_helper.analysis.risk.greeks import FigureState, GreekSums
 from options_helper.analysis.risk.implied_volatility import VolatilityState
 from options_helper.analysis.risk.leg_risk import LegRisk
@@ -115,9 +115,15 @@ class UnderlyingRisk:
     sums: GreekSums
     beta: Beta
     held: Held | None  # the most that can be won and lost; None: all of it has ended
+    ended: EndedLegs  # what is in none of these
     next_expiry: date | None
     pnl_today: float | None  # dollars; None also where an entry spans two underlyings
     unrealized: float | None
+
+    @property
+    def worst(self) -> Extreme | None:
+        """The worst of what has not ended; not known where all of it has, None where there is nothing."""
+        return self.ended.alone if self.held is None else self.held.worst
 
     @property
     def spot_words(self) -> str:
@@ -171,5 +177,5 @@ class BookFigures:
 
     @property
     def max_loss(self) -> Extreme:
-        """The book's worst; its amount is negative where it is a loss."""
-        return self.extremes.worst
+        """The book's worst of what has not ended; its amount is negative where it is a loss."""
+        return self.extremes.known_worst

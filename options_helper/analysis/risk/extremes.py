@@ -26,12 +26,14 @@ from options_helper.analysis.payoffs import (
 )
 from options_helper.analysis.risk.least_worth import least_worth
 from options_helper.analysis.risk.payoff import Payoff, payoff_of, unknown_deliveries, why_no_payoff
+from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_symbols import plain_number, short_date
-from options_helper.model.portfolio import Portfolio, PortfolioEntry, PortfolioLine
+from options_helper.model.portfolio import Instrument, Portfolio, PortfolioEntry, PortfolioLine
 
 _NOTHING: Final = Decimal(0)
 _UNREAD: Final = "how much of it the account holds is not known"
 _NO_BASIS: Final = "what was paid is not known"
+ENDED_WORTH: Final = "it has ended, and what it settled at is not known here"
 
 
 class Limit(StrEnum):
@@ -102,6 +104,61 @@ class Held:
 
 
 @dataclass(frozen=True, slots=True)
+class EndedLegs:
+    """Contracts that are traded no more and are in no figure: what they cost or bring at their end is not known here.
+
+    That is so until file and account have what became of them: of an index its settlement value, of others the shares.
+    """
+
+    lines: tuple[tuple[str, PortfolioLine], ...] = ()  # each with its entry's id
+
+    def of_entry(self, name: str) -> EndedLegs:
+        """Those of one entry."""
+        return EndedLegs(tuple(one for one in self.lines if one[0] == name))
+
+    def on(self, underlying: str) -> EndedLegs:
+        """Those on one underlying."""
+        return EndedLegs(tuple(one for one in self.lines if one[1].instrument.underlying == underlying))
+
+    @property
+    def delivering(self) -> EndedLegs:
+        """Those whose end may bring or take shares."""
+        return EndedLegs(tuple(one for one in self.lines if _delivers(one[1].instrument)))
+
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What a person calls them, each once."""
+        return tuple(dict.fromkeys(line.instrument.label for _, line in self.lines))
+
+    @property
+    def words(self) -> str:
+        """That a figure is without them; empty where there are none."""
+        count = len(self.lines)
+        if not count:
+            return ""
+        return (
+            f"{count} legs that have ended are not in it"
+            if count > 1
+            else "1 leg that has ended is not in it"
+        )
+
+    @property
+    def sentences(self) -> tuple[str, ...]:
+        """Each with what it is that no figure has."""
+        return tuple(
+            f"{label} has ended, and what its end costs or brings is in no figure." for label in self.labels
+        )
+
+    @property
+    def alone(self) -> Extreme | None:
+        """What stands for a limit where nothing else is left; None where none has ended."""
+        return _unknown(ENDED_WORTH) if self.lines else None
+
+
+NOTHING_ENDED: Final = EndedLegs()
+
+
+@dataclass(frozen=True, slots=True)
 class BookRisk:
     """Everything held, in the order of the portfolio."""
 
@@ -109,6 +166,12 @@ class BookRisk:
     underlyings: tuple[Held, ...]
     worst: Extreme  # the sum of each underlying's worst, as if all came at once
     undefined: tuple[str, ...]  # ids of the entries whose loss has no end, whatever else is held
+    ended: EndedLegs = NOTHING_ENDED  # in none of these
+
+    @property
+    def known_worst(self) -> Extreme:
+        """The worst; where all that is held has ended it is not known, and no 0."""
+        return self.worst if self.entries else self.ended.alone or self.worst
 
 
 def book_risk(
@@ -127,7 +190,15 @@ def book_risk(
         if lines := _left(entry, ended):
             paid = _paid(entry, lines) if basis is None else basis.get(entry.id)
             entries.append(Held(entry.id, lines, paid, least_of(lines), most_of(lines)))
-    return _of_entries(entries, undefined_risks(portfolio, ended))
+    gone = EndedLegs(
+        tuple(
+            (entry.id, line)
+            for entry in portfolio.positions
+            for line in entry.lines
+            if line.quantity and line.instrument.live_symbol in ended
+        )
+    )
+    return replace(_of_entries(entries, undefined_risks(portfolio, ended)), ended=gone)
 
 
 def book_risk_by_account(
@@ -251,6 +322,11 @@ def _left(entry: PortfolioEntry, ended: Collection[str]) -> tuple[PortfolioLine,
 def _paid(entry: PortfolioEntry, left: Sequence[PortfolioLine]) -> Decimal | None:
     """What was paid for what is left; what a whole structure cost does not say what its legs did."""
     return entry.opening_cost if len(left) == len(entry.lines) else _sum(line.opening_cost for line in left)
+
+
+def _delivers(instrument: Instrument) -> bool:
+    """Whether its end may bring or take shares; what is not named is the root's business."""
+    return instrument.delivery != "cash" if instrument.delivery else not is_index(instrument.symbol)
 
 
 def _by_underlying(lines: Iterable[PortfolioLine]) -> Mapping[str, list[PortfolioLine]]:

@@ -135,7 +135,12 @@ def payoff_view(book: BookFigures, subject: Subject, what_if: WhatIf = NOW) -> P
         move=expected_move(spot, outlook, None).simple,
         chance=probability_of_profit(held, outlook),
         by_model=today.words,
-        notes=(*_doubts(lines), *_price_words(book, subject), *_notes(today, first, held)),
+        notes=(
+            *_doubts(lines),
+            *_price_words(book, subject),
+            *_notes(today, first, held),
+            *_ended(book, subject),
+        ),
     )
 
 
@@ -223,6 +228,13 @@ def _doubts(lines: Sequence[LineRisk]) -> Iterable[str]:
         yield (
             f"Drawn is what the file holds; the account holds another quantity, or may, of {', '.join(labels)}."
         )
+
+
+def _ended(book: BookFigures, subject: Subject) -> Iterable[str]:
+    """What of it has ended, so that no curve has it."""
+    ended = book.extremes.ended
+    is_name = subject.key.startswith("u:")
+    return (ended.on(subject.underlying) if is_name else ended.of_entry(subject.held.name)).sentences
 
 
 def _notes(today: Curve, first: Curve | None, held: Held) -> Iterable[str]:

@@ -174,8 +174,9 @@ def _entry_columns(
 ) -> dict[str, Any]:
     held_as = {one.name: one for one in book.extremes.entries}
     held = [held_as.get(entry.id) for entry in entries]
-    worst = [None if one is None else one.worst for one in held]
-    best = [None if one is None else one.best for one in held]
+    ended = [book.extremes.ended.of_entry(entry.id) for entry in entries]
+    worst = [gone.alone if one is None else one.worst for one, gone in zip(held, ended, strict=True)]
+    best = [gone.alone if one is None else one.best for one, gone in zip(held, ended, strict=True)]
     today = new_york_date(book.as_of)
     outlook_of = [outlooks.of(lines_of[entry.id]) for entry in entries]
     return {
@@ -187,6 +188,7 @@ def _entry_columns(
         **_limit_columns("max_profit", best),
         "probability_of_profit": _PERCENT * numbers(_chances(held, outlook_of)),
         "expected_move": numbers(None if one is None else one.move for one in outlook_of),
+        "limits_without": [", ".join(gone.labels) or None for gone in ended],
         "days_in_trade": [days_in_trade(entry, today) for entry in entries],
     }
 

@@ -225,6 +225,9 @@ def test_what_has_ended_is_counted_nowhere():
     book = risk_of(position(), ended, live=USUAL)
 
     assert book.lines[1].has_ended
+    assert book.extremes.ended.labels == ("AAPL 13 Nov 26 180 C",)
+    assert book.underlyings[0].ended == book.extremes.ended
+    assert "AAPL 13 Nov 26 180 C has ended, and what its end costs or brings is in no figure." in book.alarms
     assert book.lines[1].iv_state == "expired"
     assert book.sums.delta.coverage.of == 1
     assert book.sums.delta.is_whole

@@ -299,9 +299,30 @@ class TestEnded:
 
         assert only(found)[0].amount == -500
 
-    def test_an_entry_that_has_ended_is_gone(self):
-        assert risk(position(), ended={AAPL_CALL}).entries == ()
-        assert risk(position(), ended={AAPL_CALL}).worst.amount == 0
+    def test_an_entry_that_has_ended_is_in_no_figure_and_named(self):
+        found = risk(position(), ended={AAPL_CALL})
+
+        assert (found.entries, found.worst.amount) == ((), 0)
+        assert found.ended.labels == ("AAPL 18 Dec 26 180 C",)
+        assert found.ended.words == "1 leg that has ended is not in it"
+        assert (found.known_worst.limit, found.known_worst.amount) == (Limit.UNKNOWN, None)
+
+    def test_what_has_ended_is_named_by_its_entry_and_its_underlying(self):
+        legs = (leg("short", 180), leg("long", 180, expiry=LATER))
+        found = risk(structure(*legs), ended={AAPL_CALL})
+        (entry,), (underlying,) = found.entries, found.underlyings
+
+        assert found.ended.of_entry(entry.name).labels == ("AAPL 18 Dec 26 180 C",)
+        assert found.ended.on(underlying.name).labels == ("AAPL 18 Dec 26 180 C",)
+        assert not found.ended.of_entry("another").lines
+        assert not found.ended.on("MSFT").lines
+
+    def test_of_what_has_ended_only_what_is_not_settled_in_cash_may_bring_shares(self):
+        index = position("SPX", 6_000.0)
+        found = risk(position(), index, ended={AAPL_CALL, index.instrument.live_symbol}).ended
+
+        assert len(found.lines) == 2
+        assert found.delivering.labels == ("AAPL 18 Dec 26 180 C",)
 
 
 def test_what_two_prices_can_do_is_no_payoff_at_one():

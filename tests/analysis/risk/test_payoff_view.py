@@ -154,3 +154,12 @@ def test_a_subject_is_there_for_each_underlying_and_each_entry_with_options():
     assert next(one.key for one in subjects(book)) == "u:AAPL"
     assert {"e:vertical"} <= {one.key for one in subjects(book)}
     assert not any("shares" in one.key for one in subjects(book))
+
+
+def test_a_leg_that_has_ended_is_named_under_the_curves_that_lack_it():
+    ended = position(contracts=-1, strike=190, expiry=date(2026, 11, 13), identity="ended")
+    of_name = view_of(VERTICAL, ended, key="u:AAPL")
+
+    said = "AAPL 13 Nov 26 190 C has ended, and what its end costs or brings is in no figure."
+    assert said in of_name.notes
+    assert said not in view_of(VERTICAL, ended, key="e:vertical").notes
