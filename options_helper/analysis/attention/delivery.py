@@ -40,12 +40,12 @@ class Demand:
 
     outcome: Outcome
     dollars: float  # to be paid, 0 or more
-    shares: float  # to be delivered and not held, 0 or more
+    shares: float | None  # to be delivered and not held, 0 or more; None: not known
 
 
 def outcome_at(one: HeldLine, spot: float) -> Outcome | None:
     """What the end of a leg brings at that price; None: what it delivers is not known."""
-    if one.instrument.adjusted or one.instrument.multiplier is None or one.life is None:
+    if one.delivers_something_else or one.instrument.multiplier is None or one.life is None:
         return None
     inside = inside_at(one.instrument, spot)
     if not is_exercised(inside):
@@ -66,21 +66,26 @@ def together(legs: Iterable[HeldLine], spot: float) -> Outcome | None:
     return Outcome(fsum(one.shares for one in known), fsum(one.cash for one in known))
 
 
-def free_shares(underlying: str, book: Sequence[HeldLine], ending: Sequence[HeldLine]) -> float:
-    """Shares that are held and not needed behind a short call which does not end with these."""
+def free_shares(underlying: str, book: Sequence[HeldLine], ending: Sequence[HeldLine]) -> float | None:
+    """Shares that are held and not needed behind a short call which does not end with these.
+
+    None: one of those is adjusted, and how many shares it delivers is not known. One that is held brings none for sure.
+    """
     of_name = [one for one in book if one.instrument.underlying == underlying and not one.ended]
     held = fsum(one.quantity for one in of_name if not one.instrument.is_option)
+    going_on = [one for one in of_name if one.instrument.option_type == "call" and one not in ending]
+    if held > 0 and any(one.delivers_something_else and one.quantity < 0 for one in going_on):
+        return None
     calls = fsum(
-        one.quantity * (one.instrument.multiplier or 0)
-        for one in of_name
-        if one.instrument.option_type == "call" and one not in ending
+        one.quantity * (one.instrument.multiplier or 0) for one in going_on if not one.delivers_something_else
     )
     return held - max(0.0, -calls)
 
 
-def demand(outcome: Outcome, free: float) -> Demand:
-    """What is to be paid and delivered; `free` shares are there."""
-    missing = max(0.0, -outcome.shares - max(0.0, free))
+def demand(outcome: Outcome, free: float | None) -> Demand:
+    """What is to be paid and delivered; `free` shares are there, None: nobody knows how many."""
+    to_deliver = max(0.0, -outcome.shares)
+    missing = max(0.0, to_deliver - max(0.0, free)) if free is not None else None if to_deliver else 0.0
     return Demand(outcome, max(0.0, -outcome.cash), missing)
 
 

@@ -61,7 +61,7 @@ def leg_lives(
 
 def _dividends(one: HeldLine, live: LiveSnapshot, own: tuple[Dividend, ...]) -> LegDividends | None:
     settles = None if one.life is None else one.life.settles
-    if settles is None or is_index(one.instrument.underlying) or one.instrument.adjusted:
+    if settles is None or is_index(one.instrument.underlying) or one.delivers_something_else:
         return None
     actions = live.risk_inputs.actions.get(one.instrument.underlying)
     return dividends_of_leg(actions, live.as_of, settles, own=own)

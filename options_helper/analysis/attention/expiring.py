@@ -248,7 +248,7 @@ def _place_words(inside: float) -> str:
 
 
 def _why_unknown(ending: Ending) -> str:
-    if any(one.instrument.adjusted or one.instrument.multiplier is None for one in ending.legs):
+    if any(one.delivers_something_else or one.instrument.multiplier is None for one in ending.legs):
         return "an adjusted contract delivers something else"
     return f"{ending.underlying} has no price"
 
@@ -307,13 +307,13 @@ def _without_money(
         return
     longs = [one for one in counted.legs if one.quantity > 0 and one.is_in_the_money]
     lacks_money = wanted.dollars > 0 and (has is None or together_needed > has)
-    if not longs or not (lacks_money or wanted.shares):
+    if not longs or not (lacks_money or wanted.shares is None or wanted.shares > 0):
         return
     alone = has is not None and wanted.dollars <= has
     others = (
         f" All that ends with it needs {dollars(together_needed)} together." if alone and lacks_money else ""
     )
-    unknown = has is None and wanted.dollars > 0 and not wanted.shares
+    unknown = not wanted.shares and (has is None or not lacks_money)
     yield Entry(
         kind=AttentionKind.LONG_WITHOUT_MONEY,
         level=Level.WARNING if unknown else ending.level(moment),

@@ -67,10 +67,15 @@ class HeldLine:
         return self.counted > 0
 
     @property
+    def delivers_something_else(self) -> bool:
+        """Whether it is no right to so many shares as its dollars a point are: adjusted, or odd by its record."""
+        return self.instrument.adjusted or (self.life is not None and self.life.is_odd)
+
+    @property
     def inside(self) -> float | None:
         """By how many dollars a share it is in the money, out of it where negative; None of shares too."""
         strike = self.instrument.strike
-        if self.spot is None or strike is None or self.instrument.adjusted:
+        if self.spot is None or strike is None or self.delivers_something_else:
             return None
         return inside_at(self.instrument, self.spot)
 

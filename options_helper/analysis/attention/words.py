@@ -50,7 +50,11 @@ def money_words(needs: float | None, has: float | None) -> str:
 def shortage_words(wanted: Demand, has: float | None, underlying: str) -> str:
     """What is missing for it: "buying power $18,250: short by $93,750"; empty where nothing is."""
     said = [words] if (words := money_words(wanted.dollars, has)) else []
-    if wanted.shares:
+    if wanted.shares is None:
+        said.append(
+            f"whether the {underlying} to be delivered are free is not known: an adjusted call is sold against them"
+        )
+    elif wanted.shares:
         said.append(f"{wanted.shares:,.0f} {underlying} are to be delivered that are not free")
     return "; ".join(said)
 

@@ -24,7 +24,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     ),
     "change_subject": ("BOOK", "DayProfits", "day_profits", "has_closed_line", "keys_of"),
     "dividends": ("DividendState",),
-    "extremes": ("Extreme", "Held", "Limit", "together"),
+    "extremes": ("EndedLegs", "Extreme", "Held", "Limit", "together"),
     "fill_costs": ("DayTrades", "FillCosts", "trades_of_day"),
     "greeks": ("OF_ONE_UNDERLYING", "FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),

@@ -253,7 +253,7 @@ def least_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
     of_names = list(_by_underlying(lines).values())
     for held in of_names:
         if uncovered := uncovered_ends(held):
-            return Extreme(Limit.UNDEFINED, reason=_why_undefined(uncovered))
+            return Extreme(Limit.UNDEFINED, reason=_why_undefined(uncovered, held))
     if unknown := unknown_deliveries(line.instrument for line in lines):
         return _unknown(unknown)
     # Nothing is uncovered, so each has a least.
@@ -303,9 +303,16 @@ def _worst_of_book(underlyings: Sequence[Held], entries: Sequence[Held]) -> Extr
     return _number(least or _NOTHING).less(_sum(one.basis for one in entries))
 
 
-def _why_undefined(uncovered: Iterable[Uncovered]) -> str:
+def _why_undefined(uncovered: Iterable[Uncovered], held: Iterable[PortfolioLine]) -> str:
     """What nothing covers, the longest first."""
-    return f"{' and '.join(map(_sold, uncovered))}, and nothing that is held as long covers them"
+    adjusted = dict.fromkeys(
+        line.instrument.label
+        for line in held
+        if line.instrument.option_type == "call" and line.instrument.adjusted
+    )
+    # One may deliver 110 shares, or shares and cash: how many are sold, or cover, is not known then.
+    also = f" ({', '.join(adjusted)} counted as if usual, and adjusted)" if adjusted else ""
+    return f"{' and '.join(map(_sold, uncovered))}{also}, and nothing that is held as long covers them"
 
 
 def _sold(one: Uncovered) -> str:

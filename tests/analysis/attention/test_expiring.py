@@ -3,15 +3,18 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from math import sqrt
 
 import pytest
 
+from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.cockpit import CockpitLine, EndState
 from options_helper.analysis.attention.delivery import Outcome
 from options_helper.analysis.attention.entries import AttentionKind, Entry, Who
 from options_helper.analysis.live_health import Level
 from options_helper.model.contract_records import ContractRecord
+from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, live_at, of_kind, only
 from tests.kit.builders import holding, leg, new_york, position, structure
 
@@ -194,6 +197,42 @@ class TestIfItExpiresNow:
         entry = only(found, AttentionKind.EXPIRING)
         assert (entry.shares, entry.needs) == (None, None)
         assert found.not_judged
+
+    def test_what_delivers_another_number_of_shares_by_its_record_is_not_counted_as_a_hundred(self):
+        """Its strike times a hundred buys 110 shares, so a price of one share says not even whether it is inside."""
+        symbol = LONG_CALL.instrument.live_symbol
+        prices: dict[str, tuple[float | None, float | None]] = {"SPY": (564.99, 565.01)}
+
+        def of(size: int) -> Attention:
+            record = ContractRecord(symbol=symbol, multiplier=Decimal(100), size=Decimal(size))
+            live = live_at("2026-11-20 14:30", prices, held=[LONG_CALL], records=[record])
+            return attention([LONG_CALL], live)
+
+        usual, odd = (only(of(size), AttentionKind.EXPIRING) for size in (100, 110))
+        assert usual.shares == 200
+        assert (odd.shares, odd.needs) == (None, None)
+        assert "delivers something else" in odd.amounts
+        assert of_kind(of(110), AttentionKind.LONG_WITHOUT_MONEY) == []
+        assert any("cannot be judged" in one for one in of(110).not_judged)
+
+    def test_shares_behind_an_adjusted_call_are_not_said_to_be_free_or_not(self):
+        """A call that may deliver 110 shares, or shares and cash, is sold against some of those that are held."""
+        put = position("AAPL", 560, "put", expiry=FRIDAY)
+        sold = position("AAPL1", 600, contracts=-1, identity="adjusted")
+        bought = position("AAPL1", 600, contracts=1, multiplier=100, identity="adjusted")
+        prices: dict[str, tuple[float | None, float | None]] = {"AAPL": (549.99, 550.01)}
+
+        def of(*beside: PortfolioEntry) -> Attention:
+            return attention([put, *beside], live_at("2026-11-20 14:30", prices, held=[put, *beside]))
+
+        doubtful = only(of(holding("AAPL", 200), sold), AttentionKind.LONG_WITHOUT_MONEY)
+        assert "whether the AAPL to be delivered are free is not known" in doubtful.amounts
+        assert "whether the account can exercise is not known" in doubtful.what
+        # One that is held takes none, and brings none for sure beside a call that is sold.
+        assert of_kind(of(holding("AAPL", 100), bought), AttentionKind.LONG_WITHOUT_MONEY) == []
+        short_call = position("AAPL", 600, contracts=-1, identity="sold")
+        lacking = only(of(holding("AAPL", 100), bought, short_call), AttentionKind.LONG_WITHOUT_MONEY)
+        assert "100 AAPL are to be delivered that are not free" in lacking.amounts
 
     def test_without_a_price_nothing_is_judged_and_that_is_said(self):
         found = attention([LONG_CALL], live_at("2026-11-20 14:30", {}, held=[LONG_CALL]))

@@ -265,6 +265,16 @@ class TestUnderlyings:
         assert found.worst.limit is Limit.UNKNOWN
         assert "adjusted" in found.worst.reason
 
+    def test_an_adjusted_call_that_is_sold_alone_is_named_beside_the_shares_that_it_is_counted_as(self):
+        sold = position("AAPL1", 180, contracts=-1)
+
+        assert risk(sold).worst.reason == (
+            "AAPL: calls on 100 shares are sold until 18 Dec 26 (AAPL1 18 Dec 26 180 C counted as if usual, and "
+            "adjusted), and nothing that is held as long covers them"
+        )
+        # With shares it may be covered or not.
+        assert risk(sold, holding(shares=100)).worst.limit is Limit.UNKNOWN
+
     def test_a_cost_that_is_missing_is_named(self):
         found = risk(structure(*CONDOR, net_debit=-120.0), position("MSFT", cost_basis=None, identity="gift"))
 
@@ -302,7 +312,8 @@ class TestEnded:
     def test_an_entry_that_has_ended_is_in_no_figure_and_named(self):
         found = risk(position(), ended={AAPL_CALL})
 
-        assert (found.entries, found.worst.amount) == ((), 0)
+        assert found.entries == ()
+        assert found.worst.amount == 0
         assert found.ended.labels == ("AAPL 18 Dec 26 180 C",)
         assert found.ended.words == "1 leg that has ended is not in it"
         assert (found.known_worst.limit, found.known_worst.amount) == (Limit.UNKNOWN, None)
