@@ -1,7 +1,7 @@
 """Runs the streams beside whoever looks at them: start with a config, take snapshots, stop.
 
-A run dies as a whole. Queue, threads, state and counters belong to one `_Run`; a restart stops the old run and builds
-a new one, so a late frame of the old run reaches the old queue and nothing else.
+A run dies as a whole. Queue, threads, state and counters belong to one `LiveRun`; a restart stops the old run and
+builds a new one, so a late frame of the old run reaches the old queue and nothing else.
 """
 
 from __future__ import annotations
@@ -10,9 +10,8 @@ import asyncio
 import logging
 import threading
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
-from functools import partial
 from typing import Any, Final
 
 from options_helper.clock import elapsed_seconds, utc_now_ns
@@ -22,45 +21,26 @@ from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, Al
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callback, Symbols
 from options_helper.data.streaming.callbacks.dispatcher import STATES, CallbackHandle, Callbacks
-from options_helper.data.streaming.callbacks.health_news import HealthNews
 from options_helper.data.streaming.callbacks.pulling import Pull
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig, requests_for
-from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
-from options_helper.data.streaming.polling.account_watch import AccountWatch
+from options_helper.data.streaming.live_run import Carry, LiveRun
 from options_helper.data.streaming.polling.pace import WatchPolicy
-from options_helper.data.streaming.state.books import ASKED_ANEW, lost_books
-from options_helper.data.streaming.state.live_state import LiveState
-from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.announcement import MarketKind
 from options_helper.model.callbacks import CallbackKind
 from options_helper.model.events import Bar, Quote, Trade
-from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
 from options_helper.model.order_book import Book
-from options_helper.model.snapshot import LiveSnapshot, StreamHealth
+from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.streams import StreamId
-from options_helper.model.text import named
 from options_helper.settings import Settings
 
 __all__ = ["LiveStreamConfig", "LiveStreamManager"]
 
 log = logging.getLogger(__name__)
 
-Carry = Callable[[Sequence[Frame]], bool]
-
 STOP_SECONDS: Final = 0.9
-# The consumer wakes up this often even when nothing comes, to judge silence and to notice the end.
-HOUSEKEEPING_SECONDS: Final = 0.5
-# A fold holds the lock that snapshots take, so a long backlog is folded in parts.
-FOLD_EVENTS: Final = 10_000
-# After a fold the consumer lets frames gather: a wake-up for each would cost more than what is in them.
-LINGER_SECONDS: Final = 0.02
-# Where callbacks wait for the market, it is this much: three milliseconds are promised to them.
-CALLBACK_LINGER_SECONDS: Final = 0.002
-CALLBACK_LINGER_NS: Final = 2_000_000
-# While something waits that a callback may be holding up, the consumer looks this often.
-CALLBACK_LOOK_SECONDS: Final = 0.02
 # Of a stop, whatever else takes its time: callbacks get this long to take what was brought to them.
 CALLBACK_STOP_SECONDS: Final = 0.1
 
@@ -75,7 +55,7 @@ class LiveStreamManager:
     whoever else has it, to one pace. `carry` is given all frames before they are folded; where it says that it has not
     taken them they are offered again, and wait in the queue until then. With `only_wanted` nothing is shown of
     symbols that the config does not name, though the source brings them. `now_ns` tells when something was, `monotonic`
-    how many seconds it took, `elapsed` also those in which the computer slept.
+    how many seconds it took, `elapsed` also those in which the computer slept. `run_cls` makes each run.
     """
 
     def __init__(
@@ -95,8 +75,10 @@ class LiveStreamManager:
         monotonic: Callable[[], float] = time.monotonic,
         elapsed: Callable[[], float] = elapsed_seconds,
         retry: RetryPolicy | None = None,
+        run_cls: Callable[..., LiveRun] = LiveRun,
     ) -> None:
         self._settings = settings
+        self._run_cls = run_cls
         self._source: StreamSource = source or AlpacaSource(
             stock_stream_cls, option_stream_cls, trading_stream_cls
         )
@@ -115,8 +97,8 @@ class LiveStreamManager:
         # Of the last start, with all that was subscribed to and unsubscribed from since; under the lock.
         self._config = LiveStreamConfig()
         # Replaced whole under the lock; whoever only looks does not wait for a start or a stop.
-        self._run: _Run | None = None
-        self._last: _Run | None = None
+        self._run: LiveRun | None = None
+        self._last: LiveRun | None = None
 
     @property
     def config(self) -> LiveStreamConfig | None:
@@ -149,7 +131,7 @@ class LiveStreamManager:
             self._source.check(settings)
             require_offered(config, self._source)
             # Made before the old one is stopped: what cannot be made leaves that as it is.
-            run = _Run(
+            run = self._run_cls(
                 config,
                 settings,
                 self._source,
@@ -360,290 +342,6 @@ class LiveStreamManager:
         """
         run = self._last
         return () if run is None else run.book_history(symbol, count)
-
-
-class _Run:
-    """One run: queue, threads, state and counters, from start to stop."""
-
-    def __init__(
-        self,
-        config: LiveStreamConfig,
-        settings: Settings,
-        source: StreamSource,
-        retry: RetryPolicy,
-        *,
-        now_ns: Callable[[], int],
-        monotonic: Callable[[], float],
-        elapsed: Callable[[], float],
-        rest_cls: Callable[..., AlpacaRest] | None,
-        policy: WatchPolicy,
-        limits: RequestLimits,
-        callbacks: Callbacks,
-        carry: Carry | None,
-        only_wanted: bool,
-    ) -> None:
-        self.settings = settings
-        self._carry = carry
-        self._callbacks = callbacks
-        self._now_ns = now_ns
-        self._consumer = threading.Thread(target=self._consume, name="live-consumer", daemon=True)
-        self._started_at = utc_datetime(now_ns())
-        self._ending = threading.Event()
-        self._stopped = False
-        # Only the consumer's thread looks at these.
-        self._logged: set[tuple[str, type[Exception]]] = set()
-        self._health_news = HealthNews()
-        self._nudges = 0
-        self._last_received_ns = 0
-        self._held: Sequence[Frame] = ()  # taken from the queue, and not carried yet
-        # Guarded by self._lock: written by the consumer, which counts its own without it, and, at an announcement or a
-        # change of symbols, by others.
-        self._lock = threading.Lock()
-        self._state = LiveState(
-            fills_cache_size=config.fills_cache_size,
-            streams=source.streams,
-            decoders={name: source.decoder(name) for name in source.streams if not name.kind.carries_orders},
-            market=settings.market_kind,
-        )
-        self._state.books.expect(config.book_symbols)
-        if only_wanted:
-            self._state.keep_only(config.every_symbol)
-        self._wants_book = partial(callbacks.wants_of, CallbackKind.BOOK)
-        self._account = AccountWatch(
-            config,
-            settings,
-            self._state,
-            lock=self._lock,
-            now_ns=now_ns,
-            rest_cls=rest_cls,
-            policy=policy,
-            limits=limits,
-            elapsed=elapsed,
-            tell=callbacks.tell,
-        )
-        self.streams = StreamGroup(
-            config,
-            settings,
-            source,
-            retry,
-            clock=self._state.clock,
-            lock=self._lock,
-            announced=self._announced,
-            now_ns=now_ns,
-            monotonic=monotonic,
-            elapsed=elapsed,
-            may_wait=self._may_wait,
-        )
-
-    def start(self) -> None:
-        self._consumer.start()
-        self.streams.start()
-        self._account.start()
-
-    def _announced(self, announcement: Announcement) -> None:
-        if self._state.announce(announcement):
-            self._account.forget()
-
-    def can_become(self, config: LiveStreamConfig) -> bool:
-        """Whether only the symbols differ, and the run is still good for them."""
-        is_same = self.streams.config.without_symbols() == config.without_symbols()
-        return is_same and self.streams.failure is None
-
-    def change_symbols(self, config: LiveStreamConfig, *, keep_idle: bool = False) -> None:
-        """Send the difference on the open connections, and forget what is wanted no longer."""
-        with self._lock:
-            self._state.keep_only(config.every_symbol)
-            self._state.books.expect(config.book_symbols)
-        self.streams.change_symbols(config, keep_idle=keep_idle)
-        self._account.change_symbols(config)
-
-    def stop(self, deadline: float) -> None:
-        """Producers first; the closed queue then ends the consumer after their last frame. Until then, by monotonic."""
-        self._account.stop()
-        self.streams.stop(deadline - time.monotonic())
-        self._ending.set()
-        if self._consumer is not threading.current_thread():
-            self._consumer.join(max(0.1, deadline - time.monotonic()))
-        self._stopped = True
-
-    def _consume(self) -> None:
-        try:
-            self._fold_until_drained()
-        except BaseException as error:
-            # The thread's last line: without it the page would look alive, and nothing on it would move again.
-            log.exception("the consumer of the streams ended")
-            self.streams.fail(
-                f"What the streams bring cannot be taken in any more ({type(error).__name__}: {error}). "
-                "Stop and start them again."
-            )
-            self._try("tell of it", self._tell_of_streams)
-
-    def _fold_until_drained(self) -> None:
-        self._try("look at the calendar", self.streams.load_calendar)
-        queue = self.streams.queue
-        next_check = time.monotonic() + HOUSEKEEPING_SECONDS
-        next_look = 0.0
-        while self._held or not queue.drained:
-            frames = self._held or queue.take(self._patience, FOLD_EVENTS)
-            # Before what was taken is told: a gap that lies before it was noted before it came.
-            self._try("look at the streams", self._look_at_streams)
-            self._held = () if not frames or self._is_carried(frames) else frames
-            if self._held and self._ending.is_set():
-                break  # they stay in the ledger as queued
-            if frames and not self._held and not self._fold(frames):
-                self._gather(frames)
-            now = time.monotonic()
-            if now >= next_look and self._callbacks.needs_looks:
-                next_look = now + CALLBACK_LOOK_SECONDS
-                self._callbacks.look()
-            if now >= next_check:
-                next_check = now + HOUSEKEEPING_SECONDS
-                self._try("watch the streams", self._keep_house)
-                self._try("watch the account", self._observe_account)
-                self._try("watch the order books", self._watch_books)
-        self._tell_of_streams()
-
-    def _look_at_streams(self) -> None:
-        """Tell what is new in their health, where one of them noted something."""
-        nudges = self.streams.queue.nudges
-        if nudges != self._nudges:
-            self._nudges = nudges
-            self._tell_of_streams()
-
-    def _tell_of_streams(self) -> None:
-        # Read first: who registers after this is told of it as of what was there before.
-        healths = self._healths(self._now_ns())
-        # Newcomers first, with the last look: what has changed since then they are told with the others.
-        if self._callbacks.has_newcomers:
-            self._callbacks.welcome(self._health_news.present())
-        if told := self._health_news.observe(healths):
-            self._callbacks.tell(told)
-
-    def welcome(self) -> None:
-        """Have somebody who is new told how the streams are, soon."""
-        self.streams.queue.nudge()
-
-    @property
-    def _patience(self) -> float:
-        """How long the consumer waits for a frame."""
-        return CALLBACK_LOOK_SECONDS if self._callbacks.needs_looks else HOUSEKEEPING_SECONDS
-
-    def _is_carried(self, frames: Sequence[Frame]) -> bool:
-        return self._carry is None or self._carry(frames)
-
-    def _may_wait(self) -> bool:
-        """Whether frames may be read a little late; who carries them may keep their times of receipt."""
-        return self._carry is None and not self._callbacks.wants_market
-
-    def _gather(self, frames: Sequence[Frame]) -> None:
-        """Let frames gather, so that there is no wake-up for each."""
-        pause_ns = frames[0].received_ns - self._last_received_ns
-        self._last_received_ns = frames[-1].received_ns
-        if not self._callbacks.wants_market:
-            self._ending.wait(LINGER_SECONDS)
-        elif pause_ns < CALLBACK_LINGER_NS:  # otherwise the next one is not to be expected so soon
-            time.sleep(CALLBACK_LINGER_SECONDS)  # too short to be worth listening for the end
-
-    def _keep_house(self) -> None:
-        self.streams.keep_house(None if self._held else self._state.tallies)
-        # A phase may change by the time alone.
-        self._tell_of_streams()
-
-    def _observe_account(self) -> None:
-        tallies = self._state.tallies.items()
-        applied = sum(tally.applied for name, tally in tallies if name.kind.carries_orders)
-        self._account.observe(self.streams.healths(self._now_ns()), applied)
-
-    def _watch_books(self) -> None:
-        """Ask anew for the books that cannot be believed."""
-        with self._lock:
-            self._follow_books()
-            books, now_ns = self._state.books, self._state.clock.at(self._now_ns())
-            due = books.take_resyncs(now_ns)
-            for stream, symbols in due.items():
-                books.renew(symbols, stream, ASKED_ANEW, now_ns)
-        for stream, symbols in due.items():
-            log.warning("%s: asking anew for the order books of %s", stream, named(symbols))
-            if stream.kind.book_channel is not None:
-                self.streams.resubscribe(stream, symbols, stream.kind.book_channel)
-
-    def _follow_books(self) -> None:
-        """Let the books know at once where something of them was lost; under the lock."""
-        now_ns = self._state.clock.at(self._now_ns())
-        for stream, counts in self.streams.queue.counts().items():
-            if stream.kind.book_channel is not None:
-                self._state.books.follow(stream, counts.heard, now_ns)
-
-    def look_at_book(self, symbol: str, levels: int | None) -> tuple[Book | None, datetime]:
-        """The book of a symbol as it stands, and the market's time."""
-        now_ns = self._now_ns()
-        lost = lost_books(self.streams.healths(now_ns).values())
-        with self._lock:
-            self._follow_books()
-            as_of = utc_datetime(self._state.clock.at(now_ns))
-            return self._state.books.view(symbol, levels, lost), as_of
-
-    def book_history(self, symbol: str, count: int) -> Sequence[Book]:
-        """The last books of a symbol."""
-        with self._lock:
-            return self._state.books.history(symbol, count)
-
-    def restore(self, events: Iterable[Quote | Trade | Bar]) -> None:
-        with self._lock:
-            self._state.restore(events)
-
-    def _try(self, task: str, work: Callable[[], None]) -> None:
-        """Do one task of a round; its error costs this round of it, and not the fold of all that is still to come."""
-        try:
-            work()
-        except Exception as error:
-            kind = (task, type(error))
-            if kind not in self._logged:  # it may come twice a second
-                self._logged.add(kind)
-                log.exception("failed to %s; this is tried again, and logged once", task)
-
-    def _fold(self, frames: Sequence[Frame]) -> bool:
-        """Apply and settle the frames, and tell the callbacks; whether more are waiting."""
-        with self._lock:
-            self._account.notice_set_clock()
-            self._state.collect_told(wanted=self._callbacks.any, wants_book=self._wants_book)
-            for frame in frames:
-                self._state.apply(frame)
-            told = self._state.take_told()
-            # Under the same lock, so that no snapshot sees an event twice or not at all.
-            is_more = self.streams.queue.settle(frames) > 0
-        if told:
-            self._callbacks.tell(told)
-        return is_more
-
-    def snapshot(self) -> LiveSnapshot:
-        with self._lock:
-            self._account.notice_set_clock()
-        now_ns = self._now_ns()
-        callbacks = self._callbacks.stats
-        healths = self.streams.healths(now_ns)
-        with self._lock:
-            self._follow_books()
-            return self._state.snapshot(
-                now_ns,
-                running=not self._stopped,
-                running_since=self._started_at,
-                streams=self._with_ledgers(healths),
-                account=self._account.account_state,
-                risk_inputs=self._account.risk_inputs,
-                expiry_facts=self._account.expiry_facts,
-                callbacks=callbacks,
-            )
-
-    def _healths(self, wall_ns: int) -> dict[StreamId, StreamHealth]:
-        healths = self.streams.healths(wall_ns)
-        with self._lock:
-            return self._with_ledgers(healths)
-
-    def _with_ledgers(self, healths: Mapping[StreamId, StreamHealth]) -> dict[StreamId, StreamHealth]:
-        """Under the lock, so that all is counted at one instant."""
-        counts, tallies = self.streams.queue.counts(), self._state.tallies
-        return {name: with_ledger(health, counts[name], tallies[name]) for name, health in healths.items()}
 
 
 def _kind(kind: CallbackKind | str) -> CallbackKind:

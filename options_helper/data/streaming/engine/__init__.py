@@ -17,4 +17,4 @@ PUBLIC: Final = {
 }
 
 # What the neighbours inside this subject use, and nobody else.
-SHARED: Final = {"stream_config": ("StreamRequest",)}
+SHARED: Final = {"consumer_round": ("ConsumerRound", "Gather", "Task"), "stream_config": ("StreamRequest",)}

@@ -42,10 +42,10 @@ class StreamGroup:
 
     `clock` is the market's, changed under `lock`, both the owner's; `announced` is called, under the lock, with each
     simulator's announcement; `report_clock` turns the computer's time into that of the clock on which health is
-    reported, the market's where it is None. `monotonic` measures lengths, and `elapsed` those in which the computer may
-    have slept. `may_wait` says, after each read, whether frames may be read some milliseconds late. `start`,
-    `change_symbols` and `stop` are called one at a time; `keep_house` and `fail` on the consumer's thread; `healths` on
-    any.
+    reported, the market's where it is None. `monotonic` measures lengths, and `elapsed` those in which the computer
+    may have slept. `may_wait` says, after each read, whether frames may be read some milliseconds late. `worker_cls`
+    and `pulse_cls` make what runs and looks, which are threads. `start`, `change_symbols` and `stop` are called one
+    at a time; `keep_house` and `fail` on the consumer's thread; `healths` on any.
     """
 
     def __init__(
@@ -63,8 +63,11 @@ class StreamGroup:
         elapsed: Callable[[], float] = elapsed_seconds,
         report_clock: Callable[[int], int] | None = None,
         may_wait: Callable[[], bool] = lambda: False,
+        worker_cls: Callable[..., StreamWorker] = StreamWorker,
+        pulse_cls: Callable[..., Pulse] = Pulse,
     ) -> None:
         self._may_wait = may_wait
+        self._worker_cls = worker_cls
         # Replaced whole under self._lock; read by any thread without it.
         self.config = config
         # Those of a portfolio are in every snapshot, whether this source has them or not.
@@ -86,7 +89,7 @@ class StreamGroup:
         self._announced = announced
         self._now_ns = now_ns
         self._monotonic = monotonic
-        self._pulse = Pulse(self._on_absence, elapsed=elapsed, now_ns=now_ns)
+        self._pulse = pulse_cls(self._on_absence, elapsed=elapsed, now_ns=now_ns)
         self._report_clock = report_clock
         # Replaced whole under self._lock by start() and change_symbols(); read by any thread without it.
         self._workers: dict[StreamId, StreamWorker] = {}
@@ -107,7 +110,7 @@ class StreamGroup:
         """Start a worker for each stream that has something to do and none yet."""
         for name in self._source.streams:
             if self.config.wants(name) and name not in self._workers:
-                worker = StreamWorker(
+                worker = self._worker_cls(
                     name,
                     partial(self._connect, name),
                     self.queue,
