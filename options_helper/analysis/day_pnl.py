@@ -57,9 +57,14 @@ _SAME_CLOSE_OF_CONTRACT: Final = Decimal(3)
 _NEAR_OF_CONTRACT: Final = Decimal("0.5")
 # The smallest splits (3:2 and 1:2) are beyond it, and hardly a session of a share is.
 _LARGEST_JUMP: Final = Decimal("1.45")
+# What exactly is not known of a symbol whose trades are: a fill that stands in the list of fills is known.
+_UNREAD: Final = "How much of it the account holds could not be read"
+_HALF: Final = "Of what was assigned or exercised today only one half is told, the contract or the shares"
+_OPEN: Final = "Whether the last fills are in the account's positions is not known yet"
+_NO_PRICE: Final = "A price at which it was executed today is not known"
 # What may be said against the profit of a day.
 _REASONS: Final = {
-    QuoteWarning.TRADES_UNKNOWN: "What was traded today is not known",
+    QuoteWarning.TRADES_UNKNOWN: _NO_PRICE,  # or what else of them is not known
     QuoteWarning.POSITION_MOVED: "Split, transfer or the like today",
     QuoteWarning.ACCOUNT_DIFFERS: "The account holds another quantity than the file",
     QuoteWarning.SHARED_CONTRACT: "Held by several lines and traded today, so counted in the total only",
@@ -143,6 +148,7 @@ class AccountDay:
     lines: Mapping[str, int] = field(default_factory=dict)  # how many lines of the file a symbol has
     followed: Mapping[str, Followed] = field(default_factory=dict)  # what was traded
     unknown: Mapping[str, QuoteWarning] = field(default_factory=dict)  # why nothing is known of a symbol
+    unclear: Mapping[str, str] = field(default_factory=dict)  # of those whose trades are not: what of them
     foreign: tuple[str, ...] = ()  # what was traded and no file can hold
     unlikely: frozenset[str] = frozenset()  # whose close of that session cannot be in today's share
 
@@ -171,7 +177,12 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         if half_told
         else set()
     )
-    unknown = dict.fromkeys(unread | doubtful | account.unsettled, QuoteWarning.TRADES_UNKNOWN)
+    unclear = {
+        **dict.fromkeys(account.unsettled, _OPEN),
+        **dict.fromkeys(doubtful, _HALF),
+        **dict.fromkeys(unread, _UNREAD),
+    }
+    unknown = dict.fromkeys(unclear, QuoteWarning.TRADES_UNKNOWN)
     unknown |= dict.fromkeys(account.moved, QuoteWarning.POSITION_MOVED)
     for symbol in traded:
         if symbol in unknown:
@@ -197,6 +208,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         lines=lines,
         followed=followed,
         unknown=unknown,
+        unclear=unclear,
         foreign=tuple(foreign),
         unlikely=frozenset(unlikely),
     )
@@ -464,8 +476,15 @@ def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[s
     """Why what is missing is missing, in sentences that name a few of the lines each."""
     base_day = short_date(day.base_day) if day.base_day else "the last session"
     for warning, sentence in _REASONS.items():
-        of_gone = [format_holding(symbol) for symbol in gone if _said_of(day, symbol) is warning]
-        yield from _sentence(sentence.format(day=base_day), _chosen(held, lines.findings[warning]) + of_gone)
+        flags = lines.findings[warning]
+        of_lines = [(held.symbols[n], held.labels[n]) for n in np.flatnonzero(flags).tolist()]
+        of_gone = [(one, format_holding(one)) for one in gone if _said_of(day, one) is warning]
+        said: dict[str, list[str]] = {}
+        for symbol, label in (*of_lines, *of_gone):
+            unclear = day.unclear.get(symbol) if warning is QuoteWarning.TRADES_UNKNOWN else None
+            said.setdefault(unclear or sentence.format(day=base_day), []).append(label)
+        for beginning, labels in said.items():
+            yield from _sentence(beginning, labels)
     not_believed = np.zeros(len(held.symbols), dtype=bool) if held.not_believed is None else held.not_believed
     yield from _sentence("There is no price of today", _chosen(held, np.isnan(held.price) & ~not_believed))
     yield from _sentence("Their structure cannot be worth what they come to", _chosen(held, not_believed))

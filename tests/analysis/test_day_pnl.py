@@ -385,7 +385,9 @@ class TestWhatTheFileHoldsNoMore:
         totals = Today(holding("AAPL", 200), live(known, at("AAPL", 255.0))).totals
 
         assert totals.day.total is None
-        assert totals.day_reasons == ("What was traded today is not known: AAPL shares.",)
+        assert totals.day_reasons == (
+            "Of what was assigned or exercised today only one half is told, the contract or the shares: AAPL shares.",
+        )
 
     @pytest.mark.parametrize(
         "half",
@@ -526,7 +528,9 @@ class TestTheFileAndTheAccount:
         today = Today(portfolio(), live(known))
 
         assert (today.totals.day.total, today.totals.closed_today) == (None, ())
-        assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 190 C.",)
+        assert today.totals.day_reasons == (
+            "How much of it the account holds could not be read: AAPL 18 Dec 26 190 C.",
+        )
 
     @pytest.mark.parametrize("trades", [(), (traded(C180, -1, 1.0),)], ids=["quiet day", "traded"])
     def test_a_position_without_a_name_may_be_any_that_is_missing(self, trades: Sequence[Execution]):
@@ -570,6 +574,22 @@ class TestTheFileAndTheAccount:
 
         assert today.row()["day_pnl"] is None
         assert today.row()["warnings"] == ["trades_unknown"]
+        assert today.totals.day_reasons == (
+            "A price at which it was executed today is not known: AAPL 18 Dec 26 180 C.",
+        )
+
+    def test_what_is_not_known_is_said_of_each_by_its_own_cause(self):
+        """A fill that stands in the list of fills is known; what is not, is whether the positions have it."""
+        known = account(
+            {C180: 1, C190: 1}, closes={C180: 1.0}, executions=[traded(C180, 1, None), traded(C190, 1, 0.5)]
+        )
+        file = portfolio(position(), position(identity="other", strike=190))
+        today = Today(file, live(replace(known, unsettled=frozenset({C190})), at(C180, 1.1), at(C190, 0.6)))
+
+        assert today.totals.day_reasons == (
+            "A price at which it was executed today is not known: AAPL 18 Dec 26 180 C.",
+            "Whether the last fills are in the account's positions is not known yet: AAPL 18 Dec 26 190 C.",
+        )
 
 
 class TestSeveralLinesOfOneContract:
@@ -772,7 +792,9 @@ class TestTheDay:
 
         assert today.row(1)["day_pnl"] == pytest.approx(10.0)
         assert today.totals.day.total is None
-        assert today.totals.day_reasons == ("What was traded today is not known: AAPL 18 Dec 26 180 C.",)
+        assert today.totals.day_reasons == (
+            "Whether the last fills are in the account's positions is not known yet: AAPL 18 Dec 26 180 C.",
+        )
 
     @pytest.mark.parametrize("as_of", [None, AS_OF - timedelta(days=1)])
     def test_without_the_positions_of_today_nothing_is_known_of_it(self, as_of: datetime | None):
