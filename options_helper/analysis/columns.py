@@ -492,6 +492,12 @@ RISK_COLUMNS: Final = (
         for name in ("delta", "gamma", "theta", "vega", "rho")
     ),
     Column(
+        "legs_in_doubt",
+        {STRUCTURE: None},
+        "Of how many of its legs the account holds another quantity than the file, or may: its sums are of the file's.",
+        kind=Kind.WHOLE,
+    ),
+    Column(
         "iv_band",
         {POSITION: 120, LEG: 120},
         "Implied volatility of the middle of the quote in percent a year, and half of the band between those of bid "

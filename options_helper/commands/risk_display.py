@@ -190,6 +190,7 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
             for day, sums in book.sums_by_expiry.items()
             if day is not None and sums.vega.coverage.of
         },
+        "expiries_in_doubt": list(_expiries_in_doubt(book)),
         **_facts_of_worst(book.max_loss),
         "max_loss_without": list(book.extremes.ended.labels),
         "quantity_in_doubt": bool(book.doubt.underlyings),
@@ -202,6 +203,16 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
         "alarms": list(book.alarms),
         "coverage": _coverage(book.sums),
     }
+
+
+def _expiries_in_doubt(book: BookFigures) -> Iterator[str]:
+    """Of which the sums rest on a quantity that the account does not hold, or may not."""
+    days = {
+        one.expiry
+        for one in book.lines
+        if one.quantity_in_doubt and one.expiry is not None and not one.has_ended
+    }
+    yield from (day.isoformat() for day in sorted(days))
 
 
 def _facts_of_worst(worst: Extreme | None, name: str = "max_loss") -> dict[str, Any]:
@@ -253,10 +264,14 @@ def lines_of(
     yield (
         f"{_money(weighted.dollars_per_percent)} for 1 % of {weighted.index}: beta-weighted delta "
         f"{_number(weighted.shares)} shares of it, {weighted.counted} of {weighted.of} lines{_bounds(weighted)}"
+        f"{_doubt_of_book(book)}"
     )
-    yield f"natural {_money(book.profits.book_natural)}: if all were closed now, longs at the bid and shorts at the ask"
+    yield (
+        f"natural {_money(book.profits.book_natural)}: if all were closed now, longs at the bid and shorts at the ask"
+        f"{_doubt_of_book(book)}"
+    )
     if what_if is not None:
-        yield from _lines_of_elsewhere(what_if)
+        yield from _lines_of_elsewhere(what_if, book)
     if second_opinion is not None:
         options = [one for one in book.lines if one.iv_state is not None]
         for line, delta in zip(options, second_opinion, strict=True):
@@ -332,7 +347,7 @@ def _table(book: BookFigures) -> Iterator[str]:
     rows = [_row(one, book) for one in book.underlyings]
     profits = book.profits
     last = (
-        f"book{_IN_DOUBT if book.doubt.underlyings else ''}",
+        f"book{_doubt_of_book(book)}",
         "",
         "",
         "",
@@ -374,12 +389,16 @@ def _age(symbol: str, book: BookFigures) -> str:
     return format_span(max(ages)) if ages else _UNKNOWN
 
 
-def _lines_of_elsewhere(elsewhere: Elsewhere) -> Iterator[str]:
+def _doubt_of_book(book: BookFigures) -> str:
+    return _IN_DOUBT if book.doubt.underlyings else ""
+
+
+def _lines_of_elsewhere(elsewhere: Elsewhere, book: BookFigures) -> Iterator[str]:
     """What is won or lost there, all together and by underlying, and what is no part of it."""
     there = elsewhere.book
-    yield f"with {elsewhere.what_if.words}: {_change(there)}"
+    yield f"with {elsewhere.what_if.words}: {_change(there)}{_doubt_of_book(book)}"
     for name, of_name in elsewhere.underlyings.items():
-        yield f"  {name}: {_change(of_name)}"
+        yield f"  {name}: {_change(of_name)}{_IN_DOUBT if name in book.doubt.underlyings else ''}"
     for labels, words in (
         (there.by_intrinsic, "by intrinsic value and today's time value"),
         (there.without_mark, "without a mark"),

@@ -219,6 +219,7 @@ def test_figures_of_a_quantity_that_is_not_the_accounts_say_so_by_leg_underlying
         assert "calls on 100 shares are sold" in row["max_loss_by_account_reason"]
     assert (msft["max_loss_by_account"], msft["max_loss_by_account_state"]) == (3_900, "number")
     assert any("AAPL 18 Dec 26 185 C: the figures of AAPL" in one for one in told["book"]["alarms"])
+    assert told["book"]["expiries_in_doubt"] == ["2026-12-18"]
 
 
 def test_figures_of_the_accounts_quantities_say_nothing_of_it():
@@ -227,6 +228,7 @@ def test_figures_of_the_accounts_quantities_say_nothing_of_it():
 
     for row in (*told["legs"], *told["underlyings"], told["book"]):
         assert row["quantity_in_doubt"] is False
+    assert told["book"]["expiries_in_doubt"] == []
     assert (told["book"]["max_loss_by_account"], told["book"]["max_loss_by_account_state"]) == (None, None)
 
 
@@ -258,7 +260,9 @@ def test_for_a_person_rows_in_doubt_are_named_so():
     assert [line.split("  ")[0].strip() for line in lines if "(quantity in doubt)" in line] == [
         "AAPL (quantity in doubt)",
         "book (quantity in doubt)",
+        *(line for line in lines if " of SPY: beta-weighted delta" in line or line.startswith("natural")),
     ]
+    assert len([line for line in lines if line.endswith("(quantity in doubt)")]) == 2
     assert any(
         line.startswith("alarm: By the account's quantities the greatest loss is undefined") for line in lines
     )

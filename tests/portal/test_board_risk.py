@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from dataclasses import replace
 from datetime import timedelta
 from math import fsum
@@ -18,6 +19,7 @@ from options_helper.live.screen import ScreenModel
 from tests.portal.conftest import number
 from tests.portal.risk_books import DEEP, LONG, OTHER, SOLD, SPREAD, Show, showing
 from tests.portal.scenes import OPEN
+from tests.portal.test_risk_tiles import C105, C110, beside_account
 
 
 @pytest.fixture
@@ -200,3 +202,32 @@ def test_limits_of_a_structure_say_of_how_many_legs_they_are_when_some_have_ende
     assert structure["Max profit $"][0].endswith("· 1 of 2")
     assert "1 leg that has ended is not in it" in structure["Max loss $"][2]
     assert rows["110 C · 13 Nov 26"]["Max loss $"][:2] == ["unknown", "quiet"]
+
+
+@pytest.mark.parametrize("grouping", list(Grouping))
+def test_every_sum_in_which_a_quantity_is_in_doubt_says_so(show: Show, grouping: Grouping):
+    """A sum of deltas by the file's quantities is no delta of what the account holds, and it stood there as one."""
+    summed = ("Delta", "Theta", "Vega", "Gamma", "P&L $", "Natural $")
+    agreed = cells(beside_account(show, {C105: 2, C110: -2}, LONG, SOLD), grouping)
+    apart = cells(beside_account(show, {C105: 2, C110: -1}, LONG, SOLD), grouping)
+    sums = [name for name in apart if name == "AAPL" or name.startswith("Book")]
+    assert sums
+
+    for name in sums:
+        for column in summed:
+            text, tone, title = apart[name][column]
+            if not agreed[name][column][0]:
+                continue  # what has no sum over underlyings
+            assert (text[:2], tone) == ("≈ ", "warning"), (name, column)
+            assert "quantity in doubt" in title, (name, column)
+            assert not agreed[name][column][0].startswith("≈")
+    assert "AAPL 18 Dec 26 110 C" in apart[sums[-1]]["Theta"][2]
+
+
+def test_the_structure_and_the_csv_say_in_how_many_legs_a_quantity_is_in_doubt(show: Show):
+    apart = beside_account(show, {C105: 1, C110: -2}, SPREAD)
+    row = next(row for name, row in cells(apart).items() if "vertical" in name)
+    written = csv.DictReader(tables_as_csv(apart).splitlines())
+
+    assert row["Delta"][0].startswith("≈ ")
+    assert [line["legs_in_doubt"] for line in written if line["section"] == "structure"] == ["1"]

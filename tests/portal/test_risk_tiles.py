@@ -123,6 +123,14 @@ def test_a_structure_of_which_the_account_holds_less_is_in_doubt_in_every_tile(s
     assert not any("in doubt" in tile.caveat for tile in tiles(same).values())
 
 
+def test_the_vega_of_each_expiry_says_where_a_quantity_in_it_is_in_doubt(show: Show):
+    later = {**LONG, "id": "later", "expiry": "2027-01-15"}
+    tile = tiles(beside_account(show, {C105: 1, "AAPL270115C00105000": 2}, LONG, later))["Vega"]
+    of_days = [line for line in tile.note.splitlines() if line.startswith(("18 Dec 26", "15 Jan 27"))]
+
+    assert [line.endswith("(quantity in doubt)") for line in of_days] == [True, False]
+
+
 def test_a_loss_that_is_undefined_by_the_account_is_said_where_the_file_has_a_number(show: Show):
     tile = tiles(beside_account(show, {C110: -1}, SPREAD))["Maximum loss"]
 

@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 
 from apps.streamlit.components.board_cell import EMPTY, Cell, written
 from apps.streamlit.components.board_columns import BoardColumn
-from apps.streamlit.components.board_risk import RiskCells
+from apps.streamlit.components.board_risk import ROUGHLY, RiskCells
 from apps.streamlit.components.board_rows import Ref, Row, RowKind, Tables, closed_today, units
 from apps.streamlit.components.formatting import age
 from options_helper.analysis.columns import Column, Kind, Table
@@ -24,6 +24,7 @@ from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
+from options_helper.model.text import format_count
 
 PILLS_AT_MOST: Final = 2
 SPARKS: Final = "▁▂▃▄▅▆▇█"
@@ -347,7 +348,12 @@ def _sum(cells: Cells, row: Row, column: BoardColumn) -> Tally:
         if ref.table in column.declared
     ]
     known = [value for value in values if value is not None]
-    return Tally(sum(known), len(known), len(values))
+    grades = tuple(
+        Grade(cells.tables.value(ref, "grade"))
+        for ref, value in zip((one for one in row.parts if one.table in column.declared), values, strict=True)
+        if value is not None
+    )
+    return Tally(sum(known), len(known), len(values), grades)
 
 
 def _summed(tally: Tally, column: Column, cells: Cells) -> Cell:
@@ -355,10 +361,22 @@ def _summed(tally: Tally, column: Column, cells: Cells) -> Cell:
     if not tally.counted:
         return EMPTY
     cell = _amount(tally.known, column, cells) if column.unit == "$" else Cell(_figure(tally.known, column))
-    if tally.complete:
+    # Prices of a lower grade say so in their rows; a quantity that is not the account's is in every part of a sum.
+    doubt = tally.grades.count(Grade.QUANTITY)
+    if tally.complete and not doubt:
         return cell
     count = f"{tally.counted} of {tally.of}"
-    return Cell(f"{cell.text} · {count}", "warning", f"PARTIAL: {count} known")
+    text = cell.text if tally.complete else f"{cell.text} · {count}"
+    said = (
+        "" if tally.complete else f"PARTIAL: {count} known",
+        _in_doubt(doubt),
+        cell.title if doubt else "",
+    )
+    return Cell(f"{ROUGHLY if doubt else ''}{text}", "warning", "; ".join(filter(None, said)))
+
+
+def _in_doubt(count: int) -> str:
+    return f"{format_count(count, 'position')} with a quantity in doubt" if count else ""
 
 
 def _share(cells: Cells, refs: Iterable[Ref]) -> float | None:

@@ -9,6 +9,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
+from math import fsum
 from typing import Final
 
 from apps.streamlit.components.board_cell import EMPTY, Cell, written
@@ -174,7 +175,9 @@ class RiskCells:
         has = "" if not total.missing else f" · {cover.known + cover.bound} of {cover.of}"
         aged = [line for line in lines if self._ages.is_old(line)]
         left = [line for line in lines if line.is_last_day] if column.name == "theta" else []
+        doubt = [line for line in lines if line.quantity_in_doubt]
         titles = (
+            f"quantity in doubt: {_labels(doubt)}" if doubt else "",
             f"{column.name.removesuffix('_dollars')} {cover.words}" if not total.is_whole else "",
             f"missing: {_named(missing)}" if missing else "",
             f"of which time value left, not per day: {_named(left)}" if left else "",
@@ -182,21 +185,25 @@ class RiskCells:
             self._by_expiry(lines) if column.name == "vega" else "",
         )
         return Cell(
-            f"{ROUGHLY if cover.bound else ''}{_figure(total.amount, column)}{has}{self._age_beside(column, lines)}",
-            "" if total.is_whole and not aged else "warning",
+            f"{ROUGHLY if cover.bound or doubt else ''}{_figure(total.amount, column)}{has}"
+            f"{self._age_beside(column, lines)}",
+            "" if total.is_whole and not aged and not doubt else "warning",
             "; ".join(filter(None, titles)),
         )
 
     def _by_expiry(self, lines: Iterable[LineRisk]) -> str:
         """Points of several expiries are points of several volatilities, so each stands beside the sum."""
-        of_expiry: dict[str, float] = {}
+        of_expiry: dict[str, list[LineRisk]] = {}
         for line in sorted((one for one in lines if one.expiry), key=lambda one: str(one.expiry)):
             if line.vega is not None and line.expiry is not None:
-                day = short_date(line.expiry)
-                of_expiry[day] = of_expiry.get(day, 0.0) + line.vega
+                of_expiry.setdefault(short_date(line.expiry), []).append(line)
         if len(of_expiry) < 2:
             return ""
-        return ", ".join(f"{day} {written(vega, 0, signed=True)}" for day, vega in of_expiry.items())
+        return ", ".join(
+            f"{ROUGHLY if any(one.quantity_in_doubt for one in of_day) else ''}{day} "
+            f"{written(fsum(one.vega or 0.0 for one in of_day), 0, signed=True)}"
+            for day, of_day in of_expiry.items()
+        )
 
     def _age_beside(self, column: Column, lines: Iterable[LineRisk]) -> str:
         """The age of what is old, said once in a row."""
@@ -229,6 +236,10 @@ def _why_not(line: LineRisk) -> str:
 
 def _named(lines: Iterable[LineRisk]) -> str:
     return named(list(dict.fromkeys(_with_reason(lines))), NAMED_AT_MOST)
+
+
+def _labels(lines: Iterable[LineRisk]) -> str:
+    return named(list(dict.fromkeys(line.label for line in lines)), NAMED_AT_MOST)
 
 
 def _with_reason(lines: Iterable[LineRisk]) -> Iterator[str]:

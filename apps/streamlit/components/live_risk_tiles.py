@@ -76,8 +76,9 @@ def _theta(screen: ScreenModel) -> Tile:
 
 def _vega(screen: ScreenModel) -> Tile:
     """Points of several expiries are points of several volatilities, so each stands beside the sum."""
+    in_doubt = {line.expiry for line in _options(screen) if line.quantity_in_doubt}
     by_expiry = [
-        f"{short_date(day)} {_whole(sums.vega.amount, screen)}"
+        f"{short_date(day)} {_whole(sums.vega.amount, screen)}{' (quantity in doubt)' if day in in_doubt else ''}"
         for day, sums in sorted(
             ((day, sums) for day, sums in screen.risk.sums_by_expiry.items() if day), key=lambda pair: pair[0]
         )
