@@ -10,5 +10,6 @@ from typing import Final
 PUBLIC: Final = {
     "address": ("BusAddress", "bus_environment", "bus_of"),
     "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner", "Owner"),
+    "recording": ("BusRecording",),
     "viewer": ("BusManager",),
 }

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import uuid
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
@@ -19,7 +20,9 @@ from options_helper.errors import ConfigError, OptionsHelperError, StreamError, 
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+    from nats.js.client import JetStreamContext
     from nats.js.errors import APIError
+    from nats.js.manager import JetStreamManager
 
 log = logging.getLogger(__name__)
 
@@ -28,6 +31,8 @@ ANSWER_SECONDS: Final = 1.0
 # A half-open connection is noticed after two of these.
 PING_SECONDS: Final = 5
 PINGS: Final = 2
+# A consumer that nobody asks for so long is forgotten by the server.
+CONSUMER_SECONDS: Final = 30.0
 # Of one subscription: what finds it full is lost, and counted by whoever reads the next batch.
 PENDING_BYTES: Final = 32 * 1024 * 1024
 PENDING_MESSAGES: Final = 65_536
@@ -48,6 +53,14 @@ class NoStore(StreamError):
 
 class TooLarge(StreamError):
     """A message is larger than the server takes."""
+
+
+class Delivered(NamedTuple):
+    """A message that a consumer brought: its sequence in the store, and the how many of that consumer's it is."""
+
+    sequence: int
+    nth: int
+    data: bytes
 
 
 class Stored(NamedTuple):
@@ -224,6 +237,28 @@ class BusConnection:
         """The message of that sequence; None where it is gone, or not there yet."""
         return await self._get(store, seq=sequence, direct=True)
 
+    async def pull(self, store: str, subject: str, first: int) -> Pull:
+        """A consumer of one's own, for what a subject has from a sequence on. NoStore where nothing stores it."""
+        from nats.js import api
+
+        config = api.ConsumerConfig(
+            name=f"recorder-{uuid.uuid4().hex}",
+            deliver_policy=api.DeliverPolicy.BY_START_SEQUENCE,
+            opt_start_seq=first,
+            # What was had is known to whoever has it, and to nobody else.
+            ack_policy=api.AckPolicy.NONE,
+            filter_subject=subject,
+            inactive_threshold=CONSUMER_SECONDS,
+            mem_storage=True,
+        )
+        with _translated(f"{store} cannot be read"):
+            manager = self._open_client.jsm(timeout=CONNECT_SECONDS)
+            made = await manager.add_consumer(store, config)
+            context = self._open_client.jetstream(timeout=CONNECT_SECONDS)
+            return Pull(
+                manager, await context.pull_subscribe_bind(consumer=made.name, stream=store), store, made.name
+            )
+
     async def last_sequence(self, store: str) -> int:
         """The sequence of the newest message of a store, also where that is gone by age; 0: there was none yet."""
         with _translated(f"The bus does not tell of {store}"):
@@ -278,6 +313,42 @@ class BusConnection:
         if self._client is None:
             raise StreamError("The connection to the bus is closed.")
         return self._client
+
+
+class Pull:
+    """The messages that a consumer brings, when they are asked for."""
+
+    def __init__(
+        self,
+        manager: JetStreamManager,
+        subscription: JetStreamContext.PullSubscription,
+        store: str,
+        name: str,
+    ) -> None:
+        self._manager, self._subscription = manager, subscription
+        self._store, self._name = store, name
+
+    async def fetch(self, most: int, seconds: float) -> list[Delivered]:
+        """The next ones, as soon as there is one; none after so many seconds. StreamError where it is gone."""
+        from nats.errors import TimeoutError as NotInTime
+
+        with _translated(f"{self._store} brings nothing more"):
+            try:
+                messages = await self._subscription.fetch(most, timeout=seconds)
+            except NotInTime:
+                return []
+        found = []
+        for message in messages:
+            at = message.metadata.sequence
+            found.append(Delivered(at.stream, at.consumer, message.data))
+        return found
+
+    async def close(self) -> None:
+        """Let it go; the server forgets one that nobody asks by itself."""
+        with suppress(Exception):
+            async with asyncio.timeout(ANSWER_SECONDS):
+                await self._subscription.unsubscribe()
+                await self._manager.delete_consumer(self._store, self._name)
 
 
 class _NameInUse(StreamError):

@@ -1,6 +1,7 @@
 """The recorder: what to record and when, the engine that writes it, and what it says of losses.
 
-In: a selection and settings. Out: a recording on disk, and `CaptureStatus`. Imports `data`, `model` and `settings`.
+In: a selection and settings. Out: a recording on disk, and `CaptureStatus`.
+Imports `bus`, `data`, `model` and `settings`.
 """
 
 from typing import Final

@@ -19,7 +19,8 @@ from options_helper.model.streams import StreamId, StreamName
 class CaptureConfig:
     """What to record and where. `streams` never has fills: those are the account's, not the market's.
 
-    `due` is when it should have begun, where it begins too late: what was sent since is written down as lost.
+    Of a desk's streams, which are everybody's, rows are made of the symbols that were asked for. `due` is
+    when it should have begun, where it begins too late: what was sent since is written down as lost.
     """
 
     streams: LiveStreamConfig
@@ -27,6 +28,7 @@ class CaptureConfig:
     journal: bool = True
     policy: StorePolicy = field(default_factory=StorePolicy)  # when the partitions are written
     due: datetime | None = None
+    desk: str | None = None  # whose streams are followed on a bus; None: it has connections of its own
     books: BookSampling = field(default_factory=BookSampling)  # how order books are sampled
 
     def __post_init__(self) -> None:
@@ -34,6 +36,8 @@ class CaptureConfig:
             raise ConfigError(
                 f"There are no files yet for {', '.join(strange)}; leave them out of the capture."
             )
+        if self.desk is not None and not self.journal:
+            raise ConfigError("A recording of a bus keeps its place there in its journal: it needs one.")
         object.__setattr__(self, "streams", replace(self.streams, stream_fills=False))
 
     def facts(self) -> dict[str, object]:
@@ -44,6 +48,8 @@ class CaptureConfig:
             "flush_events": self.policy.flush_rows,
             "flush_seconds": self.policy.flush_seconds,
         }
+        if self.desk is not None:
+            facts["desk"] = self.desk
         has_books = any("books" in kinds_of(stream) for stream in wanted_streams(self.streams))
         return {**facts, "books": asdict(self.books)} if has_books else facts
 

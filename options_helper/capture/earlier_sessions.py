@@ -70,6 +70,11 @@ class EarlierSessions:
         self._order: list[str] = []
         self.next_number = 1  # what the session that begins counts as, in the folder
         self.rows = 0  # that were made from earlier journals
+        self._desk: str | None = None
+
+    def resume(self, desk: str) -> None:
+        """Note that this capture asks a desk's bus for what those before it on the same desk did not receive."""
+        self._desk = desk
 
     def find_unfinished(self) -> None:
         """Find those that were killed, and those whose journal has rows that the files lack.
@@ -186,6 +191,10 @@ class EarlierSessions:
             return Completion(unplaced={}, problem=f"{type(error).__name__}: {error}")
 
     def _gaps_after(self, note: SessionNote) -> Iterator[Gap]:
+        if note.desk and note.desk == self._desk and note not in self._bereft:
+            # Nothing is missing because of the kill; what the bus has no more is found as it is asked for.
+            yield from (replace(gap, until_ns=self._began_ns) for gap in note.gaps if gap.symbols)
+            return
         reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
         if note in self._bereft:
             reason = f"{KILLED}, and {JOURNAL_LOST}: what it had received and not yet written is lost"

@@ -15,8 +15,11 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Mapping
+from dataclasses import replace
+from functools import partial
 from typing import Final
 
+from options_helper.bus.recording import BusRecording
 from options_helper.capture.capture_config import CaptureConfig, wanted_streams
 from options_helper.capture.deadline import Deadline
 from options_helper.capture.earlier_sessions import EarlierSessions
@@ -26,6 +29,7 @@ from options_helper.capture.write_ahead import WriteAhead
 from options_helper.capture.writer import CaptureWriter
 from options_helper.clock import elapsed_seconds, utc_now_ns
 from options_helper.data.intraday.files import Disk
+from options_helper.data.recording.bus_places import places_of
 from options_helper.data.recording.decoders import decoder_of
 from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, session_name
 from options_helper.data.recording.recorder import Recorder
@@ -67,9 +71,13 @@ class CaptureEngine:
         elapsed: Callable[[], float] = elapsed_seconds,
         disk: Disk | None = None,
         drain_seconds: float = DRAIN_SECONDS,
+        bus: BusRecording | None = None,
     ) -> None:
         settings = settings or Settings.load()
-        source = source or AlpacaSource()
+        source = bus or source or AlpacaSource()
+        self._bus = bus
+        if bus is not None:
+            config = replace(config, desk=bus.desk)
         source.check(settings)
         require_offered(config.streams, source)
         _require_recordable(config, source)
@@ -116,7 +124,9 @@ class CaptureEngine:
         journal = (
             JournalWriter(config.out, self.session, disk, keep_folder=keep_folder) if config.journal else None
         )
-        self._records = WriteAhead(self._streams.queue, journal, self._recorder)
+        self._records = WriteAhead(self._streams.queue, journal, self._recorder, config.desk)
+        if bus is not None:
+            bus.attach(lambda: self._streams.queue.fill)
         self._log = SessionLog(config, self.session, began_ns, disk, keep_folder=keep_folder)
         self._earlier = EarlierSessions(config.out, self._recorder.store, began_ns, self._deadline.is_past)
         self._writer = CaptureWriter(
@@ -128,7 +138,7 @@ class CaptureEngine:
             earlier=self._earlier,
             announcements=self._announcements,
             deadline=self._deadline,
-            status=self.status,
+            status=partial(self._status, watched=True),
             on_rows=self._on_rows,
             now_ns=now_ns,
         )
@@ -153,6 +163,8 @@ class CaptureEngine:
         self._earlier.find_unfinished()
         self._log.give_number(self._earlier.next_number)
         self._log.save(durable=True)
+        if self._bus is not None:
+            self._go_on(self._bus)
         if self._config.journal:
             self._writer.state = WriterState(journals=True, earlier=self._earlier.are_incomplete)
         else:
@@ -161,6 +173,14 @@ class CaptureEngine:
         self._streams.load_calendar()
         self._writer.start()
         self._streams.start()
+
+    def _go_on(self, bus: BusRecording) -> None:
+        """From where the captures before this one had followed the desk, by their journals."""
+        places = places_of(self._config.out, bus.desk)
+        bus.resume(places)
+        self._records.resume(places)
+        if places:
+            self._earlier.resume(bus.desk)
 
     def _make_earlier_rows_first(self) -> None:
         """Without a journal its own rows cannot wait for those."""
@@ -213,11 +233,23 @@ class CaptureEngine:
 
     def status(self) -> CaptureStatus:
         """Everything at this instant; the ledger is read as one."""
+        return self._status(watched=False)
+
+    def _status(self, *, watched: bool) -> CaptureStatus:
+        """The same; `watched` without what is written down where it happened, by the way of the frames."""
         now_ns = self._now_ns()
+        bus = self._bus
+        if bus is not None and bus.told_sessions:
+            with self._lock:
+                self._clock.told = dict(bus.told_sessions)
         writer = self._writer.state
         healths = self._streams.healths(now_ns)
         ledger = self._records.ledger()
         streams = {name: with_ledger(health, *ledger.streams[name]) for name, health in healths.items()}
+        followed = streams
+        if bus is not None:
+            followed = {name: bus.watched(health) for name, health in streams.items()}
+            streams = followed if watched else {name: bus.health(health) for name, health in streams.items()}
         store = self._recorder.counts()
         # The journal has what the store had to give up.
         given_up = store.total.lost if self._config.journal else 0
@@ -231,7 +263,7 @@ class CaptureEngine:
             store=store,
             put_off=ledger.put_off + given_up,
             journal_bytes=self._records.journal_bytes,
-            gaps=self._log.gap_count(streams),
+            gaps=self._log.gap_count(followed),
             problem=" ".join(
                 filter(
                     None, (self._log.removals, self._writer.problem or self._writer.refusal or store.problem)
@@ -244,7 +276,9 @@ class CaptureEngine:
             running_seconds=self._elapsed() - self._began,
             removed=self._log.removed_rows,
             completed=self._earlier.rows,
-            absent_seconds=self._streams.absent_seconds,
+            # What came while this process did not run is on the bus.
+            absent_seconds=self._streams.absent_seconds if bus is None else 0.0,
+            owner=None if bus is None else bus.owner,
             clock_ahead_seconds=self._clock.ahead_ns / NANOSECONDS,
             told_sessions=dict(self._clock.told),
         )

@@ -21,7 +21,7 @@ from options_helper.data.recording.journal import (
     facts_record,
     gap_record,
 )
-from options_helper.data.recording.loss_log import JOURNAL_GONE, LossLog
+from options_helper.data.recording.loss_log import JOURNAL_GONE, LossLog, loss_rows
 from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.gaps import Gap
@@ -63,6 +63,7 @@ class SessionLog:
         self._gap_watch = GapWatch(began_ns)
         self._gaps = 0
         self._unwritten: deque[Gap] = deque()
+        self._told: set[tuple[str, int, int | None, int | None]] | None = None  # by whatever session
         # Sentences about files that are gone: a capture that lost what it had written is never well again.
         self._removals: tuple[str, ...] = ()
         self._journal_is_whole = config.journal
@@ -126,6 +127,16 @@ class SessionLog:
         except OSError as error:
             log.warning("a gap could not be written down yet: %s", error)
         return [gap_record(now_ns, gap) for gap in gaps]
+
+    def write_once(self, gaps: Sequence[Gap], now_ns: int) -> list[Record]:
+        """The same of gaps that were found again, because a capture was killed before it could go on behind them."""
+        if not gaps:
+            return []
+        if self._told is None:
+            self._told = {_identity(row) for row in loss_rows(self._root)}
+        new = [gap for gap in gaps if _identity(gap.in_order) not in self._told]
+        self._told.update(_identity(gap.in_order) for gap in new)
+        return self.write_gaps(new, now_ns)
 
     def observe(self, status: CaptureStatus, now_ns: int) -> list[Record]:
         """Write down the gaps that are over and note those that last; returns what the journal is to say of it."""
@@ -218,6 +229,10 @@ class SessionLog:
         return self._gap_watch.observe(status.streams, now_ns, unwritten=unwritten, ending=ending)
 
 
+def _identity(gap: Gap) -> tuple[str, int, int | None, int | None]:
+    return str(gap.stream), gap.since_ns, gap.until_ns, gap.lost
+
+
 def _told(files: Sequence[Displaced]) -> Iterator[tuple[str | None, int | None, str, int]]:
     """Of each kind and fate: kind, since when, a sentence without its full stop, rows."""
     partitions = sorted((file for file in files if file.kind is not None), key=_kind_and_fate)
@@ -266,6 +281,7 @@ def _first_note(config: CaptureConfig, session: str, began_ns: int) -> SessionNo
         asked={name: tuple(config.streams.symbols(name)) for name in wanted},
         feeds={name: config.streams.feed(name) for name in wanted},
         channels={name: config.streams.channels(name) for name in wanted},
+        desk=config.desk or "",
     )
 
 
@@ -273,7 +289,11 @@ def _totals(status: CaptureStatus) -> dict[str, object]:
     return {
         "gaps": status.gaps,
         "streams": {
-            name: {"received": health.received, "dropped": health.dropped}
+            name: {
+                "received": health.received,
+                "dropped": health.dropped,
+                **({"missed": health.missed} if health.missed else {}),
+            }
             for name, health in status.streams.items()
             if health.phase is not Phase.OFF
         },

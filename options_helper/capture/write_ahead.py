@@ -6,18 +6,18 @@ import threading
 import time
 from array import array
 from collections import Counter, defaultdict, deque
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import islice
 from typing import Final, TypeVar
 
 from options_helper.capture.pressure import Flushed
 from options_helper.data.intraday.files import Displaced
-from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, break_record
+from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, break_record, bus_record
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
 from options_helper.data.streaming.state.live_state import StreamTally
-from options_helper.model.frames import Continuity, Frame
+from options_helper.model.frames import Continuity, Frame, Place
 from options_helper.model.streams import StreamId
 
 CATCH_UP_RECORDS: Final = 2_000
@@ -69,11 +69,16 @@ class WriteAhead:
     """The records in the writer's hands; for the writer's thread, but `ledger` may be read by any.
 
     `journal` is None for a capture that keeps none: its records are pending as soon as they are added. Frames count as
-    queued in the queue until they are in the journal, and after that here, as put off, until they are rows.
+    queued in the queue until they are in the journal, and after that here, as put off, until they are rows. `desk` is
+    one that is followed on a bus: how far that was goes with the frames, in one member, which is written whole.
     """
 
-    def __init__(self, queue: FrameQueue, journal: JournalWriter | None, recorder: Recorder) -> None:
+    def __init__(
+        self, queue: FrameQueue, journal: JournalWriter | None, recorder: Recorder, desk: str | None = None
+    ) -> None:
         self._queue = queue
+        self._desk = desk
+        self._places: dict[StreamId, Place] = {}
         self._journal = journal
         self._recorder = recorder
         self._heard: dict[StreamId, Continuity] = {}
@@ -117,10 +122,10 @@ class WriteAhead:
 
     def add(self, before: Sequence[Record], frames: Sequence[Frame] = (), *after: Record) -> int:
         """Take these, in this order; how many records that is."""
-        records = [*before, *self._frame_records(frames), *after]
+        records = [*before, *self._frame_records(frames), *self._reached(frames), *after]
         if records:
             self._last_ns = records[-1].received_ns
-        self._frames += frames
+        self._frames += [frame for frame in frames if frame.is_message]
         if self._journal is None:
             self._pending += records
             return len(records)
@@ -138,9 +143,34 @@ class WriteAhead:
         at_ns = self._last_ns
         return self.add(records if at_ns is None else [one._replace(received_ns=at_ns) for one in records])
 
+    @property
+    def follows_bus(self) -> bool:
+        """Whether what the journal has not can be asked for again."""
+        return self._desk is not None
+
+    def resume(self, places: Mapping[StreamId, Place]) -> None:
+        """Go on from these places; before anything is added."""
+        self._places = dict(places)
+
+    def resumed(self, now_ns: int) -> list[Record]:
+        """What the journal is to say of where it goes on."""
+        if self._desk is None or not self._places:
+            return []
+        return [bus_record(now_ns, self._desk, self._places)]
+
+    def _reached(self, frames: Sequence[Frame]) -> list[Record]:
+        """How far each stream of the desk is, where that has changed."""
+        marks = {frame.stream: frame.mark for frame in frames if frame.mark is not None}
+        if self._desk is None or not marks:
+            return []
+        self._places.update({stream: mark.place for stream, mark in marks.items()})
+        return [bus_record(frames[-1].received_ns, self._desk, self._places)]
+
     def _frame_records(self, frames: Sequence[Frame]) -> Iterator[Record]:
         """The frames, and before some of them that their stream's order books do not go on."""
         for frame in frames:
+            if not frame.is_message:
+                continue
             if frame.stream.kind.book_channel is not None:
                 before = self._heard.setdefault(frame.stream, frame.heard)
                 if frame.heard != before:

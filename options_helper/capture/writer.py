@@ -7,7 +7,7 @@ import logging
 import threading
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from functools import partial
 from typing import Final, assert_never
 
@@ -40,6 +40,7 @@ from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.data.streaming.state.books import ASKED_ANEW
 from options_helper.errors import OptionsHelperError, StoreError
+from options_helper.model.frames import Frame
 from options_helper.model.gaps import Gap
 from options_helper.model.text import format_count, named
 
@@ -149,7 +150,7 @@ class CaptureWriter:
             [*self._earlier.gaps_since_kills(), *self._log.late_begin()], self._now_ns()
         )
         self._earlier.confirm_missed()
-        return Noted(self._records.add([self._log.began, *gaps]))
+        return Noted(self._records.add([self._log.began, *self._records.resumed(self._now_ns()), *gaps]))
 
     def _carry_out(self, command: Command) -> Happened:  # noqa: C901, PLR0911, PLR0912 - a line for each
         match command:
@@ -192,13 +193,19 @@ class CaptureWriter:
     def _take(self, seconds: float) -> Happened:
         frames = self._streams.queue.take(seconds, COMMIT_EVENTS)
         # A connection announces its market before its first frame.
-        announced = self._taken_announcements()
-        return Taken(self._records.add(announced, frames, Record(RecordKind.TICK, self._now_ns())))
+        before = [*self._taken_announcements(), *self._gaps_on_the_way(frames)]
+        return Taken(self._records.add(before, frames, Record(RecordKind.TICK, self._now_ns())))
 
     def _take_rest(self) -> Taken:
         self._streams.queue.close()
         frames = self._streams.queue.take(0.0, COMMIT_EVENTS)
-        return Taken(self._records.add(self._taken_announcements(), frames) if frames else 0)
+        before = [*self._taken_announcements(), *self._gaps_on_the_way(frames)]
+        return Taken(self._records.add(before, frames) if frames else 0)
+
+    def _gaps_on_the_way(self, frames: Sequence[Frame]) -> list[Record]:
+        """Write down what a bus lacks before these frames: on the disk before the journal says that it went on."""
+        gaps = [frame.mark.gap for frame in frames if frame.mark is not None and frame.mark.gap is not None]
+        return self._log.write_once(gaps, self._now_ns())
 
     def _taken_announcements(self) -> list[Record]:
         return [self._announcements.popleft() for _ in range(len(self._announcements))]
@@ -304,7 +311,8 @@ class CaptureWriter:
         now_ns = self._now_ns()
         gaps += self._log.restore_losses(now_ns)
         gaps += self._log.observe_the_end(self._status(), now_ns)
-        gaps += self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
+        if not self._records.follows_bus:  # what is not in the journal is asked for again
+            gaps += self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
         if unwritten := self._log.unwritten_gaps:
             self._add_problem(f"The disk took no more; not in the ledger: {format_count(unwritten, 'gap')}.")
         return Noted(self._records.conclude([*gaps, self._log.end_record(self._status(), now_ns)]))

@@ -215,6 +215,7 @@ def _live_table(status: CaptureStatus, activity: str) -> RenderableType:
             "queue": lambda one: f"{one.queued:,}",
             "dropped": lambda one: f"{one.dropped:,}",
             "rejected": lambda one: f"{one.rejected:,}",
+            **_missed(wanted),
             "gaps": lambda one: f"{one.gap_count:,}",
         },
     )
@@ -239,6 +240,7 @@ def _summary_table(status: CaptureStatus) -> RenderableType:
             "dropped": lambda one: f"{one.dropped:,}",
             "rejected": lambda one: f"{one.rejected:,}",
             "left": lambda one: f"{one.queued:,}",
+            **_missed(wanted),
             "gaps": lambda one: f"{one.gap_count:,}",
         },
     )
@@ -264,6 +266,13 @@ def _add_rows(
         table.add_row(name, *map(fact, streams))
 
 
+def _missed(streams: Sequence[StreamHealth]) -> dict[str, Callable[[StreamHealth], str]]:
+    """A line for what was missed on the way from an owner, where something was."""
+    if not any(one.missed for one in streams):
+        return {}
+    return {"missed": lambda one: f"{one.missed:,}"}
+
+
 def _counts(health: StreamHealth, status: CaptureStatus) -> KindCounts:
     return status.store.of(kinds_of(health.name))
 
@@ -274,10 +283,11 @@ def _wanted(status: CaptureStatus) -> list[StreamHealth]:
 
 def _stream_line(health: StreamHealth, status: CaptureStatus) -> str:
     error = f" ({health.last_error})" if health.last_error and health.phase is not Phase.LIVE else ""
+    missed = f"missed {health.missed:,} " if health.missed else ""
     return (
         f"{health.name} {health.feed} {health.phase}{error} {health.events_per_second:,.1f}/s "
         f"rows {_counts(health, status).written:,} queue {health.queued:,} "
-        f"dropped {health.dropped:,} rejected {health.rejected:,} gaps {health.gap_count:,}"
+        f"dropped {health.dropped:,} rejected {health.rejected:,} {missed}gaps {health.gap_count:,}"
     )
 
 

@@ -30,6 +30,9 @@ def _stream_troubles(status: CaptureStatus) -> Iterator[str]:
             yield f"The {health.name} stream ({health.feed}) was refused for {lasted}, and then recorded."
         if health.dropped:
             yield f"The {health.name} stream dropped {format_count(health.dropped, 'event')}: the queue was full."
+        if health.missed:
+            events = format_count(health.missed, "event")
+            yield f"Of the {health.name} stream {events} were missed on the way: the bus had them no more."
         if health.rejected:
             example = f" ({health.last_rejections[-1]})" if health.last_rejections else ""
             messages = format_count(health.rejected, "message")
@@ -58,7 +61,7 @@ def _run_troubles(status: CaptureStatus, *, complete: bool) -> Iterator[str]:
             f"In the journal and not in the files yet: {format_count(status.put_off, 'event')}. "
             "The next capture into this folder makes them, or: options-helper stream rebuild"
         )
-    dropped = sum(health.dropped + health.rejected for health in status.streams.values())
+    dropped = sum(health.dropped + health.rejected + health.missed for health in status.streams.values())
     if (unwritten := status.lost - dropped) > 0:
         yield f"Received and in no file: {format_count(unwritten, 'event')}."
     if status.absent_seconds:

@@ -127,7 +127,7 @@ PUBLIC: Final = {
     ),
     "earnings": ("Earnings",),
     "expiry_facts": ("ExpiryFacts",),
-    "frames": ("Continuity", "Frame"),
+    "frames": ("Continuity", "Frame", "Mark", "Place"),
     "gaps": ("Gap",),
     "indian_hours": ("INDIA", "indian_days_known_until"),
     "instants": (

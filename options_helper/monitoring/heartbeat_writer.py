@@ -198,6 +198,7 @@ def describe(status: Status | None, blank: Heartbeat, expectations: _Expectation
                 problem=status.problem,
                 market=status.market,
                 session=status.session,
+                desk=status.owner,
                 streams=_stream_beats(status, expectations),
                 gaps=status.gaps,
                 lost=status.lost,

@@ -211,6 +211,7 @@ def test_a_clock_that_is_wrong_here_changes_no_age_and_is_said(off):
         go_on.set()
         wait_until(lambda: bid(viewer.snapshot()) == 102)
         wait_until(lambda: "ages are corrected" in said(viewer))
+        wait_until(lambda: owner.events() == 6)  # what the owner folds, others may have had before
 
         ours = viewer.snapshot()
         theirs = owner.manager.snapshot()

@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "bus_places": ("places_of",),
     "close_gaps": ("close_gaps",),
     "journal": (
         "JOURNAL_SUFFIX",
@@ -15,6 +16,7 @@ PUBLIC: Final = {
         "Record",
         "RecordKind",
         "break_record",
+        "bus_record",
         "facts_record",
         "gap_record",
         "journal_files",
@@ -39,6 +41,7 @@ PUBLIC: Final = {
         "KILLED_WITHOUT_JOURNAL",
         "LossLog",
         "NOT_RECORDED",
+        "loss_rows",
     ),
     "rebuild": ("rebuild",),
     "book_recorder": ("BookSampling",),

@@ -41,6 +41,7 @@ from options_helper.data.intraday.members import (
 from options_helper.data.recording.session_notes import session_notes, unreadable_notes
 from options_helper.errors import StoreError
 from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.frames import Place
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import new_york_date
@@ -76,6 +77,7 @@ class RecordKind(IntEnum):
     BREAK = (
         7  # JSON: order books of a stream do not go on from here: a new connection, a loss, asked for anew
     )
+    BUS = 8  # JSON: how far each stream of a desk was followed, up to the frames before this record
 
 
 class Record(NamedTuple):
@@ -157,6 +159,12 @@ def break_record(
     if symbols is not None:
         facts["symbols"] = list(symbols)
     return facts_record(RecordKind.BREAK, received_ns, facts)
+
+
+def bus_record(received_ns: int, desk: str, places: Mapping[StreamId, Place]) -> Record:
+    """A record of how far a desk was followed. It is in the same member as the frames up to there, or in none."""
+    facts = {"desk": desk, "places": {str(name): place for name, place in places.items()}}
+    return Record(RecordKind.BUS, received_ns, msgspec.json.encode(facts))
 
 
 def record_parts(record: Record) -> tuple[bytes, bytes]:
@@ -367,6 +375,33 @@ def _announced(files: Sequence[Path]) -> str:
                 announced = Announcement.parse(record.payload.decode())
                 return announced.replay_of or announced.kind
     return ""
+
+
+def reached_places(files: Sequence[Path], desk: str) -> dict[StreamId, Place] | None:
+    """How far a session had followed a desk when its journal ended; None where it says nothing of that one."""
+    for path in reversed(files):
+        with suppress(OSError), reading(path) as (read_at, size):
+            for member in reversed(scan(read_at, size, check_bytes=0).members):
+                places = _places_in(member_text(read_at, member) if member.rows else None, desk)
+                if places is not None:
+                    return places
+    return None
+
+
+def _places_in(text: bytes | None, desk: str) -> dict[StreamId, Place] | None:
+    """Those of the last record about them in a member."""
+    with suppress(ValueError, IndexError, struct.error, msgspec.MsgspecError):
+        said = [record for record in records_in(text or b"") if record.kind is RecordKind.BUS]
+        for record in reversed(said):
+            found = msgspec.json.decode(record.payload, type=_Reached)
+            if found.desk == desk:
+                return {stream_named(name): place for name, place in found.places.items()}
+    return None
+
+
+class _Reached(msgspec.Struct, frozen=True):
+    desk: str
+    places: dict[str, Place]
 
 
 def unnoted_sessions(root: Path) -> list[str]:

@@ -122,7 +122,7 @@ class Recorder:
                     self.store.note_gap(gap)
             case RecordKind.SESSION:
                 self.store.acquire()
-            case RecordKind.FRAME | RecordKind.BREAK | RecordKind.MARKET | RecordKind.END:
+            case RecordKind.FRAME | RecordKind.BREAK | RecordKind.MARKET | RecordKind.END | RecordKind.BUS:
                 pass  # rows keep the computer's time of receipt, and files know when they end
 
     @property

@@ -13,6 +13,7 @@ from typing import NamedTuple
 from options_helper.data.intraday.book_rows import BookLevelRow
 from options_helper.data.intraday.layout import Kind, kinds_of
 from options_helper.data.intraday.rows import Storable
+from options_helper.data.recording.asked_rows import Asked
 from options_helper.data.recording.book_recorder import BookBreak, BookRecorder, BookSampling
 from options_helper.data.recording.decoders import decoder_of
 from options_helper.data.recording.journal import Record, RecordKind
@@ -34,6 +35,7 @@ class RowMaker:
         self.books = BookRecorder()
         self.last_event: Event | None = None
         self._place_lost = False
+        self._asked: Asked | None = None
 
     def lose_place(self) -> None:
         """Records are missing before the next one: what they changed in a book, nobody knows."""
@@ -52,10 +54,12 @@ class RowMaker:
             case RecordKind.FRAME:
                 yield from self._rows_of_frame(record, tally)
             case RecordKind.SESSION:
-                self.books.sampling = BookSampling(**record.facts.get("books", {}))
+                facts = record.facts
+                self.books.sampling = BookSampling(**facts.get("books", {}))
+                self._asked = Asked.of(facts)
             case RecordKind.BREAK:
                 yield Rows("books", self.books.break_off(BookBreak(**record.facts), record.received_ns))
-            case RecordKind.TICK | RecordKind.GAP | RecordKind.MARKET | RecordKind.END:
+            case RecordKind.TICK | RecordKind.GAP | RecordKind.MARKET | RecordKind.END | RecordKind.BUS:
                 pass
 
     def _rows_of_frame(self, record: Record, tally: StreamTally) -> Iterator[Rows]:
@@ -68,6 +72,8 @@ class RowMaker:
             if unreadable:
                 books += self._doubted(record, damaged)
             yield Rows("books", books)
+        if self._asked is not None:
+            others = self._asked.events(record.stream, others)
         if others:
             yield Rows(kinds[0], others)
         # Not before: rows that an error kept from the files leave their events where they were.

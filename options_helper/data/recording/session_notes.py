@@ -44,6 +44,7 @@ class SessionNote:
     channels: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     market: str = ""  # whose it was (`MarketKind`), of a replay whose was recorded; empty: not known
     number: int = 0  # counts the sessions of a folder from 1, in their order; 0: an older version's
+    desk: str = ""  # followed on a bus, which is asked for what was not received; empty: none
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
 
     @property

@@ -47,6 +47,7 @@ class CaptureStatus:
     clock_ahead_seconds: float = (
         0.0  # this computer's, of the market's time, as far as that is known and matters
     )
+    owner: str | None = None  # who has the connections, in words, where that is another program
     # Of which days the market's own calendar says otherwise than ours; a copy, which can travel to another process.
     told_sessions: ToldSessions = field(default_factory=dict)
 
@@ -63,7 +64,7 @@ class CaptureStatus:
     @property
     def lost(self) -> int:
         """Events that are in no file: dropped, unreadable, refused, left in memory at the end, or in a deleted file."""
-        ledger = sum(health.dropped + health.rejected for health in self.streams.values())
+        ledger = sum(health.dropped + health.rejected + health.missed for health in self.streams.values())
         if self.state is CaptureState.ENDED:
             ledger += sum(health.queued for health in self.streams.values()) - (self.put_off - self.given_up)
         else:

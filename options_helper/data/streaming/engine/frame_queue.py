@@ -7,7 +7,7 @@ from collections import deque
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 
-from options_helper.model.frames import Continuity, Frame
+from options_helper.model.frames import Continuity, Frame, Mark
 from options_helper.model.streams import StreamId, StreamName
 
 
@@ -47,7 +47,9 @@ class FrameQueue:
         self.nudges = 0
         self._counts = {name: QueueCounts() for name in self._limits}
 
-    def put(self, stream: StreamId, payload: bytes, events: int, received_ns: int) -> bool:
+    def put(
+        self, stream: StreamId, payload: bytes, events: int, received_ns: int, mark: Mark | None = None
+    ) -> bool:
         """Queue one frame, or drop it when it does not fit; never waits. Returns whether it was queued."""
         limit = self._limits[stream]
         with self._lock:
@@ -59,10 +61,20 @@ class FrameQueue:
                 return False
             counts.queued += events
             self._depth += events
-            self._frames.append(Frame(stream, payload, events, received_ns, counts.heard))
+            self._frames.append(Frame(stream, payload, events, received_ns, counts.heard, mark))
             if self._consumer_waits:
                 self._arrived.notify()
         return True
+
+    def note(self, stream: StreamId, mark: Mark, received_ns: int) -> None:
+        """Queue what is no message, in its place among the messages; it needs no room."""
+        with self._lock:
+            if self._closed:
+                return
+            heard = self._counts[stream].heard
+            self._frames.append(Frame(stream, b"", 0, received_ns, heard, mark, is_message=False))
+            if self._consumer_waits:
+                self._arrived.notify()
 
     def connected(self, stream: StreamId) -> None:
         """A connection begins: what it brings does not go on where the one before ended."""

@@ -27,6 +27,7 @@ from options_helper.data.streaming.engine.stream_course import (
 )
 from options_helper.errors import OptionsHelperError, StreamError
 from options_helper.model.announcement import Announcement
+from options_helper.model.frames import Mark
 from options_helper.model.snapshot import StreamHealth
 from options_helper.model.streams import StreamId
 
@@ -221,6 +222,17 @@ class StreamWorker(StreamSink):
         course.frame_ns = received_ns
         course.frame_at = self._monotonic()
         self._put(self.name, payload, events, received_ns)
+
+    def placed(self, payload: bytes, events: int, received_ns: int, mark: Mark) -> bool:
+        """The same of a frame that came over a bus, with its place there; whether it was queued."""
+        course = self._course
+        course.frame_ns = received_ns
+        course.frame_at = self._monotonic()
+        return self._queue.put(self.name, payload, events, received_ns, mark)
+
+    def mark(self, mark: Mark, received_ns: int) -> None:
+        """Tell of the way over a bus, in its place among the frames."""
+        self._queue.note(self.name, mark, received_ns)
 
     def notice(self, sentence: str) -> None:
         """Remember the server's complaint."""

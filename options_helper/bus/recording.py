@@ -1,0 +1,376 @@
+"""The streams of a desk for a recording: each from the place on that the recording's own journal names.
+
+The bus keeps what is not here yet, so a full queue makes it wait and costs nothing; and a connection that was cut is no
+gap, as long as everything comes in the end. What the bus has no more is one, to the event.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import logging
+import threading
+import time
+import uuid
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, replace
+from datetime import date, timedelta
+from typing import Final, Protocol, cast
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.batch import read_head
+from options_helper.bus.clocks import Offset, measure_offset
+from options_helper.bus.connection import BusConnection, Pull
+from options_helper.bus.legs import both_legs
+from options_helper.bus.place_reader import BEGINNING, Item, PlaceReader, is_place_of
+from options_helper.bus.streamer import BusLink, BusStreamer, Legs
+from options_helper.bus.truth import DeskHealth
+from options_helper.bus.truth import decode as decode_truth
+from options_helper.clock import utc_now_ns
+from options_helper.data.recording.journal import RecordKind
+from options_helper.data.streaming.connection.connection_runner import StreamSink
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.messages import Decode, decode_frame
+from options_helper.errors import StreamError, StreamRefused
+from options_helper.model.announcement import Announcement
+from options_helper.model.frames import Mark, Place
+from options_helper.model.gaps import Gap
+from options_helper.model.market_hours import Session
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamId, StreamName
+from options_helper.settings import Settings
+
+log = logging.getLogger(__name__)
+
+FETCH_MESSAGES: Final = 64
+FETCH_SECONDS: Final = 2.0
+# A consumer that has died in silence brings nothing, as one does while nothing is sent.
+EMPTY_FETCHES: Final = 2
+# Above this share of the writer's queue nothing more is taken off the bus, which keeps it: rows are made at their pace.
+FULL: Final = 0.4
+WAIT_SECONDS: Final = 0.02
+READ_SECONDS: Final = 5.0
+
+
+class PlacedSink(StreamSink, Protocol):
+    """A sink that is told where on the bus what it gets stands."""
+
+    def placed(self, payload: bytes, events: int, received_ns: int, mark: Mark) -> bool:
+        """A frame, received then by the owner's clock; whether it was queued."""
+
+    def mark(self, mark: Mark, received_ns: int) -> None:
+        """No frame: a place that was reached, or what is missing."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Heard:
+    """What the owner said of itself last; by the monotonic clock `at`, None: it was only found."""
+
+    health: DeskHealth | None = None
+    at: float | None = None
+
+
+class BusRecording:
+    """One recording's side of a desk: a source of its streams, and the truth about both legs.
+
+    `resume` and `attach` come before any stream is made. `health` and what follows may be asked from any thread.
+    """
+
+    def __init__(
+        self,
+        address: BusAddress,
+        *,
+        now_ns: Callable[[], int] = utc_now_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+    ) -> None:
+        self.address = address
+        self.now_ns, self.monotonic = now_ns, monotonic
+        self.viewer = uuid.uuid4().hex
+        self.fill: Callable[[], float] = lambda: 0.0
+        self._places: Mapping[StreamId, Place] = {}
+        # Made by the stream threads, each its own, and read by any.
+        self._lock = threading.Lock()
+        self._readers: dict[StreamId, PlaceReader] = {}
+        # Replaced whole by the stream threads.
+        self.heard = _Heard()
+        self.offset = Offset()
+
+    @property
+    def desk(self) -> str:
+        """The desk's name."""
+        return self.address.names.desk
+
+    def resume(self, places: Mapping[StreamId, Place]) -> None:
+        """Go on from there; a stream that is not among them begins with what comes next."""
+        self._places = dict(places)
+
+    def attach(self, fill: Callable[[], float]) -> None:
+        """From now on ask this how full the writer's queue is."""
+        self.fill = fill
+
+    def reader(self, stream: StreamId) -> PlaceReader | None:
+        """Where a stream is; None where nobody knows yet where to begin."""
+        with self._lock:
+            known = self._readers.get(stream)
+            if known is None and (place := self._places.get(stream)) is not None:
+                known = self._readers[stream] = PlaceReader(stream, place)
+            return known
+
+    def begin(self, stream: StreamId, place: Place) -> PlaceReader:
+        """A stream begins there."""
+        with self._lock:
+            self._readers[stream] = reader = PlaceReader(stream, place)
+        return reader
+
+    def hear(self, health: DeskHealth, *, now: bool) -> None:
+        """The owner's word; `now` is when it was heard and not found."""
+        self.heard = _Heard(health, self.monotonic() if now else self.heard.at)
+
+    # What StreamSource asks for.
+
+    @property
+    def streams(self) -> Sequence[StreamId]:
+        """Those with prices; orders are the account's, and in no recording."""
+        return tuple(stream for stream in StreamName if not stream.kind.carries_orders)
+
+    def check(self, settings: Settings) -> None:
+        """Nothing: no keys are needed."""
+
+    def streamer(
+        self,
+        stream: StreamId,
+        settings: Settings,  # noqa: ARG002 - a source of Alpaca's needs it
+        config: LiveStreamConfig,
+        sink: StreamSink,
+    ) -> BusRecordStreamer:
+        """A fresh one; the sink is a worker's."""
+        return BusRecordStreamer(self, stream, config.feed(stream), cast("PlacedSink", sink))
+
+    def decoder(self, stream: StreamId) -> Decode:  # noqa: ARG002 - the same for each
+        """Frames are Alpaca's own."""
+        return decode_frame
+
+    # What a status says.
+
+    def health(self, mine: StreamHealth) -> StreamHealth:
+        """A stream as it is shown: the worse of both legs, and the ledger over both."""
+        health = self._both(mine)
+        with self._lock:
+            reader = self._readers.get(mine.name)
+        if reader is None:
+            return replace(health, gaps=(), gap_count=0)
+        missed, rejected = reader.missed, reader.rejected
+        return replace(
+            health,
+            received=health.received + missed + rejected,
+            missed=missed,
+            rejected=health.rejected + rejected,
+            gaps=(),
+            gap_count=reader.holes,
+        )
+
+    def watched(self, mine: StreamHealth) -> StreamHealth:
+        """The same for whoever writes down what was lost: what the readers found is in its place in the journal.
+
+        Of gaps only one that lasts: of those that are over, the owner tells in their place, and its own way is none
+        where all came in the end.
+        """
+        lasting = self._lasting(mine)
+        gaps = () if lasting is None else (lasting,)
+        return replace(self._both(mine), gaps=gaps, gap_count=len(gaps))
+
+    def _both(self, mine: StreamHealth) -> StreamHealth:
+        heard = self.heard
+        ago = None if heard.at is None else self.monotonic() - heard.at
+        health = both_legs(mine, heard.health, None, heard_ago=ago)
+        if health.last_event_at is not None and self.offset.matters:
+            ahead = timedelta(microseconds=self.offset.ahead_ns / 1_000)
+            health = replace(health, last_event_at=health.last_event_at - ahead)
+        return health
+
+    def _lasting(self, mine: StreamHealth) -> Gap | None:
+        if mine.phase is Phase.OFF or not mine.gaps or mine.gaps[-1].until_ns is not None:
+            return None
+        gap = mine.gaps[-1]
+        kept = "The bus keeps for a while what is sent meanwhile, and the next capture into this folder asks for it."
+        return replace(gap, reason=f"{gap.reason.rstrip('.')}. {kept}")
+
+    @property
+    def owner(self) -> str:
+        """Who has the connections, in words."""
+        owner = f"the desk {self.desk} at {self.address.url}"
+        health = self.heard.health
+        return owner if health is None else f"{owner}, served by {health.host} (process {health.pid})"
+
+    @property
+    def told_sessions(self) -> Mapping[date, Session | None]:
+        """What the market told the owner of its hours."""
+        health = self.heard.health
+        return {} if health is None else health.told_sessions
+
+
+class BusRecordStreamer(BusStreamer):
+    """Follows one stream from its place in the recording on, also where no owner is there now."""
+
+    def __init__(self, recording: BusRecording, stream: StreamId, feed: str, sink: PlacedSink) -> None:
+        super().__init__(
+            recording.address, stream, sink, Legs(), viewer=recording.viewer, now_ns=recording.now_ns
+        )
+        self._recording, self._feed, self._placed_sink = recording, feed, sink
+        self._announced: Announcement | None = None
+        self._problem: StreamError | None = None
+
+    def _new_connection(self) -> BusLink:
+        return BusLink(self._address, f"options-helper recorder of {self._stream}")
+
+    async def _communicate(self, connection: BusLink, news: asyncio.Event, ended: asyncio.Task[None]) -> None:
+        bus, names = connection.bus, self._address.names
+        self._told = None
+        await bus.subscribe(names.state("health"), lambda _, data, __: self._hear_health(data, news))
+        stored = await bus.kept(names.state_store, names.state("health"))
+        if stored is not None and self._health is None:
+            self._find_health(stored.data)
+        header = None if self._health is None else self._health.announcement
+        self._sink.connected(header)
+        self._announced = None if header is None else Announcement.parse(header)
+        self._answer()
+        self._ask_now = asyncio.Event()
+        tasks = [
+            asyncio.create_task(self._pull(bus)),
+            asyncio.create_task(self._keep_asking(bus, news, self._ask_now)),
+        ]
+        tasks[0].add_done_callback(lambda _: news.set())
+        try:
+            while not ended.done() and not self._stopped and not tasks[0].done() and self._problem is None:
+                await self._next_news(news, awaiting_answer=False)
+                self._answer()
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
+        if self._stopped:
+            return
+        if self._problem is not None:
+            raise self._problem
+        if not tasks[0].cancelled() and (error := tasks[0].exception()) is not None and not ended.done():
+            raise error
+        raise connection.loss()
+
+    def _find_health(self, data: bytes) -> None:
+        self._health = health = decode_truth(data, DeskHealth)
+        if health is not None:
+            self._recording.hear(health, now=False)
+
+    def _hear_health(self, data: bytes, news: asyncio.Event) -> None:
+        super()._hear_health(data, news)
+        health = self._health
+        if health is None:
+            return
+        self._recording.hear(health, now=True)
+        self._problem = self._strangeness(health)
+        if self._problem is not None:
+            news.set()
+
+    def _strangeness(self, health: DeskHealth) -> StreamError | None:
+        """Why what this owner sends cannot go on from what was recorded."""
+        owner = health.health_of(self._stream)
+        if owner is not None and owner.phase is not Phase.OFF and owner.feed and owner.feed != self._feed:
+            return StreamRefused(
+                f"The owner streams the {owner.feed} feed, and this recording is of the {self._feed} feed: one file "
+                "would be of both. Name the owner's feed, and another folder where this one has other data."
+            )
+        reader, published = self._recording.reader(self._stream), health.published.get(str(self._stream))
+        if reader is None or published is None or health.ended or published.epoch >= reader.place.epoch:
+            return None
+        return StreamError(
+            "The owner's term is before the one that was recorded last: its computer's clock was put back, or this is "
+            "another bus. Nothing of it is recorded; set the clock and start it anew, or record into another folder."
+        )
+
+    async def _pull(self, bus: BusConnection) -> None:
+        """Hand over what the store has from the place on, and what comes, until the connection is gone."""
+        names = self._address.names
+        store, subject = names.store(self._stream), names.published(self._stream)
+        self._recording.offset = await measure_offset(bus, names, self._now_ns)
+        reader = self._recording.reader(self._stream) or await self._begin(bus, store, subject)
+        while not self._stopped:
+            first = await _first_of(bus, store, subject, reader.place, self._stream)
+            reader.begin()
+            pull = await bus.pull(store, subject, first)
+            try:
+                await self._read(bus, pull, reader)
+            finally:
+                await pull.close()
+
+    async def _begin(self, bus: BusConnection, store: str, subject: str) -> PlaceReader:
+        """The first time: behind what is there now. It is written down at once, so that a kill changes nothing."""
+        published = None if self._health is None else self._health.published.get(str(self._stream))
+        place = Place(events=0 if published is None else published.events)
+        stored = await bus.kept(store, subject)
+        if stored is not None:
+            place = Place(stored.sequence, events=place.events)
+            if (head := read_head(stored.data)) is not None:
+                place = Place(stored.sequence, head.epoch, head.number, head.events_until)
+        self._placed_sink.mark(Mark(place), self._now_ns())
+        return self._recording.begin(self._stream, place)
+
+    async def _read(self, bus: BusConnection, pull: Pull, reader: PlaceReader) -> None:
+        """Until the consumer has to be begun anew."""
+        empty = 0
+        while empty < EMPTY_FETCHES and not self._stopped:
+            try:
+                found = await pull.fetch(FETCH_MESSAGES, FETCH_SECONDS)
+            except StreamError as error:
+                if bus.ended.done():
+                    raise
+                log.info("the consumer of %s is begun anew: %s", self._stream, error)
+                return
+            empty = 0 if found else empty + 1
+            for one in found:
+                if not await self._has_room():
+                    return  # before the reader counts as followed what would not be handed over
+                items = reader.take(*one)
+                if items is None:
+                    return
+                if reader.complaint is not None and not self._complained:
+                    self._complained = True
+                    self._sink.notice(reader.complaint)
+                self._hand_over(items)
+
+    async def _has_room(self) -> bool:
+        """Wait until the writer's queue has room; False when this was stopped."""
+        while self._recording.fill() > FULL and not self._stopped:  # noqa: ASYNC110 - the queue is of threads
+            await asyncio.sleep(WAIT_SECONDS)
+        return not self._stopped
+
+    def _hand_over(self, items: Sequence[Item]) -> None:
+        for record, mark in items:
+            if record is not None and record.kind is RecordKind.FRAME:
+                self._placed_sink.placed(record.payload, record.events, record.received_ns, mark)
+                continue
+            if record is not None and record.kind is RecordKind.MARKET:
+                self._announce(record.payload)
+            self._placed_sink.mark(mark, mark.place.received_ns or self._now_ns())
+
+    def _announce(self, payload: bytes) -> None:
+        """Another market than was told last; its time is that of then, and the owner's newest word has the present."""
+        with suppress(ValueError):
+            announced = Announcement.parse(payload.decode())
+            if self._announced is None or announced.kind is not self._announced.kind:
+                self._announced = announced
+                self._sink.connected(announced.header())
+
+
+async def _first_of(bus: BusConnection, store: str, subject: str, place: Place, stream: StreamId) -> int:
+    """The sequence from which on a store has what is behind a place; 1 where it is not the store of that place.
+
+    What was recorded already is known by its number, so too low is never wrong.
+    """
+    behind = place.sequence + place.whole
+    if place.epoch == BEGINNING:
+        return behind
+    stored = await bus.message(store, place.sequence)
+    if stored is not None:
+        return behind if is_place_of(place, stream, stored.data) else 1
+    newest = await bus.kept(store, subject)
+    return behind if newest is not None and newest.sequence >= place.sequence else 1
