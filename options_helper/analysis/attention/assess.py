@@ -20,7 +20,7 @@ from options_helper.analysis.attention.early_exercise import (
 from options_helper.analysis.attention.entries import AttentionKind, Entry, in_order
 from options_helper.analysis.attention.evidence import account_entries, quote_entries, stream_entries
 from options_helper.analysis.attention.expiring import Ending, Moment, ending_entries, endings
-from options_helper.analysis.attention.held_legs import HeldLine, held_lines
+from options_helper.analysis.attention.held_legs import HeldLine, by_contract, held_lines
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState, ended_contracts
 from options_helper.analysis.attention.reports import earnings_entries
 from options_helper.analysis.attention.two_books import two_books
@@ -80,13 +80,17 @@ def assess_attention(
     moment = Moment.of(live.as_of, live.told_sessions)
     holdings = priced.holdings
     side = account_side(portfolio, live.account, holdings)
-    books = two_books(held_lines(portfolio, live, priced=priced, book=book), side, live)
+    each = held_lines(portfolio, live, priced=priced, book=book)
+    # A contract that several entries have is one position of the account: it is told once, with all of it.
+    merged = by_contract(each)
+    books = two_books(merged, side, live)
     lines = books.of_file
     view = live.account.view
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
     found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live, own_dividends)
     early = tuple(early_entries(lives, live, moment, power))
     told = {symbol for one in early for symbol in one.symbols}
+    by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (
         *ending_entries(found, moment, power),
         *short_entries(books, found, moment, power, told=told),
@@ -100,7 +104,10 @@ def assess_attention(
     return Attention(
         as_of=live.as_of,
         entries=in_order(entries),
-        cockpit=cockpit_lines(found, lines, moment),
+        # The cockpit has every entry's legs.
+        cockpit=cockpit_lines(
+            found if by_entry is books else endings(by_entry, moment), by_entry.of_file, moment
+        ),
         morning_after=ended_contracts(portfolio, live),
         not_judged=(*_unjudged(found, lines), *unread_dividends(lives)),
         unjudged=_unjudged_kinds(found, lines, lives),

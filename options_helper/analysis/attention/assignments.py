@@ -120,9 +120,7 @@ def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, book: Seq
 
 def partner_words(one: HeldLine, book: Sequence[HeldLine]) -> str:
     """What becomes of the other legs of its structure when it ends; empty where it has none."""
-    partners = [
-        other for other in book if other.entry_id == one.entry_id and other is not one and not other.ended
-    ]
+    partners = [other for other in book if other.is_of(one) and other is not one and not other.ended]
     if not partners or one.account_alone:
         return ""
     return f"Partner: {listed([_partner(other, one) for other in partners])}."

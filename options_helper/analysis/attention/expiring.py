@@ -352,8 +352,8 @@ def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
         return
     counted = ending.judged
     for one in ending.all_legs:
-        if not is_pinned(one, moment.at):
-            continue
+        if not one.counted or not is_pinned(one, moment.at):
+            continue  # entries that cancel each other out deliver nothing
         strike = one.instrument.strike or 0.0
         is_cash = one.life is not None and one.life.is_cash
         above, below = (together(counted.legs, strike + step) for step in (_CENT, -_CENT))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from math import isnan
+from math import fsum, isnan
 from typing import Any, Final
 
 import numpy as np
@@ -50,6 +50,13 @@ class HeldLine:
     in_doubt: bool = False  # the account holds another quantity than the file, or may
     in_account: float | None = None  # which, signed; None: not known of this line, or not in doubt
     account_alone: bool = False  # the file lacks it
+    beside: frozenset[str] = (
+        frozenset()
+    )  # ids of the entries that have it too, where it stands for all of them
+
+    def is_of(self, other: HeldLine) -> bool:
+        """Whether an entry has both."""
+        return not {self.entry_id, *self.beside}.isdisjoint({other.entry_id, *other.beside})
 
     @property
     def counted(self) -> float:
@@ -148,6 +155,26 @@ def held_lines(
             )
         )
     return _with_near_volatility(found)
+
+
+def by_contract(lines: Sequence[HeldLine]) -> tuple[HeldLine, ...]:
+    """Each contract once, in the place of its first line: what is exercised or assigned knows no entries."""
+    of_symbol: dict[str, list[HeldLine]] = {}
+    for one in lines:
+        of_symbol.setdefault(one.instrument.live_symbol, []).append(one)
+    return tuple(same[0] if len(same) == 1 else _as_one(same) for same in of_symbol.values())
+
+
+def _as_one(same: Sequence[HeldLine]) -> HeldLine:
+    deltas = [one.delta for one in same]
+    known = [one for one in deltas if one is not None]
+    return replace(
+        same[0],
+        quantity=fsum(one.quantity for one in same),
+        warnings=frozenset().union(*(one.warnings for one in same)),
+        delta=fsum(known) if len(known) == len(deltas) else None,
+        beside=frozenset(one.entry_id for one in same[1:]),
+    )
 
 
 def _source(spot: float | None, risk: LineRisk | None) -> SpotSource | None:

@@ -17,6 +17,7 @@ from options_helper.analysis.live_health import Level
 from options_helper.model.portfolio import Portfolio, PortfolioEntry
 from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.attention.test_early_exercise import DECEMBER, early
+from tests.analysis.attention.test_early_exercise import SHORT_CALL as EARLY_CALL
 from tests.analysis.attention.test_expiring import IN_THE_MONEY, LONG_CALL, SHORT_CALL
 from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
 from tests.analysis.risk.test_book_risk import index_chain
@@ -178,6 +179,64 @@ def test_how_much_of_it_each_of_two_entries_has_the_account_does_not_say():
     assert only(found, AttentionKind.EXPIRING).shares == 100
     assert [one.in_account for one in found.cockpit] == [None, None]
     assert all("quantity in doubt" in (one.if_now_words or "") for one in found.cockpit)
+
+
+class TestOneContractInSeveralEntries:
+    """Grouping splits what the account holds as one: who is assigned on it is assigned once, on all of it."""
+
+    VERTICAL = structure(
+        leg("long", 550, expiry=FRIDAY), leg("short", 555, expiry=FRIDAY), symbol="SPY", net_debit=300
+    )
+    REST = position("SPY", 555, contracts=-2, expiry=FRIDAY, identity="rest")
+    SPLIT = (VERTICAL, REST)
+
+    def test_it_is_told_once_with_all_of_it_and_with_the_partners_of_each(self):
+        found = beside(list(self.SPLIT), list(self.SPLIT))
+
+        assigned = only(found, AttentionKind.IN_THE_MONEY_SHORT)
+        assert (assigned.symbols, assigned.shares) == ((C555,), -300)
+        assert "Partner: SPY 20 Nov 26 550 C" in assigned.what
+        assert only(found, AttentionKind.EXPIRING).what.startswith("2 lines expire today")
+
+    def test_one_that_is_alone_has_its_name(self):
+        pair = [SHORT_CALL, SHORT_CALL.changed(id="second")]
+
+        assert only(beside(pair, pair), AttentionKind.EXPIRING).what.startswith("SPY 20 Nov 26 560 C expires")
+
+    def test_a_pin_is_told_once(self):
+        pair = [SHORT_CALL, SHORT_CALL.changed(id="second")]
+        prices = {"SPY": (559.99, 560.01)}
+        found = attention(pair, live_at("2026-11-20 15:50", prices, held=pair))
+
+        assert only(found, AttentionKind.PIN).shares == -400
+
+    def test_entries_that_cancel_each_other_out_have_nothing_that_is_assigned_or_pinned(self):
+        pair = [SHORT_CALL, SHORT_CALL.changed(id="second", contracts=2)]
+        prices = {"SPY": (559.99, 560.01)}
+        pinned = attention(pair, live_at("2026-11-20 15:50", prices, held=pair))
+
+        assert of_kind(pinned, AttentionKind.PIN) == []
+        assert of_kind(beside(pair, pair), AttentionKind.IN_THE_MONEY_SHORT) == []
+
+    def test_the_cockpit_has_the_legs_of_each_entry(self):
+        found = beside(list(self.SPLIT), list(self.SPLIT))
+        legs = [(one.position_id, one.quantity) for one in found.cockpit if not one.is_structure]
+
+        assert legs == [("structure", 1), ("structure", -1), ("rest", -2)]
+
+    def test_by_the_accounts_quantity_it_is_told_once_too(self):
+        found = beside(list(self.SPLIT), [self.VERTICAL, self.REST.changed(contracts=-1)])
+        assigned = only(found, AttentionKind.IN_THE_MONEY_SHORT)
+
+        assert assigned.shares == -200
+        assert "by the account's quantity: -200 SPY" in assigned.amounts
+        assert "by the file's: -300 SPY" in assigned.amounts
+
+    def test_before_an_ex_date_it_is_told_once(self):
+        twice = (EARLY_CALL, EARLY_CALL.changed(id="second"))
+        found = early("2026-11-19 12:00", 10.1, FRIDAY, book=twice)
+
+        assert only(found, AttentionKind.EARLY_EXERCISE).shares == 200 * EARLY_CALL.contracts
 
 
 def test_keeping_a_call_gives_up_by_the_accounts_quantity():
