@@ -21,7 +21,6 @@ MAX_RECORDS: Final = 0xFFFF
 
 _HEAD: Final = struct.Struct("<HHIIIQQ")
 _CHECKSUM_AT: Final = 12
-_RECORD_HEAD_BYTES: Final = 18
 
 
 class Head(NamedTuple):
@@ -60,6 +59,27 @@ def decode(payload: bytes) -> Batch | str:
 
     The events of one that is damaged are not lost to the count: the next batch says how many there were before it.
     """
+    found = _read(payload)
+    if isinstance(found, str):
+        return found
+    head, records = found
+    try:
+        read = tuple(records_in(payload[_HEAD.size :]))
+    except (ValueError, IndexError, struct.error) as error:
+        return f"A batch holds what is no record ({error})."
+    if len(read) != records or sum(record.events for record in read) != head.events:
+        return "A batch announces other records than it holds."
+    return Batch(head, read)
+
+
+def read_head(payload: bytes) -> Head | None:
+    """Which batch these bytes are, without reading the records in it; None where they are none."""
+    found = _read(payload)
+    return None if isinstance(found, str) else found[0]
+
+
+def _read(payload: bytes) -> tuple[Head, int] | str:
+    """The head of an undamaged batch and the number of its records; a sentence where these bytes are none."""
     if len(payload) < _HEAD.size:
         return f"A message of {len(payload)} bytes is no batch."
     version, records, events, number, checksum, epoch, before = _HEAD.unpack_from(payload)
@@ -67,34 +87,22 @@ def decode(payload: bytes) -> Batch | str:
         return (
             f"The batch has version {version}, and this program reads {VERSION}: update the older of the two."
         )
-    body = payload[_HEAD.size :]
     without = payload[:_CHECKSUM_AT] + bytes(4) + payload[_CHECKSUM_AT + 4 : _HEAD.size]
-    if zlib.crc32(body, zlib.crc32(without)) != checksum:
+    if zlib.crc32(memoryview(payload)[_HEAD.size :], zlib.crc32(without)) != checksum:
         return "A batch is damaged: its checksum is another."
-    try:
-        read = tuple(records_in(body))
-    except (ValueError, IndexError, struct.error) as error:
-        return f"A batch holds what is no record ({error})."
-    if len(read) != records or sum(record.events for record in read) != events:
-        return "A batch announces other records than it holds."
-    return Batch(Head(epoch, number, before, events), read)
-
-
-def read_head(payload: bytes) -> Head | None:
-    """Which batch these bytes are, without reading what is in it; None where they are none."""
-    batch = decode(payload)
-    return None if isinstance(batch, str) else batch.head
+    return Head(epoch, number, before, events), records
 
 
 def split(records: Iterable[Record], limit: int = BATCH_BYTES) -> Iterator[list[Record]]:
-    """The same records in their order, in lists that are closed once they have `limit` bytes."""
+    """The same records in their order, in lists whose batches have `limit` bytes at most, but for a larger record."""
     part: list[Record] = []
-    size = 0
+    size = _HEAD.size
     for record in records:
-        more = _RECORD_HEAD_BYTES + len(record.payload)
+        head, payload = record_parts(record)
+        more = len(head) + len(payload)
         if part and (size + more > limit or len(part) == MAX_RECORDS):
             yield part
-            part, size = [], 0
+            part, size = [], _HEAD.size
         part.append(record)
         size += more
     if part:

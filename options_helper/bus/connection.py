@@ -36,6 +36,8 @@ CONSUMER_SECONDS: Final = 30.0
 # Of one subscription: what finds it full is lost, and counted by whoever reads the next batch.
 PENDING_BYTES: Final = 32 * 1024 * 1024
 PENDING_MESSAGES: Final = 65_536
+# Of a message, beside its data: ids and what must be the last one. The server counts them too.
+HEADER_BYTES: Final = 512
 _WRONG_SEQUENCE: Final = (10071, 10164)
 _NAME_IN_USE: Final = 10058
 _NO_MESSAGE: Final = 10037
@@ -133,8 +135,13 @@ class BusConnection:
 
     @property
     def most_bytes(self) -> int:
-        """The largest message that the server takes."""
+        """The largest message that the server takes, its headers included."""
         return self._open_client.max_payload
+
+    @property
+    def room(self) -> int:
+        """What may be in a message that is stored under a fence."""
+        return self.most_bytes - HEADER_BYTES
 
     async def close(self) -> None:
         """Say goodbye; harmless twice, and before `open`."""
@@ -189,17 +196,22 @@ class BusConnection:
         """Publish and wait until it is stored; its sequence."""
         return await self._publish(subject, data, None)
 
-    async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
+    async def store_fenced(
+        self, subject: str, data: bytes, *, message_id: str, last: int, of_subject: bool = False
+    ) -> int:
         """The same, only if the last message of the whole store has the sequence `last` (0: there was none yet).
 
-        WrongSequence where it has another; NoStore where nothing stores the subject. Repeated with the same id, it is
-        stored once: the server then answers with the sequence it has, or with WrongSequence, each version its own way.
+        With `of_subject` it is the last of that subject, and 0 where there is none now. WrongSequence where it has
+        another; NoStore where nothing stores the subject. Repeated with the same id, it is stored once: the server then
+        answers with the sequence it has, or with WrongSequence, each version its own way.
         """
-        headers = {"Nats-Msg-Id": message_id, "Nats-Expected-Last-Sequence": str(last)}
+        expected = "Nats-Expected-Last-Subject-Sequence" if of_subject else "Nats-Expected-Last-Sequence"
+        headers = {"Nats-Msg-Id": message_id, expected: str(last)}
         return await self._publish(subject, data, headers)
 
     async def _publish(self, subject: str, data: bytes, headers: dict[str, Any] | None) -> int:
-        if len(data) > self.most_bytes:
+        # More than it takes, and the server would end the connection.
+        if len(data) > (self.most_bytes if headers is None else self.room):
             raise TooLarge(
                 f"A message of {len(data):,} bytes is larger than the {self.most_bytes:,} that the bus takes; set "
                 "max_payload in the server's configuration."

@@ -10,7 +10,7 @@ import msgspec
 
 from options_helper.model.alpaca_symbols import to_alpaca_symbols
 from options_helper.model.streams import StreamId
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, named
 
 # Whoever follows asks again each twenty seconds. A page that is loaded again is away for a moment, and what it wants
 # shall not be left and taken again.
@@ -58,12 +58,14 @@ class _Viewer:
 class Demand:
     """The wishes for one stream of an owner; whoever shares it between threads guards it.
 
-    `limit` is how many symbols the plan allows; None: any number. The owner's own symbols come first.
+    `limit` is how many symbols the plan allows; None: any number. The owner's own symbols come first while there is
+    room; those that come when there is none wait in `left_out`, since nobody's are taken away for another's.
     """
 
     stream: StreamId
     limit: int | None = None
     own: tuple[str, ...] = ()
+    left_out: tuple[str, ...] = ()  # of the owner's own
     # In the order in which they were taken: what is streamed stays, as long as anybody wants it.
     _taken: dict[str, None] = field(default_factory=dict)
     _viewers: dict[str, _Viewer] = field(default_factory=dict)
@@ -71,7 +73,6 @@ class Demand:
     def hold(self, own: Sequence[str]) -> None:
         """The owner's own symbols from now on."""
         self.own = tuple(own)
-        self._taken = {**dict.fromkeys(self.own), **self._taken}
         self._forget_unwanted()
 
     def ask(self, wish: Wish, now: float) -> Answer:
@@ -82,20 +83,30 @@ class Demand:
         wanted = to_alpaca_symbols(wish.symbols)
         self._viewers[wish.viewer] = _Viewer(frozenset(wanted), now)
         self._forget_unwanted()
-        left_out = []
-        for symbol in wanted:
-            if symbol in self._taken:
-                continue
-            if self.limit is not None and len(self._taken) >= self.limit:
-                left_out.append(symbol)
-            else:
-                self._taken[symbol] = None
+        left_out = [symbol for symbol in wanted if not self._take(symbol)]
         return Answer(dict.fromkeys(left_out, self._sentence(len(left_out), len(wanted))))
+
+    def _take(self, symbol: str) -> bool:
+        """Whether it is streamed; now, where there is room."""
+        if symbol in self._taken:
+            return True
+        if self.limit is not None and len(self._taken) >= self.limit:
+            return False
+        self._taken[symbol] = None
+        return True
 
     def _sentence(self, refused: int, wanted: int) -> str:
         return (
             f"The owner streams {format_count(self.limit or 0, 'symbol')} of {self.stream}, which is its limit: "
             f"{refused:,} of your {wanted:,} are not streamed."
+        )
+
+    @property
+    def left_out_sentence(self) -> str:
+        """What of the owner's own is not streamed, and why."""
+        return (
+            f"The limit of {format_count(self.limit or 0, 'symbol')} of {self.stream} is reached by what others see: "
+            f"{named(self.left_out)} of the owner's own {'is' if len(self.left_out) == 1 else 'are'} not streamed."
         )
 
     def expire(self, now: float) -> None:
@@ -108,7 +119,10 @@ class Demand:
 
     def _forget_unwanted(self) -> None:
         wanted = frozenset(self.own).union(*(one.symbols for one in self._viewers.values()))
-        self._taken = {symbol: None for symbol in self._taken if symbol in wanted}
+        streamed = [symbol for symbol in self._taken if symbol in wanted]
+        self._taken = dict.fromkeys((*(one for one in self.own if one in self._taken), *streamed))
+        # Whatever room there is now is the owner's first.
+        self.left_out = tuple(one for one in self.own if not self._take(one))
 
     @property
     def symbols(self) -> tuple[str, ...]:

@@ -102,7 +102,7 @@ class DeskFollower:
 
     async def _hear(self, bus: BusConnection) -> None:
         """Until the connection is gone."""
-        for subject in (self._names.state("*"), self._names.account_state("*")):
+        for subject in (self._names.told("*"), self._names.account_told("*")):
             await bus.subscribe(subject, lambda subject, data, _: self._take(subject, data, heard=True))
         for store, subject in self._kept:
             stored = await bus.kept(store, subject)

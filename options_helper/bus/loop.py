@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Coroutine
-from concurrent.futures import Future
+from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotInTime
+from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from options_helper.errors import StreamError
@@ -40,24 +41,35 @@ class LoopThread:
         return asyncio.run_coroutine_threadsafe(work, self._loop)
 
     def call(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
-        """Run it there and wait for what it comes to; StreamError where that takes longer. From any other thread."""
+        """Run it there and wait for what it comes to; StreamError where that takes longer. From any other thread.
+
+        After the error it has ended: nothing of it is done later. Where it came to something in the last moment, that
+        is returned.
+        """
         if self._loop.is_closed():
             work.close()
             raise StreamError("The connection to the bus was closed.")
-        future = self.begin(work)
+        future = self.begin(_bounded(work, seconds))
         try:
-            return future.result(seconds)
-        except NotInTime:
+            return future.result(seconds + END_SECONDS)
+        except (NotInTime, CancelledError):
             future.cancel()
             raise StreamError(f"The bus did not answer within {seconds:g} s.") from None
 
     def stop(self, seconds: float) -> None:
-        """End it and what runs on it; waits so long."""
+        """End it and what runs on it; waits so long. Harmless twice."""
         if self._thread.ident is None:
             self._loop.close()
             return
-        self._loop.call_soon_threadsafe(self._loop.stop)
+        with suppress(RuntimeError):  # it is closed already
+            self._loop.call_soon_threadsafe(self._loop.stop)
         self._thread.join(seconds)
+
+
+async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
+    """Cancelled on its own loop, so that whoever waits hears of it when it has ended, and not before."""
+    async with asyncio.timeout(seconds):
+        return await work
 
 
 async def _cancel_the_rest() -> None:

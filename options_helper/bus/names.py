@@ -72,12 +72,40 @@ class Names:
         return f"oh.{self.desk}.acct.in.>", f"oh.{self.desk}.acct.md.>"
 
     def state(self, what: str) -> str:
-        """Where the owner says something of itself, such as its health."""
+        """Where the owner says something of itself, such as its health; the server keeps it."""
         return f"oh.{self.desk}.state.{what}"
+
+    def told(self, what: str) -> str:
+        """Where the server sends what it keeps of that: nobody else can say it there, a former owner least of all."""
+        return f"oh.{self.desk}.md.state.{what}"
 
     def account_state(self, what: str) -> str:
         """Where it says something of the account."""
         return f"oh.{self.desk}.acct.state.{what}"
+
+    def account_told(self, what: str) -> str:
+        """Where the server sends what it keeps of that."""
+        return f"oh.{self.desk}.acct.md.state.{what}"
+
+    @property
+    def lease_store(self) -> str:
+        """The JetStream stream behind the bucket of the owner's lease."""
+        return f"KV_oh_{self.desk}_lease"
+
+    @property
+    def lease_keys(self) -> str:
+        """All subjects of that bucket."""
+        return f"$KV.oh_{self.desk}_lease.>"
+
+    @property
+    def lease_key(self) -> str:
+        """Who has the lease."""
+        return f"$KV.oh_{self.desk}_lease.owner"
+
+    @property
+    def standby_key(self) -> str:
+        """Who waits for it."""
+        return f"$KV.oh_{self.desk}_lease.standby"
 
     def ask(self, what: str) -> str:
         """Where the owner is asked for something."""

@@ -11,8 +11,8 @@ import asyncio
 import logging
 import threading
 import time
-import zlib
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from typing import Final
 
@@ -25,6 +25,7 @@ from options_helper.bus.demand import Demand, demands, read_wish
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.names import Names
 from options_helper.bus.publisher import DeskPublisher, Fenced, Progress, StreamCounts
+from options_helper.bus.teller import DeskTeller
 from options_helper.bus.truth import (
     DeskAccount,
     DeskHealth,
@@ -32,7 +33,6 @@ from options_helper.bus.truth import (
     DeskRisk,
     Published,
     decode,
-    encode,
     pictures,
 )
 from options_helper.data.periodic_task import PeriodicTask
@@ -55,6 +55,8 @@ TELL_SECONDS: Final = 0.5
 CALL_SECONDS: Final = 10.0
 PAUSE_SECONDS: Final = 0.25
 STOP_SECONDS: Final = 2.0
+# At the end what is on its way gets so long to arrive, or to be found there.
+FINISH_SECONDS: Final = 3.0
 MARKET_AGE_SECONDS: Final = 4 * 3600.0
 ACCOUNT_AGE_SECONDS: Final = 7 * 86_400.0
 ACCOUNT_BYTES: Final = 100_000_000
@@ -129,16 +131,22 @@ def stores_of(names: Names, keep_bytes: int) -> tuple[StoreWish, ...]:
             max_bytes=ACCOUNT_BYTES,
             max_age=ACCOUNT_AGE_SECONDS,
         ),
-        StoreWish(names.state_store, (names.state(">"),), per_subject=1),
-        StoreWish(names.account_state_store, (names.account_state(">"),), per_subject=1),
+        StoreWish(names.state_store, (names.state(">"),), (names.state(">"), names.told(">")), per_subject=1),
+        StoreWish(
+            names.account_state_store,
+            (names.account_state(">"),),
+            (names.account_state(">"), names.account_told(">")),
+            per_subject=1,
+        ),
     )
 
 
 class BusOwner:
     """Carries one run's frames to the bus, and tells how it is. `carry` is for the run's consumer alone.
 
-    `open` first: StreamError where there is no bus. `tell_of` begins to tell, `close` says goodbye. `fenced` says why
-    this owner must end, once another one is there. `limits` are the streams of which viewers may want symbols, and how
+    `open` first: it begins this owner's term, and an owner of before is refused from then on; StreamError where there
+    is no bus. `tell_of` begins to tell, `close` says goodbye. `fenced` says why this owner must end, once another one
+    is there. `limits` are the streams of which viewers may want symbols, and how
     many the plan allows of each; None: any number.
     """
 
@@ -168,11 +176,15 @@ class BusOwner:
         self._snapshot: Callable[[], LiveSnapshot] | None = None
         # The rest belongs to the loop's thread; what is replaced whole may be read by any.
         self._publisher = DeskPublisher(self._names, streams, owner.epoch)
+        self._teller_of_desk = DeskTeller(self._names)
         self._connecting = asyncio.Lock()
+        self._publishing = asyncio.Lock()
         self._connection: BusConnection | None = None
         self._answers: set[asyncio.Future[None]] = set()
-        self._carried: Announcement | None = None  # the consumer's
-        self._told: dict[str, int] = {}  # checksums of what was told last, by subject
+        # The consumer's: what it has offered is not offered again until it is known to be stored.
+        self._carried: Announcement | None = None
+        self._is_offered = False
+        self._settled = 0
         self.problem: str | None = None
         self.fenced: str | None = None
 
@@ -194,9 +206,10 @@ class BusOwner:
         """Have the bus store these frames; False where it is away, after a moment. Raises Fenced for good."""
         if self.fenced is not None:
             raise Fenced(self.fenced)
-        if self._publisher.is_done:
+        if not self._is_offered:
             self._announce()
             self._publisher.offer(frames)
+            self._is_offered = True
         try:
             self._loop.call(self._publish(), CALL_SECONDS)
         except Fenced as error:
@@ -209,6 +222,8 @@ class BusOwner:
             self._stopping.wait(PAUSE_SECONDS)
             return False
         self.problem = None
+        self._is_offered = False
+        self._settled += sum(frame.events for frame in frames)
         return True
 
     def _announce(self) -> None:
@@ -228,11 +243,34 @@ class BusOwner:
         """Messages that the server had acknowledged, and lost."""
         return self._publisher.lost_messages
 
+    @property
+    def stored_unsettled(self) -> int:
+        """Events that were found stored only after the run was told that the bus was away: it has them as queued."""
+        counts = self._publisher.counts.values()
+        return sum(one.stored + one.unsendable for one in counts) - self._settled
+
+    @property
+    def unknown(self) -> int:
+        """Events that were on their way at the end, and may be stored or not."""
+        return sum(one.waiting for one in self._publisher.counts.values())
+
+    def yield_to_another(self, why: str) -> None:
+        """Publish and tell nothing from now on, at once; from any thread, and it waits for nothing."""
+        self.fenced = self.fenced or why
+        self._stopping.set()
+        with suppress(RuntimeError):  # it has ended already
+            self._loop.begin(self._disconnect())
+
     def close(self) -> None:
-        """Say that this owner has ended, and leave; about two seconds at most. After the run was stopped."""
+        """Have what is on its way stored, say that this owner has ended, and leave. After the run was stopped.
+
+        About two seconds where the bus answers, and seven at most.
+        """
         self._stopping.set()
         self._teller.stop(STOP_SECONDS)
         try:
+            if self.fenced is None and not self._publisher.is_done:
+                self._finish()
             if self._snapshot is not None and self.fenced is None:
                 self._loop.call(self._say_goodbye(self._snapshot()), STOP_SECONDS)
             self._loop.call(self._disconnect(), STOP_SECONDS)
@@ -241,9 +279,30 @@ class BusOwner:
         finally:
             self._loop.stop(STOP_SECONDS)
 
+    def _finish(self) -> None:
+        """Publish what was offered and is not known to be stored, so that the ledger is told as it is."""
+        try:
+            self._loop.call(self._publish_patiently(), FINISH_SECONDS)
+        except Fenced as error:
+            self.fenced = str(error)
+        except StreamError as error:
+            log.warning("whether the last events are stored is not known: %s", error)
+
+    async def _publish_patiently(self) -> None:
+        while True:
+            try:
+                await self._publish()
+            except Fenced:
+                raise
+            except StreamError:
+                await asyncio.sleep(PAUSE_SECONDS)
+            else:
+                return
+
     async def _connected(self) -> BusConnection:
         """The connection, made anew where it is gone."""
         async with self._connecting:
+            self._require_desk()
             connection = self._connection
             if connection is None or connection.ended.done():
                 connection = self._connection = await self._connect()
@@ -255,7 +314,7 @@ class BusOwner:
             await connection.open(f"options-helper owner of {self._names.desk}")
             for wish in stores_of(self._names, self._keep_bytes):
                 await connection.keep(wish)
-            await self._publisher.begin(connection, await self._known(connection))
+            await self._begin(connection)
             await connection.subscribe(self._names.ask("time"), lambda _, __, answer: self._tell_time(answer))
             await connection.subscribe(
                 self._names.ask("want"), lambda _, data, answer: self._take_wish(data, answer)
@@ -263,8 +322,15 @@ class BusOwner:
         except BaseException:
             await connection.close()
             raise
-        self._told.clear()
+        self._teller_of_desk.forget_told()
         return connection
+
+    async def _begin(self, connection: BusConnection) -> None:
+        """Begin the term, where it has not begun."""
+        known = await self._known(connection)
+        newest = await self._teller_of_desk.newest_term(connection)
+        await self._publisher.begin(connection, known, self._now_ns(), newer_than=newest)
+        await self._teller_of_desk.begin(connection, self._publisher.epoch)
 
     def unite(self, own: Mapping[StreamId, Sequence[str]]) -> dict[StreamId, tuple[str, ...]]:
         """What is to be streamed now: the owner's own symbols, and what those who follow want."""
@@ -273,6 +339,13 @@ class BusOwner:
                 demand.hold(own.get(stream, ()))
                 demand.expire(self._monotonic())
             return {stream: demand.symbols for stream, demand in self._demands.items()}
+
+    @property
+    def left_out(self) -> str | None:
+        """Which of the owner's own symbols find no room, as a sentence; None where all do."""
+        with self._demands_lock:
+            left = {stream: demand for stream, demand in self._demands.items() if demand.left_out}
+            return " ".join(demand.left_out_sentence for demand in left.values()) or None
 
     @property
     def viewers(self) -> int:
@@ -320,19 +393,29 @@ class BusOwner:
             await self._connection.close()
 
     async def _publish(self) -> None:
-        connection = await self._connected()
-        try:
-            await self._publisher.publish(connection)
-        except Fenced:
-            raise
-        except StreamError:
-            # Whatever it was, a new connection begins with a clean slate.
-            await connection.close()
-            raise
+        # Held by whoever publishes, as one that was given up may still be ending.
+        async with self._publishing:
+            connection = await self._connected()
+            try:
+                await self._publisher.publish(connection)
+            except Fenced:
+                raise
+            except StreamError:
+                # Whatever it was, a new connection begins with a clean slate.
+                await connection.close()
+                raise
+
+    def _require_desk(self) -> None:
+        if self.fenced is not None:
+            raise Fenced(self.fenced)
 
     def _tell(self) -> None:
-        if self._snapshot is not None and self.fenced is None:
+        if self._snapshot is None or self.fenced is not None:
+            return
+        try:
             self._loop.call(self._tell_all(self._snapshot()), CALL_SECONDS)
+        except Fenced as error:
+            self.fenced = str(error)
 
     def _could_not_tell(self, error: Exception) -> None:
         log.info("the bus was not told how the streams are: %s", error)
@@ -342,28 +425,21 @@ class BusOwner:
 
     async def _tell_all(self, snapshot: LiveSnapshot) -> None:
         connection = await self._connected()
+        teller = self._teller_of_desk
         account = DeskAccount(snapshot.account, snapshot.fills, snapshot.expiry_facts)
         parts = list(pictures(snapshot))
-        await self._tell_one(connection, self._names.account_state("truth"), account)
-        await self._tell_one(connection, self._names.state("risk"), DeskRisk.of(snapshot.risk_inputs))
-        await self._tell_one(connection, self._names.state("news"), DeskNews(snapshot.news))
+        await teller.tell_account(connection, "truth", account)
+        await teller.tell(connection, "risk", DeskRisk.of(snapshot.risk_inputs))
+        await teller.tell(connection, "news", DeskNews(snapshot.news))
         for number, part in enumerate(parts):
-            await self._tell_one(connection, self._names.state(f"picture.{number}"), part)
+            await teller.tell(connection, f"picture.{number}", part)
         await self._tell_health(connection, snapshot, parts=len(parts))
-
-    async def _tell_one(self, connection: BusConnection, subject: str, value: msgspec.Struct) -> None:
-        """Tell it, where it is another than was told last."""
-        data = encode(value)
-        checksum = zlib.crc32(data)
-        if self._told.get(subject) != checksum:
-            await connection.store(subject, data)
-            self._told[subject] = checksum
 
     async def _tell_health(
         self, connection: BusConnection, snapshot: LiveSnapshot, *, parts: int = 0, ended: bool = False
     ) -> None:
         health = self._health(snapshot, parts=parts, ended=ended)
-        await connection.store(self._names.state("health"), encode(health))
+        await self._teller_of_desk.tell(connection, "health", health)
 
     def _health(self, snapshot: LiveSnapshot, *, parts: int, ended: bool) -> DeskHealth:
         counts = self._publisher.counts
@@ -371,6 +447,7 @@ class BusOwner:
             program=__version__,
             host=self._owner.host,
             pid=self._owner.pid,
+            epoch=self._publisher.epoch,
             at_ns=self._now_ns(),
             market=snapshot.market,
             announcement=self._announcement(snapshot),

@@ -1,7 +1,8 @@
 """Publish the batches of each stream, one in flight, so that each is stored once, in order, and by one owner alone.
 
 Every batch says which message must be the last of its store. The server refuses it otherwise, and then what it has
-tells who was there: this owner itself, whose acknowledgement was lost, or a newer one, to whom this one yields.
+tells who was there: this owner itself, whose acknowledgement was lost, or a newer one, to whom this one yields. A term
+begins with an empty batch of each stream, so that an owner of before is refused from then on, whatever comes or not.
 """
 
 from __future__ import annotations
@@ -12,17 +13,20 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from options_helper.bus.batch import Head, encode, read_head, split
+from options_helper.bus.batch import BATCH_BYTES, Head, encode, read_head, split
 from options_helper.bus.connection import Stored, TooLarge, WrongSequence
+from options_helper.bus.losses import records_of
 from options_helper.bus.names import Names, message_id
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.errors import StreamError
-from options_helper.model.frames import Frame
+from options_helper.model.frames import Continuity, Frame
 from options_helper.model.streams import StreamId
 
 log = logging.getLogger(__name__)
 
 TRIES: Final = 3
+# An owner of before may publish forty batches a second, each of which spoils what was read until then.
+BEGIN_TRIES: Final = 20
 
 
 class Fenced(StreamError):
@@ -38,6 +42,10 @@ class Progress(NamedTuple):
 
 class Store(Protocol):
     """What a publisher needs of a `BusConnection`."""
+
+    @property
+    def room(self) -> int:
+        """So large may a batch be."""
 
     async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
         """Store it if the last message of the store has that sequence; the one it got."""
@@ -56,8 +64,14 @@ class Store(Protocol):
 class StreamCounts:
     """What became of one stream's events at the bus."""
 
+    offered: int = 0
     stored: int = 0
     unsendable: int = 0  # in frames larger than the server takes; those who follow count them as missed
+
+    @property
+    def waiting(self) -> int:
+        """Those that are not known to be stored, and may be."""
+        return self.offered - self.stored - self.unsendable
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,14 +85,15 @@ class _Waiting:
 
 
 class StorePublisher:
-    """Publishes the streams of one store; for one event loop. `begin` first, on whatever connection there is.
+    """Publishes the streams of one store; for one event loop. `survey` and `open_term` first.
 
     `offer` takes records; `publish` sends all that is not stored yet, and after an error goes on from there.
     """
 
     def __init__(self, names: Names, store: str, streams: Iterable[StreamId]) -> None:
         self._names, self._store = names, store
-        self._epoch = 0
+        self.epoch = 0
+        self._opened_ns = 0
         self._last_sequence = 0
         self._numbers = dict.fromkeys(streams, 0)
         self._events = dict.fromkeys(self._numbers, 0)
@@ -90,21 +105,18 @@ class StorePublisher:
     @property
     def progress(self) -> dict[StreamId, Progress]:
         """How far each stream was published."""
-        return {stream: Progress(self._epoch, events) for stream, events in self._events.items()}
+        return {stream: Progress(self.epoch, events) for stream, events in self._events.items()}
 
     @property
     def is_done(self) -> bool:
         """Whether everything that was offered is stored."""
         return self._waiting is None and not self._offered
 
-    async def begin(self, bus: Store, epoch: int, known: Mapping[StreamId, Progress]) -> None:
-        """Go on, in a new term that is at least `epoch`, from what is there and what is known of before.
-
-        Does nothing where it has begun.
-        """
-        if self._epoch:
-            return
+    async def survey(self, bus: Store, known: Mapping[StreamId, Progress]) -> int:
+        """Take over what is there and what is known of before; the newest term that there was."""
+        # First: what is stored after it makes the first batch of a term that is built on the rest a wrong one.
         self._last_sequence = await bus.last_sequence(self._store)
+        newest = 0
         for stream in self._numbers:
             stored = await bus.last(self._store, self._names.published(stream), direct=False)
             head = None if stored is None else read_head(stored.data)
@@ -112,47 +124,67 @@ class StorePublisher:
             if head is not None:
                 before = Progress(max(before.epoch, head.epoch), max(before.events, head.events_until))
             self._events[stream] = before.events
-            epoch = max(epoch, before.epoch + 1)
-        self._epoch = epoch
+            newest = max(newest, before.epoch)
+        return newest
 
-    def offer(self, stream: StreamId, records: Iterable[Record]) -> None:
+    async def open_term(self, bus: Store, epoch: int, opened_ns: int) -> None:
+        """Begin a term, with an empty batch of each stream. WrongSequence where somebody published since `survey`."""
+        self.epoch, self._opened_ns = epoch, opened_ns
+        self._numbers = dict.fromkeys(self._numbers, 0)
+        for stream in self._numbers:
+            opening = self._batch(stream, [Record(RecordKind.TICK, opened_ns, stream=stream)])
+            self._go_on(opening, await self._store_one(bus, opening))
+
+    def offer(self, stream: StreamId, records: Sequence[Record]) -> None:
         """Take records of a stream, to be published in their order."""
-        self._offered.extend((stream, part) for part in split(records))
+        self.counts[stream].offered += sum(record.events for record in records)
+        self._offered.append((stream, records))
 
     async def publish(self, bus: Store) -> None:
         """Publish all that was offered. Fenced where another owner is there; other StreamErrors may pass."""
         while not self.is_done:
             if self._waiting is None:
-                self._waiting = self._batch(*self._offered.popleft())
+                self._waiting = self._next_batch(bus)
             await self._store_waiting(bus)
+
+    def _next_batch(self, bus: Store) -> _Waiting:
+        """As much of what was offered first as one message has room for."""
+        stream, records = self._offered.popleft()
+        first, *rest = split(records, min(BATCH_BYTES, bus.room))
+        self._offered.extendleft((stream, part) for part in reversed(rest))
+        return self._batch(stream, first)
 
     def _batch(self, stream: StreamId, records: Sequence[Record]) -> _Waiting:
         events = sum(record.events for record in records)
-        head = Head(self._epoch, self._numbers[stream], self._events[stream], events)
+        head = Head(self.epoch, self._numbers[stream], self._events[stream], events)
         return _Waiting(stream, head, records, encode(head, records))
+
+    async def _store_one(self, bus: Store, batch: _Waiting) -> int:
+        return await bus.store_fenced(
+            self._names.published(batch.stream),
+            batch.data,
+            message_id=message_id(batch.stream, batch.head.epoch, batch.head.number),
+            last=self._last_sequence,
+        )
 
     async def _store_waiting(self, bus: Store) -> None:
         for _ in range(TRIES):
             if (waiting := self._waiting) is None:
                 return
             try:
-                sequence = await bus.store_fenced(
-                    self._names.published(waiting.stream),
-                    waiting.data,
-                    message_id=message_id(waiting.stream, waiting.head.epoch, waiting.head.number),
-                    last=self._last_sequence,
-                )
+                sequence = await self._store_one(bus, waiting)
             except WrongSequence:
                 await self._find_out(bus, waiting)
             except TooLarge as error:
-                log.warning("a batch of the %s stream is not sent: %s", waiting.stream, error)
-                self.counts[waiting.stream].unsendable += waiting.head.events
-                self._go_on(waiting, self._last_sequence)
+                await self._make_smaller(bus, waiting, error)
             else:
-                self.counts[waiting.stream].stored += waiting.head.events
-                self._go_on(waiting, sequence)
+                self._is_stored(waiting, sequence)
         if self._waiting is not None:
             raise StreamError(f"The bus refuses what is published to {self._store} again and again.")
+
+    def _is_stored(self, waiting: _Waiting, sequence: int) -> None:
+        self.counts[waiting.stream].stored += waiting.head.events
+        self._go_on(waiting, sequence)
 
     def _go_on(self, waiting: _Waiting, sequence: int) -> None:
         self._numbers[waiting.stream] = waiting.head.number + 1
@@ -160,34 +192,50 @@ class StorePublisher:
         self._last_sequence = sequence
         self._waiting = None
 
+    async def _make_smaller(self, bus: Store, waiting: _Waiting, error: TooLarge) -> None:
+        """The server takes less than it did, or a frame alone is larger than it takes."""
+        if await bus.last_sequence(self._store) != self._last_sequence:
+            # It took this batch before, and its answer was lost.
+            await self._find_out(bus, waiting)
+            return
+        if len(waiting.records) > 1:
+            self._waiting = None
+            self._offered.appendleft((waiting.stream, waiting.records))
+            self._waiting = self._next_batch(bus)
+            return
+        log.warning("a batch of the %s stream is not sent: %s", waiting.stream, error)
+        self.counts[waiting.stream].unsendable += waiting.head.events
+        self._go_on(waiting, self._last_sequence)
+
     async def _find_out(self, bus: Store, waiting: _Waiting) -> None:
         """Look at what the server has in place of what was expected."""
         sequence = await bus.last_sequence(self._store)
         if sequence > self._last_sequence:
             stored = await bus.message(self._store, sequence)
             if stored is not None and stored.data == waiting.data:
-                self.counts[waiting.stream].stored += waiting.head.events
-                self._go_on(waiting, sequence)
+                self._is_stored(waiting, sequence)
                 return
             head = None if stored is None else read_head(stored.data)
-            if head is not None and head.epoch > self._epoch:
+            # One that is gone by age was stored long ago, by somebody who went on when this one did not.
+            if stored is None or (head is not None and head.epoch > self.epoch):
                 raise Fenced("Another owner serves this desk: it has published since. This one ends.")
-        self._begin_anew(sequence, waiting)
+        await self._begin_anew(bus, sequence, waiting)
 
-    def _begin_anew(self, sequence: int, waiting: _Waiting) -> None:
+    async def _begin_anew(self, bus: Store, sequence: int, waiting: _Waiting) -> None:
         """The server has another past than it acknowledged (emptied, or an old copy put back): a new term begins.
 
-        Whoever followed has heard what is gone, and the count of events goes on, so nobody counts anything twice.
+        Whoever followed has heard what is gone, and the count of events goes on from the larger of the two pasts, so
+        nobody counts anything twice.
         """
         lost = max(0, self._last_sequence - sequence)
         self.lost_messages += lost
         log.error(
             "the bus lost %d messages of %s that it had acknowledged; a new term begins", lost, self._store
         )
-        self._epoch += 1
-        self._numbers = dict.fromkeys(self._numbers, 0)
-        self._last_sequence = sequence
-        self._waiting = self._batch(waiting.stream, waiting.records)
+        newest = await self.survey(bus, self.progress)
+        self._waiting = None
+        self._offered.appendleft((waiting.stream, waiting.records))
+        await self.open_term(bus, newest + 1, self._opened_ns)
 
 
 class DeskPublisher:
@@ -200,6 +248,13 @@ class DeskPublisher:
             by_store.setdefault(names.store(stream), []).append(stream)
         self._publishers = [StorePublisher(names, store, of_it) for store, of_it in by_store.items()]
         self._of = {stream: one for one in self._publishers for stream in one.counts}
+        self._heard: dict[StreamId, tuple[Continuity, int]] = {}
+        self.has_begun = False
+
+    @property
+    def epoch(self) -> int:
+        """The owner's term; 0 before it has begun."""
+        return max((one.epoch for one in self._publishers), default=0)
 
     @property
     def counts(self) -> dict[StreamId, StreamCounts]:
@@ -222,11 +277,12 @@ class DeskPublisher:
         return all(one.is_done for one in self._publishers)
 
     def offer(self, frames: Iterable[Frame]) -> None:
-        """Take frames, to be published in their order."""
+        """Take frames, to be published in their order, and between them what was lost before each."""
         by_stream: dict[StreamId, list[Record]] = {}
         for frame in frames:
-            record = Record(RecordKind.FRAME, frame.received_ns, frame.payload, frame.stream, frame.events)
-            by_stream.setdefault(frame.stream, []).append(record)
+            records = records_of(frame, self._heard.get(frame.stream))
+            self._heard[frame.stream] = (frame.heard, frame.received_ns)
+            by_stream.setdefault(frame.stream, []).extend(records)
         for stream, records in by_stream.items():
             self._of[stream].offer(stream, records)
 
@@ -236,10 +292,26 @@ class DeskPublisher:
         for stream, publisher in self._of.items():
             publisher.offer(stream, [record._replace(stream=stream)])
 
-    async def begin(self, bus: Store, known: Mapping[StreamId, Progress]) -> None:
-        """Go on from what is there; does nothing where it has begun."""
-        for publisher in self._publishers:
-            await publisher.begin(bus, self._epoch, known)
+    async def begin(
+        self, bus: Store, known: Mapping[StreamId, Progress], now_ns: int = 0, *, newer_than: int = 0
+    ) -> None:
+        """Begin a term newer than all before, from what is there and what is known; does nothing where it has begun.
+
+        From then on the server refuses what an owner of before publishes.
+        """
+        if self.has_begun:
+            return
+        for _ in range(BEGIN_TRIES):
+            newest = [await one.survey(bus, known) for one in self._publishers]
+            epoch = max(self._epoch, *(one + 1 for one in (newer_than, *newest)))
+            try:
+                for one in self._publishers:
+                    await one.open_term(bus, epoch, now_ns)
+            except WrongSequence:
+                continue  # an owner of before has published meanwhile
+            self.has_begun = True
+            return
+        raise StreamError("Another owner publishes so fast for this desk that none can begin after it.")
 
     async def publish(self, bus: Store) -> None:
         """Publish all that was offered and is not stored. Fenced where another owner is there."""

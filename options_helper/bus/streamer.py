@@ -153,7 +153,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
     async def _communicate(self, connection: BusLink, news: asyncio.Event, ended: asyncio.Task[None]) -> None:
         bus, names = connection.bus, self._address.names
         self._told = None
-        await bus.subscribe(names.state("health"), lambda _, data, __: self._hear_health(data, news))
+        await bus.subscribe(names.told("health"), lambda _, data, __: self._hear_health(data, news))
         stored = await bus.kept(names.state_store, names.state("health"))
         if stored is not None:
             self._hear_health(stored.data, news)
@@ -257,7 +257,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
 
 def _is_another(before: DeskHealth, now: DeskHealth) -> bool:
     """Whether it is another owner, of another market for all that is known, or the market has told its time by now."""
-    if (before.host, before.pid) != (now.host, now.pid):
+    if (before.host, before.pid, before.epoch) != (now.host, now.pid, now.epoch):
         return True
     return before.announcement is None and now.announcement is not None
 

@@ -57,6 +57,7 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     pid: int
     at_ns: int  # the owner's computer's clock
+    epoch: int = 0  # its term
     market: MarketKind
     announcement: str | None = None  # what a simulator would say of its time at `at_ns`
     running: bool = False

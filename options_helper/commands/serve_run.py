@@ -7,7 +7,7 @@ import os
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -138,6 +138,7 @@ class _Serving:
         self._said: str | None = None
         self._said_at = self._since
         self._problem: str | None = None
+        self._failure: str | None = None  # why it ended by itself
         # Replaced whole by the main thread, read by the heartbeat's.
         self._last: WatchStatus | None = None
 
@@ -174,14 +175,29 @@ class _Serving:
         """Until somebody asks for the end, the time is over, or another owner has the desk."""
         limit, began = self._request.duration_seconds, elapsed_seconds()
         while limit is None or elapsed_seconds() - began < limit:
-            self._turn(console)
-            if self._owner.fenced is not None:
-                self._say(console, self._owner.fenced)
+            self._take_turn(console)
+            self._failure = self._owner.fenced or self._manager.failure
+            if self._failure is not None:
+                self._say(console, self._failure)
                 return
             if signals.wait(turn_seconds):
                 self._say(console, "Asked to end.")
                 return
         self._say(console, "Its time is over.")
+
+    def _take_turn(self, console: Console) -> None:
+        """Whatever is wrong with one turn costs this one: who follows goes on hearing what is streamed."""
+        try:
+            self._turn(console)
+        except Exception as error:
+            problem = f"The owner could not look after its streams ({type(error).__name__}: {error})."
+            if problem != self._problem:
+                self._say(console, problem)
+                log.debug("a turn failed", exc_info=True)
+            self._problem = problem
+            last = self._last
+            if last is not None:
+                self._last = replace(last, snapshot=self._manager.snapshot(), problem=problem)
 
     def _turn(self, console: Console) -> None:
         snapshot = self._manager.snapshot()
@@ -190,7 +206,7 @@ class _Serving:
         if config != self._config:
             self._manager.start(config)
             self._config = config
-        problem = self._owner.problem or (None if book is None else book.problem)
+        problem = self._owner.problem or (None if book is None else book.problem) or self._owner.left_out
         self._last = WatchStatus(snapshot, self._activity(config, snapshot), problem)
         if problem is not None and problem != self._problem:
             self._say(console, problem)
@@ -250,11 +266,14 @@ class _Serving:
     def conclude(self, console: Console) -> int:
         """Say what was lost; the exit code."""
         healths = self._manager.snapshot().streams.values()
+        unstored = sum(health.dropped + health.queued for health in healths)
+        unknown = self._owner.unknown
         lost = [
             (
-                sum(health.dropped + health.queued for health in healths),
+                max(0, unstored - self._owner.stored_unsettled - unknown),
                 "events found no place and are not stored",
             ),
+            (unknown, "events were on their way at the end, and nobody knows whether they are stored"),
             (
                 sum(counts.unsendable for counts in self._owner.counts.values()),
                 "events were in messages larger than the bus takes",
@@ -264,4 +283,4 @@ class _Serving:
         told = [f"{count:,} {what}." for count, what in lost if count]
         for sentence in told:
             self._say(console, sentence)
-        return LOST if told or self._owner.fenced is not None else FINE
+        return LOST if told or self._failure is not None else FINE

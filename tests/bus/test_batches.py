@@ -112,7 +112,14 @@ def test_splitting_keeps_every_record_in_its_order(records, limit):
 
     assert [record for part in parts for record in part] == records
     assert all(part for part in parts)
-    assert all(len(part) == 1 or sum(18 + len(one.payload) for one in part) <= limit for part in parts)
+    assert all(len(part) == 1 or len(batch(part)) <= limit for part in parts)
+
+
+def test_the_head_of_a_batch_is_read_without_its_records(monkeypatch):
+    whole = batch([frame(3)], epoch=9, number=4, before=40)
+    monkeypatch.setattr("options_helper.bus.batch.records_in", lambda _: pytest.fail("the records were read"))
+
+    assert read_head(whole) == Head(9, 4, 40, 3)
 
 
 def test_a_frame_larger_than_a_batch_has_one_of_its_own():
@@ -165,6 +172,33 @@ def test_a_stream_that_is_heard_whole_has_nothing_missing():
 
     assert verdicts == [Verdict.FIRST, Verdict.NEXT, Verdict.NEXT, Verdict.NEXT]
     assert (position.received, position.missed) == (11, 0)
+
+
+@pytest.mark.parametrize(
+    ("head", "verdict", "missed"),
+    [
+        (Head(1, 1, 4, 2), Verdict.NEXT, 0),
+        (
+            Head(1, 1, 9, 2),
+            Verdict.HOLE,
+            5,
+        ),  # the next number, but events are missing: of a frame that was left out
+        (
+            Head(1, 3, 4, 2),
+            Verdict.HOLE,
+            0,
+        ),  # batches are missing that had no events, such as a market's time
+        (Head(1, 0, 4, 2), Verdict.DUPLICATE, 0),
+        (Head(2, 1, 4, 2), Verdict.NEW_OWNER, 0),
+        (Head(2, 0, 9, 2), Verdict.NEW_OWNER, 5),
+    ],
+)
+def test_what_a_batch_is_follows_from_its_number_and_the_events_before_it(head, verdict, missed):
+    position, _ = Position().take(Head(1, 0, 0, 4))
+
+    _, arrival = position.take(head)
+
+    assert (arrival.verdict, arrival.missed) == (verdict, missed)
 
 
 def test_an_owner_that_was_followed_by_another_is_not_heard_any_more():

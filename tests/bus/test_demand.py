@@ -51,6 +51,49 @@ def test_at_the_limit_a_newcomer_is_refused_with_the_figures_and_nobody_loses_an
     )
 
 
+def test_the_owners_own_symbols_that_come_later_find_the_limit_too_and_have_the_next_room():
+    demand = Demand(STOCKS, limit=3)
+    demand.ask(wish("one", "AAPL", "MSFT"), 0)
+
+    demand.hold(("SPY", "QQQ", "IWM"))
+    assert set(demand.symbols) == {"AAPL", "MSFT", "SPY"}, "nobody loses what is streamed"
+    assert demand.left_out == ("QQQ", "IWM")
+
+    assert demand.ask(wish("one", "AAPL", "TSLA"), 1).refusals.keys() == {"TSLA"}
+    assert set(demand.symbols) == {"SPY", "QQQ", "AAPL"}
+    assert list(demand.left_out) == ["IWM"]
+    assert demand.left_out_sentence == (
+        "The limit of 3 symbols of stocks is reached by what others see: IWM of the owner's own is not streamed."
+    )
+
+
+@given(st.data())
+def test_whoever_comes_when_the_limit_holds(data):
+    limit = data.draw(st.integers(1, 4))
+    demand = Demand(STOCKS, limit)
+    for now in range(data.draw(st.integers(1, 12))):
+        symbols = data.draw(st.lists(LETTERS, unique=True, max_size=6))
+        if data.draw(st.booleans()):
+            demand.hold(symbols)
+        else:
+            demand.ask(wish(data.draw(st.sampled_from(["one", "two"])), *symbols), now)
+
+        assert len(demand.symbols) <= limit
+        assert set(demand.own) <= {*demand.symbols, *demand.left_out}
+
+
+def test_the_owner_asks_for_what_is_left_when_a_viewer_has_expired_though_nobody_asks():
+    """`expire` alone makes the room: a viewer that was killed says nothing more."""
+    demand = Demand(STOCKS, limit=1)
+    demand.ask(wish("gone", "AAPL"), 0)
+    demand.hold(("SPY",))
+    assert list(demand.symbols) == ["AAPL"]
+
+    demand.expire(EXPIRES_SECONDS + 1)
+
+    assert (list(demand.symbols), demand.left_out, demand.viewers) == (["SPY"], (), 0)
+
+
 def test_what_nobody_wants_any_more_makes_room():
     demand = Demand(STOCKS, limit=1)
     demand.ask(wish("one", "AAPL"), 0)

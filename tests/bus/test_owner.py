@@ -44,7 +44,7 @@ def stored(server: NatsServer, stream: StreamName = StreamName.STOCKS) -> list[B
             assert isinstance(batch, Batch)
             found.append(batch)
         await connection.close()
-        return found
+        return [batch for batch in found if batch.head.number]
 
     return asyncio.run(asyncio.wait_for(read(), AT_ONCE))
 

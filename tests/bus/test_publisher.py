@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Coroutine
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from options_helper.bus.batch import Batch, decode
-from options_helper.bus.connection import BusConnection, Stored
+from options_helper.bus.connection import BusConnection, Stored, TooLarge, WrongSequence
 from options_helper.bus.continuity import Position
 from options_helper.bus.names import Names
 from options_helper.bus.owner import stores_of
-from options_helper.bus.publisher import DeskPublisher, Fenced
+from options_helper.bus.publisher import DeskPublisher, Fenced, Progress
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.frames import Frame
 from options_helper.model.streams import StreamName
-from tests.kit.bus import NatsServer, both_servers, nats_server
+from tests.kit.bus import CURRENT, NatsServer, both_servers, nats_server
 from tests.kit.waiting import AT_ONCE
 
 NAMES = Names()
@@ -56,7 +57,7 @@ async def stored(connection: BusConnection, stream: StreamName = StreamName.STOC
         batch = decode(message.data)
         assert isinstance(batch, Batch)
         found.append(batch)
-    return found
+    return [batch for batch in found if batch.head.number]
 
 
 def payloads(batches: list[Batch]) -> list[bytes]:
@@ -78,7 +79,7 @@ class LosesAnswers:
         self._connection = connection
         self._every = every
         self.last, self.message = connection.last, connection.message
-        self.last_sequence = connection.last_sequence
+        self.last_sequence, self.room = connection.last_sequence, connection.room
         self.lost = 0
         self._sent = 0
 
@@ -214,7 +215,8 @@ def test_a_server_that_forgot_everything_is_told_and_the_count_goes_on(binary):
 
         (batch,) = await stored(connection)
         position, arrival = position.take(batch.head)
-        assert (made.lost_messages, arrival.missed, position.received) == (2, 0, 30)
+        # Two batches, and those with which the term began, of two streams.
+        assert (made.lost_messages, arrival.missed, position.received) == (4, 0, 30)
         await connection.close()
 
     with nats_server(binary) as server:
@@ -245,8 +247,11 @@ def test_a_new_owner_goes_on_counting_where_the_last_one_ended_also_when_its_bat
     class Emptied:
         """A store whose messages have grown too old, of which it knows the last number."""
 
+        room = 1_000_000
+        sequence = 12
+
         async def last_sequence(self, store: str) -> int:
-            return 12
+            return self.sequence
 
         async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
             return None
@@ -255,19 +260,108 @@ def test_a_new_owner_goes_on_counting_where_the_last_one_ended_also_when_its_bat
             return None
 
         async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
-            assert last == 12
+            assert last == self.sequence
             self.batch = decode(data)
-            return 13
+            self.sequence += 1
+            return self.sequence
 
     async def story() -> None:
-        from options_helper.bus.publisher import Progress
-
-        made, bus = publisher(), Emptied()
+        made, bus = DeskPublisher(NAMES, [StreamName.STOCKS], 1), Emptied()
         await made.begin(bus, {StreamName.STOCKS: Progress(7, 900)})
         made.offer(frames(0, 1))
         await made.publish(bus)
         assert isinstance(bus.batch, Batch)
-        assert bus.batch.head[:3] == (8, 0, 900)
+        assert bus.batch.head[:3] == (8, 1, 900)
+
+    run(story())
+
+
+def test_a_batch_is_as_large_as_the_server_takes_headers_included_and_no_larger(tmp_path: Path):
+    """Of more it would end the connection, again and again."""
+    payload = bytes(600)
+
+    async def story(server: NatsServer) -> None:
+        connection, made = await begin(server)
+        made.offer([Frame(StreamName.STOCKS, payload, 1, number) for number in range(1_000)])
+        await made.publish(connection)
+
+        batches = await stored(connection)
+        assert sum(len(batch.records) for batch in batches) == 1_000
+        assert len(batches) > 1_000 * 618 // (64 * 1024)
+        assert made.counts[StreamName.STOCKS].unsendable == 0
+        # To the byte: what just fits is sent, and one byte more is left out.
+        fits = connection.room - 32 - 18
+        made.offer(
+            [Frame(StreamName.STOCKS, bytes(fits), 5, 1), Frame(StreamName.STOCKS, bytes(fits + 1), 7, 2)]
+        )
+        await made.publish(connection)
+        assert (made.counts[StreamName.STOCKS].stored, made.counts[StreamName.STOCKS].unsendable) == (
+            1_005,
+            7,
+        )
+        assert not connection.ended.done()
+        await connection.close()
+
+    def configuration(port: int) -> Path:
+        file = tmp_path / "nats.conf"
+        file.write_text(
+            f'listen: "127.0.0.1:{port}"\nmax_payload: 65536\njetstream {{ store_dir: "{tmp_path}" }}\n'
+        )
+        return file
+
+    with NatsServer(CURRENT, configuration) as server:
+        run(story(server))
+
+
+class Shrinking:
+    """A server that was started again with a smaller limit, after it had stored a batch without an answer."""
+
+    def __init__(self) -> None:
+        self.room = 4_000
+        self.batches: list[bytes] = []
+        self.is_mute = False
+
+    async def last_sequence(self, store: str) -> int:
+        return len(self.batches)
+
+    async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
+        return Stored(len(self.batches), self.batches[-1]) if self.batches else None
+
+    async def message(self, store: str, sequence: int) -> Stored | None:
+        return Stored(sequence, self.batches[sequence - 1])
+
+    async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
+        if len(data) > self.room:
+            raise TooLarge("too large")
+        if last != len(self.batches):
+            raise WrongSequence("wrong")
+        self.batches.append(data)
+        if self.is_mute:
+            raise StreamError("no answer")
+        return len(self.batches)
+
+
+def test_a_batch_that_a_server_took_before_it_takes_less_is_stored_once_and_the_rest_in_smaller_ones():
+    async def story() -> None:
+        made, bus = DeskPublisher(NAMES, [StreamName.STOCKS], 1), Shrinking()
+        await made.begin(bus, {})
+        bus.is_mute = True
+        made.offer([Frame(StreamName.STOCKS, bytes(900), 1, number) for number in range(4)])
+        with pytest.raises(StreamError):
+            await made.publish(bus)
+        bus.is_mute, bus.room = False, 2_000
+        made.offer([Frame(StreamName.STOCKS, bytes(900), 1, number) for number in range(4, 8)])
+        await made.publish(bus)
+
+        records = [record for data in bus.batches[1:] for record in read(data).records]
+        assert [record.received_ns for record in records] == list(range(8))
+        assert [len(read(data).records) for data in bus.batches[1:]] == [4, 2, 2]
+        assert made.counts[StreamName.STOCKS].stored == 8
+
+    def read(data: bytes) -> Batch:
+        batch = decode(data)
+        assert isinstance(batch, Batch)
+        return batch
 
     run(story())
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
@@ -13,8 +13,11 @@ import msgspec
 import pytest
 
 from options_helper.bus.address import BusAddress
+from options_helper.bus.streamer import BusStreamer, Legs
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now_ns
+from options_helper.data.streaming.connection.connection_runner import StreamSink
+from options_helper.errors import StreamError
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamName
@@ -23,7 +26,7 @@ from tests.kit.bus import nats_server
 from tests.kit.fakes import CONFIG, NOON, announce, deliver, wait_for
 from tests.kit.order_updates import order_update
 from tests.kit.serving import Relay, quotes, serving
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import AT_ONCE, wait_until
 
 STOCKS = StreamName.STOCKS
 WELL = (Phase.LIVE, Phase.QUIET)
@@ -169,6 +172,45 @@ def test_the_way_from_the_owner_that_is_cut_is_the_second_leg_and_what_was_misse
         assert (health.received, health.applied, health.missed) == (102, 22, 80)
         assert any(gap.lost == 80 for gap in health.gaps)
         assert "80 events were missed" in said(viewer)
+
+
+def test_a_streamer_that_is_run_again_says_again_what_is_streamed():
+    class Noted(StreamSink):
+        def __init__(self) -> None:
+            self.answers: list[tuple[str, ...]] = []
+
+        def connected(self, announcement: str | None) -> None: ...
+
+        def subscribed(
+            self, requested: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
+        ) -> None:
+            self.answers.append(tuple(acknowledged))
+
+        def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None: ...
+
+        def notice(self, sentence: str) -> None: ...
+
+        def invite(self) -> None: ...
+
+    with nats_server() as server, Relay(server.port) as relay, serving(server):
+        sink = Noted()
+        streamer = BusStreamer(relay.address, STOCKS, sink, Legs(), viewer="one")
+        streamer.subscribe(["AAPL"], channels=("quotes",))
+        for round_ in (1, 2):
+            raised: list[StreamError] = []
+            thread = threading.Thread(target=run_once, args=(streamer, raised), name="live-run")
+            thread.start()
+            wait_until(lambda: sink.answers.count(("AAPL",)) == round_, saw=lambda: sink.answers)  # noqa: B023
+            relay.cut()
+            thread.join(AT_ONCE)
+            assert raised
+
+
+def run_once(streamer: BusStreamer, raised: list[StreamError]) -> None:
+    try:
+        streamer.run()
+    except StreamError as error:
+        raised.append(error)
 
 
 def test_fills_and_account_are_those_of_the_owner():

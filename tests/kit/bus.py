@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 import socket
 import subprocess
 import sys
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Self
@@ -29,11 +30,15 @@ SYSTEM: Final = shutil.which("nats-server", path=os.pathsep.join(_ELSEWHERE))
 class NatsServer:
     """One server with JetStream in a folder of its own; for use in a `with`."""
 
-    def __init__(self, binary: str | Path) -> None:
+    def __init__(self, binary: str | Path, configuration: Callable[[int], Path] | None = None) -> None:
+        """`configuration` makes a file for the port that it is given."""
         self._binary = str(binary)
         self._folder = tempfile.mkdtemp(prefix="nats-")
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
+        self._arguments = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self._folder]
+        if configuration is not None:
+            self._arguments = ["-c", str(configuration(self.port))]
 
     @property
     def url(self) -> str:
@@ -48,7 +53,7 @@ class NatsServer:
     def start(self) -> None:
         """Start it, also again after `kill`; it has what it stored."""
         self._process = subprocess.Popen(
-            [self._binary, "-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self._folder],
+            [self._binary, *self._arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
@@ -57,6 +62,11 @@ class NatsServer:
     def _listens(self) -> bool:
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
+
+    def reload(self) -> None:
+        """Have it read its configuration again."""
+        assert self._process is not None
+        self._process.send_signal(signal.SIGHUP)
 
     def kill(self) -> None:
         """End it as a crash would; harmless when it does not run."""

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final, Self
+from typing import Final, Protocol, Self
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import BusConnection
@@ -17,7 +17,6 @@ from options_helper.bus.owner import AnnouncedSource, BusOwner, Owner
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.model.streams import StreamId, StreamName
-from tests.kit.bus import NatsServer
 from tests.kit.fakes import (
     CONFIG,
     NOON,
@@ -30,6 +29,7 @@ from tests.kit.fakes import (
     frame,
     quote_message,
 )
+from tests.kit.waiting import FOREVER
 
 KEEP: Final = 64 * 1024 * 1024
 
@@ -42,12 +42,17 @@ def quotes(first: int, count: int) -> list[bytes]:
     ]
 
 
+class Bus(Protocol):
+    """Something that has an address of a bus, such as a `NatsServer`."""
+
+    @property
+    def address(self) -> BusAddress: ...
+
+
 class Serving:
     """A run whose frames go to the bus."""
 
-    def __init__(
-        self, server: NatsServer, *stocks: Step, fills: tuple[Step, ...] = (), epoch: int = NOON
-    ) -> None:
+    def __init__(self, server: Bus, *stocks: Step, fills: tuple[Step, ...] = (), epoch: int = NOON) -> None:
         scripted: dict[StreamId, ScriptedStreams] = {
             StreamName.STOCKS: ScriptedStreams([acknowledge(), *stocks]),
             StreamName.OPTIONS: ScriptedStreams(),
@@ -90,7 +95,7 @@ class Serving:
 
 @contextmanager
 def serving(
-    server: NatsServer,
+    server: Bus,
     *stocks: Step,
     fills: tuple[Step, ...] = (),
     queue: int = 100_000,
@@ -118,6 +123,9 @@ class Relay:
         self._lock = threading.Lock()
         self._sockets: list[socket.socket] = []  # guarded by the lock
         self._open = True
+        self._answers = threading.Event()
+        self._answers.set()
+        self.accepted = 0  # connections so far
         self._threads: list[threading.Thread] = []
 
     @property
@@ -144,20 +152,31 @@ class Relay:
                 if not self._open:
                     client.close()
                     continue
+                self.accepted += 1
                 server = socket.create_connection(("127.0.0.1", self._target))
                 self._sockets += (client, server)
-            self._begin(self._pass, client, server)
-            self._begin(self._pass, server, client)
+            self._begin(self._pass, client, server, None)
+            self._begin(self._pass, server, client, self._answers)
 
     @staticmethod
-    def _pass(source: socket.socket, target: socket.socket) -> None:
+    def _pass(source: socket.socket, target: socket.socket, gate: threading.Event | None) -> None:
         with contextlib.suppress(OSError):
             while data := source.recv(65_536):
+                if gate is not None:
+                    gate.wait(FOREVER)
                 target.sendall(data)
         for one in (source, target):
             with contextlib.suppress(OSError):
                 one.shutdown(socket.SHUT_RDWR)
         source.close()
+
+    def mute(self) -> None:
+        """Hold back whatever the server says until `unmute`; what is said to it arrives."""
+        self._answers.clear()
+
+    def unmute(self) -> None:
+        """Let the server be heard again."""
+        self._answers.set()
 
     def cut(self, *, stays_away: bool = False) -> None:
         """End all connections; with `stays_away`, let none begin until `heal`."""
@@ -174,6 +193,7 @@ class Relay:
             self._open = True
 
     def __exit__(self, *_: object) -> None:
+        self.unmute()
         self.cut(stays_away=True)
         with contextlib.suppress(OSError):
             self._listener.shutdown(socket.SHUT_RDWR)

@@ -155,7 +155,9 @@ class LiveStreamManager:
             run.start()
 
     def stop(self) -> None:
-        """End every stream and wait for the threads, about a second at most; harmless when nothing runs.
+        """End every stream and wait for the threads, about a second at most, and three more where frames are carried.
+
+        Harmless when nothing runs.
 
         From any thread, one of the run's own included, which then ends by itself, and in a callback. Where a thread is
         just importing the SDK or waits for a name server, it is left to end by itself too. Callbacks may take what was
@@ -169,6 +171,12 @@ class LiveStreamManager:
         if run is not None:
             # Not under the lock: a callback that is waited for may be waiting for it.
             self._callbacks.close(run, max(CALLBACK_STOP_SECONDS, deadline - time.monotonic()))
+
+    @property
+    def failure(self) -> str | None:
+        """Why what runs takes nothing in any more, as a sentence; None while it does."""
+        run = self._run
+        return None if run is None else run.streams.failure
 
     def is_running(self) -> bool:
         """Whether a run was started and not stopped; its streams may be failing, which the snapshot tells."""

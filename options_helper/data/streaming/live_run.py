@@ -40,6 +40,8 @@ Carry = Callable[[Sequence[Frame]], bool]
 
 # A fold holds the lock that snapshots take, so a long backlog is folded in parts.
 FOLD_EVENTS: Final = 10_000
+# Where frames are given away, those that came before the stop get so long to arrive.
+CARRY_STOP_SECONDS: Final = 3.0
 
 
 class LiveRun:
@@ -144,7 +146,8 @@ class LiveRun:
         self.streams.stop(deadline - time.monotonic())
         self._ending.set()
         if self._consumer is not threading.current_thread():
-            self._consumer.join(max(0.1, deadline - time.monotonic()))
+            least = 0.1 if self._carry is None else CARRY_STOP_SECONDS
+            self._consumer.join(max(least, deadline - time.monotonic()))
         self._stopped = True
 
     def _consume(self) -> None:

@@ -1,0 +1,148 @@
+"""What an owner says of itself and of the account, kept by the server while this owner's term lasts.
+
+As with batches, each message says which one must be the last of its store, and the first of a term tells whose it is.
+So an owner that is followed by another is refused at its next word, twice a second, although nothing comes over its
+streams. Those who follow hear what the server has kept, and nothing else.
+"""
+
+from __future__ import annotations
+
+import zlib
+from typing import Final, Protocol
+
+import msgspec
+
+from options_helper.bus.connection import Stored, WrongSequence
+from options_helper.bus.names import Names
+from options_helper.bus.publisher import BEGIN_TRIES, TRIES, Fenced
+from options_helper.bus.truth import encode
+from options_helper.errors import StreamError
+
+TERM: Final = "term"
+TAKEN: Final = "Another owner serves this desk: it has told of itself since. This one ends."
+
+
+class Term(msgspec.Struct, frozen=True):
+    """Whose word is kept in a store."""
+
+    epoch: int
+
+
+class StateStore(Protocol):
+    """What a teller needs of a `BusConnection`."""
+
+    async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
+        """Store it if the last message of the store has that sequence; the one it got."""
+
+    async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
+        """The newest message of a subject."""
+
+    async def last_sequence(self, store: str) -> int:
+        """The sequence of the newest message of a store."""
+
+
+class StoreTeller:
+    """Tells what is kept in one store; for one event loop. `begin` first."""
+
+    def __init__(self, store: str, term_subject: str) -> None:
+        self._store, self._term_subject = store, term_subject
+        self._epoch = 0
+        self._count = 0
+        self._last_sequence = 0
+        self._told: dict[str, int] = {}  # checksums of what was told last, by subject
+
+    async def newest_term(self, bus: StateStore) -> int:
+        """The last term that there was; 0 where there was none."""
+        stored = await bus.last(self._store, self._term_subject, direct=False)
+        if stored is None:
+            return 0
+        try:
+            return msgspec.msgpack.decode(stored.data, type=Term).epoch
+        except msgspec.MsgspecError:
+            return 0
+
+    async def begin(self, bus: StateStore, epoch: int) -> None:
+        """Begin a term: whoever spoke here before is refused from now on. Does nothing where it has begun."""
+        if self._epoch:
+            return
+        for _ in range(BEGIN_TRIES):
+            self._last_sequence = await bus.last_sequence(self._store)
+            await self._require_newest(bus, epoch)
+            try:
+                await self._store_one(bus, self._term_subject, msgspec.msgpack.encode(Term(epoch)), epoch)
+            except WrongSequence:
+                continue  # the owner of before has spoken meanwhile
+            self._epoch = epoch
+            return
+        raise StreamError(f"Another owner speaks so often in {self._store} that none can begin after it.")
+
+    async def _require_newest(self, bus: StateStore, epoch: int) -> None:
+        if await self.newest_term(bus) > epoch:
+            raise Fenced(TAKEN)
+
+    def forget_told(self) -> None:
+        """Tell everything again, also what has not changed: the server may have lost it."""
+        self._told.clear()
+
+    async def tell(self, bus: StateStore, subject: str, value: msgspec.Struct) -> None:
+        """Tell it, where it is another than was told last. Fenced where another owner has begun."""
+        data = encode(value)
+        checksum = zlib.crc32(data)
+        if self._told.get(subject) == checksum:
+            return
+        for _ in range(TRIES):
+            try:
+                await self._store_one(bus, subject, data, self._epoch)
+            except WrongSequence:
+                await self._find_out(bus)
+            else:
+                self._told[subject] = checksum
+                return
+        raise StreamError(f"The bus refuses what is told to {self._store} again and again.")
+
+    async def _find_out(self, bus: StateStore) -> None:
+        """Another owner's word, one of this owner's whose acknowledgement was lost, or a server that has lost some."""
+        await self._require_newest(bus, self._epoch)
+        epoch, self._epoch = self._epoch, 0
+        await self.begin(bus, epoch)
+        self.forget_told()
+
+    async def _store_one(self, bus: StateStore, subject: str, data: bytes, epoch: int) -> None:
+        self._count += 1
+        self._last_sequence = await bus.store_fenced(
+            subject,
+            data,
+            message_id=f"{subject.rpartition('.')[2]}-{epoch}-{self._count}",
+            last=self._last_sequence,
+        )
+
+
+class DeskTeller:
+    """Tells what is the desk's and what is the account's, each in its store; for one event loop."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._desk = StoreTeller(names.state_store, names.state(TERM))
+        self._account = StoreTeller(names.account_state_store, names.account_state(TERM))
+
+    async def newest_term(self, bus: StateStore) -> int:
+        """The last term that either store knows of."""
+        return max(await self._desk.newest_term(bus), await self._account.newest_term(bus))
+
+    async def begin(self, bus: StateStore, epoch: int) -> None:
+        """Begin a term in both."""
+        await self._desk.begin(bus, epoch)
+        await self._account.begin(bus, epoch)
+
+    def forget_told(self) -> None:
+        """Tell everything again."""
+        self._desk.forget_told()
+        self._account.forget_told()
+
+    async def tell(self, bus: StateStore, what: str, value: msgspec.Struct) -> None:
+        """Tell something of the desk, where it has changed."""
+        await self._desk.tell(bus, self._names.state(what), value)
+
+    async def tell_account(self, bus: StateStore, what: str, value: msgspec.Struct) -> None:
+        """Tell something of the account, where it has changed."""
+        await self._account.tell(bus, self._names.account_state(what), value)

@@ -1,0 +1,65 @@
+"""A loop on a thread of its own: what is asked of it is done, or is over when its error comes."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from options_helper.bus.loop import LoopThread
+from options_helper.errors import StreamError
+from tests.kit.waiting import AT_ONCE
+
+
+@pytest.fixture
+def loop() -> Iterator[LoopThread]:
+    made = LoopThread("live-test-loop")
+    made.start()
+    yield made
+    made.stop(AT_ONCE)
+
+
+def test_what_was_too_slow_has_ended_when_that_is_told(loop: LoopThread):
+    """Otherwise whoever tries again does it twice."""
+    done: list[str] = []
+
+    async def work() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await asyncio.sleep(0.05)  # an end takes a moment
+            done.append("ended")
+
+    with pytest.raises(StreamError, match="did not answer"):
+        loop.call(work(), 0.05)
+
+    assert done == ["ended"]
+
+
+def test_what_was_done_in_the_last_moment_is_done_and_no_error(loop: LoopThread):
+    async def work() -> str:
+        try:
+            await asyncio.Event().wait()
+        except asyncio.CancelledError:
+            return "stored"
+        return "never"
+
+    assert loop.call(work(), 0.05) == "stored"
+
+
+def test_an_end_in_the_midst_of_a_question_is_an_error_that_may_pass(loop: LoopThread):
+    begun = threading.Event()
+
+    async def work() -> None:
+        begun.set()
+        await asyncio.Event().wait()
+
+    ending = threading.Thread(target=lambda: (begun.wait(AT_ONCE), loop.stop(AT_ONCE)))
+    ending.start()
+    with pytest.raises(StreamError):
+        loop.call(work(), AT_ONCE)
+    ending.join(AT_ONCE)
+    with pytest.raises(StreamError, match="was closed"):
+        loop.call(work(), AT_ONCE)

@@ -1,0 +1,350 @@
+"""Terms on a real server: one owner begins after another, and the one of before is refused, whatever it does or not."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections.abc import Coroutine
+from typing import Any
+
+import pytest
+
+from options_helper.bus.batch import Batch, decode
+from options_helper.bus.connection import BusConnection
+from options_helper.bus.continuity import Position
+from options_helper.bus.names import Names
+from options_helper.bus.owner import stores_of
+from options_helper.bus.publisher import DeskPublisher, Fenced, Progress
+from options_helper.bus.teller import DeskTeller
+from options_helper.bus.truth import DeskHealth
+from options_helper.bus.truth import decode as read_truth
+from options_helper.errors import StreamError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.frames import Continuity, Frame
+from options_helper.model.snapshot import Phase
+from options_helper.model.streams import StreamName
+from tests.kit.bus import NatsServer, both_servers, nats_server
+from tests.kit.fakes import NOON, deliver, wait_for
+from tests.kit.serving import KEEP, Relay, quotes, serving
+from tests.kit.waiting import AT_ONCE, wait_until
+
+NAMES = Names()
+STOCKS = StreamName.STOCKS
+
+
+def frames(first: int, count: int) -> list[Frame]:
+    return [Frame(STOCKS, f"frame {number}".encode(), 2, number) for number in range(first, first + count)]
+
+
+def run(work: Coroutine[Any, Any, None]) -> None:
+    async def bounded() -> None:
+        async with asyncio.timeout(AT_ONCE * 2):
+            await work
+
+    asyncio.run(bounded())
+
+
+async def connect(server: NatsServer) -> BusConnection:
+    connection = BusConnection(server.address)
+    await connection.open("a test")
+    for wish in stores_of(NAMES, KEEP):
+        await connection.keep(wish)
+    return connection
+
+
+async def followed(connection: BusConnection) -> tuple[Position, list[bytes]]:
+    """What a reader of the whole store counts, and the frames."""
+    position, payloads = Position(), []
+    for sequence in range(1, await connection.last_sequence(NAMES.market_store) + 1):
+        message = await connection.message(NAMES.market_store, sequence)
+        batch = None if message is None else decode(message.data)
+        assert isinstance(batch, Batch)
+        position, arrival = position.take(batch.head)
+        assert arrival.is_new
+        payloads += [record.payload for record in batch.records if record.payload]
+    return position, payloads
+
+
+def health(host: str) -> DeskHealth:
+    return DeskHealth(program="1", host=host, pid=1, at_ns=0, market=MarketKind.ALPACA)
+
+
+@both_servers
+def test_an_owner_takes_over_from_one_that_publishes_all_the_while_and_every_event_is_counted(binary):
+    """What the former one stores after the newer has looked is in the newer one's count."""
+
+    class Overtaken:
+        """Lets the former owner publish between the look at what is there and the first batch of the term."""
+
+        def __init__(self, connection: BusConnection) -> None:
+            self.room, self.message = connection.room, connection.message
+            self.last, self.last_sequence = connection.last, connection.last_sequence
+            self._connection = connection
+            self.interruptions = 3
+
+        async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
+            if self.interruptions:
+                self.interruptions -= 1
+                former.offer(frames(100 + self.interruptions, 1))
+                await former.publish(self._connection)
+            return await self._connection.store_fenced(subject, data, message_id=message_id, last=last)
+
+    former = DeskPublisher(NAMES, [STOCKS], 1)
+
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        await former.begin(connection, {})
+        former.offer(frames(0, 5))
+        await former.publish(connection)
+        newer, overtaken = DeskPublisher(NAMES, [STOCKS], 2), Overtaken(connection)
+        await newer.begin(overtaken, {})
+        newer.offer(frames(5, 5))
+        await newer.publish(overtaken)
+
+        assert overtaken.interruptions == 0
+        position, payloads = await followed(connection)
+        assert len(payloads) == 13
+        assert (position.received, position.missed, position.lost_count) == (26, 0, 0)
+        await connection.close()
+
+    with nats_server(binary) as server:
+        run(story(server))
+
+
+@both_servers
+def test_a_bus_that_was_emptied_and_has_another_past_since_goes_on_from_the_larger_count(binary):
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        mine = DeskPublisher(NAMES, [STOCKS], 5)
+        await mine.begin(connection, {})
+        mine.offer(frames(0, 2))
+        await mine.publish(connection)
+        await connection.close()
+        server.kill()
+        server.forget()
+        server.start()
+        connection = await connect(server)
+        other = DeskPublisher(NAMES, [STOCKS], 1)
+        await other.begin(connection, {})
+        for first in (0, 20):
+            other.offer(frames(first, 20))
+            await other.publish(connection)
+
+        mine.offer(frames(40, 1))
+        await mine.publish(connection)
+
+        position, payloads = await followed(connection)
+        assert (len(payloads), position.received, position.lost_count) == (41, 82, 0)
+        await connection.close()
+
+    with nats_server(binary) as server:
+        run(story(server))
+
+
+@both_servers
+def test_a_former_owner_with_nothing_to_publish_is_refused_at_its_next_word(binary):
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        former, newer = DeskTeller(NAMES), DeskTeller(NAMES)
+        await former.begin(connection, 1)
+        await former.tell(connection, "health", health("former"))
+        heard: list[bytes] = []
+        for subject in (NAMES.told(">"), NAMES.account_told(">")):
+            await connection.subscribe(subject, lambda _, data, __: heard.append(data))
+        assert await newer.newest_term(connection) == 1
+        await newer.begin(connection, 2)
+        await connection.settle()
+        heard.clear()
+
+        with pytest.raises(Fenced):
+            await former.tell(connection, "health", health("again"))
+        with pytest.raises(Fenced):
+            await former.tell_account(connection, "truth", health("again"))
+
+        await newer.tell(connection, "health", health("newer"))
+        await connection.settle()
+        assert [read_truth(data, DeskHealth) for data in heard] == [health("newer")]
+        kept = await connection.last(NAMES.state_store, NAMES.state("health"))
+        assert kept is not None
+        assert read_truth(kept.data, DeskHealth) == health("newer")
+        await connection.close()
+
+    with nats_server(binary) as server:
+        run(story(server))
+
+
+def test_a_term_that_is_older_than_one_there_was_does_not_begin():
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        await DeskTeller(NAMES).begin(connection, 7)
+        with pytest.raises(Fenced):
+            await DeskTeller(NAMES).begin(connection, 6)
+        newer = DeskPublisher(NAMES, [STOCKS], 1)
+        await newer.begin(connection, {}, newer_than=7)
+        assert newer.epoch == 8
+        await connection.close()
+
+    with nats_server() as server:
+        run(story(server))
+
+
+@pytest.mark.parametrize(
+    ("known", "begins"),
+    [(Progress(50, 900), (51, 900)), (Progress(2, 6), (10, 10)), (Progress(50, 6), (51, 10))],
+)
+def test_a_term_goes_on_from_whatever_knows_of_more_the_batches_or_the_owner_of_before(known, begins):
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        former = DeskPublisher(NAMES, [STOCKS], 9)
+        await former.begin(connection, {})
+        former.offer(frames(0, 5))
+        await former.publish(connection)
+        newer = DeskPublisher(NAMES, [STOCKS], 1)
+        await newer.begin(connection, {STOCKS: known})
+
+        assert newer.progress == {STOCKS: begins}
+        await connection.close()
+
+    with nats_server() as server:
+        run(story(server))
+
+
+def test_a_word_whose_acknowledgement_was_lost_is_said_again_and_ends_no_term():
+    class Mute:
+        """Stores, and its answer is lost once."""
+
+        def __init__(self, connection: BusConnection) -> None:
+            self.last, self.last_sequence = connection.last, connection.last_sequence
+            self._connection = connection
+            self.loses = False
+
+        async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
+            sequence = await self._connection.store_fenced(subject, data, message_id=message_id, last=last)
+            if self.loses:
+                self.loses = False
+                raise StreamError("cut")
+            return sequence
+
+    async def story(server: NatsServer) -> None:
+        connection, teller = await connect(server), DeskTeller(NAMES)
+        mute = Mute(connection)
+        await teller.begin(mute, 3)
+        mute.loses = True
+        with pytest.raises(StreamError, match="cut"):
+            await teller.tell(mute, "health", health("one"))
+        await teller.tell(mute, "health", health("two"))
+        kept = await connection.last(NAMES.state_store, NAMES.state("health"))
+        assert kept is not None
+        assert read_truth(kept.data, DeskHealth) == health("two")
+        assert await teller.newest_term(connection) == 3
+        await connection.close()
+
+    with nats_server() as server:
+        run(story(server))
+
+
+@both_servers
+def test_what_was_told_is_told_again_to_a_server_that_has_forgotten_it(binary):
+    with nats_server(binary) as server, serving(server) as owner:
+        wait_until(lambda: read(server, "news"))
+        server.kill()
+        server.forget()
+        server.start()
+
+        wait_until(lambda: read(server, "news"), saw=lambda: owner.owner.problem)
+        assert owner.owner.fenced is None
+
+
+def read(server: NatsServer, what: str) -> bytes | None:
+    async def look() -> bytes | None:
+        connection = BusConnection(server.address)
+        await connection.open("a test")
+        stored = await connection.kept(NAMES.state_store, NAMES.state(what))
+        await connection.close()
+        return None if stored is None else stored.data
+
+    return asyncio.run(asyncio.wait_for(look(), AT_ONCE))
+
+
+def test_an_idle_owner_notices_that_another_has_begun_and_what_it_says_is_heard_by_nobody():
+    """No frame comes to either: the first one is refused at its next word, and says no goodbye."""
+    with nats_server() as server, serving(server) as first:
+        wait_until(lambda: read(server, "health"))
+        with serving(server, epoch=NOON + 1) as second:
+            wait_until(lambda: first.owner.fenced, saw=lambda: first.owner.problem)
+            first.manager.stop()
+            first.owner.close()
+            assert second.owner.fenced is None
+
+            def newest() -> DeskHealth | None:
+                data = read(server, "health")
+                return None if data is None else read_truth(data, DeskHealth)
+
+            def is_of_the_second() -> bool:
+                told = newest()
+                return told is not None and told.epoch == NOON + 1 and not told.ended
+
+            wait_until(is_of_the_second, saw=newest)
+
+
+def test_what_found_no_room_is_told_in_its_place_and_a_connection_made_anew_too():
+    made = DeskPublisher(NAMES, [STOCKS], 1)
+
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        await made.begin(connection, {})
+        for number, heard in enumerate(
+            (Continuity(1, 0), Continuity(1, 7), Continuity(2, 7), Continuity(1, 0))
+        ):
+            made.offer([Frame(STOCKS, b"f", 1, 10 * number, heard)])
+            await made.publish(connection)
+        gaps = []
+        for sequence in range(2, await connection.last_sequence(NAMES.market_store) + 1):
+            message = await connection.message(NAMES.market_store, sequence)
+            batch = None if message is None else decode(message.data)
+            assert isinstance(batch, Batch)
+            *before, frame = batch.records
+            assert frame.payload == b"f"
+            gaps += [(one.gap.since_ns, one.gap.until_ns, one.gap.lost) for one in before]
+        assert gaps == [(0, 10, 7), (10, 20, None), (20, 30, None)]
+        await connection.close()
+
+    with nats_server() as server:
+        run(story(server))
+
+
+def stored_batches(server: NatsServer) -> int:
+    async def count() -> int:
+        connection = BusConnection(server.address)
+        await connection.open("a test")
+        last = await connection.last_sequence(NAMES.market_store)
+        await connection.close()
+        return last
+
+    return asyncio.run(asyncio.wait_for(count(), AT_ONCE))
+
+
+def test_a_batch_that_was_stored_without_an_answer_is_no_loss_at_the_end():
+    """What is on its way is looked for before the ledger is told."""
+    go_on = threading.Event()
+    with (
+        nats_server() as server,
+        Relay(server.port) as relay,
+        serving(relay, wait_for(go_on), deliver(*quotes(0, 10)), wait_for(threading.Event())) as owner,
+    ):
+        wait_until(lambda: owner.manager.snapshot().streams[STOCKS].phase in (Phase.LIVE, Phase.QUIET))
+        before = stored_batches(server)
+        relay.mute()
+        go_on.set()
+        wait_until(lambda: stored_batches(server) > before)
+        owner.manager.stop()
+        stocks = owner.manager.snapshot().streams[STOCKS]
+        assert (stocks.received, stocks.queued) == (20, 20), "the run knows nothing of it"
+        assert owner.owner.unknown > 0
+
+        relay.unmute()
+        owner.owner.close()
+
+        assert owner.owner.counts[STOCKS].stored == owner.owner.stored_unsettled
+        assert owner.owner.unknown == 0
+        assert owner.owner.counts[STOCKS].stored > 0
