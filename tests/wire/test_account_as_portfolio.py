@@ -228,3 +228,37 @@ def test_a_reading_that_fails_later_leaves_the_last_book_and_says_since_when(sim
             saw=page.screen,
         )
         assert page.quantities == {CALL: 1}
+
+
+def test_what_only_the_account_holds_is_streamed_with_its_underlying_and_its_chain_is_asked_for(
+    simulator: Simulators,
+):
+    """No file names MSFT: its share, its contract and the options around the money come from a fill alone."""
+    server = simulator()
+    server.account.set_position(CALL, 1, 2.5)
+    of_msft = "MSFT260320C00400000"
+    with looking(server) as page:
+        page.until_streamed(CALL)
+        page.until_listening()
+        server.push(FILLS, [traded("o1", of_msft, 1, 1, qty="1", status="filled")])
+        page.until_streamed(CALL, of_msft)
+        wait_until(
+            lambda: server.subscribed(StreamName.STOCKS, "quotes") >= {"AAPL", "MSFT"},
+            saw=lambda: server.subscribed(StreamName.STOCKS),
+        )
+        quote = {
+            "T": "q",
+            "S": "MSFT",
+            "bp": 399.9,
+            "ap": 400.1,
+            "bs": 1,
+            "as": 1,
+            "bx": "V",
+            "ax": "V",
+            "c": ["R"],
+        }
+        server.push(StreamName.STOCKS, [{**quote, "t": "2026-03-20T16:00:00Z", "z": "C"}])
+        wait_until(
+            lambda: any("MSFT" in path and "options" in path for path in server.requests),
+            saw=lambda: dict(server.requests),
+        )
