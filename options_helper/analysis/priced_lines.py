@@ -33,6 +33,7 @@ from options_helper.model.contract_hours import (
     latest_session,
     option_trading_ends_at,
 )
+from options_helper.model.contract_records import named_at_open
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.market_hours import expects_data, new_york_date
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioEntry
@@ -179,14 +180,10 @@ def _contract_lives(instruments: Sequence[Instrument], live: LiveSnapshot) -> li
         if item.expiry is None:
             lives.append(_NO_CONTRACT)
             continue
-        terms = (item.symbol, item.expiry, item.settled_at_open)
+        named = named_at_open(item, live.expiry_facts.records)
+        terms = (item.symbol, item.expiry, named)
         if terms not in known:
-            symbol, expiry, named, told = (
-                item.live_symbol,
-                item.expiry,
-                item.settled_at_open,
-                live.told_sessions,
-            )
+            symbol, expiry, told = item.live_symbol, item.expiry, live.told_sessions
             known[terms] = _ContractLife(
                 has_ended(symbol, expiry, live.as_of, told, at_open=named),
                 last_trading_day(symbol, expiry, told, at_open=named),

@@ -2,14 +2,23 @@
 
 from __future__ import annotations
 
-from datetime import date
+from dataclasses import replace
+from datetime import date, timedelta
 from typing import Any
 
 import pytest
 
+from options_helper.analysis.attention.deadlines import contract_life
 from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
 )
+from options_helper.analysis.risk.book_risk import assess_book
+from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.model.contract_hours import is_settled_at_open, option_trading_ends_at
+from options_helper.model.contract_records import ContractRecord
+from options_helper.model.contract_symbols import INDEX_ROOTS
+from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.market_hours import NOTHING_TOLD
 from tests.kit.builders import leg, new_york, portfolio, position, quote, snapshot_with, structure
 from tests.kit.tables import row, totals_of
 
@@ -122,3 +131,74 @@ def test_the_last_day_of_a_contract_that_is_settled_at_the_open_is_the_session_b
         2026, 11, 19
     )
     assert row(portfolio(position("MRUT", 180, expiry=FRIDAY)), live)["last_day"] == FRIDAY
+
+
+# By Cboe's and Nasdaq's specifications: root, exercise style, and whether a third Friday's and another Friday's series
+# are settled by opening prices. VIX ends on Wednesdays and is always settled so.
+INDEX_CLASSES = [
+    ("DJX", "european", True, False),
+    ("MRUT", "european", False, False),
+    ("NDX", "european", True, False),
+    ("NDXP", "european", False, False),
+    ("OEX", "american", False, False),
+    ("RUT", "european", True, False),
+    ("RUTW", "european", False, False),
+    ("SPX", "european", True, False),
+    ("SPXW", "european", False, False),
+    ("VIX", "european", True, True),
+    ("VIXW", "european", True, True),
+    ("XEO", "european", False, False),
+    ("XND", "european", False, False),
+    ("XSP", "european", False, False),
+]
+
+
+@pytest.mark.parametrize(("root", "style", "third_at_open", "other_at_open"), INDEX_CLASSES)
+def test_each_class_on_an_index_has_its_style_its_settlement_its_cash_and_its_hours(
+    root: str, style: str, *, third_at_open: bool, other_at_open: bool
+):
+    found = []
+    for expiry, at_open in ((FRIDAY, third_at_open), (date(2026, 11, 13), other_at_open)):
+        one = position(root, 5.0, expiry=expiry).instrument
+        life = contract_life(one, ExpiryFacts(), NOTHING_TOLD)
+        assert life is not None
+        found.append((life.is_american, life.is_cash, one.multiplier, life.at_open))
+        assert is_settled_at_open(one.live_symbol, expiry) is at_open
+        assert option_trading_ends_at(root, expiry) == new_york(f"{expiry} 16:15")
+        assert life.last_day == (expiry - timedelta(days=1) if at_open else expiry)
+
+    assert found == [(style == "american", True, 100, at_open) for at_open in (third_at_open, other_at_open)]
+
+
+def test_the_table_of_index_classes_is_whole():
+    assert [root for root, *_ in INDEX_CLASSES] == sorted(INDEX_ROOTS)
+
+
+def test_what_alpacas_record_says_of_the_settlement_holds_for_table_and_risk_too():
+    """A class that is listed for both kinds ended at 09:30 for one of them, and at the close for the others."""
+    book = portfolio(position("MRUT", 250, "put", expiry=FRIDAY))
+    contract = book.instruments[0].live_symbol
+    live = snapshot_with(as_of=new_york("2026-11-20 10:00"))
+
+    def said(at_open: bool | None) -> tuple[bool, bool]:
+        records = {contract: ContractRecord(symbol=contract, settled_at_open=at_open)}
+        told = replace(live, expiry_facts=ExpiryFacts(records=records))
+        risk = assess_book(book, told, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
+        return "expired" in row(book, told)["warnings"], risk.lines[0].iv_state == "expired"
+
+    assert [said(at_open) for at_open in (None, False, True)] == [(False, False)] * 2 + [(True, True)]
+
+
+def test_what_alpacas_record_says_of_the_style_holds_for_the_model_and_for_assignments():
+    contract = position("XSP", 600, "put").instrument
+    american = ExpiryFacts(
+        records={contract.live_symbol: ContractRecord(symbol=contract.live_symbol, exercise_style="american")}
+    )
+    live = replace(snapshot_with(), expiry_facts=american)
+    book = portfolio(position("XSP", 600, "put"))
+    risk = assess_book(book, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
+
+    life = contract_life(contract, american, NOTHING_TOLD)
+    assert life is not None
+    assert life.is_american
+    assert any("may be exercised early" in one for one in risk.lines[0].reasons)

@@ -19,7 +19,7 @@ from options_helper.model.contract_hours import (
     option_trading_ends_at,
     settles_at,
 )
-from options_helper.model.contract_records import ContractRecord
+from options_helper.model.contract_records import ContractRecord, is_american, named_at_open
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import EXTRA_OPTION_TIME, ToldSessions, regular_session, session_before
 from options_helper.model.portfolio import Instrument
@@ -58,9 +58,8 @@ def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> Co
         return None
     record = facts.records.get(one.live_symbol)
     from_record = None if record is None else record.settled_at_open
-    named = one.settled_at_open if from_record is None else from_record
+    named = named_at_open(one, facts.records)
     on_index = is_index(one.underlying)
-    style = one.exercise_style or (None if record is None else record.exercise_style)
     told_day = None if record is None else record.last_trading_day
     last_day = told_day or last_trading_day(one.live_symbol, one.expiry, told, at_open=named)
     settles = settles_at(one.live_symbol, one.expiry, told, at_open=named)
@@ -77,7 +76,7 @@ def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> Co
             else "options on shares end with the shares' close"
         ),
         is_cash=one.delivery == "cash" or (one.delivery is None and on_index),
-        is_american=style != "european" if style is not None else not on_index or one.underlying == "OEX",
+        is_american=is_american(one, facts.records),
         last_day=last_day,
         trading_ends=ends,
         hours_source=hours_source,

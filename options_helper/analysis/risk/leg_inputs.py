@@ -31,6 +31,7 @@ from options_helper.model.contract_hours import (
     option_trading_ends_at,
     settles_at,
 )
+from options_helper.model.contract_records import is_american, named_at_open
 from options_helper.model.contract_symbols import class_and_expiry, other_type, plain_number
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import new_york_date
@@ -42,8 +43,6 @@ from options_helper.model.snapshot import LiveSnapshot
 # Type and strike, the end of a contract's symbol: "C00180000".
 _TAIL: Final = 9
 _MILLS: Final = 1000
-# Options on an index end by exercise at its close, but for these.
-_AMERICAN_INDICES: Final = frozenset({"OEX"})
 # Classes that are quoted in cents at every price.
 _PENNY_CLASSES: Final = frozenset({"SPY", "QQQ", "IWM"})
 _CENT: Final = 0.01
@@ -121,7 +120,7 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
     terms = Terms(
         strike=numbers(one.strike for one in legs),
         is_call=_flags([one.option_type == "call" for one in legs]),
-        is_american=_flags([_is_american(one) for one in legs]),
+        is_american=_flags([is_american(one, live.expiry_facts.records) for one in legs]),
         years=years,
     )
     oldest = np.fmax(contracts.quote_age, spot_age)
@@ -160,7 +159,11 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
 def _years(contracts: Contracts, live: LiveSnapshot, at: datetime) -> Numbers:
     minutes = (
         minutes_to_settlement(
-            one.live_symbol, one.expiry, at, live.told_sessions, at_open=one.settled_at_open
+            one.live_symbol,
+            one.expiry,
+            at,
+            live.told_sessions,
+            at_open=named_at_open(one, live.expiry_facts.records),
         )
         if one.expiry
         else None
@@ -235,12 +238,6 @@ def _paid_since(symbol: str, close: datetime, live: LiveSnapshot) -> float:
     return sum(one.amount for one in dividends if first < one.ex_date <= today and not one.special)
 
 
-def _is_american(contract: Instrument) -> bool:
-    if contract.exercise_style is not None:
-        return contract.exercise_style == "american"
-    return not is_index(contract.underlying) or contract.underlying in _AMERICAN_INDICES
-
-
 def _ticks(legs: Sequence[Instrument], bid: Numbers, ask: Numbers) -> Numbers:
     is_penny = _flags([one.underlying in _PENNY_CLASSES for one in legs])
     return np.where(is_penny, _CENT, usual_tick(np.fmin(bid, ask)))
@@ -265,7 +262,10 @@ def _dividends(
     if contract.expiry is None:
         return _NOT_READ
     end = settles_at(
-        contract.live_symbol, contract.expiry, live.told_sessions, at_open=contract.settled_at_open
+        contract.live_symbol,
+        contract.expiry,
+        live.told_sessions,
+        at_open=named_at_open(contract, live.expiry_facts.records),
     )
     if end is None:
         return _NOT_READ
@@ -283,7 +283,7 @@ def _spots(
     on_index = {
         class_and_expiry(one.live_symbol): place
         for place, one in enumerate(contracts.instruments)
-        if is_index(one.underlying) and not _is_american(one) and years[place] > 0
+        if is_index(one.underlying) and not is_american(one, live.expiry_facts.records) and years[place] > 0
     }
     implied = {
         expiry: _implied_by(expiry, live, rate=float(rate[place]), years=float(years[place]))
