@@ -180,13 +180,13 @@ def test_what_alpacas_record_says_of_the_settlement_holds_for_table_and_risk_too
     contract = book.instruments[0].live_symbol
     live = snapshot_with(as_of=new_york("2026-11-20 10:00"))
 
-    def said(at_open: bool | None) -> tuple[bool, bool]:
+    def said(*, at_open: bool | None) -> tuple[bool, bool]:
         records = {contract: ContractRecord(symbol=contract, settled_at_open=at_open)}
         told = replace(live, expiry_facts=ExpiryFacts(records=records))
         risk = assess_book(book, told, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
         return "expired" in row(book, told)["warnings"], risk.lines[0].iv_state == "expired"
 
-    assert [said(at_open) for at_open in (None, False, True)] == [(False, False)] * 2 + [(True, True)]
+    assert [said(at_open=at_open) for at_open in (None, False, True)] == [(False, False)] * 2 + [(True, True)]
 
 
 def test_what_alpacas_record_says_of_the_style_holds_for_the_model_and_for_assignments():
