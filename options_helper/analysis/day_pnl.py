@@ -61,6 +61,7 @@ _LARGEST_JUMP: Final = Decimal("1.45")
 _UNREAD: Final = "How much of it the account holds could not be read"
 _HALF: Final = "Of what was assigned or exercised today only one half is told, the contract or the shares"
 _OPEN: Final = "Whether the last fills are in the account's positions is not known yet"
+_UNTOLD: Final = "The account holds another quantity of it than what it tells of today comes to"
 _NO_PRICE: Final = "A price at which it was executed today is not known"
 # What may be said against the profit of a day.
 _REASONS: Final = {
@@ -178,6 +179,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         else set()
     )
     unclear = {
+        **dict.fromkeys(account.unexplained, _UNTOLD),
         **dict.fromkeys(account.unsettled, _OPEN),
         **dict.fromkeys(doubtful, _HALF),
         **dict.fromkeys(unread, _UNREAD),

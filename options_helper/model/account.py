@@ -182,6 +182,8 @@ class AccountState:
     # Executions known by now that `view` does not have yet, oldest first; where it may have them, their symbols.
     later: tuple[Execution, ...] = ()
     unsettled: frozenset[str] = frozenset()
+    # Symbols of which more or less is held than what is told of the day comes to: what moved them is not told yet.
+    unexplained: frozenset[str] = frozenset()
     # What a split, a transfer or the like moved on that day: no execution says by how much.
     moved: frozenset[str] = frozenset()
     moves: tuple[AccountMove, ...] = ()  # the same, one by one

@@ -796,6 +796,17 @@ class TestTheDay:
             "Whether the last fills are in the account's positions is not known yet: AAPL 18 Dec 26 180 C.",
         )
 
+    def test_of_what_moved_and_nobody_tells_why_nothing_is_told_of_the_day(self):
+        known = account({C180: 2, C190: 1}, closes={C180: 1.0, C190: 0.5})
+        file = portfolio(position(contracts=2), position(identity="other", strike=190))
+        today = Today(file, live(replace(known, unexplained=frozenset({C180})), at(C180, 1.1), at(C190, 0.6)))
+
+        assert today.row(1)["day_pnl"] == pytest.approx(10.0)
+        assert today.totals.day.total is None
+        assert today.totals.day_reasons == (
+            "The account holds another quantity of it than what it tells of today comes to: AAPL 18 Dec 26 180 C.",
+        )
+
     @pytest.mark.parametrize("as_of", [None, AS_OF - timedelta(days=1)])
     def test_without_the_positions_of_today_nothing_is_known_of_it(self, as_of: datetime | None):
         known = account({C180: 1}, closes={C180: 1.0})

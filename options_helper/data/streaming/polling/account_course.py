@@ -6,25 +6,24 @@ Knows no thread, lock or clock and asks nobody: time and answers come in as valu
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Generator
+from collections.abc import Generator, Iterable
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
 from typing import Any, Final, NamedTuple, Protocol
 
+from options_helper.data.streaming.polling.midnight import MidnightQuantities, Reading
 from options_helper.data.streaming.polling.pace import WatchPolicy, paced
 from options_helper.data.streaming.polling.reports import with_report
 from options_helper.data.streaming.state.blotter import KEPT_DAYS, Backfill, Blotter
 from options_helper.errors import RestError
 from options_helper.model.account import AccountPositions, AccountState, Execution, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 
 ACCOUNT_TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
-UNHEARD: Final = (
-    "What was traded while the positions were read is not known; they are read again in a moment."
-)
 
 
 class Seen(NamedTuple):
@@ -88,15 +87,11 @@ class AccountCourse:
         self._seen: Seen
         self._polled_at = float("-inf")
         self._read_at = float("-inf")
-        self._connection: int | None = None
         self._read_until: datetime | None = None
         self._doubts: tuple[str, ...] = ()  # of the last reading of the fills
         self._are_fills_known = False  # whether the last reading of the fills was answered
         self._closes_of: dict[str, None] = {}
-
-    def listening(self, connection: int | None) -> None:
-        """The order updates come over this connection now; None: over none."""
-        self._connection = connection
+        self._midnight = MidnightQuantities()
 
     def order_update(self, seen: Seen) -> float | None:
         """After an execution the account holds something else than when it was asked.
@@ -113,6 +108,7 @@ class AccountCourse:
         """Another session is played."""
         self._read_until = None
         self._doubts = ()
+        self._midnight = MidnightQuantities()
 
     def ask(self, seen: Seen) -> Question | Done:
         """Begin a reading of positions and fills that belong together."""
@@ -142,14 +138,12 @@ class AccountCourse:
             return Done(end.value, tuple(self._closes_of))
 
     def _read(self) -> _Reading:
-        # While order updates are heard, they tell what happens between two answers; else a look before tells.
-        connection = self._connection
-        before = None
-        if connection is None or not self._are_fills_known:
-            before = yield from self._look()
+        # What happens between two answers no order update tells for sure: it may come later, be lost in a socket that
+        # is half dead, or be of a kind that no socket tells. The look before shows what moved until the look after.
+        before = yield from self._look()
         # No fill is to be missed because positions cannot be read, and no position because fills cannot.
         were_known, backfill = self._are_fills_known, (yield from self._attempt_fills())
-        if backfill is None and before is not None and not were_known:
+        if before is None or (backfill is None and not were_known):
             return self._policy.again
         executed = self._executed()
         view = yield from self._attempt_positions(with_cash=True)
@@ -158,13 +152,21 @@ class AccountCourse:
         if backfill is None:
             self._publish_without_fills(view, executed)
             return self._policy.again
-        is_listening = connection is not None and connection == self._connection
-        if before is None and not is_listening:
-            self._report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=UNHEARD)
-            return self._policy.minimum_interval
-        self._publish(view, executed, differing(before, view) if before else frozenset())
+        unsettled = open_between(before, view, executed["executions"], self._policy.race_window)
+        self._publish(view, executed | self._unexplained(view, executed, unsettled), unsettled)
         # What is not clear now is when it is asked again.
         return self._policy.minimum_interval if self._holder.account_state.unsettled else self._policy.poll
+
+    def _unexplained(
+        self, view: AccountPositions, executed: dict[str, Any], unsettled: frozenset[str]
+    ) -> dict[str, Any]:
+        """The symbols whose positions are other than what is told of the day comes to."""
+        day = executed["executions_day"]
+        if day is None:
+            return {"unexplained": frozenset()}
+        reading = Reading(day, held(view), executed["executions"], datetime_nanoseconds(view.as_of))
+        open_ones = unsettled | executed["moved"] | view.left_out
+        return {"unexplained": self._midnight.unexplained(reading, open_ones, self._seen.monotonic)}
 
     def _look(self) -> Generator[Question, Answer, AccountPositions | None]:
         """The positions before the fills are asked for; told at once where the fills may keep everybody waiting."""
@@ -283,9 +285,19 @@ class AccountCourse:
         self._holder.account_state = with_report(self._holder.account_state, task, **changes)
 
 
-def differing(before: AccountPositions, after: AccountPositions) -> frozenset[str]:
-    """The symbols of which the account holds something else than a moment ago."""
-    return frozenset(symbol for symbol, _ in held(before).items() ^ held(after).items())
+def open_between(
+    before: AccountPositions, after: AccountPositions, executions: Iterable[Execution], race_seconds: float
+) -> frozenset[str]:
+    """The symbols of which it is open whether the positions `after` have just these executions, told in between.
+
+    Those that moved between the two looks, and those that were executed less than `race_seconds` before the first:
+    positions may have such a thing later, and what goes in and out again leaves them as they were.
+    """
+    moved = {symbol for symbol, _ in held(before).items() ^ held(after).items()}
+    since_ns = datetime_nanoseconds(before.as_of) - int(race_seconds * NANOSECONDS)
+    return frozenset(
+        moved | {one.symbol for one in executions if one.at_ns is not None and one.at_ns >= since_ns}
+    )
 
 
 def held(view: AccountPositions) -> dict[str, Decimal]:

@@ -10,8 +10,9 @@ from typing import Final
 
 from options_helper.data.rest.account_reading import read_account
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.data.streaming.polling.account_course import differing
+from options_helper.data.streaming.polling.account_course import open_between
 from options_helper.data.streaming.polling.fill_backfill import read_backfill
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.errors import RestError
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
@@ -40,7 +41,8 @@ def look_at_account(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountSta
 
 
 def _read(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountState:
-    before = read_account(rest.positions(), {}, now()).view
+    asked_at = now()
+    before = read_account(rest.positions(), {}, asked_at).view
     today = new_york_date(now())
     backfill = read_backfill(rest, datetime.combine(today, time(), NEW_YORK))
     blotter = Blotter(0)
@@ -48,13 +50,14 @@ def _read(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountState:
     # As old as the question: what is executed while the answers are awaited is not in them for sure.
     asked_at = now()
     view = read_account(rest.positions(), rest.account(), asked_at).view
+    executions = blotter.executions(today)
     doubts = tuple(dict.fromkeys((*backfill.problems, *blotter.problems(today))))
     return AccountState(
         reports=_reports({task: RestReport(task, RestPhase.DONE, finished_at=view.as_of) for task in _TASKS}),
         view=view,
-        executions=blotter.executions(today),
+        executions=executions,
         executions_day=None if doubts else today,
-        unsettled=differing(before, view),
+        unsettled=open_between(before, view, executions, WatchPolicy().race_window),
         moved=blotter.moved(today),
         moves=blotter.moves(today),
         doubts=doubts,

@@ -49,11 +49,6 @@ class AccountPoller:
         """The order updates were away: ask for what they missed."""
         self._task.run_within(0)
 
-    def listening(self, connection: int | None) -> None:
-        """The order updates come over this connection now; None: over none."""
-        with self._context.lock:
-            self._course.listening(connection)
-
     def on_order_update(self) -> None:
         """An order update came."""
         with self._context.lock:

@@ -201,7 +201,6 @@ class AccountWatch:
         noticed = self._course.observe(streams, fills_applied)
         if noticed.is_any_stalled:
             self._calendar.doubt()
-        self._account.listening(noticed.listening.get(StreamName.FILLS))
         self._news.observe(noticed.listening.get(StreamName.NEWS))
         for name in noticed.connected:
             if name == StreamName.FILLS:

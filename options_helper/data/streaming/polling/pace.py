@@ -16,7 +16,9 @@ class WatchPolicy:
     initial_delay: float = 3.0  # for a stream to connect: a simulator's tells then which market it is
     poll: float = 60.0
     again: float = 30.0  # after a failure
-    debounce: float = 1.0  # after a fill, which seldom comes alone
+    debounce: float = (
+        2.5  # after a fill, which seldom comes alone, and which positions may have a moment later
+    )
     expiries: float = 600.0  # contracts that end or did, and what became of them
     books: float = 300.0  # order books, to compare with the streamed ones
     chains: float = 15.0  # options around the money, while they are traded

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 
 from options_helper.data.streaming.polling.account_course import (
-    UNHEARD,
     AccountCourse,
     AskFills,
     AskPositions,
@@ -22,6 +21,8 @@ from options_helper.data.streaming.state.blotter import Backfill, Blotter
 from options_helper.errors import RestError
 from options_helper.model.account import AccountPosition, AccountPositions, AccountState, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
+from options_helper.model.order_updates import OrderUpdate
+from tests.kit.fills import OrderEvent
 
 MORNING = datetime(2026, 11, 5, 15, 0, tzinfo=UTC)
 MIDNIGHT = datetime(2026, 11, 5, 5, 0, tzinfo=UTC)
@@ -57,45 +58,71 @@ def holding(quantity: int, seconds: float = 0) -> AccountPositions:
     return AccountPositions(MORNING + timedelta(seconds=seconds), MappingProxyType({CALL: position}))
 
 
-def test_while_order_updates_are_heard_a_look_before_is_only_needed_until_the_fills_are_known():
-    account, holder = course()
-    account.listening(1)
+def read(account: AccountCourse, seconds: float, before: int, after: int, *fills: OrderUpdate) -> Done:
+    """A whole reading that begins then; positions before and after the fills."""
+    with_cash = account.ask(at(seconds))
+    assert isinstance(with_cash, AskPositions)
+    asked = account.answered(at(seconds + 1), holding(before, seconds))
+    assert isinstance(asked, AskFills)
+    assert account.answered(at(seconds + 2), Backfill(fills)) == AskPositions(with_cash=True)
+    done = account.answered(at(seconds + 3), holding(after, seconds + 2))
+    assert isinstance(done, Done)
+    return done
 
+
+def test_positions_are_read_before_the_fills_and_after_them():
+    account, holder = course()
     first = [account.ask(at(0)), account.answered(at(1), holding(1)), account.answered(at(2), Backfill())]
     assert first == [AskPositions(with_cash=True), AskFills(MIDNIGHT), AskPositions(with_cash=True)]
     assert account.answered(at(3), holding(1)) == Done(POLICY.poll)
     assert holder.account_state.executions_day == MORNING.date()
-
-    assert account.ask(at(60)) == AskFills(MIDNIGHT)
-    assert account.answered(at(61), Backfill()) == AskPositions(with_cash=True)
-    assert account.answered(at(62), holding(1)) == Done(POLICY.poll)
+    assert account.ask(at(60)) == AskPositions(with_cash=False)
 
 
-def test_a_connection_that_came_anew_while_positions_were_read_may_have_lost_a_fill():
+def test_what_moved_between_the_two_looks_is_open_whether_or_not_order_updates_are_heard():
+    """No socket tells an assignment, and a socket that is half dead tells no fill."""
     account, holder = course()
-    account.listening(1)
-    account.ask(at(0))
-    account.answered(at(1), holding(1))
-    account.answered(at(2), Backfill())
-    account.answered(at(3), holding(1))
-    account.ask(at(60))
-    account.answered(at(61), Backfill())
-    account.listening(2)
+    read(account, 0, 1, 1)
 
-    assert account.answered(at(62), holding(2)) == Done(POLICY.minimum_interval)
-    assert holder.account_state.view == holding(1)
-    assert holder.account_state.reports[RestTask.POSITIONS].problem == UNHEARD
+    assert read(account, 60, 1, 0) == Done(POLICY.minimum_interval)
+    assert holder.account_state.unsettled == {CALL}
+
+
+def test_what_was_executed_just_before_the_first_look_is_open_since_positions_may_have_it_later():
+    account, holder = course()
+    read(account, 0, 1, 1)
+    fill = OrderEvent(symbol=CALL, moment=MORNING + timedelta(seconds=59))
+
+    assert read(account, 60, 1, 1, fill.requested()) == Done(POLICY.minimum_interval, (CALL,))
+    assert holder.account_state.unsettled == {CALL}
+
+    assert read(account, 70, 2, 2) == Done(POLICY.poll, (CALL,))
+    assert holder.account_state.unsettled == frozenset()
+
+
+def test_a_position_that_moved_and_nothing_tells_why_is_told_and_read_again_as_usual():
+    """What it was at midnight is not known; what it is, is."""
+    account, holder = course()
+    read(account, 0, 1, 1)
+
+    assert read(account, 60, 3, 3) == Done(POLICY.poll)
+    assert holder.account_state.unexplained == {CALL}
+    assert holder.account_state.unsettled == frozenset()
+    assert holder.account_state.view == holding(3, 62)
+
+    late = OrderEvent(
+        symbol=CALL, moment=MORNING + timedelta(seconds=30), quantity="2", running="2", ordered="2"
+    )
+    read(account, 120, 3, 3, late.requested())
+    assert holder.account_state.unexplained == frozenset()
 
 
 def test_a_reading_that_was_given_up_is_begun_anew_and_knows_no_fills():
     """Whatever ended it: its questions may not have been answered."""
     account, _ = course()
-    account.listening(1)
-    account.ask(at(0))
-    account.answered(at(1), holding(1))
-    account.answered(at(2), Backfill())
-    account.answered(at(3), holding(1))
-    assert account.ask(at(60)) == AskFills(MIDNIGHT)  # and never answered
+    read(account, 0, 1, 1)
+    account.ask(at(60))
+    assert account.answered(at(61), holding(1)) == AskFills(MIDNIGHT)  # and never answered
 
     assert account.ask(at(90)) == AskPositions(with_cash=True)
 
@@ -112,13 +139,10 @@ def test_a_recorded_market_is_nobody_s_account():
     assert holder.account_state.reports[RestTask.FILLS].phase is RestPhase.OFF
 
 
-def test_where_neither_can_be_read_it_is_asked_again_soon_and_both_say_why():
+def test_where_positions_cannot_be_read_the_fills_are_and_both_are_asked_for_again_soon():
     account, holder = course()
     account.ask(at(0))
     assert account.answered(at(1), RestError("No positions.")) == AskFills(MIDNIGHT)
-    assert account.answered(at(2), RestError("No fills.")) == AskPositions(with_cash=True)
-    assert account.answered(at(3), RestError("No positions.")) == Done(POLICY.again)
-    problems = {
-        task: holder.account_state.reports[task].problem for task in (RestTask.FILLS, RestTask.POSITIONS)
-    }
-    assert problems == {RestTask.FILLS: "No fills.", RestTask.POSITIONS: "No positions."}
+    assert account.answered(at(2), Backfill()) == Done(POLICY.again)
+    assert holder.account_state.reports[RestTask.POSITIONS].problem == "No positions."
+    assert holder.account_state.reports[RestTask.FILLS].phase is RestPhase.DONE

@@ -278,19 +278,6 @@ def test_a_fill_after_the_last_reading_is_told_beside_it_while_the_account_canno
         assert account_state().unsettled == ({CALL} if race_window else set())
 
 
-def test_while_order_updates_are_heard_one_look_at_the_positions_is_enough():
-    harness, rest = Harness(), ScriptedRest(lambda: 0)
-    with harness.watching(rest, poll=FOREVER, listening=True) as account_state:
-        wait_until(lambda: account_state().executions_day is not None, saw=account_state)
-        before = rest.requests
-        harness.on_order_update()
-        harness.observe(fills_applied=1, listening=True)
-        wait_until(lambda: len(account_state().executions) == 1, saw=account_state)
-
-    assert rest.requests == before + 1
-    assert account_state().later == ()
-
-
 def test_what_went_wrong_is_said_until_it_goes_well():
     answers = iter([RestError("The account cannot be reached.")])
     answering = threading.Event()
