@@ -13,6 +13,7 @@ import typer
 
 from options_helper import __version__
 from options_helper.commands.alerts import alerts
+from options_helper.commands.bus import bus as bus_commands
 from options_helper.commands.common_options import DeskOption, FollowOption
 from options_helper.commands.exit_codes import code_of
 from options_helper.commands.help_style import plain_typer
@@ -39,6 +40,7 @@ app.command()(today)
 app.command()(watch)
 app.add_typer(alerts)
 app.add_typer(stream)
+app.add_typer(bus_commands)
 app.add_typer(ingest)
 
 PortfolioOption = Annotated[
@@ -127,8 +129,9 @@ def ui(
     recording goes on until its own switch or the command's end. The exit code is then that of `stream capture`: 1 where
     something of the recording was lost.
     """
-    from options_helper.bus.address import BusAddress, bus_environment
+    from options_helper.bus.address import bus_environment
     from options_helper.commands import page_launcher
+    from options_helper.commands.bus_request import asked_bus
     from options_helper.simulator.market.conditions import DEMO_CONDITIONS
     from options_helper.simulator.session import replayed_market, serve_market, simulated_market
 
@@ -152,7 +155,7 @@ def ui(
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
     elif bus is not None:
-        market = nullcontext(bus_environment(BusAddress.parse(bus, desk)))
+        market = nullcontext(bus_environment(asked_bus(bus, desk)))
     recording = None
     if record is not None:
         from options_helper.commands.page_recording import recording_environment
@@ -258,6 +261,11 @@ def doctor(
     offline: Annotated[
         bool, typer.Option("--offline", help="Look only at this computer; connect to nothing.")
     ] = False,
+    bus: Annotated[
+        str | None,
+        typer.Option("--bus", metavar="URL", help="Look at this bus as well.", show_default="none"),
+    ] = None,
+    desk: DeskOption = "desk",
 ) -> None:
     """Look at all that the page and a recording need, and say what to do where something is not well.
 
@@ -269,6 +277,7 @@ def doctor(
     Exit codes: 0, all well, or warnings only; 1, something failed; 2, it could not look.
     """
     try:
+        from options_helper.commands.bus_request import asked_bus
         from options_helper.commands.doctor import run_checkup
         from options_helper.doctor.run import Checkup
     except ModuleNotFoundError as error:
@@ -278,7 +287,8 @@ def doctor(
             "pip install 'options-helper[ui,alpaca]', or in a checkout: sh scripts/setup"
         ) from error
 
-    raise typer.Exit(run_checkup(Checkup(portfolio=portfolio, offline=offline), as_json=as_json))
+    address = None if bus is None else asked_bus(bus, desk)
+    raise typer.Exit(run_checkup(Checkup(portfolio=portfolio, offline=offline, bus=address), as_json=as_json))
 
 
 def _require_consistent(

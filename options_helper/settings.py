@@ -42,7 +42,7 @@ NO_KEYS: Final = (
     "Without an account, options-helper ui --demo shows a simulated market, and options-helper simulate serves one."
 )
 
-ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_", "OH_RISK_", "BREEZE_", "FRED_")
+ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_", "OH_RISK_", "OH_BUS_", "BREEZE_", "FRED_")
 VARIABLES: Final = frozenset(
     {
         "APCA_API_KEY_ID",
@@ -72,6 +72,7 @@ RISK_VARIABLES: Final = frozenset(
     {"OH_RISK_RATES", "OH_RISK_ASSUME_DIVIDENDS", "OH_RISK_BETAS", "OH_RISK_EVENTS", "OH_RISK_DIVIDENDS"}
 )
 FRED_VARIABLES: Final = frozenset({"FRED_API_KEY", "FRED_URL"})
+BUS_VARIABLES: Final = frozenset({"OH_BUS_SEED_FILE", "OH_BUS_CA_FILE"})
 DEFAULT_FRED_URL: Final = "https://api.stlouisfed.org"
 DEFAULT_BREEZE_REST_URL: Final = "https://api.icicidirect.com/breezeapi/api/v1"
 DEFAULT_BREEZE_STREAM_URL: Final = "wss://livestream.icicidirect.com"
@@ -147,9 +148,7 @@ class Settings:
         A complete environment, such as a demo's, needs no file, and none is read. A missing file is no error, and an
         empty value counts as not set.
         """
-        values = _relevant(environ)
-        if not values.keys() >= VARIABLES:
-            values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
+        values = read_variables(VARIABLES, environ, env_file)
         return cls(
             api_key=_secret(values.get("APCA_API_KEY_ID")),
             api_secret=_secret(values.get("APCA_API_SECRET_KEY")),
@@ -225,9 +224,7 @@ class RiskSettings:
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> RiskSettings:
         """Read the environment, then `config/alpaca.env` for what the environment leaves open, as `Settings.load`."""
-        values = _relevant(environ)
-        if not values.keys() >= RISK_VARIABLES:
-            values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
+        values = read_variables(RISK_VARIABLES, environ, env_file)
         rates = values.get("OH_RISK_RATES")
         return cls(
             DEFAULT_RATES if rates is None else parse_rates(rates, "OH_RISK_RATES"),
@@ -256,9 +253,7 @@ class FredSettings:
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> FredSettings:
         """Read the environment, then `config/alpaca.env` for what the environment leaves open, as `Settings.load`."""
-        values = _relevant(environ)
-        if not values.keys() >= FRED_VARIABLES:
-            values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
+        values = read_variables(FRED_VARIABLES, environ, env_file)
         return cls(_secret(values.get("FRED_API_KEY")), values.get("FRED_URL", DEFAULT_FRED_URL).rstrip("/"))
 
     def require_key(self) -> str:
@@ -299,9 +294,7 @@ class BreezeSettings:
     @classmethod
     def load(cls, environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> BreezeSettings:
         """Read the environment, then `config/alpaca.env` for what the environment leaves open, as `Settings.load`."""
-        values = _relevant(environ)
-        if not values.keys() >= BREEZE_VARIABLES:
-            values = {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
+        values = read_variables(BREEZE_VARIABLES, environ, env_file)
         return cls(
             enabled=_switch(values.get("BREEZE_ENABLED", "no"), "BREEZE_ENABLED"),
             api_key=_secret(values.get("BREEZE_API_KEY")),
@@ -344,6 +337,16 @@ class BreezeSettings:
                 "There is no BREEZE_API_SECRET. Set it to the secret beside the app key on Breeze's page."
             )
         return self.api_key.get_secret_value(), self.api_secret.get_secret_value()
+
+
+def read_variables(
+    names: frozenset[str], environ: Mapping[str, str], env_file: Path | None = None
+) -> dict[str, str]:
+    """What the environment says of ours, and the file for what it leaves open; no file is read where it is complete."""
+    values = _relevant(environ)
+    if values.keys() >= names:
+        return values
+    return {**_read_env_file(env_file or DEFAULT_ENV_FILE), **values}
 
 
 def _relevant(values: Mapping[str, str]) -> dict[str, str]:

@@ -1,14 +1,31 @@
 """One owner of the account's connection and any number of programs that follow it, over NATS.
 
 In: frames and what the owner knows of its streams. Out: the same on another computer, every loss counted.
-Imports `data`, `model` and `settings`.
+Beyond this computer: TLS before anything else, and keys by role. Imports `data`, `model` and `settings`.
 """
 
 from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "address": ("BusAddress", "bus_environment", "bus_of"),
+    "access": ("BusAccess",),
+    "address": ("BUS_VARIABLE", "DEFAULT_PORT", "BusAddress", "bus_environment", "bus_of", "is_loopback"),
+    "admission": ("OWN_DEVICES", "Admissions"),
+    "connection": ("BusConnection",),
+    "names": ("DEFAULT_DESK", "Names"),
+    "roles": ("Role", "abilities", "rights_of"),
+    "seeds": ("Seed", "make_seed", "read_seed", "seed_text"),
+    "server_config": (
+        "OWNER_NAME",
+        "ServerPlan",
+        "User",
+        "desk_in",
+        "require_names",
+        "server_text",
+        "users_in",
+        "with_users",
+    ),
+    "truth": ("DeskHealth", "decode"),
     "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner", "Owner"),
     "recording": ("BusRecording",),
     "viewer": ("BusManager",),

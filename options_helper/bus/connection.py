@@ -2,19 +2,35 @@
 
 Whatever goes wrong becomes one of our errors: `StreamError` where trying again may help, `StreamRefused` where it will
 not. The client's own reconnecting is switched off, because retrying has one home.
+
+An address with `tls` begins with TLS, before anything else is said or heard: the client itself would log in to a server
+without encryption, whatever the address says.
 """
 
 from __future__ import annotations
 
 import asyncio
 import logging
+import ssl
 import uuid
+from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from options_helper.bus.address import BusAddress
+from options_helper.bus.admission import (
+    Admissions,
+    Refused,
+    ServerFacts,
+    not_admitted,
+    not_allowed,
+    not_tls_first,
+    not_trusted,
+)
+from options_helper.bus.roles import inbox_of
+from options_helper.bus.seeds import Seed
 from options_helper.errors import ConfigError, OptionsHelperError, StreamError, StreamRefused
 
 if TYPE_CHECKING:
@@ -43,6 +59,11 @@ _NAME_IN_USE: Final = 10058
 _NO_MESSAGE: Final = 10037
 _NO_JETSTREAM: Final = (10039, 10076)  # for the account, or at all
 _NO_ROOM: Final = (10023, 10047)
+_API: Final = "$JS.API"
+_INBOXES: Final = "_INBOX."
+KEPT_REFUSALS: Final = 20
+# Of this program, for all its connections.
+_ADMISSIONS: Final = Admissions()
 
 
 class WrongSequence(StreamError):
@@ -92,36 +113,111 @@ Heard = Callable[[str, bytes, Reply | None], None]
 class BusConnection:
     """An open connection; for one event loop. `ended` is done when it is gone, with the reason."""
 
-    def __init__(self, address: BusAddress) -> None:
-        self._address = address
+    def __init__(self, address: BusAddress, admissions: Admissions = _ADMISSIONS) -> None:
+        self._address, self._admissions = address, admissions
         self._client: Client | None = None
+        self._seed: Seed | None = None
         self._last_error: str | None = None
+        # What the server did not let us do so far: it says so beside what was asked, which gets no answer.
+        self._refused: deque[tuple[int, Refused]] = deque(maxlen=KEPT_REFUSALS)
+        self._refusals = 0
+        self._spelling: dict[str, str] = {}  # the client tells of subjects in small letters
         self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
 
     async def open(self, name: str) -> None:
-        """Connect; `name` is what the server calls us. StreamError, or ConfigError where the extra is missing."""
-        client_class = _client_class()
-        self._client = client = client_class()
-        with _translated(f"The bus at {self._address.url} cannot be reached"):
-            await client.connect(
-                self._address.url,
-                name=name,
-                allow_reconnect=False,
-                # Before it gives up a first connection, the client counts and waits as for one that was lost.
-                max_reconnect_attempts=1,
-                reconnect_time_wait=0,
-                connect_timeout=CONNECT_SECONDS,
-                ping_interval=PING_SECONDS,
-                max_outstanding_pings=PINGS,
-                error_cb=self._on_error,
-                closed_cb=self._on_closed,
-            )
+        """Connect; `name` is what the server calls us.
+
+        StreamRefused where the server does not let us in, or is not the one; after that the same answer is given for a
+        while without asking. StreamError, or ConfigError where the extra is missing.
+        """
+        self._client = client = _client_class()()
+        options = self._identity()
+        key = (self._address.url, str(self._address.access.ca_file), self._public_key or "")
+        self._admissions.require(key)
+        try:
+            with _translated(f"The bus at {self._address.url} cannot be reached"), self._let_in():
+                await client.connect(
+                    self._address.url,
+                    name=name,
+                    allow_reconnect=False,
+                    # Before it gives up a first connection, the client counts and waits as for one that was lost.
+                    max_reconnect_attempts=1,
+                    reconnect_time_wait=0,
+                    connect_timeout=CONNECT_SECONDS,
+                    ping_interval=PING_SECONDS,
+                    max_outstanding_pings=PINGS,
+                    error_cb=self._on_error,
+                    closed_cb=self._on_closed,
+                    **options,
+                )
+        except StreamRefused as error:
+            self._admissions.refuse(key, str(error))
+            raise
+        self._admissions.admit(key)
+
+    def _identity(self) -> dict[str, Any]:
+        """By what we show who we are, and how we know the server. The seed is read anew, so that it can be replaced."""
+        options: dict[str, Any] = {}
+        try:
+            self._address.access.require_usable()
+            seed = self._seed = self._address.access.seed()
+            if self._address.is_encrypted:
+                ca_file = self._address.access.ca_file
+                options["tls"] = ssl.create_default_context(cafile=ca_file)
+                options["tls_handshake_first"] = True
+        except ConfigError as error:
+            raise StreamRefused(str(error)) from error
+        except (OSError, ssl.SSLError) as error:
+            raise StreamRefused(
+                f"{self._address.access.ca_file}, which OH_BUS_CA_FILE names, holds no certificate. Copy it again."
+            ) from error
+        if seed is not None:
+            options["nkeys_seed_str"] = seed.text.get_secret_value()
+            options["inbox_prefix"] = inbox_of(seed.public_key)
+        return options
+
+    @property
+    def seed(self) -> Seed | None:
+        """By what we were let in."""
+        return self._seed
+
+    @property
+    def _public_key(self) -> str | None:
+        return None if self._seed is None else self._seed.public_key
+
+    @contextmanager
+    def _let_in(self) -> Iterator[None]:
+        """Say why we were not let in, or did not want to."""
+        from nats import errors
+
+        try:
+            yield
+        except ssl.SSLCertVerificationError as error:
+            raise not_trusted(self._address, error) from error
+        except ssl.SSLError as error:
+            raise not_tls_first(self._address) from error
+        except errors.Error as error:
+            said = str(error).lower()
+            if "authorization violation" in said:
+                raise not_admitted(self._address, self._seed) from error
+            if "empty response" in said and not self._address.is_encrypted:
+                raise StreamError(
+                    f"What listens at {self._address.url} waits to be spoken to. If it is a bus that begins with TLS, "
+                    f"its address is {self._address.url.replace('nats', 'tls', 1)}."
+                ) from error
+            raise
 
     async def _on_error(self, error: Exception) -> None:
         if type(error).__name__ == "SlowConsumerError":
             return  # one for each message that found no room; the next batch tells how many events were in them
-        self._last_error = str(error) or type(error).__name__
-        log.info("bus: %s", self._last_error)
+        said = str(error) or type(error).__name__
+        refused = not_allowed(said, self._seed, self._spelling)
+        if refused is None:
+            self._last_error = said
+        else:
+            self._refusals += 1
+            self._refused.append((self._refusals, refused))
+        log.info("bus: %s", said if refused is None else refused.sentence)
 
     async def _on_closed(self) -> None:
         if not self.ended.done():
@@ -132,6 +228,17 @@ class BusConnection:
         """The server's version."""
         found = self._open_client.connected_server_version
         return found.major, found.minor, found.patch
+
+    @property
+    def facts(self) -> ServerFacts:
+        """What the server says of itself."""
+        told = self._open_client._server_info  # noqa: SLF001 - there is no other way to it
+        return ServerFacts(
+            self.version,
+            str(told.get("host", "")),
+            asks_who=bool(told.get("auth_required")),
+            encrypts=bool(told.get("tls_required")),
+        )
 
     @property
     def most_bytes(self) -> int:
@@ -165,21 +272,73 @@ class BusConnection:
         """Call `heard` on this loop with subject, data and how to answer, for each message from now on."""
 
         async def called(message: Msg) -> None:
-            heard(message.subject, message.data, message.respond if message.reply else None)
+            # Whoever asks may name any place for the answer, also one to which only we may publish.
+            may_answer = message.reply.startswith(_INBOXES)
+            heard(message.subject, message.data, message.respond if may_answer else None)
 
-        with _translated(f"{subject} cannot be followed"):
+        with self._asked(f"{subject} cannot be followed", subject, follows=True):
             await self._open_client.subscribe(
                 subject,
                 cb=called,
                 pending_bytes_limit=PENDING_BYTES,
                 pending_msgs_limit=PENDING_MESSAGES,
             )
-        await self.settle()
+            await self._settle()
+
+    @contextmanager
+    def _asked(self, what: str, subject: str, *, follows: bool = False) -> Iterator[None]:
+        """Translate what goes wrong; where the server did not let us, which it tells beside, raise that instead."""
+        before = self._refusals
+        self._spelling[subject.lower()] = subject
+        try:
+            with _translated(what):
+                yield
+        except StreamError as error:
+            refused = self._refused_since(before, subject, follows=follows)
+            if refused is None:
+                raise
+            raise StreamRefused(refused.sentence) from error
+        if follows and (refused := self._refused_since(before, subject, follows=True)) is not None:
+            raise StreamRefused(refused.sentence)
+
+    def _refused_since(self, before: int, subject: str, *, follows: bool) -> Refused | None:
+        since = (one for number, one in self._refused if number > before)
+        return next((one for one in since if one.is_of(subject, follows=follows)), None)
+
+    async def require_may_follow(self, subject: str) -> None:
+        """Raise StreamRefused where the server will not let us follow it; nothing is heard of it yet."""
+        with self._asked(f"{subject} cannot be followed", subject, follows=True):
+            found = await self._open_client.subscribe(subject)
+            await found.unsubscribe()
+            await self._settle()
+
+    async def may(self, subject: str, *, follow: bool = False) -> bool:
+        """Whether the server lets us publish to the subject, or follow it.
+
+        What is sent to find out is stored by nobody: it is meant for a store that is not there.
+        """
+        if follow:
+            try:
+                await self.require_may_follow(subject)
+            except StreamRefused:
+                return False
+            return True
+        before = self._refusals
+        self._spelling[subject.lower()] = subject
+        with _translated(f"It cannot be found out what may be done with {subject}"):
+            await self._open_client.publish(subject, headers={"Nats-Expected-Stream": "none"})
+            await self._settle()
+        return self._refused_since(before, subject, follows=False) is None
 
     async def settle(self) -> None:
         """Wait until the server has done all that was asked so far, and everything it sent before has arrived."""
         with _translated("The bus does not answer"):
-            await self._open_client.flush(timeout=CONNECT_SECONDS)
+            await self._settle()
+
+    async def _settle(self) -> None:
+        # The client's ping overtakes what it has not written yet.
+        await self._open_client._flush_pending(force_flush=True)  # noqa: SLF001
+        await self._open_client.flush(timeout=CONNECT_SECONDS)
 
     async def send(self, subject: str, data: bytes) -> None:
         """Publish what nobody stores."""
@@ -188,7 +347,7 @@ class BusConnection:
 
     async def ask(self, subject: str, data: bytes = b"", seconds: float = ANSWER_SECONDS) -> bytes:
         """The answer of whoever listens there; StreamError where nobody answers."""
-        with _translated(f"{subject} did not answer"):
+        with self._asked(f"{subject} did not answer", subject):
             message = await self._open_client.request(subject, data, timeout=seconds)
         return message.data
 
@@ -217,7 +376,7 @@ class BusConnection:
                 "max_payload in the server's configuration."
             )
         try:
-            with _translated(f"The bus did not store what was sent to {subject}"):
+            with self._asked(f"The bus did not store what was sent to {subject}", subject):
                 acknowledged = await self._open_client.jetstream().publish(
                     subject, data, timeout=ANSWER_SECONDS, headers=headers
                 )
@@ -240,6 +399,8 @@ class BusConnection:
         """
         try:
             return await self.last(store, subject)
+        except StreamRefused:
+            raise
         except StreamError:
             if self.ended.done():
                 raise
@@ -263,7 +424,9 @@ class BusConnection:
             inactive_threshold=CONSUMER_SECONDS,
             mem_storage=True,
         )
-        with _translated(f"{store} cannot be read"):
+        with self._asked(
+            f"{store} cannot be read", f"{_API}.CONSUMER.CREATE.{store}.{config.name}.{subject}"
+        ):
             manager = self._open_client.jsm(timeout=CONNECT_SECONDS)
             made = await manager.add_consumer(store, config)
             context = self._open_client.jetstream(timeout=CONNECT_SECONDS)
@@ -273,14 +436,17 @@ class BusConnection:
 
     async def last_sequence(self, store: str) -> int:
         """The sequence of the newest message of a store, also where that is gone by age; 0: there was none yet."""
-        with _translated(f"The bus does not tell of {store}"):
+        with self._asked(f"The bus does not tell of {store}", f"{_API}.STREAM.INFO.{store}"):
             told = await self._open_client.jsm(timeout=ANSWER_SECONDS).stream_info(store)
         return told.state.last_seq
 
     async def _get(self, store: str, **what: Any) -> Stored | None:
         manager = self._open_client.jsm(timeout=ANSWER_SECONDS)
+        asked = f"{_API}.STREAM.MSG.GET.{store}"
+        if what["direct"]:
+            asked = ".".join(filter(None, (f"{_API}.DIRECT.GET.{store}", what.get("subject"))))
         try:
-            with _translated(f"What {store} keeps cannot be read"):
+            with self._asked(f"What {store} keeps cannot be read", asked):
                 found = await manager.get_msg(store, **what)
         except _NotThere:
             return None
@@ -310,10 +476,10 @@ class BusConnection:
         )
         manager = self._open_client.jsm(timeout=CONNECT_SECONDS)
         try:
-            with _translated(f"The bus cannot keep {wish.name}"):
+            with self._asked(f"The bus cannot keep {wish.name}", f"{_API}.STREAM.CREATE.{wish.name}"):
                 await manager.add_stream(config)
         except _NameInUse:
-            with _translated(f"The bus does not tell of {wish.name}"):
+            with self._asked(f"The bus does not tell of {wish.name}", f"{_API}.STREAM.INFO.{wish.name}"):
                 there = (await manager.stream_info(wish.name)).config
             if not there.allow_direct or (there.republish is None) is not (republish is None):
                 raise ConfigError(
@@ -383,8 +549,6 @@ def _translated(what: str) -> Iterator[None]:
         raise _of_jetstream(what, error, is_absent=isinstance(error, js.NotFoundError)) from error
     except (js.NoStreamResponseError, errors.NoRespondersError) as error:
         raise NoStore(f"{what}: nobody is there to answer.") from error
-    except errors.AuthorizationError as error:
-        raise StreamRefused(f"{what}: the server refuses this program's rights.") from error
     except errors.NoServersError as error:
         raise StreamError(
             f"{what}: nothing listens there. Start one: nats-server -js -a 127.0.0.1"
@@ -413,7 +577,13 @@ def _named(error: Exception) -> str:
     return str(error).removeprefix("nats: ") or type(error).__name__
 
 
+def _is_no_noise(record: logging.LogRecord) -> bool:
+    """Python's own loop tells at the end of each encrypted connection of the client's that it is none of plain text."""
+    return not record.getMessage().startswith("returning true from eof_received()")
+
+
 def _client_class() -> type[Client]:
+    logging.getLogger("asyncio").addFilter(_is_no_noise)
     try:
         from nats.aio.client import Client
     except ImportError as error:

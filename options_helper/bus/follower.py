@@ -22,12 +22,13 @@ from options_helper.bus.truth import (
     PictureEvent,
     decode,
 )
-from options_helper.errors import ConfigError, StreamError
+from options_helper.errors import ConfigError, StreamError, StreamRefused
 from options_helper.model.risk_inputs import RiskInputs
 
 log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 0.5
+REFUSED_SECONDS: Final = 5.0  # what the server does not let us do, it will not a moment later
 CLOCK_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.1
 # What was quoted between a picture and the first frame is in the next picture, which is made twice a second.
@@ -63,7 +64,9 @@ class DeskFollower:
         monotonic: Callable[[], float],
         holes: Callable[[], int],
         pictured: Callable[[Sequence[PictureEvent], Offset], object],
+        follows_account: bool = True,
     ) -> None:
+        self._follows_account = follows_account
         self._address, self._names = address, address.names
         self._now_ns, self._monotonic = now_ns, monotonic
         self._holes, self._pictured = holes, pictured
@@ -84,12 +87,13 @@ class DeskFollower:
     async def _follow(self) -> None:
         # The client may swallow a cancellation while it closes, so the end is asked for as well.
         while not self._stopping.is_set():
-            bus = BusConnection(self._address)
+            bus, pause = BusConnection(self._address), RETRY_SECONDS
             try:
                 await bus.open("options-helper follower")
                 self.desk = replace(self.desk, problem=None)
                 await self._hear(bus)
             except (StreamError, ConfigError) as error:
+                pause = REFUSED_SECONDS if isinstance(error, StreamRefused) else RETRY_SECONDS
                 self.desk = replace(self.desk, problem=str(error))
             except Exception as error:
                 # The thread's last line: without it the page would show an owner that is long gone.
@@ -98,13 +102,19 @@ class DeskFollower:
             finally:
                 await bus.close()
             if not self._stopping.is_set():
-                await asyncio.sleep(RETRY_SECONDS)
+                await asyncio.sleep(pause)
 
     async def _hear(self, bus: BusConnection) -> None:
         """Until the connection is gone."""
-        for subject in (self._names.told("*"), self._names.account_told("*")):
-            await bus.subscribe(subject, lambda subject, data, _: self._take(subject, data, heard=True))
-        for store, subject in self._kept:
+        await self._hear_of(bus, self._names.told("*"))
+        with_account = self._follows_account
+        if with_account:
+            try:
+                await self._hear_of(bus, self._names.account_told("*"))
+            except StreamRefused as error:
+                # The rest is known all the same.
+                with_account, self.desk = False, replace(self.desk, problem=str(error))
+        for store, subject in self._kept(with_account=with_account):
             stored = await bus.kept(store, subject)
             if stored is not None:
                 self._take(subject, stored.data, heard=False)
@@ -124,14 +134,16 @@ class DeskFollower:
                 f"The connection to the bus at {self._address.url} ended: {bus.ended.result()}."
             )
 
-    @property
-    def _kept(self) -> tuple[tuple[str, str], ...]:
+    async def _hear_of(self, bus: BusConnection, subject: str) -> None:
+        await bus.subscribe(subject, lambda subject, data, _: self._take(subject, data, heard=True))
+
+    def _kept(self, *, with_account: bool) -> tuple[tuple[str, str], ...]:
         state, account = self._names.state_store, self._names.account_state_store
         return (
             (state, self._names.state("health")),
             (state, self._names.state("risk")),
             (state, self._names.state("news")),
-            (account, self._names.account_state("truth")),
+            *(((account, self._names.account_state("truth")),) if with_account else ()),
         )
 
     def _take(self, subject: str, data: bytes, *, heard: bool) -> None:

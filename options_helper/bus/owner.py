@@ -20,6 +20,7 @@ import msgspec
 
 from options_helper import __version__
 from options_helper.bus.address import BusAddress
+from options_helper.bus.admission import ServerFacts
 from options_helper.bus.connection import BusConnection, Reply, StoreWish
 from options_helper.bus.demand import Demand, demands, read_wish
 from options_helper.bus.loop import LoopThread
@@ -187,6 +188,7 @@ class BusOwner:
         self._settled = 0
         self.problem: str | None = None
         self.fenced: str | None = None
+        self.facts: ServerFacts | None = None  # of the server that it was connected to last
 
     def open(self) -> None:
         """Connect and make the stores. After an error nothing is left behind."""
@@ -312,6 +314,7 @@ class BusOwner:
         connection = BusConnection(self._address)
         try:
             await connection.open(f"options-helper owner of {self._names.desk}")
+            self.facts = connection.facts
             for wish in stores_of(self._names, self._keep_bytes):
                 await connection.keep(wish)
             await self._begin(connection)

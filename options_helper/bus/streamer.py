@@ -153,6 +153,8 @@ class BusStreamer(ConnectionRunner[BusLink]):
     async def _communicate(self, connection: BusLink, news: asyncio.Event, ended: asyncio.Task[None]) -> None:
         bus, names = connection.bus, self._address.names
         self._told = None
+        # Before anything is told of a connection that will bring nothing.
+        await bus.require_may_follow(names.followed(self._stream))
         await bus.subscribe(names.told("health"), lambda _, data, __: self._hear_health(data, news))
         stored = await bus.kept(names.state_store, names.state("health"))
         if stored is not None:
@@ -276,8 +278,9 @@ class BusSource:
         """All of the default account."""
         return tuple(StreamName)
 
-    def check(self, settings: Settings) -> None:
-        """Nothing: the address was read, and whether somebody is there is seen by trying."""
+    def check(self, settings: Settings) -> None:  # noqa: ARG002 - a source of Alpaca's needs it
+        """Nothing but the seed and the certificates: whether somebody is there is seen by trying."""
+        self.address.access.require_usable()
 
     def streamer(
         self,

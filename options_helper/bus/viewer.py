@@ -38,7 +38,8 @@ class BusManager:
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._address = address
+        self._settings, self._address = settings, address
+        self._sees_account = True
         self._now_ns, self._monotonic = now_ns, monotonic
         self._source = BusSource(address, now_ns)
         self.streams = LiveStreamManager(
@@ -59,6 +60,8 @@ class BusManager:
         """As `LiveStreamManager.start`; never waits for the network."""
         with self._lock:
             if not self._follows:
+                self._source.check(self._settings)
+                self._sees_account = self._address.access.sees_account
                 self._source.legs.forget()
                 self._follower = DeskFollower(
                     self._address,
@@ -66,8 +69,10 @@ class BusManager:
                     monotonic=self._monotonic,
                     holes=lambda: self._source.legs.holes,
                     pictured=self._take_picture,
+                    follows_account=self._sees_account,
                 )
-            self.streams.start(config)
+            # What the role does not have is not asked for, or each stream of it would be told as one that failed.
+            self.streams.start(config if self._sees_account else replace(config, stream_fills=False))
             if not self._follows and self._follower is not None:
                 self._follower.start()
                 self._follows = True
@@ -125,6 +130,10 @@ class BusManager:
         if health is not None:
             owner += f", served by {health.host} (process {health.pid})"
         remarks = [desk.problem, desk.offset.sentence]
+        if not self._sees_account:
+            remarks.append(
+                "This computer's seed is for prices: positions, orders and fills are not shown here."
+            )
         if health is not None:
             dropped = sum(one.dropped for one in health.streams.values())
             if dropped:

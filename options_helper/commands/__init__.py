@@ -10,6 +10,8 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "alerts": ("alerts",),
+    "bus": ("bus",),
+    "bus_request": ("asked_bus",),
     "common_options": ("DeskOption", "FollowOption"),
     "doctor": ("run_checkup",),
     "help_style": ("plain_typer",),

@@ -23,7 +23,7 @@ FollowOption = Annotated[
     typer.Option(
         "--bus",
         metavar="URL",
-        help="Follow the streams of `stream serve` on this NATS server, without keys.",
+        help="Follow the streams of `stream serve` on this NATS server, without Alpaca keys.",
         show_default="none",
     ),
 ]

@@ -21,7 +21,7 @@ _STYLES: Final = {
     Verdict.FAILED: "bold red",
     Verdict.SKIPPED: "dim",
 }
-_SUMMARIES: Final = {
+SUMMARIES: Final = {
     Verdict.OK: "What was looked at is well.",
     Verdict.WARNING: "It works; the warnings say what may surprise.",
     Verdict.FAILED: "Something does not work; begin with the first line that says failed.",
@@ -69,7 +69,7 @@ def _print_lines(checkup: Checkup, console: Console) -> list[Line]:
         for line in checkup.lines():
             _print_line(console, line)
             lines.append(line)
-    console.print(f"\n{_SUMMARIES[worst(lines)]}", markup=False)
+    console.print(f"\n{SUMMARIES[worst(lines)]}", markup=False)
     return lines
 
 

@@ -20,6 +20,7 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
+from options_helper.bus.address import BUS_VARIABLE
 from options_helper.commands.page_server import PARENT_VARIABLE
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.errors import ConfigError, OptionsHelperError
@@ -125,7 +126,12 @@ def page_environment(
     address: Address, portfolio: Path | None, *, from_account: bool = False
 ) -> dict[str, str]:
     """Variables for the page's process that hold with and without a simulated market."""
-    environment = {PARENT_VARIABLE: str(os.getpid()), PAGE_VARIABLE: f"{address.url}/{PAGE_PATH}"}
+    environment = {
+        PARENT_VARIABLE: str(os.getpid()),
+        PAGE_VARIABLE: f"{address.url}/{PAGE_PATH}",
+        # A page follows a bus where this command was told to; a demo that followed one would show it as its own.
+        BUS_VARIABLE: "",
+    }
     if portfolio is not None:
         environment["OH_PORTFOLIO"] = str(portfolio.resolve())
         environment["OH_PORTFOLIO_ROOTS"] = str(portfolio.resolve().parent)

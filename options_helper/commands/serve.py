@@ -9,9 +9,7 @@ import typer
 
 from options_helper.commands.common_options import DeskOption, MetricsPortOption
 
-BusOption = Annotated[
-    str, typer.Option("--bus", metavar="URL", help="The NATS server, on this computer; it needs JetStream.")
-]
+BusOption = Annotated[str, typer.Option("--bus", metavar="URL", help="The NATS server; it needs JetStream.")]
 
 
 def serve(
@@ -61,7 +59,8 @@ def serve(
 
     The bus is a NATS server with JetStream, which you start: `nats-server -js -a 127.0.0.1`. It keeps market data for
     four hours and orders for a week, and is asked for nothing else. The extra `bus` is needed. No order is sent, and
-    the Alpaca keys stay with this program.
+    the Alpaca keys stay with this program. A server that other computers reach begins with TLS (tls://…) and asks for
+    keys: `options-helper bus config` writes its configuration, and OH_BUS_SEED_FILE names the owner's seed.
 
     Whoever follows has the symbols streamed that it wants, as far as the plan allows. Nobody's are taken away for
     another's, and what nobody has wanted for two minutes is left.
@@ -73,7 +72,7 @@ def serve(
     bus lost what it had acknowledged, or another owner took the desk; 2, an option, the settings or the keys; 75, the
     bus cannot be reached, which may pass.
     """
-    from options_helper.bus.address import BusAddress
+    from options_helper.commands.bus_request import asked_bus
     from options_helper.commands.capture_options import read_contracts, read_seconds, read_symbols
     from options_helper.commands.serve_run import ServeRequest, run_serve
     from options_helper.errors import ConfigError
@@ -82,7 +81,7 @@ def serve(
     if account and file is not None:
         raise ConfigError("--account streams what the account holds, and FILE what a file holds. Choose one.")
     request = ServeRequest(
-        BusAddress.parse(bus, desk),
+        asked_bus(bus, desk),
         file=file,
         from_account=account,
         stocks=read_symbols("--stocks", stocks),

@@ -104,6 +104,7 @@ def run_serve(
     with ShutdownSignals() as shutdown, open_console() as (console, _):
         try:
             owner.tell_of(manager.snapshot)
+            serving.warn(console)
             with serving.shown_from_outside(limits, console):
                 serving.take_turns(Signals(shutdown), console, turn_seconds)
         finally:
@@ -141,6 +142,11 @@ class _Serving:
         self._failure: str | None = None  # why it ended by itself
         # Replaced whole by the main thread, read by the heartbeat's.
         self._last: WatchStatus | None = None
+
+    def warn(self, console: Console) -> None:
+        """Say once what is to be known of the server, and whose the data are where other computers reach it."""
+        for notice in () if self._owner.facts is None else self._owner.facts.notices:
+            self._say(console, notice)
 
     @contextmanager
     def shown_from_outside(self, limits: RequestLimits, console: Console) -> Iterator[None]:

@@ -69,7 +69,7 @@ def watch(
     Exit codes: 0, it was asked to end or its time is over; 1, a message did not reach its target; 2, it cannot begin:
     the file, the rules, the targets, an option or the keys; 75, what is in the way may pass.
     """
-    from options_helper.bus.address import BusAddress
+    from options_helper.commands.bus_request import asked_bus
     from options_helper.commands.durations import parse_duration
     from options_helper.commands.watch_run import WatchRequest, run_watch
     from options_helper.errors import ConfigError
@@ -93,6 +93,6 @@ def watch(
         duration_seconds=limit,
         metrics_port=metrics_port,
         state=state,
-        bus=None if bus is None else BusAddress.parse(bus, desk),
+        bus=None if bus is None else asked_bus(bus, desk),
     )
     raise typer.Exit(run_watch(request, Settings.load()))

@@ -1,6 +1,6 @@
 """What a start needs, looked at one by one: this computer, settings, file, REST, streams.
 
-In: settings. Out: findings with a remedy. Imports `monitoring`, `data`, `analysis`, `model`
+In: settings. Out: findings with a remedy. Imports `bus`, `monitoring`, `data`, `analysis`, `model`
 and `settings`.
 """
 
@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "bus": ("Looked", "look_at_bus"),
     "findings": ("Check", "Line", "Verdict", "facts", "worst"),
     "run": ("Checkup",),
 }

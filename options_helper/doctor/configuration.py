@@ -31,6 +31,7 @@ from options_helper.model.portfolio import Portfolio
 from options_helper.model.text import format_count, named
 from options_helper.settings import (
     BREEZE_VARIABLES,
+    BUS_VARIABLES,
     ENV_PREFIXES,
     FRED_VARIABLES,
     RISK_VARIABLES,
@@ -39,7 +40,7 @@ from options_helper.settings import (
     Settings,
 )
 
-_KNOWN: Final = VARIABLES | BREEZE_VARIABLES | FRED_VARIABLES | RISK_VARIABLES
+_KNOWN: Final = VARIABLES | BREEZE_VARIABLES | BUS_VARIABLES | FRED_VARIABLES | RISK_VARIABLES
 _OURS: Final = ("OH_ALPACA_", "OH_RISK_")
 _ENVIRONMENT: Final = "environment"
 # A value of nothing else counts as not set.

@@ -40,6 +40,7 @@ class Check(StrEnum):
     OPTION_STREAM = "option_stream"
     ORDER_STREAM = "order_stream"
     BREEZE = "breeze"  # where somebody has set it up
+    BUS = "bus"  # where one is named
     ALERTS = "alerts"  # likewise
 
 

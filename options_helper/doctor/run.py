@@ -18,6 +18,7 @@ from pathlib import Path
 from typing import Final
 
 from options_helper import settings as settings_module
+from options_helper.bus.address import BusAddress
 from options_helper.clock import utc_now
 from options_helper.data.rest.budget_ledger import COMMAND
 from options_helper.data.rest.client import AlpacaRest
@@ -28,6 +29,7 @@ from options_helper.data.state_folder import state_folder
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.doctor.alerts import check_alerts, named_targets
 from options_helper.doctor.breeze import check_breeze
+from options_helper.doctor.bus import check_bus
 from options_helper.doctor.computer import (
     Installed,
     check_disk,
@@ -123,9 +125,11 @@ class Checkup:
         *,
         portfolio: Path | None = None,
         offline: bool = False,
+        bus: BusAddress | None = None,
         environment: Environment | None = None,
     ) -> None:
         self._portfolio = portfolio
+        self._bus = bus
         self._offline = offline
         self._environment = environment or Environment()
 
@@ -158,7 +162,13 @@ class Checkup:
         local = {check: self._local(check, run) for check, run in runs.items()}
         local[Check.PORTFOLIO] = self._portfolio_probe(settings)
         known = (local[check] for check in Check if check in local)
-        return [*known, *self._network_probes(settings), *self._breeze_probes(), *self._alert_probes()]
+        return [
+            *known,
+            *self._network_probes(settings),
+            *self._breeze_probes(),
+            *self._bus_probes(),
+            *self._alert_probes(),
+        ]
 
     def _portfolio_probe(self, settings: Settings | None) -> Probe:
         environment = self._environment
@@ -221,6 +231,16 @@ class Checkup:
             return check_breeze(settings, environment.now, stopping)
 
         return [Probe(Check.BREEZE, run, environment.stream_seconds)]
+
+    def _bus_probes(self) -> list[Probe]:
+        """One where a bus was named."""
+        address = self._bus
+        if address is None:
+            return []
+        if self._offline:
+            skipped = Finding(Verdict.SKIPPED, "not looked at: --offline")
+            return [self._local(Check.BUS, lambda: skipped)]
+        return [Probe(Check.BUS, lambda _: check_bus(address), self._environment.stream_seconds)]
 
     def _alert_probes(self) -> list[Probe]:
         """One where somebody has named a target; each gets a message, unless nothing is to be connected to."""
