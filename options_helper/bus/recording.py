@@ -133,8 +133,9 @@ class BusRecording:
         """Those with prices; orders are the account's, and in no recording."""
         return tuple(stream for stream in StreamName if not stream.kind.carries_orders)
 
-    def check(self, settings: Settings) -> None:
-        """Nothing: no keys are needed."""
+    def check(self, settings: Settings) -> None:  # noqa: ARG002 - a source of Alpaca's needs it
+        """Nothing but the seed and the certificates: no keys are needed."""
+        self.address.access.require_usable()
 
     def streamer(
         self,
