@@ -12,7 +12,7 @@ from typing import Final
 
 from options_helper.bus.address import BusAddress, is_loopback
 from options_helper.bus.seeds import Seed
-from options_helper.errors import StreamRefused
+from options_helper.errors import StreamError, StreamRefused
 
 # A program has several connections and asks for each again; together they ask no more often than this.
 PAUSES: Final = (5.0, 15.0, 30.0, 60.0)
@@ -102,6 +102,19 @@ def not_tls_first(address: BusAddress) -> StreamRefused:
     return StreamRefused(
         f"What listens at {address.url} does not begin with TLS, so nothing was sent to it. Have the server begin with "
         f"it: nats-server 2.10.23 or newer, with handshake_first: true in its tls block; {_CONFIG}."
+    )
+
+
+def silent(address: BusAddress) -> StreamError:
+    """It took the connection and said nothing: it is ill, or it waits for the other kind of beginning."""
+    if address.is_encrypted:
+        return StreamError(
+            f"What listens at {address.url} did not answer the beginning of TLS in time. If it stays so, its "
+            "configuration lacks handshake_first: true, or it is older than 2.10.23 and cannot do that."
+        )
+    return StreamError(
+        f"What listens at {address.url} says nothing. If it is a bus that begins with TLS, its address is "
+        f"{address.url.replace('nats', 'tls', 1)}."
     )
 
 

@@ -28,6 +28,7 @@ from options_helper.bus.admission import (
     not_allowed,
     not_tls_first,
     not_trusted,
+    silent,
 )
 from options_helper.bus.roles import inbox_of
 from options_helper.bus.seeds import Seed
@@ -196,15 +197,12 @@ class BusConnection:
             raise not_trusted(self._address, error) from error
         except ssl.SSLError as error:
             raise not_tls_first(self._address) from error
-        except errors.Error as error:
+        except (errors.Error, TimeoutError) as error:
             said = str(error).lower()
             if "authorization violation" in said:
                 raise not_admitted(self._address, self._seed) from error
-            if "empty response" in said and not self._address.is_encrypted:
-                raise StreamError(
-                    f"What listens at {self._address.url} waits to be spoken to. If it is a bus that begins with TLS, "
-                    f"its address is {self._address.url.replace('nats', 'tls', 1)}."
-                ) from error
+            if isinstance(error, TimeoutError) or "empty response" in said:
+                raise silent(self._address) from error
             raise
 
     async def _on_error(self, error: Exception) -> None:
