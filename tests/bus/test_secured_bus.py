@@ -186,7 +186,7 @@ def test_a_viewer_whose_seed_promises_more_than_the_server_lets_it_says_which_ro
         why = viewer.snapshot().streams[StreamName.FILLS].last_error or ""
         assert "does not let laptop (account-viewer) follow oh.home.acct.md.fills" in why
         wait_until(lambda: is_well(viewer) and bid(viewer.snapshot()) == 100, saw=lambda: stocks(viewer))
-        assert "follow oh.home.acct.state.*" in said(viewer)
+        assert "follow oh.home.acct.md.state.*" in said(viewer)
 
 
 def test_who_is_revoked_is_cut_off_fails_with_what_to_do_and_asks_ever_more_rarely(
