@@ -61,14 +61,15 @@ def market_frames() -> Frames:
         now += int(dice.lognormvariate(0, 1.5) * 20_000)
         name = dice.choices(names, weights)[0]
         cents[name] += dice.choice((-1, 0, 0, 0, 1))
-        messages.append(_quote(dice, name, cents[name], now))
+        messages.append(quote_message(dice, name, cents[name], now))
         if len(messages) == PER_FRAME:
             frames.append((msgspec.msgpack.encode(messages), now + dice.randrange(2_000_000, 9_000_000)))
             messages = []
     return frames
 
 
-def _quote(dice: random.Random, name: str, cents: int, at_ns: int) -> dict[str, Any]:
+def quote_message(dice: random.Random, name: str, cents: int, at_ns: int) -> dict[str, Any]:
+    """One quote as the feed sends it."""
     return {
         "T": "q", "S": name, "bx": dice.choice("VQPZKUN"), "bp": cents / 100, "bs": dice.randrange(1, 20) * 100,
         "ax": dice.choice("VQPZKUN"), "ap": (cents + dice.randrange(1, 4)) / 100, "as": dice.randrange(1, 20) * 100,
@@ -217,7 +218,7 @@ def report_flushes(folder: Path, flushes: int = 400) -> None:
 def _batch(symbol: str) -> list[Quote]:
     dice = random.Random(6)
     messages = [
-        _quote(dice, symbol, 30_000 + dice.randrange(20), OPEN + number * 1_000_003)
+        quote_message(dice, symbol, 30_000 + dice.randrange(20), OPEN + number * 1_000_003)
         for number in range(FLUSH_ROWS)
     ]
     events = list(decode_frame(msgspec.msgpack.encode(messages)).events)

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 
 _SUFFIX: Final = ".new"
+_IS_RANDOM: Final = re.compile("[0-9a-f]{8}" + re.escape(_SUFFIX)).fullmatch
 
 
 def replace_file(path: Path, data: bytes, *, mode: int | None = None, durable: bool = False) -> None:
@@ -59,11 +60,12 @@ def _create_beside(path: Path, mode: int | None) -> tuple[Path, int]:
 
 def _remove_leftovers(path: Path) -> None:
     """Remove what writers of this file left who were killed: their locks are gone, those of the living are not."""
-    is_ours = re.compile(re.escape(f".{path.name}.") + "[0-9a-f]{8}" + re.escape(_SUFFIX)).fullmatch
-    with suppress(OSError), os.scandir(path.parent) as entries:
-        for leftover in [Path(entry.path) for entry in entries if is_ours(entry.name)]:
-            with suppress(OSError):  # it has just got its name, or is another user's
-                _remove_unlocked(leftover)
+    beginning = f".{path.name}."
+    with suppress(OSError):
+        for name in os.listdir(path.parent):  # noqa: PTH208 - a third of the time of paths, for each of a thousand files
+            if name.startswith(beginning) and _IS_RANDOM(name[len(beginning) :]):
+                with suppress(OSError):  # it has just got its name, or is another user's
+                    _remove_unlocked(path.with_name(name))
 
 
 def _remove_unlocked(leftover: Path) -> None:

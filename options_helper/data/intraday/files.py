@@ -114,6 +114,13 @@ class MemberFile:
         self._hold(descriptor)
         return before == (self._identity, self._size)
 
+    def create(self, data: bytes, *, durable: bool = True) -> list[Path]:
+        """Make it with this content in one step and hold it, open and locked; for the rest see `create_file`."""
+        self.close()
+        folders, descriptor = _created(self.path, data, self._disk, durable=durable, lock=True)
+        self._hold(descriptor)
+        return folders
+
     def displacement(self) -> str | None:
         """What became of its name since this object left it, in a word; None where it still is that very file.
 
@@ -265,8 +272,16 @@ def create_file(path: Path, data: bytes, disk: Disk, *, durable: bool = True) ->
     Unless it is `durable`, a loss of power before the next sync can leave the name without the content. The OSError of
     a disk that has room and no inodes says so: who reads only of space looks for the wrong thing.
     """
+    folders, descriptor = _created(path, data, disk, durable=durable)
+    os.close(descriptor)
+    return folders
+
+
+def _created(
+    path: Path, data: bytes, disk: Disk, *, durable: bool, lock: bool = False
+) -> tuple[list[Path], int]:
     try:
-        return _create_file(path, data, disk, durable=durable)
+        return _create(path, data, disk, durable=durable, lock=lock)
     except OSError as error:
         if error.errno == errno.ENOSPC and disk.free_inodes(_nearest_folder(path)) == 0:
             reason = "the disk has no inodes left, so it takes no further file"
@@ -274,22 +289,26 @@ def create_file(path: Path, data: bytes, disk: Disk, *, durable: bool = True) ->
         raise
 
 
-def _create_file(path: Path, data: bytes, disk: Disk, *, durable: bool) -> list[Path]:
-    changed = _make_folders(path.parent)
-    new = path.with_name(f".{path.name}.new")
-    descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
+def _create(path: Path, data: bytes, disk: Disk, *, durable: bool, lock: bool) -> tuple[list[Path], int]:
+    """The folders that have new names, and the open file."""
+    folder = path.parent
+    changed = _make_folders(folder)
+    new = f"{folder}/.{path.name}.new"
+    descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
     try:
+        if lock:
+            # Before it has the name, so that nobody finds it unlocked.
+            lock_file(descriptor)
         write_all(descriptor, data, disk)
         if durable:
             disk.sync(descriptor)
-    except OSError:
-        with suppress(OSError):
-            new.unlink()
-        raise
-    finally:
+        os.rename(new, path)  # noqa: PTH104 - as all that is done for each of a thousand new files, without `Path`
+    except BaseException:
         os.close(descriptor)
-    new.rename(path)
-    return [*changed, path.parent]
+        with suppress(OSError):
+            os.unlink(new)  # noqa: PTH108
+        raise
+    return [*changed, folder], descriptor
 
 
 def write_all(descriptor: int, data: bytes, disk: Disk) -> None:

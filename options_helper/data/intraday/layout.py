@@ -17,6 +17,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime
+from functools import cached_property, lru_cache
 from pathlib import Path
 from typing import Final, Literal, get_args
 from urllib.parse import quote, unquote
@@ -34,6 +35,8 @@ LOCK_NAME: Final = ".capture.lock"
 
 # Of the streams, by their kind, that have several: coins come with their books.
 _KINDS_OF: Final[dict[str, tuple[Kind, ...]]] = {"crypto": ("crypto", "books")}
+
+_KIND_OF_ITSELF: Final[dict[str, tuple[Kind, ...]]] = {kind: (kind,) for kind in KINDS}
 
 _FILE_NAME: Final = re.compile(r"(\d{4}-\d\d-\d\d)(?:\.([1-9]\d*))?\.csv\.gz")
 _PLAIN_SIGNS: Final = "^+=@$~"
@@ -54,20 +57,22 @@ class PartitionKey:
         return symbol_folder(root, self.kind, self.dataset, self.symbol)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class PartFile:
     """One file of a partition; part 0 is the day's first."""
+
+    # Without slots: the names beside it are asked for at each flush, and made once.
 
     key: PartitionKey
     path: Path
     part: int = 0
 
-    @property
+    @cached_property
     def meta_path(self) -> Path:
         """Where what is known about it is kept."""
         return self._beside(META_SUFFIX)
 
-    @property
+    @cached_property
     def parquet_path(self) -> Path:
         """Where its rows are once more when it was sealed with a Parquet copy."""
         return self._beside(COPY_SUFFIX)
@@ -99,7 +104,7 @@ def kind_named(name: str) -> Kind:
 def kinds_of(stream: str) -> tuple[Kind, ...]:
     """Of which kinds a stream's rows are: by the last part of its id, which names the stream's own kind."""
     name = stream.rpartition("/")[2]
-    return _KINDS_OF.get(name) or tuple(kind for kind in KINDS if kind == name)
+    return _KINDS_OF.get(name) or _KIND_OF_ITSELF.get(name, ())
 
 
 def partition_day(kind: str, at: datetime) -> date:
@@ -109,7 +114,12 @@ def partition_day(kind: str, at: datetime) -> date:
 
 def symbol_folder(root: Path, kind: Kind, dataset: Dataset, symbol: str) -> Path:
     """The folder of one symbol's days."""
-    return root / kind / dataset.name / dataset.timeframe / folder_name(symbol)
+    return _dataset_folder(root, kind, dataset.name, dataset.timeframe) / folder_name(symbol)
+
+
+@lru_cache(maxsize=64)
+def _dataset_folder(root: Path, kind: Kind, dataset: str, timeframe: str) -> Path:
+    return root / kind / dataset / timeframe
 
 
 def folder_name(symbol: str) -> str:

@@ -21,7 +21,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass, field, fields, replace
 from datetime import date
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import msgspec
 
@@ -56,13 +56,12 @@ class Extent:
     first_recv_ns: int | None = None
     last_recv_ns: int | None = None
 
-    def extended(self, more: Extent) -> Self:
+    def extended(self, more: Extent) -> Extent:
         """With the rows of `more` behind these."""
         if not more.rows:
             return self
         first = self if self.rows else more
-        return replace(
-            self,
+        return Extent(
             rows=self.rows + more.rows,
             first_seq=first.first_seq,
             first_ts_ns=first.first_ts_ns,
@@ -98,11 +97,18 @@ class PartMeta(Extent):
     @property
     def extent(self) -> Extent:
         """What it says about the rows."""
-        return Extent(**{one.name: getattr(self, one.name) for one in fields(Extent)})
+        return Extent(**_extent_of(self))
 
     def covering(self, extent: Extent) -> PartMeta:
         """With that said about the rows instead."""
-        return replace(self, **{one.name: getattr(extent, one.name) for one in fields(Extent)})
+        return replace(self, **_extent_of(extent))
+
+
+_EXTENT: Final = tuple(one.name for one in fields(Extent))
+
+
+def _extent_of(extent: Extent) -> dict[str, Any]:
+    return {name: getattr(extent, name) for name in _EXTENT}
 
 
 _FIELDS: Final = frozenset(one.name for one in fields(PartMeta)) - {"unknown"}

@@ -6,7 +6,7 @@ import errno
 import logging
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import date, datetime
 from functools import partial
 from itertools import groupby
@@ -28,6 +28,17 @@ log = logging.getLogger(__name__)
 # From so many files on, one call for the whole file system is quicker than one for each.
 _MANY_FILES: Final = 32
 _RETIRE_EVERY_SECONDS: Final = 60.0
+_MOST_OPEN: Final = 1_024
+
+
+def _open_files() -> int:
+    """Half of what the process may open: who writes 250 files in turn and keeps 128 open opens each one each time."""
+    try:
+        import resource
+    except ImportError:  # Windows has no such limit
+        return _MOST_OPEN
+    allowed, _ = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return _MOST_OPEN if allowed == resource.RLIM_INFINITY else max(1, min(allowed // 2, _MOST_OPEN))
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +52,7 @@ class StorePolicy:
     meta_seconds: float = 60.0  # how old what stands beside a file may become while rows come
     idle_seconds: float = 900.0  # a partition of a day that is over is left after so long without rows
     buffer_bytes: int = 128 << 20  # memory for rows that the disk does not take
-    open_files: int = 128
+    open_files: int = field(default_factory=_open_files)
     min_free_bytes: int = 64 << 20  # with less than this the disk counts as full, so that it never is
     retry_seconds: float = 0.5  # after a refusal; doubles with each one up to
     retry_cap_seconds: float = 30.0
@@ -292,10 +303,10 @@ class Recording:
                 by_symbol, kind, event_type, event.symbol, day
             )
             lines = partition.lines
-            lines.append(line)
-            if len(lines) == 1:
+            if not lines:
                 partition.lines_since = now
                 self._with_lines[partition] = None
+            lines.append(line)
             if len(lines) >= flush_rows:
                 self._flush(partition, now)
 

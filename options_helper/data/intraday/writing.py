@@ -13,12 +13,12 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from options_helper.data.intraday.contents import PartRows, extent_of, reading
-from options_helper.data.intraday.files import Disk, Displaced, MemberFile, create_file
+from options_helper.data.intraday.files import Disk, Displaced, MemberFile
 from options_helper.data.intraday.layout import PartFile, PartitionKey, first_part, parts
 from options_helper.data.intraday.members import MAX_TEXT_BYTES, encode_member, scan
-from options_helper.data.intraday.meta import Extent, PartMeta, Session, load_meta, save_meta
+from options_helper.data.intraday.meta import Extent, PartMeta, Session, load_meta, new_meta, save_meta
 from options_helper.data.intraday.parquet import copy_last_number
-from options_helper.data.intraday.repair import examine, header_member
+from options_helper.data.intraday.repair import FileState, examine, header_member
 from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 
@@ -98,7 +98,10 @@ class Partition:
         self._packed: deque[_Packed] = deque()
         self._part: PartFile | None = None
         self._file: MemberFile | None = None
-        self._meta: PartMeta | None = None
+        self._meta: PartMeta | None = None  # of its rows, `_extent` is newer
+        self._extent = Extent()
+        self._saved: PartMeta | None = None  # what stands beside the file
+        self._is_unsaid = False  # nothing stands beside a new file yet
         self._next_seq: int | None = None
         self._losses: list[Gap] = []
         self._losing = False
@@ -118,9 +121,13 @@ class Partition:
         """Bring every row into the file; OSError when the disk refuses, and what is not written stays here."""
         file = self._ready_file()
         self.pack()
-        while self._packed:
-            file.append(self._packed[0].data)
-            self._was_written(self._packed.popleft())
+        try:
+            while self._packed:
+                file.append(self._packed[0].data)
+                self._was_written(self._packed.popleft())
+        finally:
+            if self._is_unsaid:
+                self._say_begun()
 
     def pack(self) -> None:
         """Compress the lines, which takes less memory; nothing happens before the file told how far it counts."""
@@ -167,8 +174,11 @@ class Partition:
         """Write what is known beside the file, these gaps too; OSError when the disk refuses."""
         # What is beside another file is not overwritten.
         if not self.left_its_place() and self._part is not None and self._meta is not None:
-            known = dict.fromkeys([*self._meta.gaps, *self._losses, *gaps])
-            save_meta(self._part, replace(self._meta, gaps=tuple(known)), durable=durable)
+            known = tuple(dict.fromkeys([*self._meta.gaps, *self._losses, *gaps]))
+            meta = replace(self._meta.covering(self._extent), gaps=known)
+            if durable or meta != self._saved or not self._part.meta_path.exists():
+                save_meta(self._part, meta, durable=durable)
+                self._saved = meta
 
     def sync(self) -> None:
         """Wait until the disk has what was written."""
@@ -181,16 +191,17 @@ class Partition:
         The next write begins the file anew. One that was sealed or repaired meanwhile has lost no rows. OSError when
         nobody can tell.
         """
-        file, part, meta = self._file, self._part, self._meta
-        if file is None or part is None or meta is None or (what := file.displacement()) is None:
+        file, part = self._file, self._part
+        if file is None or part is None or self._meta is None or (what := file.displacement()) is None:
             return False
-        gone = meta.rows if not part.path.exists() else _rows_gone(part, meta)
+        extent = self._extent
+        gone = extent.rows if not part.path.exists() else _rows_gone(part, extent)
         file.close()
         self._file = self._part = self._meta = None
         if gone:
-            since_ns = meta.first_recv_ns
+            since_ns = extent.first_recv_ns
             reason = f"the file was {what} while it was written"
-            until_ns = meta.last_recv_ns
+            until_ns = extent.last_recv_ns
             self._losses.append(Gap(self.key.kind, since_ns or until_ns or 0, until_ns, reason, lost=gone))
             told = Displaced(part.path, what, gone, self.key.kind, self.key.symbol, since_ns)
             self._context.displaced(told)
@@ -264,8 +275,7 @@ class Partition:
 
     def _was_written(self, packed: _Packed) -> None:
         rows, size = packed.extent.rows, len(packed.data)
-        if self._meta is not None:
-            self._meta = self._meta.extended(packed.extent)
+        self._extent = self._extent.extended(packed.extent)
         self._counters.packed -= rows
         self._counters.packed_bytes -= size
         self._counters.written += rows
@@ -301,12 +311,18 @@ class Partition:
                 number = max(number, _last_number(part, known) + 1)
                 part = part.next()
                 continue
-            if not there:
-                self._create(part, number)
             file = MemberFile(part.path, context.disk)
-            file.open()
+            if there:
+                file.open()
+            else:
+                header, durable = header_member(part, number), not context.many_are_new()
+                context.folders_changed(file.create(header, durable=durable))
             try:
-                state = examine(file, part, context.now())
+                state = (
+                    examine(file, part, context.now())
+                    if there or known is not None
+                    else FileState(new_meta(part), number, continues=True)
+                )
             except BaseException:
                 file.close()
                 raise
@@ -348,18 +364,21 @@ class Partition:
             self._last_there = (last.last_recv_ns, last.last_ts_ns)
         return began[own.id]
 
-    def _create(self, part: PartFile, number: int) -> None:
-        context = self._context
-        header, durable = header_member(part, number), not context.many_are_new()
-        context.folders_changed(create_file(part.path, header, context.disk, durable=durable))
-
     def _begin(self, meta: PartMeta) -> None:
         # A file that is begun anew begins with what was packed for the one before.
         first = self._packed[0].extent.first_seq if self._packed else self._next_seq
         session = replace(self._context.session, first_seq=first or 1)
         if session.id not in [one.id for one in meta.sessions]:
             meta = replace(meta, sessions=(*meta.sessions, session))
-        self._meta = meta
+        self._meta, self._extent, self._saved = meta, meta.extent, None
+        # Where others wrote before, nobody could tell our rows from theirs; a new file has ours alone, and it waits for
+        # the first ones, so that it is written once.
+        self._is_unsaid = not meta.rows and len(meta.sessions) == 1
+        if not self._is_unsaid:
+            self._say_begun()
+
+    def _say_begun(self) -> None:
+        self._is_unsaid = False
         # It is written again later; what matters is in the file itself.
         with suppress(OSError):
             self.save_meta()
@@ -378,16 +397,16 @@ def _last_number(part: PartFile, known: PartMeta | None) -> int:
         return 0
 
 
-def _rows_gone(part: PartFile, meta: PartMeta) -> int:
+def _rows_gone(part: PartFile, extent: Extent) -> int:
     """How many of the rows that a file had are not in the one that has its name now."""
     known = load_meta(part)
     if known is not None and known.sealed:
-        return max(0, meta.rows - known.rows)
+        return max(0, extent.rows - known.rows)
     with reading(part.path) as (read_at, size):
         found = extent_of(read_at, scan(read_at, size, check_bytes=0))
-    if found.first_recv_ns != meta.first_recv_ns:
-        return meta.rows
-    return max(0, meta.rows - found.rows)
+    if found.first_recv_ns != extent.first_recv_ns:
+        return extent.rows
+    return max(0, extent.rows - found.rows)
 
 
 def _extent(lines: Sequence[str], first: int) -> Extent:

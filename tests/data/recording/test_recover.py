@@ -125,6 +125,19 @@ def test_where_nobody_knows_which_rows_are_its_own_they_are_looked_up_and_none_i
     assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)]
 
 
+def test_a_kill_between_the_first_rows_and_what_stands_beside_them_costs_no_row_and_writes_none_twice(
+    tmp_path: Path,
+):
+    note = killed(tmp_path)
+    (part,) = find_parts(tmp_path)
+    part.meta_path.unlink()
+
+    assert completed(tmp_path, note) == Completion(rows=10, unplaced={})
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)]
+    (report,) = IntradayStore(tmp_path).verify()
+    assert (report.problems, report.sessions) == ((), ("one",))
+
+
 def test_a_disk_that_refuses_leaves_it_for_later(tmp_path: Path):
     note = killed(tmp_path)
 
