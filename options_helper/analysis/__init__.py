@@ -55,6 +55,7 @@ SHARED: Final = {
         "worth_at_end",
     ),
     "priced_lines": ("PricedLines", "numbers"),
+    "remembered": ("remembered",),
     "row_table": ("row_table",),
     "structure_kinds": ("StructureKind",),
 }

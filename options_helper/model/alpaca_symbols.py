@@ -75,6 +75,7 @@ def to_repo_symbol(symbol: str) -> str:
 
 # Of the same few symbols at each refresh, many times.
 @lru_cache(maxsize=4_096)
+@lru_cache(maxsize=4_096)  # asked of each line at each refresh
 def option_root(symbol: str) -> str:
     """The root of a symbol's option contracts: `BRK.B` → `BRKB`."""
     return re.sub(r"[.\-/]", "", symbol.strip().upper())

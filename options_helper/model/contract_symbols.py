@@ -25,6 +25,8 @@ _NO_PUNCTUATION: Final = str.maketrans("", "", ".-/ ")
 _SIDES: Final[dict[str, OptionType]] = {"C": "call", "P": "put"}
 _MONTHS: Final = ("Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec")
 _LARGEST_MILLS: Final = 99_999_999
+# Asked of each line several times at each refresh; so many symbols are remembered.
+_ROOTS: Final = 8_192
 
 # A root has no dot, so the class of a share cannot be read from it: these are known by name.
 CLASS_SHARES: Final = {
@@ -94,6 +96,7 @@ def parse_contract_symbol(text: str) -> ParsedContract:
     )
 
 
+@lru_cache(maxsize=_ROOTS)
 def root_of(symbol: str) -> str:
     """The root of a contract's symbol, or of what its contracts are written on: never read further, so it is quick."""
     name = symbol[:-_AFTER_ROOT] if has_contract_length(symbol) else symbol
@@ -142,6 +145,7 @@ def usual_multiplier(root: str) -> int | None:
     return None if is_adjusted_root(root) else ODD_MULTIPLIERS.get(root, STANDARD_MULTIPLIER)
 
 
+@lru_cache(maxsize=_ROOTS)
 def underlying_of_root(root: str) -> str:
     """What contracts of this root are written on, in our spelling, as far as the root can tell."""
     name = root.strip("0123456789") or root

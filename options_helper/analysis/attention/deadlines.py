@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from options_helper.analysis.attention.entries import Deadline, Who
@@ -21,7 +22,13 @@ from options_helper.model.contract_hours import (
 )
 from options_helper.model.contract_records import ContractRecord, is_american, named_at_open
 from options_helper.model.expiry_facts import ExpiryFacts
-from options_helper.model.market_hours import EXTRA_OPTION_TIME, ToldSessions, regular_session, session_before
+from options_helper.model.market_hours import (
+    EXTRA_OPTION_TIME,
+    NOTHING_TOLD,
+    ToldSessions,
+    regular_session,
+    session_before,
+)
 from options_helper.model.portfolio import Instrument
 
 _USUAL_CLOSE: Final = (16, 0)
@@ -57,15 +64,35 @@ def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> Co
     if one.expiry is None:
         return None
     record = facts.records.get(one.live_symbol)
+    if told:
+        return _life(one, one.expiry, record, facts, told)
+    # Asked of each contract at each refresh; where a market told of other sessions, the answer may change.
+    return _usual_life(one, one.expiry, record, late_close=facts.late_close.get(one.underlying))
+
+
+@lru_cache(maxsize=4_096)
+def _usual_life(
+    one: Instrument, expiry: date, record: ContractRecord | None, *, late_close: bool | None
+) -> ContractLife:
+    facts = ExpiryFacts(
+        records={} if record is None else {one.live_symbol: record},
+        late_close={} if late_close is None else {one.underlying: late_close},
+    )
+    return _life(one, expiry, record, facts, NOTHING_TOLD)
+
+
+def _life(
+    one: Instrument, expiry: date, record: ContractRecord | None, facts: ExpiryFacts, told: ToldSessions
+) -> ContractLife:
     from_record = None if record is None else record.settled_at_open
     named = named_at_open(one, facts.records)
     on_index = is_index(one.underlying)
     told_day = None if record is None else record.last_trading_day
-    last_day = told_day or last_trading_day(one.live_symbol, one.expiry, told, at_open=named)
-    settles = settles_at(one.live_symbol, one.expiry, told, at_open=named)
+    last_day = told_day or last_trading_day(one.live_symbol, expiry, told, at_open=named)
+    settles = settles_at(one.live_symbol, expiry, told, at_open=named)
     ends, hours_source = _trading_ends(one, last_day, settles, facts, told)
     return ContractLife(
-        at_open=is_settled_at_open(one.live_symbol, one.expiry, told, named=named),
+        at_open=is_settled_at_open(one.live_symbol, expiry, told, named=named),
         settlement_source=(
             "Alpaca's record"
             if from_record is not None

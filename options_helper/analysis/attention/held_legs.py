@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cached_property
 from math import fsum, isnan
 from typing import Any, Final
 
@@ -26,9 +27,12 @@ _CENT: Final = 0.01
 _DIGITS: Final = 6
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class HeldLine:
-    """One line of the book; prices are dollars per share, None is "not known"."""
+    """One line of the book; prices are dollars per share, None is "not known".
+
+    Without slots: whether it is in the money is asked eight times at each look, and worked out once.
+    """
 
     entry_id: str
     instrument: Instrument
@@ -78,7 +82,7 @@ class HeldLine:
         """Whether it is no right to so many shares as its dollars a point are: adjusted, or odd by its record."""
         return self.instrument.adjusted or (self.life is not None and self.life.is_odd)
 
-    @property
+    @cached_property
     def inside(self) -> float | None:
         """By how many dollars a share it is in the money, out of it where negative; None of shares too."""
         strike = self.instrument.strike
@@ -86,7 +90,7 @@ class HeldLine:
             return None
         return inside_at(self.instrument, self.spot)
 
-    @property
+    @cached_property
     def is_in_the_money(self) -> bool | None:
         """Whether it is exercised by exception: by a cent, the least that counts (OCC)."""
         return None if self.inside is None else is_exercised(self.inside)
@@ -149,6 +153,7 @@ def held_lines(
                 ask=_known(columns["ask"][n]),
                 warnings=frozenset(kind for kind, flags in priced.findings.items() if flags[n]),
                 iv=None if risk is None else risk.iv,
+                near_iv=None if risk is None else risk.iv,
                 delta=None if risk is None else risk.delta,
                 rate=None if risk is None else risk.rate,
                 in_exercise_region=in_region,
@@ -222,9 +227,7 @@ def _with_near_volatility(lines: Sequence[HeldLine]) -> tuple[HeldLine, ...]:
     for one in lines:
         if one.iv is not None:
             known.setdefault((one.instrument.underlying, one.instrument.expiry), []).append(one)
-    return tuple(
-        replace(one, near_iv=one.iv if one.iv is not None else _nearest(one, known)) for one in lines
-    )
+    return tuple(one if one.iv is not None else replace(one, near_iv=_nearest(one, known)) for one in lines)
 
 
 def _nearest(one: HeldLine, known: Mapping[tuple[str, date | None], Sequence[HeldLine]]) -> float | None:

@@ -81,12 +81,14 @@ def assess_book(
     ids = [identity for identity, _ in owned]
     doubts = spot_doubts(live, choices)
     reasons = _reasons(priced, stale_after_seconds)
+    shown: dict[str, list[float]] = {name: getattr(greeks, name).tolist() for name in _SHOWN}
     found = tuple(
         _line(
             n,
             *owned[n],
             priced=priced,
             greeks=greeks,
+            shown=shown,
             legs=legs,
             reasons=reasons[n] + _about_spot(doubts.get(lines[n].instrument.underlying)),
         )
@@ -311,6 +313,7 @@ def _line(
     *,
     priced: PricedLines,
     greeks: PositionGreeks,
+    shown: Mapping[str, list[float]],
     legs: _OptionLegs,
     reasons: tuple[str, ...],
 ) -> LineRisk:
@@ -329,7 +332,7 @@ def _line(
         "mark": _known(priced.mark[n]),
         "mark_source": columns["mark_source"][n],
         "mark_age_seconds": _known(columns["mark_age_seconds"][n]),
-        **{name: _known(getattr(greeks, name)[n]) for name in _SHOWN},
+        **{name: None if isnan(value := of_lines[n]) else value for name, of_lines in shown.items()},
         "delta_state": FigureState(greeks.delta_state[n]),
     }
     place = legs.place_of.get(n)

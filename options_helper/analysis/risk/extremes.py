@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Final
 
 from options_helper.analysis.payoffs import (
@@ -24,13 +24,15 @@ from options_helper.analysis.payoffs import (
     uncovered_ends,
     undefined_risks,
 )
+from options_helper.analysis.remembered import remembered
 from options_helper.analysis.risk.least_worth import least_worth
-from options_helper.analysis.risk.payoff import Payoff, payoff_of, unknown_deliveries, why_no_payoff
+from options_helper.analysis.risk.payoff import Payoff, Stretch, payoff_of, unknown_deliveries, why_no_payoff
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_symbols import plain_number, short_date
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioEntry, PortfolioLine
 
 _NOTHING: Final = Decimal(0)
+_CENT: Final = Decimal("0.01")
 _UNREAD: Final = "how much of it the account holds is not known"
 _NO_BASIS: Final = "what was paid is not known"
 ENDED_WORTH: Final = "it has ended, and what it settled at is not known here"
@@ -60,9 +62,12 @@ class Extreme:
         return _unknown(_NO_BASIS) if basis is None else _number(self.amount - basis)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Held:
-    """Lines as if nothing else were held: those of one entry, or all on one underlying."""
+    """Lines as if nothing else were held: those of one entry, or all on one underlying.
+
+    Without slots: no price changes it, so what follows from it is worked out once and not at each refresh.
+    """
 
     name: str  # the entry's id, or the underlying
     lines: tuple[PortfolioLine, ...]  # without what has ended
@@ -70,33 +75,39 @@ class Held:
     least: Extreme  # that they can come to, dollars without the basis
     most: Extreme
 
-    @property
+    @cached_property
     def worst(self) -> Extreme:
         """The profit at the worst price, negative where it is a loss."""
         return self.least.less(self.basis)
 
-    @property
+    @cached_property
     def best(self) -> Extreme:
         """The profit at the best price."""
         return self.most.less(self.basis)
 
-    @property
+    @cached_property
     def why_no_payoff(self) -> str | None:
         """In words, why no one price decides what they come to; None where one does."""
         return why_no_payoff(self.lines)
 
-    @property
+    @cached_property
     def payoff(self) -> Payoff | None:
         """What they come to by the price at their end, dollars without the basis."""
         return None if self.why_no_payoff else payoff_of(self.lines)
 
-    @property
+    @cached_property
     def break_evens(self) -> tuple[Decimal, ...] | None:
         """At which prices of the underlying they end without profit or loss; None where that is not known."""
         payoff = self.payoff
         return None if payoff is None or self.basis is None else payoff.break_evens(self.basis)
 
-    @property
+    @cached_property
+    def winning(self) -> tuple[Stretch, ...]:
+        """The prices of the underlying at which they end with a cent of profit or more; none where not known."""
+        payoff = self.payoff
+        return () if payoff is None or self.basis is None else payoff.stretches_from(self.basis + _CENT)
+
+    @cached_property
     def first_end(self) -> date | None:
         """The expiry of the first contract; None where there is none."""
         ends = (end_of(line.instrument) for line in self.lines)
@@ -185,6 +196,19 @@ def book_risk(
     `ended` are contracts that are gone: what they brought is not known here, so they are in no figure. `basis` has
     dollars by an entry's id, as what it is worth now; without one it is what was paid for what is left of each.
     """
+    if basis is None:
+        return _by_what_was_paid(portfolio, frozenset(ended))
+    return _of_portfolio(portfolio, frozenset(ended), basis)
+
+
+@remembered
+def _by_what_was_paid(portfolio: Portfolio, ended: frozenset[str]) -> BookRisk:
+    return _of_portfolio(portfolio, ended, None)
+
+
+def _of_portfolio(
+    portfolio: Portfolio, ended: frozenset[str], basis: Mapping[str, Decimal | None] | None
+) -> BookRisk:
     entries: list[Held] = []
     for entry in portfolio.positions:
         if lines := _left(entry, ended):
@@ -236,8 +260,11 @@ def book_risk_by_account(
 
 
 def _of_entries(entries: Sequence[Held], undefined: tuple[str, ...]) -> BookRisk:
-    names = dict.fromkeys(line.instrument.underlying for one in entries for line in one.lines)
-    underlyings = tuple(_all_on(name, entries) for name in names)
+    touching: dict[str, list[Held]] = {}  # by underlying, which entries have a line on it
+    for one in entries:
+        for name in dict.fromkeys(line.instrument.underlying for line in one.lines):
+            touching.setdefault(name, []).append(one)
+    underlyings = tuple(_all_on(name, held) for name, held in touching.items())
     return BookRisk(tuple(entries), underlyings, _worst_of_book(underlyings, entries), undefined)
 
 
@@ -278,17 +305,17 @@ def most_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
     return _unknown(unsaid) if unsaid else _number(total)
 
 
-def _all_on(name: str, entries: Sequence[Held]) -> Held:
+def _all_on(name: str, touching: Sequence[Held]) -> Held:
     """Everything on one underlying; what was paid for two underlyings at once is of neither."""
-    touching = [one for one in entries if any(line.instrument.underlying == name for line in one.lines)]
-    whole = [one for one in touching if all(line.instrument.underlying == name for line in one.lines)]
-    lines = tuple(line for one in touching for line in one.lines if line.instrument.underlying == name)
+    every = [line for one in touching for line in one.lines]
+    lines = tuple(line for line in every if line.instrument.underlying == name)
+    are_whole = len(lines) == len(every)
     least = least_of(lines)
     apart = _sum(one.least.amount for one in touching)
     # A book of sound structures is at least as sound as they are one by one.
-    if least.amount is not None and apart is not None and whole == touching:
+    if least.amount is not None and apart is not None and are_whole:
         least = _number(max(least.amount, apart))
-    basis = _sum(one.basis for one in touching) if whole == touching else None
+    basis = _sum(one.basis for one in touching) if are_whole else None
     return Held(name, lines, basis, least, most_of(lines))
 
 

@@ -233,7 +233,10 @@ class GreekAdder:
     def _of(self, lines: tuple[int, ...]) -> GreekSums:
         found = self._known.get(lines)
         if found is None:
-            found = self._known[lines] = _sums(self._columns, lines)
+            columns = self._columns
+            found = self._known[lines] = (
+                _of_one(columns, lines[0]) if len(lines) == 1 else _sums(columns, lines)
+            )
         return found
 
 
@@ -255,6 +258,25 @@ class _Columns:
             greeks.is_counted.tolist(),
             [state is FigureState.BOUND for state in states],
         )
+
+
+def _of_one(columns: _Columns, line: int) -> GreekSums:
+    """As `_sums`, of one line: most groups of a book of single legs are that."""
+    of = int(columns.counted[line])
+    if not columns.held[line]:
+        return GreekSums(*[GreekSum(0.0, Coverage(0, 0, of), missing=0)] * len(FIGURES))
+    unknown = GreekSum(None, Coverage(0, 0, of), missing=1)
+    whole = Coverage(of, 0, of)
+    of_delta = Coverage(0, of, of) if columns.bound[line] else whole
+    return GreekSums(
+        *(
+            unknown
+            if isnan(value := values[line])
+            # A negative zero is none, as in any sum.
+            else GreekSum(value + 0.0, of_delta if name in _OF_DELTA else whole, missing=0)
+            for name, values in zip(FIGURES, columns.figures, strict=True)
+        )
+    )
 
 
 def _sums(columns: _Columns, lines: Sequence[int]) -> GreekSums:

@@ -9,18 +9,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from decimal import Decimal
 from math import fsum, inf, isfinite, sqrt
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 
 from options_helper.analysis.marks import Numbers
 from options_helper.analysis.risk.black import distances, normal_cdf
 from options_helper.analysis.risk.extremes import Held
-from options_helper.analysis.risk.payoff import Stretch, payoff_of
-
-_CENT: Final = Decimal("0.01")
+from options_helper.analysis.risk.payoff import Stretch
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -82,7 +79,7 @@ def probability_of_profit(held: Held, outlook: Outlook) -> Chance:
 def probabilities_of_profit(several: Sequence[Held], outlook: Outlook) -> tuple[Chance, ...]:
     """The same of several that end together, each for itself; computed at once."""
     unsaid = [_why_no_chance(held, outlook) for held in several]
-    stretches = [() if why else _winning(held) for held, why in zip(several, unsaid, strict=True)]
+    stretches = [() if why else held.winning for held, why in zip(several, unsaid, strict=True)]
     within = iter(_chances_within([one for of_held in stretches for one in of_held], outlook))
     return tuple(
         Chance(None, why) if why else Chance(min(fsum(next(within) for _ in of_held), 1.0))
@@ -99,11 +96,6 @@ def _why_no_chance(held: Held, outlook: Outlook) -> str:
     if held.basis is None:
         return "what was paid is not known"
     return outlook.reason or ""
-
-
-def _winning(held: Held) -> tuple[Stretch, ...]:
-    """The prices at which it wins a cent or more."""
-    return payoff_of(held.lines).stretches_from((held.basis or Decimal(0)) + _CENT)
 
 
 def expected_move(spot: float | None, outlook: Outlook, straddle: float | None) -> ExpectedMove:

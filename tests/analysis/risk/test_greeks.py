@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -187,6 +188,21 @@ def test_the_book_is_the_sum_of_its_parts(lines: list[tuple[str, float, float]])
         assert sum(amount or 0 for amount in amounts) == pytest.approx(total.amount or 0, rel=1e-9, abs=1e-9)
         assert sum(getattr(part, name).coverage.known for part in parts.values()) == total.coverage.known
         assert sum(getattr(part, name).missing for part in parts.values()) == total.missing
+
+
+def test_a_line_alone_says_what_it_says_beside_one_that_adds_nothing():
+    """Known, unknown, a bound, a share, one that has ended: a group of one line is summed on a way of its own."""
+    shares = share_greeks(np.array([150.0, np.nan]), np.array([100.0, np.nan]))
+    legs = held((1, CALL), (-2, PUT), (1, CALL), quoted=[(2.8, 2.9), (np.nan, 1.2), (np.nan, np.nan)])
+    book = legs.followed_by(shares)
+    ended = replace(share_greeks(np.array([0.0]), np.array([100.0])), is_held=np.array([False]))
+
+    alone = sums_by(range(5), book)
+    for line in range(5):
+        beside = sums_by([*range(5), line], book.followed_by(ended))[line]
+        assert alone[line] == beside
+    over = sums_by(["over"], ended)["over"]
+    assert (over.delta.amount, over.delta.coverage, over.delta.missing) == (0.0, Coverage(0, 0, 0), 0)
 
 
 def test_the_state_of_a_delta_is_a_state_and_no_text():

@@ -1,0 +1,34 @@
+"""Remember what follows from a portfolio alone, which is the same object at each refresh and never changes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Hashable
+from functools import wraps
+from typing import Final, TypeVar
+
+Thing = TypeVar("Thing")
+Key = TypeVar("Key", bound=Hashable)
+Value = TypeVar("Value")
+# A page has its viewers' portfolios, and the account's, which is another object after each reading.
+_KEPT: Final = 8
+
+
+def remembered(make: Callable[[Thing, Key], Value]) -> Callable[[Thing, Key], Value]:
+    """The same function, which makes nothing anew for a thing and a key of its last calls; callable from any thread.
+
+    The things are compared by identity: to compare a portfolio by its values takes longer than most of what is made of
+    it. They are kept as long as they are among the last.
+    """
+    kept: list[tuple[Thing, Key, Value]] = []
+
+    @wraps(make)
+    def known(thing: Thing, key: Key) -> Value:
+        for one, its_key, value in tuple(kept):
+            if one is thing and its_key == key:
+                return value
+        value = make(thing, key)
+        # Replaced in one step, so that another thread sees the list before or after it.
+        kept[:] = [(thing, key, value), *kept[: _KEPT - 1]]
+        return value
+
+    return known
