@@ -32,6 +32,9 @@ O = TypeVar("O")  # noqa: E741 - what is observed
 
 # A process that judges nothing for so long is no watcher, whatever else it does.
 WATCHING_WITHIN_SECONDS: Final = 120.0
+# Whoever judges looks each quarter of a minute at least. A longer pause (a laptop that slept) is a time of which nobody
+# can say what was so, and no rule counts it as one in which its condition lasted.
+LOOKING_WITHIN_SECONDS: Final = 45.0
 _STOP_SECONDS: Final = 0.5
 _URGENCIES: Final[Mapping[str, Urgency]] = {
     RuleSeverity.INFO: Urgency.INFO,
@@ -89,6 +92,8 @@ class AlertRunner(Generic[O]):
         self._task = PeriodicTask("live-alerts", self.keep, every_seconds)
         # Held while something is judged, and while targets or the lease change.
         self._lock = threading.Lock()
+        # Guarded by the lock: a round or a snapshot may have waited for it while this was stopped.
+        self._is_stopped = False
         self._targets = NO_TARGETS
         self._targets_problem: str | None = None
         self._fewer_targets: Targets | None = None  # than before, as the file said at the last look
@@ -112,13 +117,16 @@ class AlertRunner(Generic[O]):
         """Send no more, and give the lease back; a second at most, whatever a target does. Harmless twice."""
         self._task.stop(_STOP_SECONDS)
         with self._lock:
+            self._is_stopped = True
             self._end_delivery()
             self._end_life_sign()
             self._lease.release()
 
     def observe(self, observed: O) -> None:
-        """Judge one snapshot. Quick: nothing waits for a target. What the rules cannot take raises."""
+        """Judge one snapshot; after a stop none. Quick: it waits for no target. What the rules cannot take raises."""
         with self._lock:
+            if self._is_stopped:
+                return
             logged = self._log.look()
             judged = self._judge(observed, self._lasting(logged.states))
             self._judged, self._judged_at = judged, self._now()
@@ -161,15 +169,17 @@ class AlertRunner(Generic[O]):
     def _lasting(self, states: Mapping[str, RuleState]) -> Mapping[str, RuleState]:
         """The states to judge by: a time in which nobody looked counts for no rule that wants something to last."""
         before, self._looked_at = self._looked_at, self._elapsed()
-        return after_absence(states) if self._looked_at - before >= WATCHING_WITHIN_SECONDS else states
+        return after_absence(states) if self._looked_at - before >= LOOKING_WITHIN_SECONDS else states
 
     @property
     def _is_mine(self) -> bool:
         return self._lease_problem is not None or self._lease.is_mine
 
     def keep(self) -> None:
-        """Renew the lease or ask for it, and look whether the targets have changed."""
+        """Renew the lease or ask for it, and look whether the targets have changed; after a stop nothing."""
         with self._lock:
+            if self._is_stopped:
+                return
             has_changed = self._reload()
             # Under the log's lock, so that what the holder before wrote last is read after it.
             with self._log.exclusive():

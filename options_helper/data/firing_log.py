@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -136,8 +136,10 @@ class FiringLog:
         self._path = path
         # Held while another process's lock is waited for and while the disk is: whoever only looks waits for neither.
         self._writing = threading.RLock()
-        # Guarded by that one.
-        self._unwritten: list[bytes] = []
+        # Guarded by that one: rows that the disk has refused, and how the file and the rules in it were before them.
+        self._unwritten: list[Row] = []
+        self._refused_at: tuple[int, int, int] | None = None
+        self._stood: Mapping[str, RuleState] = {}
         self._depth = 0  # of `exclusive`
         self._lock = threading.Lock()
         # Guarded by that one, which may be taken while the other is held.
@@ -158,7 +160,9 @@ class FiringLog:
     def append(self, *rows: Row, durable: bool = True) -> None:
         """Write these rows; `durable` waits until the disk has them, else the computer's end could lose them."""
         with self.exclusive():
-            self._unwritten += [_line(row) for row in rows]
+            if self._unwritten and self._state_of_file() != self._refused_at:
+                self._unwritten = list(self._still_true(self._unwritten))
+            self._unwritten += rows
             self._write(rows, durable=durable)
 
     def shorten(self, now: datetime) -> None:
@@ -216,17 +220,21 @@ class FiringLog:
         self._fold.read(data)
         self._shown = None
 
-    def _write(self, rows: Iterable[Row], *, durable: bool) -> None:
-        data = b"".join(self._unwritten)
+    def _write(self, rows: Sequence[Row], *, durable: bool) -> None:
+        data = b"".join(map(_line, self._unwritten))
         try:
             _append(self._path, data, durable=durable)
         except OSError as error:
             self._say(
                 f"What alerts have fired cannot be written down: {error.strerror}. A restart may repeat it."
             )
+            is_first = len(self._unwritten) == len(rows)
+            self._refused_at = self._state_of_file()
             # Known to this process at least.
             with self._lock:
                 self._follow()
+                if is_first:
+                    self._stood = self._fold.logged().states
                 for row in rows:
                     self._fold.add(row)
                 self._shown = None
@@ -235,6 +243,45 @@ class FiringLog:
             self._say(None)
             with self._lock:
                 self._follow()
+
+    def _state_of_file(self) -> tuple[int, int, int] | None:
+        """By which it is known whether another process has written; None: there is none."""
+        try:
+            status = self._path.stat()
+        except OSError:
+            return None
+        return status.st_dev, status.st_ino, status.st_size
+
+    def _still_true(self, rows: Iterable[Row]) -> Iterator[Row]:
+        """Of rows that come late what another process's rows have not overtaken: it went on without knowing them.
+
+        What fired is told in any order. Where a rule stands that it has judged since, and how a later try ended, the
+        other one knows better.
+        """
+        with self._lock:
+            # As the file says, without what is known to this process alone.
+            self._fold, self._read_to, self._inode, self._shown = _Fold(), 0, None, None
+            self._follow()
+            known = self._fold.logged()
+        for row in rows:
+            match row:
+                case Round():
+                    new = {
+                        key: state
+                        for key, state in row.states.items()
+                        if known.states.get(key) == self._stood.get(key)
+                    }
+                    yield Round(row.fired, new, row.unaddressed)
+                case Trying() | Tried():
+                    logged = known.firings.get(row.key)
+                    told = None if logged is None else logged.deliveries.get(row.target)
+                    if told is None or told.at is None or told.at <= row.at:
+                        yield row
+                case Acknowledged():
+                    yield row
+                case _:
+                    assert_never(row)
+        self._stood = known.states
 
     def _say(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:

@@ -32,6 +32,7 @@ AT = datetime(2026, 11, 27, 20, 50, tzinfo=UTC)
 
 
 FIRED, ARMED = RuleState(is_armed=False, is_known=True, fired_at=AT), RuleState(is_known=True)
+UNSURE = RuleState(is_unknown_told=True)
 
 
 def firing(key: str = "k1", **more) -> Firing:
@@ -147,6 +148,48 @@ def test_a_disk_that_refuses_costs_no_alert_and_is_told(path: Path, monkeypatch:
     assert log.problem is None
     logged = FiringLog(path).look()
     assert (logged.firings["k1"].unsettled, logged.states) == (("mail",), {"a": FIRED})
+
+
+def test_rows_that_come_late_do_not_undo_what_another_program_has_written_since(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The disk was full for the first; the second took over, judged on, and sent what had fired."""
+    one, other = FiringLog(path), FiringLog(path)
+    later = AT + timedelta(minutes=5)
+    other.append(Round(fired=(firing("k0"),), states={"a": UNSURE, "b": FIRED, "untouched": ARMED}))
+    with monkeypatch.context() as patched:
+        patched.setattr(firing_log, "_append", Mock(side_effect=OSError(28, "No space left on device")))
+        one.append(Round(fired=(firing("k1"),), states={"a": FIRED, "b": ARMED, "mine": ARMED}))
+        one.append(Trying("k0", "phone", 1, AT), Round(states={"untouched": FIRED}))
+    other.append(Round(states={"a": ARMED, "b": None}))
+    other.append(Acknowledged("k0", later))
+    other.append(Tried("k0", "phone", 2, later, Outcome.DELIVERED))
+
+    one.append(Acknowledged("k0", later))
+
+    logged = FiringLog(path).look()
+    assert one.look() == other.look() == logged
+    # What the other one has not judged since stands as the first left it, else it would fire a second time.
+    assert logged.states == {"a": ARMED, "mine": ARMED, "untouched": FIRED}
+    assert logged.firings["k0"].deliveries["phone"].outcome is Outcome.DELIVERED
+    assert logged.firings["k0"].unsettled == ("mail",)
+    # What fired is lost by nobody.
+    assert "k1" in logged.firings
+
+
+def test_rows_that_come_late_stay_whole_where_nobody_wrote_meanwhile(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log = FiringLog(path)
+    log.append(Round(states={"a": ARMED}))
+    with monkeypatch.context() as patched:
+        patched.setattr(firing_log, "_append", Mock(side_effect=OSError(28, "No space left on device")))
+        log.append(Round(states={"a": FIRED}))
+        log.append(Round(states={"a": None, "b": FIRED}))
+    log.append(Round(states={"c": ARMED}))
+
+    assert log.look() == FiringLog(path).look()
+    assert log.look().states == {"b": FIRED, "c": ARMED}
 
 
 def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(

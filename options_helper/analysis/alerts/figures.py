@@ -20,7 +20,7 @@ from options_helper.analysis.risk.book_values import LineRisk, SpotSource, Under
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.trade_progress import percent_of_best
-from options_helper.model.account import ExecutionKind
+from options_helper.model.account import ExecutionKind, RestPhase, RestTask
 from options_helper.model.alerts import ATTENTION, Reading, Readings, Rule, Side, SubjectKind
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
 from options_helper.model.market_hours import in_regular_hours, new_york_date
@@ -502,8 +502,18 @@ def _not_seen(book: _Book, kind: str, wanted: Sequence[str] | None) -> str:
 
 def _unasked(book: _Book, kind: str) -> str:
     """Why an entry rests on nothing yet; empty: it does not."""
+    if kind == AttentionKind.UNPRICED and _are_first_prices_to_come(book.live):
+        return "the first prices have not come yet"
     rests_on_account = kind in (AttentionKind.FILE_ACCOUNT, AttentionKind.LONG_WITHOUT_MONEY)
     return "the account has not been read" if rests_on_account and book.live.account.view is None else ""
+
+
+def _are_first_prices_to_come(live: LiveSnapshot) -> bool:
+    """Whether a line may lack a price for no other reason than that a program has just begun."""
+    report = live.account.reports[RestTask.PRICES]
+    is_asked = report.phase in (RestPhase.WAITING, RestPhase.REQUESTING)
+    is_first = is_asked and report.finished_at is None and report.problem is None
+    return is_first or not (live.quotes or live.trades)
 
 
 def _of_streams(book: _Book, figure: str) -> _Found:  # noqa: ARG001 - streams have one figure

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import UTC, date, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
+from typing import Any
 
 import pytest
 
@@ -21,6 +23,9 @@ from options_helper.model.account import (
     AccountState,
     Execution,
     ExecutionKind,
+    RestPhase,
+    RestReport,
+    RestTask,
     Source,
 )
 from options_helper.model.alerts import FIGURES, Reading, Readings, RuleState, Side, SubjectKind, Verdict
@@ -455,6 +460,46 @@ def test_that_the_file_is_the_accounts_is_not_known_while_a_fill_is_not_in_its_p
     assert of(is_open, "each leg", "AAPL").value is None
     assert of(is_open, "each leg", "MSFT").value == 1.0, "what differs all the same is told"
     assert of(AccountState(view=view), "each leg", "AAPL").value == 0.0
+
+
+def test_a_line_without_a_price_is_none_to_tell_of_before_the_first_prices_could_have_come():
+    """Each restart begins without prices; what had one before it would be told at each of them."""
+    msft = market(("MSFT", 400.0, 400.1))
+
+    def told(live: LiveSnapshot, **report: Any) -> Reading:
+        reports = {**live.account.reports, RestTask.PRICES: RestReport(RestTask.PRICES, **report)}
+        asked = replace(live, account=replace(live.account, reports=reports))
+        return reading([SHORT_PUT], asked, "book", "attention:unpriced", "")
+
+    for phase in (RestPhase.WAITING, RestPhase.REQUESTING):
+        assert told(msft, phase=phase).why == "the first prices have not come yet"
+        # Asked again after they came, or could not be had.
+        assert told(msft, phase=phase, finished_at=msft.as_of).value == 1.0
+        assert told(msft, phase=phase, problem="HTTP 500").value == 1.0
+    for phase in (RestPhase.OFF, RestPhase.DONE, RestPhase.FAILED):
+        assert told(msft, phase=phase).value == 1.0
+        assert told(market(), phase=phase).why == "the first prices have not come yet"
+
+
+def test_a_restart_tells_of_no_line_without_a_price_that_has_one_a_moment_later():
+    rules = parse_rules(_rule(0, "book", "attention:unpriced"), "alerts.toml")
+    rule = next(one for one in rules if one.name == "0")
+    book, at = portfolio(SHORT_PUT), new_york("2026-11-20 10:00")
+    priced = market(("AAPL", 189.9, 190.1), (PUT, 1.9, 2.1))
+    states: Mapping[str, RuleState] = {}
+    fired = []
+    for seconds, live in enumerate((priced, priced, market(), priced, market(("AAPL", 189.9, 190.1)))):
+        found = evaluate(
+            [rule],
+            book_readings([rule], book, live, look_at(book, live)),
+            states,
+            at=at + timedelta(seconds=seconds),
+            now=at,
+        )
+        states = found.states
+        fired.append(len(found.firings))
+
+    assert fired == [0, 0, 0, 0, 1]
 
 
 @pytest.mark.parametrize("kind", ["pin", "in_the_money_short", "long_without_money"])

@@ -172,6 +172,22 @@ def test_a_try_without_an_end_counts_as_unanswered():
     assert [one.why for one in told] == ["it came to no end"] * 2
 
 
+def test_what_may_have_come_from_a_program_before_says_so_at_each_try():
+    """The one before was killed in the midst of a try; a refusal now says nothing of that one."""
+    answers = [Sent(Outcome.FAILED, "refused"), Sent(Outcome.DELIVERED)]
+    posted: list[Message] = []
+
+    def refusing_once(_: Target, sent: Message) -> Sent:
+        posted.append(sent)
+        return answers[len(posted) - 1]
+
+    with delivering(target("phone", "ntfy://x"), send=refusing_once) as (delivery, told):
+        delivery.offer(message(may_have_come=True), ["phone"])
+        wait_until(lambda: len(told) == 2, saw=lambda: told)
+
+    assert [one.may_have_come for one in posted] == [True, True]
+
+
 def test_after_the_longest_time_it_is_given_up():
     pacing = Pacing(pause_seconds=0.01, longest_pause_seconds=0.02, give_up_seconds=0.0)
     with (
