@@ -26,6 +26,7 @@ PUBLIC: Final = {
         "with_users",
     ),
     "truth": ("DeskHealth", "decode"),
+    "first_look": ("look_at_desk",),
     "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner", "Owner"),
     "recording": ("BusRecording",),
     "viewer": ("BusManager",),

@@ -49,7 +49,7 @@ EMPTY_FETCHES: Final = 2
 # Above this share of the writer's queue nothing more is taken off the bus, which keeps it: rows are made at their pace.
 FULL: Final = 0.4
 WAIT_SECONDS: Final = 0.02
-READ_SECONDS: Final = 5.0
+LOOK_SECONDS: Final = 0.25
 
 
 class PlacedSink(StreamSink, Protocol):
@@ -227,7 +227,7 @@ class BusRecordStreamer(BusStreamer):
     async def _communicate(self, connection: BusLink, news: asyncio.Event, ended: asyncio.Task[None]) -> None:
         bus, names = connection.bus, self._address.names
         self._told = None
-        await bus.subscribe(names.state("health"), lambda _, data, __: self._hear_health(data, news))
+        await bus.subscribe(names.told("health"), lambda _, data, __: self._hear_health(data, news))
         stored = await bus.kept(names.state_store, names.state("health"))
         if stored is not None and self._health is None:
             self._find_health(stored.data)
@@ -243,12 +243,13 @@ class BusRecordStreamer(BusStreamer):
         tasks[0].add_done_callback(lambda _: news.set())
         try:
             while not ended.done() and not self._stopped and not tasks[0].done() and self._problem is None:
-                await self._next_news(news, awaiting_answer=False)
+                # The client may swallow the cancellation by which this is stopped.
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(LOOK_SECONDS):
+                        await self._next_news(news, awaiting_answer=False)
                 self._answer()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await _end(tasks)
         if self._stopped:
             return
         if self._problem is not None:
@@ -360,6 +361,14 @@ class BusRecordStreamer(BusStreamer):
             if self._announced is None or announced.kind is not self._announced.kind:
                 self._announced = announced
                 self._sink.connected(announced.header())
+
+
+async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
+    """Cancel them until they have ended, since the client may swallow a cancellation."""
+    while going := [task for task in tasks if not task.done()]:
+        for task in going:
+            task.cancel()
+        await asyncio.wait(going, timeout=LOOK_SECONDS)
 
 
 async def _first_of(bus: BusConnection, store: str, subject: str, place: Place, stream: StreamId) -> int:

@@ -16,6 +16,7 @@ from options_helper.capture.plan import CapturePlan, Selection, plan_capture
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.capture.sealer import Sealer
 from options_helper.clock import elapsed_seconds, utc_now
+from options_helper.commands.capture_bus import Followed, FoundDesk
 from options_helper.commands.capture_display import Display, format_market_time, open_display
 from options_helper.commands.capture_market import MarketAsked
 from options_helper.commands.capture_options import require_folder
@@ -30,6 +31,7 @@ from options_helper.commands.capture_troubles import troubles_of
 from options_helper.commands.durations import format_duration
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
+from options_helper.data.recording.bus_places import places_of
 from options_helper.data.recording.session_notes import session_notes
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.data.rest.budget_ledger import RECORDER
@@ -77,12 +79,18 @@ class CaptureRequest:
     state: Path | None = None  # where the heartbeat goes; None: into `out`
 
 
-def run_capture(request: CaptureRequest, settings: Settings) -> int:
-    """Record until a signal, the duration or the market ends it; the exit code. Blocks, on the main thread."""
+def run_capture(request: CaptureRequest, settings: Settings, followed: Followed | None = None) -> int:
+    """Record until a signal, the duration or the market ends it; the exit code. Blocks, on the main thread.
+
+    `followed` is a desk on a bus whose streams are recorded in place of Alpaca's own.
+    """
     with ShutdownSignals() as shutdown, open_display(utc_now) as display:
         try:
             with shutdown.raising():
-                capture = Capture.prepare(request, settings, shutdown, rest_cls=AlpacaRest)
+                if followed is None:
+                    capture = Capture.prepare(request, settings, shutdown, rest_cls=AlpacaRest)
+                else:
+                    capture = Capture.prepare_followed(request, settings, shutdown, followed)
         except Interrupted:
             return 0
         return capture.run(display)
@@ -104,7 +112,10 @@ class Capture:
         make_runner: Callable[[CaptureConfig, Settings], Any] = CaptureEngine,
         rest_cls: Callable[..., AlpacaRest] | None = None,
         limits: RequestLimits | None = None,
+        desk: FoundDesk | None = None,
     ) -> None:
+        self._desk = desk
+        self._market_kind = settings.market_kind if desk is None else desk.market
         self._request = request
         self._settings = settings
         self._plan = plan
@@ -145,17 +156,27 @@ class Capture:
         """Find out whether it can be done, before anybody waits for a market; OptionsHelperError when not."""
         settings.require_credentials()
         _load_sdk()
-        if request.parquet:
-            from options_helper.data.intraday.parquet import require_pyarrow
-
-            require_pyarrow()
-        require_folder(request.out)
+        _require_means(request)
         # A pause that Alpaca asked for is kept by tomorrow's finder, too.
         limits = more.setdefault("limits", RequestLimits(RECORDER))
         finder = more.setdefault("finder", partial(ContractFinder, limits=limits))
         plan = planned(request.selection, settings, finder)
         require_same_place(request.out, plan.streams, settings.market_kind)
         return cls(request, settings, plan, shutdown, **more)
+
+    @classmethod
+    def prepare_followed(
+        cls, request: CaptureRequest, settings: Settings, shutdown: Shutdown, followed: Followed, **more: Any
+    ) -> Capture:
+        """The same of a desk on a bus; no keys are needed, and nothing is asked of Alpaca but for contracts."""
+        _require_means(request)
+        desk = followed.look()
+        request = replace(request, selection=desk.selection(request.selection))
+        limits = more.setdefault("limits", RequestLimits(RECORDER))
+        finder = more.setdefault("finder", partial(ContractFinder, limits=limits))
+        plan = planned(request.selection, settings, finder)
+        require_same_place(request.out, plan.streams, desk.market)
+        return cls(request, settings, plan, shutdown, make_runner=followed.engine, desk=desk, **more)
 
     def run(self, display: Display) -> int:
         """Record; the exit code."""
@@ -167,7 +188,7 @@ class Capture:
         writer = HeartbeatWriter(
             state,
             self._now_status,
-            market=self._settings.market_kind,
+            market=self._market_kind,
             providers=self._limits.report,
             now=self._now,
         )
@@ -319,6 +340,8 @@ class Capture:
         """How late this session begins, where something is missing because of that."""
         if self._due is None or not self._hours.connected(self._due):
             return None
+        if self._desk is not None:
+            return None  # what was sent since is on the bus, and what is there no more is found to be missing
         late = self._market.now() - self._due
         return late if late > LEAD else None
 
@@ -333,6 +356,8 @@ class Capture:
 
     def _show_holder(self, status: CaptureStatus, now: datetime, display: Display) -> None:
         """Who has a connection that is refused, once for each."""
+        if self._desk is not None:
+            return
         is_local = self._settings.local_market
         sentence = who_has_it(status.streams.values(), now, Role.CAPTURE, local_market=is_local)
         if sentence is not None and sentence != self._holder_said:
@@ -342,6 +367,14 @@ class Capture:
     def _show_plan(self, display: Display) -> None:
         streams = self._plan.streams
         display.say(f"Recording {_in_words(streams)} into {self._request.out}.")
+        if self._desk is not None:
+            display.say(f"From {self._desk.words}.")
+            is_known = bool(places_of(self._request.out, self._desk.followed.address.names.desk))
+            display.say(
+                "It goes on where this folder's recording of that desk had got."
+                if is_known
+                else "It begins with what comes next: this folder has no recording of that desk to go on from."
+            )
         for warning in self._plan.warnings:
             display.say(f"Note: {warning}")
 
@@ -390,6 +423,15 @@ class Capture:
         if held_up is not None:
             return held_up
         return None if engine is None else engine.status()
+
+
+def _require_means(request: CaptureRequest) -> None:
+    """ConfigError where a finished day could not be sealed, or the folder cannot be had."""
+    if request.parquet:
+        from options_helper.data.intraday.parquet import require_pyarrow
+
+        require_pyarrow()
+    require_folder(request.out)
 
 
 def _was_written(path: Path, last: Heartbeat) -> bool:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from options_helper.commands.book_providers import BookProvider
-from options_helper.commands.common_options import JsonOption, MetricsPortOption
+from options_helper.commands.common_options import DeskOption, FollowOption, JsonOption, MetricsPortOption
 from options_helper.commands.help_style import plain_typer
 from options_helper.commands.serve import serve
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS, MOST_LEVELS
@@ -142,6 +142,8 @@ def capture(
         ),
     ] = None,
     metrics_port: MetricsPortOption = None,
+    bus: FollowOption = None,
+    desk: DeskOption = "desk",
     page: Annotated[
         bool,
         typer.Option(
@@ -175,6 +177,10 @@ def capture(
     copy: when the capture begins, half an hour after midnight, and when it ends other than by a signal. Today's files
     stay CSV until a capture runs on another day. A CSV is never deleted.
 
+    With `--bus` it records what `stream serve` streams, without keys: the rows of the symbols that are named, with the
+    owner's receipts. It goes on where the folder's journal had got, so a cut, a kill or a pause costs nothing as long
+    as the bus has it; what that has no more is a row in the folder's gaps, to the event.
+
     Exit codes: 0, nothing received was lost; 1, something was lost, refused or put off, a stream failed, or a finished
     day could not be sealed, and the summary says which; 2, nothing was recorded: an option, the settings, or an
     underlying whose contracts cannot be had; 75, the same, but it may pass: another recorder that writes into the
@@ -182,6 +188,8 @@ def capture(
     folder's gaps, and no failure.
     """
     from options_helper.capture.plan import Selection
+    from options_helper.commands.bus_request import asked_bus
+    from options_helper.commands.capture_bus import Followed, require_carried
     from options_helper.commands.capture_options import (
         read_coins,
         read_contracts,
@@ -226,12 +234,16 @@ def capture(
         metrics_port=metrics_port,
         state=state,
     )
+    followed = None
+    if bus is not None:
+        require_carried(selection, settings, journal=journal, page=page)
+        followed = Followed(asked_bus(bus, desk), stock_feed, options_feed)
     if dry_run:
         show_plan(request, settings)
         return
     if page:
         raise typer.Exit(_capture_with_page(request, portfolio, port))
-    raise typer.Exit(run_capture(request, settings))
+    raise typer.Exit(run_capture(request, settings, followed))
 
 
 stream.command()(serve)

@@ -27,7 +27,7 @@ from tests.kit.fakes import (
 from tests.kit.rebuilt import partitions
 from tests.kit.recording_bus import AT_THE_END, STOCKS, WANTED, bids, recording, stocks
 from tests.kit.serving import Relay, quotes, serving
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, wait_until
 
 MILLISECOND = 1_000_000
 
@@ -112,7 +112,7 @@ def test_cuts_of_the_way_cost_nothing_and_are_no_gap(tmp_path: Path):
         for gate in gates:
             gate.set()
             relay.cut()
-        wait_until(lambda: stocks(recorder).applied == 400, saw=lambda: stocks(recorder))
+        wait_until(lambda: stocks(recorder).applied == 400, A_PROCESS, saw=lambda: stocks(recorder))
 
     assert bids(tmp_path) == [100 + number for number in range(200)]
     assert not loss_rows(tmp_path)

@@ -1,0 +1,98 @@
+"""Record what another program streams: what a bus does not carry, and which feeds a recording of it is of."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.first_look import look_at_desk
+from options_helper.bus.recording import BusRecording
+from options_helper.bus.truth import DeskHealth
+from options_helper.capture.plan import Selection
+from options_helper.capture.runner import CaptureConfig, CaptureEngine
+from options_helper.errors import ConfigError
+from options_helper.model.announcement import MarketKind
+from options_helper.model.streams import StreamId, StreamName
+from options_helper.settings import Settings
+
+# What was missed meanwhile is on the bus: there is nothing to be gentle with, and the server is this desk's own.
+RECONNECT_BASE_SECONDS = 0.5
+RECONNECT_CAP_SECONDS = 5.0
+
+
+@dataclass(frozen=True, slots=True)
+class Followed:
+    """The desk that is recorded, and the feeds that the user named; None: whichever the owner streams."""
+
+    address: BusAddress
+    stock_feed: str | None = None
+    options_feed: str | None = None
+
+    def engine(self, config: CaptureConfig, settings: Settings) -> CaptureEngine:
+        """What records it."""
+        patient = replace(
+            config.streams,
+            reconnect_base_seconds=RECONNECT_BASE_SECONDS,
+            reconnect_cap_seconds=RECONNECT_CAP_SECONDS,
+        )
+        return CaptureEngine(replace(config, streams=patient), settings, bus=BusRecording(self.address))
+
+    def look(self) -> FoundDesk:
+        """What is found there now; ConfigError where it cannot be followed, Unavailable where that may pass."""
+        return FoundDesk(self, look_at_desk(self.address))
+
+
+@dataclass(frozen=True, slots=True)
+class FoundDesk:
+    """A desk, and what its owner said of itself last; None: nobody has served it yet."""
+
+    followed: Followed
+    health: DeskHealth | None
+
+    @property
+    def market(self) -> MarketKind:
+        """Whose market it is, as far as is known."""
+        return MarketKind.ALPACA if self.health is None else self.health.market
+
+    def selection(self, asked: Selection) -> Selection:
+        """The same on the feeds that the owner has: one file is of one feed."""
+        stocks = self.followed.stock_feed or self._feed(StreamName.STOCKS) or asked.stock_feed
+        options = self.followed.options_feed or self._feed(StreamName.OPTIONS) or asked.options_feed
+        return replace(asked, stock_feed=stocks, options_feed=options)
+
+    def _feed(self, stream: StreamId) -> str | None:
+        health = None if self.health is None else self.health.health_of(stream)
+        return None if health is None else health.feed
+
+    @property
+    def words(self) -> str:
+        """Where what is recorded comes from."""
+        address = self.followed.address
+        desk = f"the desk {address.names.desk} at {address.url}"
+        if self.health is None:
+            return f"{desk}, which nobody has served yet"
+        if self.health.ended:
+            return f"{desk}, whose owner on {self.health.host} has ended"
+        return f"{desk}, served by {self.health.host} (process {self.health.pid})"
+
+
+def require_carried(selection: Selection, settings: Settings, *, journal: bool, page: bool) -> None:
+    """ConfigError for what no desk brings to a recording."""
+    if selection.halts or selection.news:
+        raise ConfigError(
+            "The owner of a desk streams quotes, trades and bars: no halts and no news are on the bus. Leave --halts "
+            "and --news away, or record them without --bus."
+        )
+    if not journal:
+        raise ConfigError(
+            "A recording of a bus keeps its place there in its journal: leave --no-journal away."
+        )
+    if page:
+        raise ConfigError(
+            "--page shares a connection, and --bus needs none. Open the page with: options-helper ui --bus"
+        )
+    if selection.underlyings and not settings.has_credentials:
+        raise ConfigError(
+            "--options-underlyings are looked up at Alpaca, which asks for keys. Without them, name the contracts with "
+            "--option-contracts or --portfolio."
+        )
