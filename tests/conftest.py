@@ -74,13 +74,16 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 class BrowserTestsTogether(LoadScopeScheduling):  # type: ignore[misc]
-    """One test at a time to whoever is free, but all that use Chromium to one worker, as the first it gets.
+    """One test at a time to whoever is free, but those that use Chromium in two chains, as the first that are given.
 
-    Without a graphics card Chromium draws on the processors that the others need, and its tests share a server.
+    The tests of a module share a server and a Chromium. Without a graphics card Chromium draws on the processors
+    that the others need, so there are never more than two; the module with the most tests is as long as the rest.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "browser" if "/browser/" in nodeid else nodeid
+        if "/browser/" not in nodeid:
+            return nodeid
+        return "live portfolio" if "/test_live_portfolio_in_a_browser.py::" in nodeid else "browser"
 
 
 @pytest.hookimpl(optionalhook=True)

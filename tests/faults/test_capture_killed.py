@@ -54,7 +54,7 @@ def test_killed_at_random_times_it_goes_on_and_makes_what_the_one_before_left(
     out, again = tmp_path / "out", tmp_path / "again"
     chance = random.Random(3)
     with busy_market(server):
-        for _ in range(runs(20, 200)):
+        for _ in range(runs(8, 200)):
             disk = chance.choice(["quick", "in pieces"])
             with capturing(server, out, disk=disk, flush_events=10, flush_seconds=0.1) as capturer:
                 if chance.random() < 0.9:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import gzip
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 from pathlib import Path
 
-from tests.kit.recordings import SPXW_FILE
+from tests.kit.recordings import SPXW_DAY, spxw_rows
 
 
 @dataclass(frozen=True)
@@ -38,16 +36,15 @@ def minutes(real_data: Path) -> Mapping[str, Minute]:
     """The expiring contracts around the money, by minute."""
     chains: dict[str, dict[tuple[int, bool], Quoted]] = {}
     index: dict[str, tuple[float, float]] = {}
-    with gzip.open(real_data / SPXW_FILE, "rt", encoding="utf-8") as file:
-        for row in csv.DictReader(file):
-            strike = float(row["strike"])
-            if row["expiration"] != "2018-01-05" or not 2700 <= strike <= 2770:
-                continue
-            at = row["quote_datetime"][11:16]
-            index[at] = (float(row["underlying_bid"]), float(row["underlying_ask"]))
-            chains.setdefault(at, {})[int(strike), row["option_type"] == "C"] = Quoted(
-                float(row["bid"]), float(row["ask"]), float(row["implied_volatility"])
-            )
+    for row in spxw_rows(real_data, SPXW_DAY):
+        strike = float(row["strike"])
+        if not 2700 <= strike <= 2770:
+            continue
+        at = row["quote_datetime"][11:16]
+        index[at] = (float(row["underlying_bid"]), float(row["underlying_ask"]))
+        chains.setdefault(at, {})[int(strike), row["option_type"] == "C"] = Quoted(
+            float(row["bid"]), float(row["ask"]), float(row["implied_volatility"])
+        )
     return {at: Minute(index[at], chain) for at, chain in chains.items()}
 
 

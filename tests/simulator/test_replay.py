@@ -17,7 +17,7 @@ from options_helper.simulator.market.market import Interest, Step
 from options_helper.simulator.market.past import BAR_NS
 from options_helper.simulator.market.replay import ReplayMarket, find_partitions
 from tests.kit.pace import LONG
-from tests.kit.recordings import SPXW_CLOSE, SPXW_OPENING, spxw_rows, taq_rows, write_partition
+from tests.kit.recordings import OPENING_ROWS, SPXW_CLOSE, SPXW_OPENING, spxw_rows, taq_rows, write_partition
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 QUOTE_COLUMNS = (
@@ -231,9 +231,9 @@ def test_other_files_in_the_folder_are_not_taken_for_partitions(tmp_path):
 
 
 def test_every_quote_of_a_real_stock_is_played_exactly(recordings, real_data):
-    played = messages(steps(recordings.folder("quotes")))
-    source = list(taq_rows(real_data, "quotes"))
-    assert len(played) == len(source) == 131_401
+    played = messages(steps(recordings.folder("quotes", opening=not LONG)))
+    source = list(taq_rows(real_data, "quotes", opening=not LONG))
+    assert len(played) == len(source) == (131_401 if LONG else 2 * OPENING_ROWS)
     for quote, row in zip(played, source, strict=True):
         assert epoch_nanoseconds(quote["t"]) == epoch_nanoseconds(row["timestamp"])
         assert (quote["bp"], quote["ap"]) == (float(row["bid_price"]), float(row["ask_price"]))
@@ -243,9 +243,9 @@ def test_every_quote_of_a_real_stock_is_played_exactly(recordings, real_data):
 
 
 def test_every_print_of_a_real_stock_is_played_exactly_and_beside_its_quotes_in_time(recordings, real_data):
-    found = steps(recordings.folder("quotes", "trades"))
+    found = steps(recordings.folder("quotes", "trades", opening=not LONG))
     prints = [message for message in messages(found) if message["T"] == "t"]
-    source = list(taq_rows(real_data, "trades"))
+    source = list(taq_rows(real_data, "trades", opening=not LONG))
     assert [(trade["p"], trade["s"]) for trade in prints] == [
         (float(row["price"]), int(row["size"])) for row in source
     ]

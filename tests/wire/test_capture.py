@@ -61,14 +61,8 @@ from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.kit.fakes import SteppedClock
-from tests.kit.recordings import (
-    record_spxw_quotes,
-    record_taq_quotes,
-    record_taq_trades,
-    spxw_rows,
-    taq_rows,
-    write_partition,
-)
+from tests.kit.pace import LONG
+from tests.kit.recordings import Recordings, record_spxw_quotes, spxw_rows, taq_rows, write_partition
 from tests.kit.simulated import settings_for
 from tests.kit.waiting import AT_ONCE, FOREVER, at_once, wait_until
 from tests.wire.test_engine import CALL, NOON, PATIENT, quote
@@ -806,16 +800,16 @@ def test_the_end_of_a_played_session_is_no_stall(running_simulator: Simulators, 
 
 @pytest.mark.timeout(200)
 def test_two_days_of_real_ticks_come_back_row_for_row(
-    real_data: Path, tmp_path: Path, running_simulator: Simulators
+    real_data: Path, recordings: Recordings, tmp_path: Path, running_simulator: Simulators
 ):
-    record_taq_quotes(real_data, tmp_path / "in")
-    record_taq_trades(real_data, tmp_path / "in")
-    quotes, trades = list(taq_rows(real_data, "quotes")), list(taq_rows(real_data, "trades"))
+    """In its short form the first ticks of each day."""
+    recorded = recordings.folder("quotes", "trades", opening=not LONG)
+    quotes, trades = (list(taq_rows(real_data, part, opening=not LONG)) for part in ("quotes", "trades"))
     symbol = quotes[0]["symbol"]
     streams = LiveStreamConfig(stocks=(symbol,), stream_options=False, stream_fills=False)
     out = tmp_path / "out"
 
-    final = capture_all(running_simulator(ReplayMarket(tmp_path / "in", speed=0)), out, streams)
+    final = capture_all(running_simulator(ReplayMarket(recorded, speed=0)), out, streams)
 
     assert (final.lost, final.put_off) == (0, 0)
     captured = rows_on_disk(out, symbol=symbol)
@@ -833,12 +827,11 @@ def test_two_days_of_real_ticks_come_back_row_for_row(
 def test_a_real_option_chain_comes_back_row_for_row(
     real_data: Path, tmp_path: Path, running_simulator: Simulators
 ):
-    until = "2018-01-05 10:30:00"
+    until = "2018-01-05 10:30:00" if LONG else "2018-01-05 09:45:00"
     record_spxw_quotes(real_data, tmp_path / "in", until=until)
     rows: dict[str, list[dict[str, str]]] = {}
-    for row in spxw_rows(real_data, "2018-01-05"):
-        if row["quote_datetime"] <= until:
-            rows.setdefault(row["contract"], []).append(row)
+    for row in spxw_rows(real_data, "2018-01-05", until=until):
+        rows.setdefault(row["contract"], []).append(row)
     streams = LiveStreamConfig(option_contracts=tuple(rows), stream_stocks=False, stream_fills=False)
     out = tmp_path / "out"
 

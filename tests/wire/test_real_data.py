@@ -29,17 +29,19 @@ from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.streams import StreamName
 from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.server import SimulatorServer
+from tests.kit.pace import LONG
 from tests.kit.recordings import (
+    OPENING_ROWS,
+    SPXW_BEGIN,
+    Recordings,
     record_spxw_quotes,
-    record_taq_quotes,
-    record_taq_trades,
     spxw_rows,
     taq_rows,
 )
 from tests.kit.simulated import settings_for
 from tests.kit.waiting import wait_until
 
-# Two hundred thousand events go through a socket; on a busy machine that takes its time.
+# In the long form two hundred thousand events go through a socket; on a busy machine that takes its time.
 pytestmark = pytest.mark.timeout(200)
 
 Simulators = Callable[..., SimulatorServer]
@@ -78,21 +80,23 @@ def _all_applied(manager: LiveStreamManager, server: SimulatorServer) -> bool:
 
 
 def test_two_days_of_one_stock_s_real_ticks_are_all_applied_and_the_last_ones_shown(
-    real_data: Path, tmp_path: Path, running_simulator: Simulators
+    real_data: Path, recordings: Recordings, running_simulator: Simulators
 ):
-    record_taq_quotes(real_data, tmp_path)
-    record_taq_trades(real_data, tmp_path)
-    quotes, trades = list(taq_rows(real_data, "quotes")), list(taq_rows(real_data, "trades"))
+    """In its short form the first ticks of each day."""
+    opening = not LONG
+    recorded = recordings.folder("quotes", "trades", opening=opening)
+    quotes, trades = (list(taq_rows(real_data, part, opening=opening)) for part in ("quotes", "trades"))
     symbol = quotes[0]["symbol"]
     portfolio = Portfolio(
         positions=(ShareHolding(id="shares", symbol=symbol, shares=300, cost_basis=150.25),)
     )
 
-    with replayed(running_simulator(ReplayMarket(tmp_path, speed=0)), portfolio) as snapshot:
+    with replayed(running_simulator(ReplayMarket(recorded, speed=0)), portfolio) as snapshot:
         stocks = snapshot.streams[StreamName.STOCKS]
         row = compute_live_position_rows(portfolio, snapshot, stale_after_seconds=STALE).loc["shares"]
 
-    assert stocks.received == stocks.applied == len(quotes) + len(trades) == 131_401 + 77_263
+    assert stocks.received == stocks.applied == len(quotes) + len(trades)
+    assert len(quotes) + len(trades) == (4 * OPENING_ROWS if opening else 131_401 + 77_263)
     assert (stocks.dropped, stocks.rejected, stocks.late) == (0, 0, 0)
     last_quote, last_trade = quotes[-1], trades[-1]
     shown = snapshot.stock_quotes[symbol]
@@ -194,16 +198,23 @@ class RecordedQuotes:
         return bid if signed > 0 else ask
 
 
-@pytest.mark.parametrize(("until", "minutes"), [("2018-01-05 10:32:00", 62), ("2018-01-05 15:59:00", 389)])
-def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(
-    until: str, minutes: int, real_data: Path, tmp_path: Path, running_simulator: Simulators
+LAST_MINUTES = ("2018-01-05 15:59:00", 10, "2018-01-05 15:50:00")
+
+
+@pytest.mark.parametrize(
+    ("until", "minutes", "since"),
+    [
+        ("2018-01-05 10:32:00", 62, SPXW_BEGIN),
+        ("2018-01-05 15:59:00", 389, SPXW_BEGIN) if LONG else LAST_MINUTES,
+    ],
+)
+def test_a_real_spxw_day_gives_the_same_numbers_as_the_file(  # noqa: PLR0917 - a case and fixtures
+    until: str, minutes: int, since: str, real_data: Path, tmp_path: Path, running_simulator: Simulators
 ):
-    record_spxw_quotes(real_data, tmp_path, until=until)
+    record_spxw_quotes(real_data, tmp_path, since=since, until=until)
     held = {instrument.live_symbol for instrument in SPXW_PORTFOLIO.instruments}
     rows = {
-        row["contract"]: row
-        for row in spxw_rows(real_data, EXPIRY.isoformat())
-        if row["quote_datetime"] <= until
+        row["contract"]: row for row in spxw_rows(real_data, EXPIRY.isoformat(), since=since, until=until)
     }
     recorded = RecordedQuotes(rows)
 
@@ -258,7 +269,8 @@ def test_what_is_quoted_of_a_real_spxw_day_after_its_contracts_ended_is_no_price
     real_data: Path, tmp_path: Path, running_simulator: Simulators
 ):
     """The file goes on to a quarter past four; a series that expires that day stops at four."""
-    record_spxw_quotes(real_data, tmp_path, until="2018-01-05 16:15:00")
+    since = SPXW_BEGIN if LONG else "2018-01-05 15:55:00"
+    record_spxw_quotes(real_data, tmp_path, since=since, until="2018-01-05 16:15:00")
 
     with replayed(running_simulator(ReplayMarket(tmp_path, speed=0)), SPXW_PORTFOLIO) as snapshot:
         positions = compute_live_position_rows(SPXW_PORTFOLIO, snapshot, stale_after_seconds=STALE)

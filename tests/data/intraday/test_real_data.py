@@ -15,13 +15,18 @@ from options_helper.model.instants import epoch_nanoseconds, timestamp_extension
 from tests.kit.captured import store
 from tests.kit.fakes import frame
 from tests.kit.pace import LONG
-from tests.kit.recordings import spxw_rows, taq_rows
+from tests.kit.recordings import OPENING_ROWS, spxw_rows, taq_rows
 
 FRAME_EVENTS = 100
 
 
 def number(text: str) -> int | float:
     return int(text) if text.isdecimal() else float(text)
+
+
+def timed(rows: Iterable[dict[str, str]]) -> list[dict[str, Any]]:
+    """The rows of a stock, in their short form the first of each day."""
+    return [{**row, "ts_ns": epoch_nanoseconds(row["timestamp"])} for row in rows]
 
 
 def capture(kept: IntradayStore, kind: Any, messages: Iterable[dict[str, Any]]) -> int:
@@ -46,7 +51,7 @@ def assert_sound(root: Path, rows: int) -> None:
 
 
 def test_every_quote_of_a_recorded_stock(real_data: Path, tmp_path: Path):
-    source = [{**row, "ts_ns": epoch_nanoseconds(row["timestamp"])} for row in taq_rows(real_data, "quotes")]
+    source = timed(taq_rows(real_data, "quotes", opening=not LONG))
     (symbol,) = {row["symbol"] for row in source}
     with store(tmp_path) as kept:
         captured = capture(kept, "stocks", (
@@ -58,7 +63,7 @@ def test_every_quote_of_a_recorded_stock(real_data: Path, tmp_path: Path):
 
     frame = store(tmp_path).read("stocks", "quotes", symbol)
 
-    assert captured == len(source) == 131_401
+    assert captured == len(source) == (131_401 if LONG else 2 * OPENING_ROWS)
     assert_sound(tmp_path, captured)
     assert frame["ts_ns"].tolist() == [row["ts_ns"] for row in source]
     assert frame["timestamp"].astype("int64").tolist() == frame["ts_ns"].tolist()
@@ -74,7 +79,7 @@ def test_every_quote_of_a_recorded_stock(real_data: Path, tmp_path: Path):
 
 def test_every_trade_of_a_recorded_stock_with_its_conditions(real_data: Path, tmp_path: Path):
     """Each letter is a code of its own on the wire, the spaces among them."""
-    source = [{**row, "ts_ns": epoch_nanoseconds(row["timestamp"])} for row in taq_rows(real_data, "trades")]
+    source = timed(taq_rows(real_data, "trades", opening=not LONG))
     (symbol,) = {row["symbol"] for row in source}
     with store(tmp_path) as kept:
         captured = capture(kept, "stocks", (
@@ -85,7 +90,7 @@ def test_every_trade_of_a_recorded_stock_with_its_conditions(real_data: Path, tm
 
     frame = store(tmp_path).read("stocks", "trades", symbol)
 
-    assert captured == len(source) == 77_263
+    assert captured == len(source) == (77_263 if LONG else 2 * OPENING_ROWS)
     assert_sound(tmp_path, captured)
     assert frame["ts_ns"].tolist() == [row["ts_ns"] for row in source]
     assert frame["price"].tolist() == [float(row["price"]) for row in source]
@@ -96,16 +101,17 @@ def test_every_trade_of_a_recorded_stock_with_its_conditions(real_data: Path, tm
 
 
 def test_every_quote_of_every_contract_of_a_recorded_options_day(real_data: Path, tmp_path: Path):
-    """Of the contracts that expire on that day; in its long form of two later expirations as well."""
+    """Its first half hour, of the contracts that expire on it; in the long form all of three expirations."""
     source: dict[str, list[tuple[Any, ...]]] = defaultdict(list)
     with store(tmp_path) as kept:
-        captured = capture(
-            kept, "options", noted(spxw_rows(real_data, None if LONG else "2018-01-05"), source)
+        day = (
+            spxw_rows(real_data) if LONG else spxw_rows(real_data, "2018-01-05", until="2018-01-05 10:00:00")
         )
+        captured = capture(kept, "options", noted(day, source))
 
     kept = store(tmp_path)
 
-    assert captured == (385_560 if LONG else 128_790)
+    assert captured == (385_560 if LONG else 9_540)
     assert_sound(tmp_path, captured)
     assert kept.list_symbols("options", "quotes") == tuple(sorted(source))
     for contract, rows in source.items():

@@ -33,6 +33,7 @@ from tests.data.recording.test_rebuild import began, received, record_session
 from tests.data.recording.test_recover import cut, note_of
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, members_of, rows_in
 from tests.kit.fakes import NOON, quote_message
+from tests.kit.pace import runs
 
 DAY_NS = 24 * 3_600 * 1_000_000_000
 SECOND_DAY_QUOTES = AAPL_QUOTES.replace("05.csv", "06.csv")
@@ -188,7 +189,9 @@ def test_rows_that_no_journal_has_are_still_found_beside_a_hole(tmp_path: Path):
 
 
 @pytest.mark.exhaustive
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=runs(30, 300), deadline=None
+)
 @given(st.data())
 def test_with_any_hole_and_any_kill_no_row_is_written_twice_or_out_of_order(
     tmp_path_factory: pytest.TempPathFactory, data: st.DataObject

@@ -27,6 +27,7 @@ from options_helper.model.gaps import Gap
 from options_helper.model.streams import StreamName
 from tests.kit.captured import members_of
 from tests.kit.fakes import NOON, frame, quote_message, trade_message
+from tests.kit.pace import runs
 from tests.kit.rebuilt import partitions
 
 SECOND = 1_000_000_000
@@ -122,7 +123,7 @@ def _record(draw: st.DrawFn, now_ns: int) -> Record:
 
 
 @pytest.mark.exhaustive
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=40)
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=runs(15, 200))
 @given(traffic())
 def test_what_is_rebuilt_is_what_was_recorded_member_for_member(
     tmp_path_factory: pytest.TempPathFactory, sessions: list[list[Record]]

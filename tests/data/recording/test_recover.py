@@ -19,6 +19,7 @@ from options_helper.data.recording.session_notes import SessionNote
 from tests.data.recording.test_rebuild import began, received, record_session, traffic
 from tests.kit.captured import AAPL_QUOTES, FullDisk, bid_sizes, members_of, quotes, rows_in
 from tests.kit.fakes import NOON, quote_message
+from tests.kit.pace import runs
 from tests.kit.rebuilt import partitions
 
 
@@ -48,7 +49,9 @@ def cut(path: Path, members: int, torn: int) -> None:
 
 
 @pytest.mark.exhaustive
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=60, deadline=None)
+@settings(
+    suppress_health_check=[HealthCheck.function_scoped_fixture], max_examples=runs(20, 300), deadline=None
+)
 @given(traffic(), st.data())
 def test_wherever_a_kill_cuts_the_files_they_become_what_they_would_have_been(
     tmp_path_factory: pytest.TempPathFactory, recorded: list[list[Record]], data: st.DataObject
