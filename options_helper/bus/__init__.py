@@ -12,6 +12,7 @@ PUBLIC: Final = {
     "address": ("BUS_VARIABLE", "DEFAULT_PORT", "BusAddress", "bus_environment", "bus_of", "is_loopback"),
     "admission": ("OWN_DEVICES", "Admissions"),
     "connection": ("BusConnection",),
+    "keeper": ("LeaseKeeper", "Standing"),
     "names": ("DEFAULT_DESK", "Names"),
     "roles": ("Role", "abilities", "rights_of"),
     "seeds": ("Seed", "make_seed", "read_seed", "seed_text"),

@@ -92,6 +92,12 @@ class LeaseKeeper:
         """Take the lease as soon as it can be had."""
         self._wanted.set()
 
+    @property
+    def is_followed(self) -> bool:
+        """Whether it is held, and somebody waits for it, as far as was known at the last renewal."""
+        lease = self._lease
+        return lease is not None and lease.is_followed
+
     def give_back(self) -> None:
         """Let another have it at once; nothing where it is not held."""
         self._wanted.clear()
@@ -232,9 +238,10 @@ class LeaseKeeper:
     def _lose(self, why: str) -> None:
         self._lease = None
         self._wanted.clear()
+        # Before the streams are closed, so that whoever is about to open some sees it, or is told by `lost`.
+        self._stand(Standing())
         log.warning("%s", why)
         self._lost(why)
-        self._stand(Standing())
 
     def _stand(self, standing: Standing) -> None:
         self.standing = standing

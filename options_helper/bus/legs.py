@@ -41,6 +41,11 @@ class Leg:
     gaps: tuple[Gap, ...] = ()
     gap_count: int = 0
 
+    @property
+    def epoch(self) -> int:
+        """The newest term of an owner that was heard; 0: none was."""
+        return 0 if self.position.last is None else self.position.last.epoch
+
     def take(self, head: Head, first_ns: int | None, last_ns: int | None) -> tuple[Leg, Arrival]:
         """The leg after a batch whose first and last frame the owner received then; None: it has no frame."""
         position, arrival = self.position.take(head)
@@ -88,7 +93,7 @@ def both_legs(
     health = _with_leg(mine, leg, shift_ns)
     if mine.phase in (Phase.OFF, Phase.STOPPED):
         return health
-    phase, why = _of_owner(mine.name, desk, heard_ago)
+    phase, why = _of_owner(mine.name, desk, heard_ago, leg)
     owner = None if desk is None else desk.health_of(mine.name)
     if owner is not None:
         health = _with_owner(health, owner)
@@ -138,23 +143,31 @@ def _in_time(gaps: Iterable[Gap]) -> tuple[Gap, ...]:
     return tuple(sorted(gaps, key=lambda gap: gap.since_ns))[-KEPT_GAPS:]
 
 
-def _of_owner(stream: StreamId, desk: DeskHealth | None, heard_ago: float | None) -> tuple[Phase, str | None]:
+def _of_owner(
+    stream: StreamId, desk: DeskHealth | None, heard_ago: float | None, leg: Leg | None
+) -> tuple[Phase, str | None]:
     """How the stream is at the owner, and why, as a sentence."""
     if desk is None or heard_ago is None:
         return Phase.CONNECTING, "no owner has told of itself yet."
-    if desk.ended:
-        return Phase.RECONNECTING, f"the owner on {desk.host} (process {desk.pid}) has ended."
-    if heard_ago > UNHEARD_SECONDS:
-        return (
-            Phase.RECONNECTING,
-            f"the owner on {desk.host} (process {desk.pid}) has not been heard for {heard_ago:.0f} s.",
-        )
+    if (gone := _gone(desk, heard_ago, leg)) is not None:
+        return Phase.RECONNECTING, gone
     owner = desk.health_of(stream)
     if owner is None or owner.phase is Phase.OFF:
         return Phase.CONNECTING, "the owner does not stream it."
     if owner.phase is Phase.STOPPED:
         return Phase.RECONNECTING, "the owner has stopped it."
     return owner.phase, owner.last_error
+
+
+def _gone(desk: DeskHealth, heard_ago: float, leg: Leg | None) -> str | None:
+    """Why what the owner said last is not believed any more; None where it is."""
+    if desk.ended:
+        return f"the owner on {desk.host} (process {desk.pid}) has ended."
+    if heard_ago > UNHEARD_SECONDS:
+        return f"the owner on {desk.host} (process {desk.pid}) has not been heard for {heard_ago:.0f} s."
+    if desk.epoch and leg is not None and leg.epoch > desk.epoch:
+        return "another owner has taken over, and has not told of itself yet."
+    return None
 
 
 def _rank(phase: Phase) -> int:

@@ -65,12 +65,12 @@ def serve(
     Whoever follows has the symbols streamed that it wants, as far as the plan allows. Nobody's are taken away for
     another's, and what nobody has wanted for two minutes is left.
 
-    While the bus is away what comes waits, for 100,000 events; more is dropped and counted. An owner that was followed
-    by another one on the same desk is refused by the server, and ends.
+    While the bus is away what comes waits, for 100,000 events; more is dropped and counted. A second owner on the same
+    desk stands by, and leads when the first one has gone.
 
-    Exit codes: 0, it was asked to end or its time is over, and all that came was stored; 1, something was dropped, the
-    bus lost what it had acknowledged, or another owner took the desk; 2, an option, the settings or the keys; 75, the
-    bus cannot be reached, which may pass.
+    Exit codes: 0, it was asked to end or its time is over, and all that came was stored; 1, something was not, the bus
+    lost what it had acknowledged, or what came could not be taken in any more; 2, an option, the settings or the keys;
+    75, the bus cannot be reached, which may pass.
     """
     from options_helper.commands.bus_request import asked_bus
     from options_helper.commands.capture_options import read_contracts, read_seconds, read_symbols

@@ -13,16 +13,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.owner import DEFAULT_KEEP_BYTES, AnnouncedSource, BusOwner, Owner
-from options_helper.clock import elapsed_seconds, utc_now, utc_now_ns
+from options_helper.bus.keeper import LeaseKeeper, Standing
+from options_helper.bus.owner import DEFAULT_KEEP_BYTES, BusOwner
+from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.capture_display import open_console
 from options_helper.commands.capture_session import Signals
+from options_helper.commands.serve_term import ServeTerm
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.sdk_import import load_sdk
-from options_helper.data.streaming.engine.stream_source import AlpacaSource
-from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError, StreamError, StreamRefused, Unavailable
 from options_helper.model.market_hours import NEW_YORK
@@ -44,6 +45,8 @@ if TYPE_CHECKING:
 log = logging.getLogger(__name__)
 
 TURN_SECONDS: Final = 1.0
+# So often it looks whether it leads, and still leads.
+LOOK_SECONDS: Final = 0.1
 LINE_EVERY: Final = timedelta(minutes=5)
 # What Alpaca's plans allow of contracts on one connection.
 MAX_CONTRACTS: Final = 1_000
@@ -73,43 +76,25 @@ def run_serve(
     *,
     now: Callable[[], datetime] = utc_now,
     turn_seconds: float = TURN_SECONDS,
+    book: Callable[[ServeRequest], Book | None] | None = None,
+    term: Callable[..., ServeTerm] = ServeTerm,
 ) -> int:
-    """Serve until a signal or the duration ends it; the exit code. Blocks, on the main thread."""
+    """Serve until a signal or the duration ends it; the exit code. Blocks, on the main thread.
+
+    Where another owner leads the desk it stands by, and leads when that one has gone.
+    """
     settings.require_credentials()
     load_sdk()
-    book = _book(request)
-    source = AnnouncedSource(AlpacaSource())
-    owner = BusOwner(
-        request.address,
-        Owner(socket.gethostname(), os.getpid(), utc_now_ns()),
-        source.streams,
-        now_ns=utc_now_ns,
-        announced=lambda: source.announced,
-        keep_bytes=request.keep_bytes,
-        limits={
-            StreamName.STOCKS: request.max_stocks,
-            StreamName.OPTIONS: request.max_contracts,
-            StreamName.CRYPTO: None,
-        },
+    serving = _Serving(
+        request, settings, book=(book or _book)(request), term=term, now=now, turn_seconds=turn_seconds
     )
-    limits = RequestLimits(PAGE)
-    manager = LiveStreamManager(settings, source=source, limits=limits, carry=owner.carry)
-    try:
-        owner.open()
-    except StreamRefused as error:
-        raise ConfigError(str(error)) from error
-    except StreamError as error:
-        raise Unavailable(str(error)) from error
-    serving = _Serving(request, settings, book=book, manager=manager, owner=owner, now=now)
+    serving.open()
     with ShutdownSignals() as shutdown, open_console() as (console, _):
         try:
-            owner.tell_of(manager.snapshot)
-            serving.warn(console)
-            with serving.shown_from_outside(limits, console):
-                serving.take_turns(Signals(shutdown), console, turn_seconds)
+            with serving.shown_from_outside(console):
+                serving.take_part(Signals(shutdown), console)
         finally:
-            manager.stop()
-            owner.close()
+            serving.close()
         return serving.conclude(console)
 
 
@@ -120,7 +105,7 @@ def _book(request: ServeRequest) -> Book | None:
 
 
 class _Serving:
-    """The turns of one run, and what they come to."""
+    """The turns of one run, leading or standing by, and what they come to."""
 
     def __init__(
         self,
@@ -128,28 +113,51 @@ class _Serving:
         settings: Settings,
         *,
         book: Book | None,
-        manager: LiveStreamManager,
-        owner: BusOwner,
+        term: Callable[..., ServeTerm],
         now: Callable[[], datetime],
+        turn_seconds: float,
     ) -> None:
         self._request, self._settings, self._book = request, settings, book
-        self._manager, self._owner, self._now = manager, owner, now
+        self._make_term = term
+        self._now, self._turn_seconds = now, turn_seconds
+        self._limits = RequestLimits(PAGE)
+        self._keeper = LeaseKeeper(request.address, socket.gethostname(), os.getpid(), lost=self._step_down)
+        self._began = elapsed_seconds()
         self._since = now()
+        # Replaced by the main thread; whoever looks after the lease has it step down.
+        self._term: ServeTerm | None = None
         self._config: LiveStreamConfig | None = None
         self._said: str | None = None
         self._said_at = self._since
         self._problem: str | None = None
         self._failure: str | None = None  # why it ended by itself
+        self._losses: list[tuple[int, str]] = []
+        self._took_over = False
+        self._is_warned = False
         # Replaced whole by the main thread, read by the heartbeat's.
         self._last: WatchStatus | None = None
 
-    def warn(self, console: Console) -> None:
-        """Say once what is to be known of the server, and whose the data are where other computers reach it."""
-        for notice in () if self._owner.facts is None else self._owner.facts.notices:
-            self._say(console, notice)
+    def open(self) -> None:
+        """Find the bus; ConfigError or Unavailable where it cannot be used."""
+        try:
+            self._keeper.open()
+        except StreamRefused as error:
+            raise ConfigError(str(error)) from error
+        except StreamError as error:
+            raise Unavailable(str(error)) from error
+
+    def close(self) -> None:
+        """Let another lead at once, and end."""
+        self._end_term()
+        self._keeper.stop()
+
+    def _step_down(self, why: str) -> None:
+        term = self._term
+        if term is not None:
+            term.step_down(why)
 
     @contextmanager
-    def shown_from_outside(self, limits: RequestLimits, console: Console) -> Iterator[None]:
+    def shown_from_outside(self, console: Console) -> Iterator[None]:
         """Heartbeat and metrics, while it runs."""
         with suppress(RuntimeError):
             forget_heartbeats(process_lives)
@@ -159,7 +167,7 @@ class _Serving:
             lambda: self._last,
             role=Role.OWNER,
             market=self._settings.market_kind,
-            providers=limits.report,
+            providers=self._limits.report,
             now=self._now,
         )
         with self._metrics(lambda: writer.last, console), writer:
@@ -177,59 +185,150 @@ class _Serving:
             self._say(console, f"Metrics are at {address}")
             yield
 
-    def take_turns(self, signals: Signals, console: Console, turn_seconds: float) -> None:
-        """Until somebody asks for the end, the time is over, or another owner has the desk."""
-        limit, began = self._request.duration_seconds, elapsed_seconds()
-        while limit is None or elapsed_seconds() - began < limit:
-            self._take_turn(console)
-            self._failure = self._owner.fenced or self._manager.failure
-            if self._failure is not None:
-                self._say(console, self._failure)
+    def take_part(self, signals: Signals, console: Console) -> None:
+        """Lead whenever nobody else does, until somebody asks for the end, the time is over, or it cannot go on."""
+        while self._failure is None:
+            self._keeper.want()
+            if not self._stand_by(signals, console):
                 return
-            if signals.wait(turn_seconds):
-                self._say(console, "Asked to end.")
-                return
-        self._say(console, "Its time is over.")
+            try:
+                if not self._lead(signals, console):
+                    return
+            finally:
+                self._end_term()
 
-    def _take_turn(self, console: Console) -> None:
-        """Whatever is wrong with one turn costs this one: who follows goes on hearing what is streamed."""
-        try:
-            self._turn(console)
-        except Exception as error:
-            problem = f"The owner could not look after its streams ({type(error).__name__}: {error})."
-            if problem != self._problem:
-                self._say(console, problem)
-                log.debug("a turn failed", exc_info=True)
-            self._problem = problem
-            last = self._last
-            if last is not None:
-                self._last = replace(last, snapshot=self._manager.snapshot(), problem=problem)
+    def _stand_by(self, signals: Signals, console: Console) -> bool:
+        """Wait until this one leads; False where somebody asked for the end before, or its time is over."""
+        waited = False
+        while not (standing := self._keeper.standing).leads:
+            if standing.leader is not None or standing.problem is not None:
+                waited = True
+                self._note_standing_by(standing, console)
+            if self._is_over(signals, console, LOOK_SECONDS):
+                return False
+        self._took_over = waited
+        return True
 
-    def _turn(self, console: Console) -> None:
-        snapshot = self._manager.snapshot()
-        book = None if self._book is None else self._book.look(snapshot)
-        config = self._config_for(None if book is None else book.portfolio)
-        if config != self._config:
-            self._manager.start(config)
-            self._config = config
-        problem = self._owner.problem or (None if book is None else book.problem) or self._owner.left_out
-        self._last = WatchStatus(snapshot, self._activity(config, snapshot), problem)
+    def _note_standing_by(self, standing: Standing, console: Console) -> None:
+        if standing.leader is None:
+            said = (
+                f"standing by for the desk {self._request.address.names.desk} at {self._request.address.url}"
+            )
+        else:
+            said = f"standing by: {standing.leader} leads the desk {self._request.address.names.desk}"
+        self._last = WatchStatus(_nothing(self._settings, self._now()), said, standing.problem)
+        if said != self._said:
+            self._said = said
+            self._say(console, said)
+        self._note_problem(standing.problem, console)
+
+    def _note_problem(self, problem: str | None, console: Console) -> None:
         if problem is not None and problem != self._problem:
             self._say(console, problem)
         self._problem = problem
+
+    def _lead(self, signals: Signals, console: Console) -> bool:
+        """Until another leads; False where this one is to end."""
+        term = self._make_term(
+            self._request.address,
+            self._settings,
+            self._limits,
+            keep_bytes=self._request.keep_bytes,
+            plan={
+                StreamName.STOCKS: self._request.max_stocks,
+                StreamName.OPTIONS: self._request.max_contracts,
+                StreamName.CRYPTO: None,
+            },
+            took_over=self._took_over,
+        )
+        self._config = None
+        try:
+            term.open()
+        except StreamRefused as error:
+            raise ConfigError(str(error)) from error
+        except StreamError as error:
+            # The bus went away in this moment, or another was quicker.
+            self._note_problem(str(error), console)
+            return not self._is_over(signals, console, self._turn_seconds)
+        self._term = term
+        self._warn(term.owner, console)
+        if not self._keeper.standing.leads:
+            term.step_down("The lease of this desk was lost before anything began.")
+        next_turn = float("-inf")
+        while term.yields is None:
+            if elapsed_seconds() >= next_turn:
+                next_turn = elapsed_seconds() + self._turn_seconds
+                self._take_turn(term, console)
+            self._failure = term.failure
+            if self._failure is not None:
+                self._say(console, self._failure)
+                return False
+            if self._is_over(signals, console, min(LOOK_SECONDS, self._turn_seconds)):
+                return False
+        self._say(console, term.yields)
+        return True
+
+    def _warn(self, owner: BusOwner, console: Console) -> None:
+        """Say once what is to be known of the server, and whose the data are where other computers reach it."""
+        for notice in () if owner.facts is None or self._is_warned else owner.facts.notices:
+            self._say(console, notice)
+        self._is_warned = True
+
+    def _is_over(self, signals: Signals, console: Console, seconds: float) -> bool:
+        """Wait so long; whether somebody has asked for the end by then, or its time is over."""
+        limit = self._request.duration_seconds
+        if limit is not None and elapsed_seconds() - self._began >= limit:
+            self._say(console, "Its time is over.")
+            return True
+        if signals.wait(seconds):
+            self._say(console, "Asked to end.")
+            return True
+        return False
+
+    def _end_term(self) -> None:
+        """Close the streams, say goodbye and give the lease back, in this order."""
+        term, self._term = self._term, None
+        if term is not None:
+            term.end()
+            self._losses += term.losses()
+        self._keeper.give_back()
+
+    def _take_turn(self, term: ServeTerm, console: Console) -> None:
+        """Whatever is wrong with one turn costs this one: who follows goes on hearing what is streamed."""
+        try:
+            self._turn(term, console)
+        except Exception as error:
+            problem = f"The owner could not look after its streams ({type(error).__name__}: {error})."
+            if problem != self._problem:
+                log.debug("a turn failed", exc_info=True)
+            self._note_problem(problem, console)
+            last = self._last
+            if last is not None:
+                self._last = replace(last, snapshot=term.manager.snapshot(), problem=problem)
+
+    def _turn(self, term: ServeTerm, console: Console) -> None:
+        snapshot = term.manager.snapshot()
+        book = None if self._book is None else self._book.look(snapshot)
+        config = self._config_for(term.owner, None if book is None else book.portfolio)
+        if config != self._config:
+            term.start(config)
+            self._config = config
+        problem = term.owner.problem or (None if book is None else book.problem) or term.owner.left_out
+        self._last = WatchStatus(snapshot, self._activity(term.owner, config, snapshot), problem)
+        self._note_problem(problem, console)
         said = self._serves(config)
         if said != self._said or self._now() - self._said_at >= LINE_EVERY:
             self._said, self._said_at = said, self._now()
             self._say(console, self._last.activity)
 
-    def _config_for(self, portfolio: Portfolio | None) -> LiveStreamConfig:
+    def _config_for(self, owner: BusOwner, portfolio: Portfolio | None) -> LiveStreamConfig:
         plan = build_subscription_plan(
             portfolio or Portfolio(positions=()),
             stream_stocks=True,
             stream_options=True,
             max_option_contracts=self._request.max_contracts,
         )
-        wanted = self._owner.unite(
+        wanted = owner.unite(
             {
                 StreamName.STOCKS: tuple(dict.fromkeys((*plan.stocks, *self._request.stocks))),
                 StreamName.OPTIONS: tuple(
@@ -255,12 +354,12 @@ class _Serving:
         contracts = format_count(len(config.option_contracts), "contract")
         return f"serving {shares} and {contracts} at {self._request.address.url}"
 
-    def _activity(self, config: LiveStreamConfig, snapshot: LiveSnapshot) -> str:
+    def _activity(self, owner: BusOwner, config: LiveStreamConfig, snapshot: LiveSnapshot) -> str:
         """In one line what it is at."""
-        stored = sum(counts.stored for counts in self._owner.counts.values())
+        stored = sum(counts.stored for counts in owner.counts.values())
         return (
             f"{self._serves(config)} (desk {self._request.address.names.desk}), since "
-            f"{self._since.astimezone(NEW_YORK):%H:%M} New York; {format_count(self._owner.viewers, 'viewer')}, "
+            f"{self._since.astimezone(NEW_YORK):%H:%M} New York; {format_count(owner.viewers, 'viewer')}, "
             f"{stored:,} events stored, "
             f"{snapshot.queue_depth:,} waiting, {sum(snapshot.dropped_events.values()):,} dropped"
         )
@@ -271,22 +370,12 @@ class _Serving:
 
     def conclude(self, console: Console) -> int:
         """Say what was lost; the exit code."""
-        healths = self._manager.snapshot().streams.values()
-        unstored = sum(health.dropped + health.queued for health in healths)
-        unknown = self._owner.unknown
-        lost = [
-            (
-                max(0, unstored - self._owner.stored_unsettled - unknown),
-                "events found no place and are not stored",
-            ),
-            (unknown, "events were on their way at the end, and nobody knows whether they are stored"),
-            (
-                sum(counts.unsendable for counts in self._owner.counts.values()),
-                "events were in messages larger than the bus takes",
-            ),
-            (self._owner.lost_messages, "batches were lost by the bus after it had acknowledged them"),
-        ]
-        told = [f"{count:,} {what}." for count, what in lost if count]
+        told = [f"{count:,} {what}." for count, what in self._losses]
         for sentence in told:
             self._say(console, sentence)
         return LOST if told or self._failure is not None else FINE
+
+
+def _nothing(settings: Settings, as_of: datetime) -> LiveSnapshot:
+    """What is to be seen of streams that another has."""
+    return LiveSnapshot(as_of, market=settings.market_kind)

@@ -65,6 +65,18 @@ def test_an_owner_that_has_ended_says_so_who_it_was():
     )
 
 
+def test_an_owner_that_has_been_followed_is_not_live_though_it_was_heard_just_now():
+    leg, _ = Leg(STOCKS).take(Head(8, 0, 0, 0), None, None)
+
+    found = both_legs(health(), desk(health(), epoch=7), leg, heard_ago=0.1)
+
+    assert (found.phase, found.last_error) == (
+        Phase.RECONNECTING,
+        "From Alpaca to the owner: another owner has taken over, and has not told of itself yet.",
+    )
+    assert both_legs(health(), desk(health(), epoch=8), leg, heard_ago=0.1).phase is Phase.LIVE
+
+
 @pytest.mark.parametrize("phase", [Phase.OFF, Phase.STOPPED])
 def test_what_is_off_here_is_off_whatever_the_owner_does(phase):
     assert shown(health(phase), health(Phase.FAILED)).phase is phase

@@ -7,6 +7,9 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -15,15 +18,21 @@ from typer.testing import CliRunner
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
 from options_helper.cli import app
+from options_helper.commands.serve_run import ServeRequest, run_serve
+from options_helper.commands.serve_term import ServeTerm
 from options_helper.errors import ConfigError, Unavailable
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
 from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import read_heartbeat
-from options_helper.settings import DEMO_KEY, DEMO_SECRET
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
+from options_helper.watch.book import BookNow
 from tests.kit.builders import nanoseconds, new_york
 from tests.kit.bus import nats_server
-from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
+from tests.kit.simulated import settings_for
+from tests.kit.waiting import A_PROCESS, AT_ONCE, at_once, wait_until
 
 
 def environment(server: SimulatorServer, folder: Path) -> dict[str, str]:
@@ -109,6 +118,67 @@ def test_it_holds_the_streams_tells_how_it_is_and_ends_in_order(tmp_path: Path):
     for place in (said.encode(), state.read_bytes(), on_the_bus):
         assert DEMO_SECRET.encode() not in place
         assert DEMO_KEY.encode() not in place
+
+
+@contextmanager
+def a_desk(tmp_path: Path) -> Iterator[tuple[ServeRequest, Settings]]:
+    """A market and a bus, and what a run in this process is asked for."""
+    start = nanoseconds(new_york("2026-11-20 11:00"))
+    with (
+        SimulatorServer(SilentMarket(start_ns=start), key=DEMO_KEY, secret=DEMO_SECRET) as market,
+        nats_server() as nats,
+    ):
+        request = ServeRequest(
+            nats.address,
+            stocks=("AAPL",),
+            keep_bytes=50_000_000,
+            duration_seconds=AT_ONCE,
+            state=tmp_path / "health.json",
+        )
+        yield request, settings_for(market)
+
+
+def test_what_is_wrong_with_one_turn_ends_nothing_and_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    class Broken:
+        """A book whose looks fail until the third."""
+
+        looks = 0
+
+        def look(self, snapshot: LiveSnapshot) -> BookNow:
+            self.looks += 1
+            if self.looks < 3:
+                raise ValueError("odd file")
+            return BookNow(snapshot, Portfolio(positions=()), None)
+
+    book = Broken()
+    with a_desk(tmp_path) as (request, settings):
+        short = replace(request, duration_seconds=2.0)
+        assert run_serve(short, settings, book=lambda _: book, turn_seconds=0.05) == 0
+
+    said = capsys.readouterr().out
+    assert said.count("could not look after its streams (ValueError: odd file)") == 1
+    assert book.looks > 3
+
+
+def test_one_that_takes_nothing_in_any_more_says_so_and_ends_with_1(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+):
+    class Failing(ServeTerm):
+        @property
+        def failure(self) -> str | None:
+            return (
+                "What the streams bring cannot be taken in any more." if self.manager.is_running() else None
+            )
+
+    with a_desk(tmp_path) as (request, settings), at_once():
+        assert run_serve(request, settings, term=Failing, turn_seconds=0.05) == 1
+
+    assert "cannot be taken in any more" in capsys.readouterr().out
+    beat = read_heartbeat(tmp_path / "health.json")
+    assert beat is not None
+    assert beat.state is RunState.ENDED
 
 
 def test_where_no_server_listens_it_may_pass(monkeypatch: pytest.MonkeyPatch):

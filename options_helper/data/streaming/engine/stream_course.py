@@ -41,13 +41,15 @@ class RetryPolicy:
 
     None for `max_reconnects` means without end; otherwise every try counts, those of a refused stream too, and after
     the last one it has failed for good. What has been refused is tried once after each of `refused_pauses`, and then
-    at the last one's pace.
+    at the last one's pace. The first tries after a full connection slot wait for `slow_pauses`: for whoever knows that
+    the connection which holds it is gone.
     """
 
     max_reconnects: int | None = None
     base_seconds: float = 1.0
     cap_seconds: float = 60.0
     slow_base_seconds: float = SLOW_BASE_SECONDS
+    slow_pauses: tuple[float, ...] = ()
     stall_seconds: float = 60.0
     refused_pauses: tuple[float, ...] = REFUSED_PAUSES
     jitter: Callable[[], float] = random.random
@@ -255,7 +257,12 @@ class StreamCourse:
         return 1
 
     def _delay(self, failures: int, jitter: float, *, slowly: bool) -> float:
-        base = self._policy.slow_base_seconds if slowly else self._policy.base_seconds
+        base = self._policy.base_seconds
+        if slowly:
+            base, soon = self._policy.slow_base_seconds, self._policy.slow_pauses
+            if failures <= len(soon):
+                return soon[failures - 1]
+            failures -= len(soon)
         return compute_backoff_seconds(
             failures,
             base_seconds=base,

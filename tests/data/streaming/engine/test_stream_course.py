@@ -84,6 +84,12 @@ def test_a_full_connection_slot_is_tried_slowly():
     assert pauses(Conversation(), StreamError("taken", code=406, retry_slowly=True), 3) == [10, 20, 40]
 
 
+def test_a_connection_slot_of_one_that_is_known_to_be_gone_is_tried_soon_and_then_slowly():
+    talk = Conversation(slow_pauses=(1.0, 2.0, 5.0))
+    assert pauses(talk, StreamError("taken", code=406, retry_slowly=True), 5) == [1, 2, 5, 10, 20]
+    assert pauses(Conversation(slow_pauses=(3.0,)), CUT, 2) == [1, 2], "a cut is no full slot"
+
+
 def test_a_refusal_is_confirmed_once_and_then_looked_at_ever_more_rarely():
     talk = Conversation()
     assert pauses(talk, REFUSED, 5) == [1, 30, 60, 120, 300]
