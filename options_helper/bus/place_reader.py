@@ -63,9 +63,10 @@ class PlaceReader:
             skipped, gap = self.place.taken, self._gap_of(batch, Arrival(Verdict.NEXT))
         else:
             arrival = self._judge(batch.head)
-            if arrival.verdict is Verdict.HOLE and nth > 1 and not self._damaged:
+            if arrival.verdict is Verdict.HOLE and arrival.missed and nth > 1 and not self._damaged:
                 return None
-            if not arrival.is_new:
+            # A term opens with a batch without frames: the gap before it lasts until the first of those.
+            if not arrival.is_new or (arrival.verdict is Verdict.NEW_OWNER and _is_opening(batch)):
                 self._nth = nth
                 return ()
             skipped, gap = 0, self._gap_of(batch, arrival)
@@ -94,7 +95,9 @@ class PlaceReader:
     def _gap_of(self, batch: Batch, arrival: Arrival) -> Gap | None:
         """What is to be written down of what is not there; it is counted."""
         damaged = len(self._damaged)
-        is_whole = arrival.verdict in (Verdict.FIRST, Verdict.NEXT)
+        is_whole = arrival.verdict in (Verdict.FIRST, Verdict.NEXT) or (
+            arrival.verdict is Verdict.HOLE and arrival.missed == 0
+        )
         if is_whole and not damaged:
             return None
         frames = [one for one in batch.records if one.kind is RecordKind.FRAME]
@@ -132,6 +135,10 @@ class PlaceReader:
         if skipped == len(batch.records):
             self.place = Place(sequence, head.epoch, head.number, events, skipped, True, received_ns)  # noqa: FBT003
             yield Item(None, Mark(self.place))
+
+
+def _is_opening(batch: Batch) -> bool:
+    return all(record.kind is RecordKind.TICK for record in batch.records)
 
 
 def is_place_of(place: Place, stream: StreamId, data: bytes) -> bool:

@@ -191,7 +191,7 @@ class EarlierSessions:
             return Completion(unplaced={}, problem=f"{type(error).__name__}: {error}")
 
     def _gaps_after(self, note: SessionNote) -> Iterator[Gap]:
-        if note.desk and note.desk == self._desk and note not in self._bereft:
+        if note.desk and note.desk == self._desk and (note not in self._bereft or note.had_nothing):
             # Nothing is missing because of the kill; what the bus has no more is found as it is asked for.
             yield from (replace(gap, until_ns=self._began_ns) for gap in note.gaps if gap.symbols)
             return

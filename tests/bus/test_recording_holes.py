@@ -21,6 +21,7 @@ from options_helper.data.recording.verify import audit
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.gaps import Gap
 from options_helper.model.snapshot import Phase
+from tests.bus.test_recording import received_at
 from tests.kit.bus import both_servers, nats_server
 from tests.kit.fakes import (
     NOON,
@@ -304,6 +305,25 @@ def test_another_recording_in_the_folder_since_is_a_reason_to_begin_anew(tmp_pat
         recorded(server.address, tmp_path, 2)
 
     assert bids(tmp_path) == as_expected(range(3))
+
+
+def test_another_owner_is_a_gap_from_the_last_frame_of_one_to_the_first_of_the_other(tmp_path: Path):
+    go_on, later = threading.Event(), threading.Event()
+    with nats_server() as server, recording(server.address, tmp_path) as engine:
+        with serving(server, wait_for(go_on), received_at(NOON, *quotes(0, 3))):
+            wait_until(lambda: stocks(engine).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: stocks(engine))
+            go_on.set()
+            wait_until(lambda: stocks(engine).applied == 6)
+        with serving(
+            server, wait_for(later), received_at(NOON + 60 * MILLISECOND, *quotes(3, 3)), epoch=NOON + 1
+        ):
+            wait_until(lambda: stocks(engine).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: stocks(engine))
+            later.set()
+            wait_until(lambda: stocks(engine).applied == 12)
+
+    (row,) = [row for row in ledger(tmp_path) if "Another owner" in row.reason]
+    assert (row.since_ns, row.until_ns, row.lost) == (NOON + 2 * MILLISECOND, NOON + 60 * MILLISECOND, None)
+    assert bids(tmp_path) == as_expected(range(6))
 
 
 def test_while_the_owner_is_away_the_phase_names_the_leg_and_its_last_word_is_recorded(tmp_path: Path):

@@ -8,7 +8,7 @@ from contextlib import suppress
 from pathlib import Path
 
 from options_helper.data.recording.journal import RecordKind, reached_places, read_records, sessions
-from options_helper.data.recording.session_notes import SessionNote, session_notes
+from options_helper.data.recording.session_notes import session_notes
 from options_helper.errors import StoreError
 from options_helper.model.frames import Place
 from options_helper.model.streams import StreamId
@@ -26,7 +26,7 @@ def places_of(root: Path, desk: str) -> dict[StreamId, Place]:
     order = sorted({*files, *notes}, key=lambda name: (numbers.get(name, 0), name))
     for name in reversed(order):
         if name not in files:
-            if _never_began(notes[name]):
+            if notes[name].had_nothing:  # so that there never was a journal
                 continue
             return {}
         if _desk_of(files[name]) != desk:
@@ -35,11 +35,6 @@ def places_of(root: Path, desk: str) -> dict[StreamId, Place]:
         if places is not None:
             return places
     return {}
-
-
-def _never_began(note: SessionNote) -> bool:
-    """Whether it was ended before anything was written, so that there never was a journal."""
-    return note.ended_ns is None and not note.market and not note.filed
 
 
 def _desk_of(files: Sequence[Path]) -> str | None:

@@ -48,6 +48,11 @@ class SessionNote:
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
 
     @property
+    def had_nothing(self) -> bool:
+        """Whether it was ended before it was connected to anything."""
+        return self.ended_ns is None and not self.market and not self.filed
+
+    @property
     def behind(self) -> bool:
         """Whether its journal may have rows that its files have not."""
         return self.journal and not self.completed and (self.ended_ns is None or self.put_off > 0)

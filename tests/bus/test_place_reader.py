@@ -1,0 +1,97 @@
+"""A place in the midst of a batch, behind one, or before all: whoever goes on from it gets each record once."""
+
+from __future__ import annotations
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from options_helper.bus.batch import Head, encode
+from options_helper.bus.place_reader import Item, PlaceReader, is_place_of
+from options_helper.data.recording.journal import Record, RecordKind
+from options_helper.model.frames import Place
+from options_helper.model.streams import StreamName
+
+STOCKS = StreamName.STOCKS
+BEGIN = Place(sequence=4, epoch=1, number=0)
+
+# Of each batch how many events its records announce; None: the store has lost it.
+contents = st.lists(st.one_of(st.none(), st.lists(st.integers(0, 3), max_size=4)), max_size=8)
+
+
+def written(contents: list[list[int] | None]) -> tuple[dict[int, bytes], list[bytes], int]:
+    """The messages by sequence, the payloads that are in them, and the events that are not."""
+    messages, payloads, before, lost = {}, [], 0, 0
+    for number, sizes in enumerate(contents, 1):
+        events = sum(sizes or ())
+        records = [
+            Record(RecordKind.FRAME, 1_000 + number, f"{number}/{place}".encode(), STOCKS, size)
+            for place, size in enumerate(sizes or ())
+        ]
+        if sizes is None:
+            # As much as a batch of two would have had.
+            before, lost = before + 2, lost + 2
+            continue
+        messages[4 + 3 * number] = encode(Head(1, number, before, events), records)
+        payloads += [record.payload for record in records]
+        before += events
+    return messages, payloads, lost
+
+
+def read(reader: PlaceReader, messages: dict[int, bytes]) -> list[Item]:
+    """What a consumer brings that is begun at the reader's place, and begun anew where it has to be."""
+    found: list[Item] = []
+    while True:
+        reader.begin()
+        first = reader.place.sequence + reader.place.whole
+        rest = [(sequence, data) for sequence, data in messages.items() if sequence >= first]
+        for nth, (sequence, data) in enumerate(rest, 1):
+            items = reader.take(sequence, nth, data)
+            if items is None:
+                break
+            found += items
+        else:
+            return found
+
+
+@given(contents)
+def test_it_goes_on_behind_any_item_and_counts_what_is_missing(contents: list[list[int] | None]):
+    messages, payloads, lost = written(contents)
+    whole = PlaceReader(STOCKS, BEGIN)
+    items = read(whole, messages)
+    ends_with_loss = any(one is not None for one in contents) and contents[-1:] == [None]
+    known = sum(item.mark.gap.lost or 0 for item in items if item.mark.gap is not None)
+
+    assert [item.record.payload for item in items if item.record is not None] == payloads
+    assert known == whole.missed <= lost
+    if messages and not ends_with_loss:
+        assert known == lost
+    for number, item in enumerate(items, 1):
+        later = read(PlaceReader(STOCKS, item.mark.place), messages)
+        again = [one.record.payload for one in later if one.record is not None]
+        assert again == [one.record.payload for one in items[number:] if one.record is not None]
+
+
+@given(contents)
+def test_a_message_that_died_on_the_way_is_asked_for_again_and_never_called_lost(
+    contents: list[list[int] | None],
+):
+    messages, _, _ = written(contents)
+    for dead in range(1, len(messages)):
+        reader = PlaceReader(STOCKS, BEGIN)
+        reader.begin()
+        told = [
+            reader.take(at, nth, data) for nth, (at, data) in enumerate(messages.items(), 1) if nth != dead
+        ]
+        assert told[dead - 1] is None
+        assert reader.place.sequence < list(messages)[dead - 1] or dead == 1
+
+
+def test_the_message_of_a_place_is_known_by_its_batch_and_its_stream():
+    data = encode(Head(1, 2, 5, 1), [Record(RecordKind.FRAME, 1, b"x", STOCKS, 1)])
+
+    assert is_place_of(Place(9, 1, 2, 6), STOCKS, data)
+    assert is_place_of(Place(9, 1, 2, 5, taken=0, whole=False), STOCKS, data)
+    for place in (Place(9, 1, 3, 6), Place(9, 2, 2, 6), Place(9, 1, 2, 7)):
+        assert not is_place_of(place, STOCKS, data)
+    assert not is_place_of(Place(9, 1, 2, 6), StreamName.OPTIONS, data)
+    assert not is_place_of(Place(9, 1, 2, 6), STOCKS, b"nothing")
