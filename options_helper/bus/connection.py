@@ -310,23 +310,25 @@ class BusConnection:
             await found.unsubscribe()
             await self._settle()
 
-    async def may(self, subject: str, *, follow: bool = False) -> bool:
-        """Whether the server lets us publish to the subject, or follow it.
+    async def require_may_publish(self, subject: str) -> None:
+        """Raise StreamRefused where the server will not let us.
 
         What is sent to find out is stored by nobody: it is meant for a store that is not there.
         """
-        if follow:
-            try:
-                await self.require_may_follow(subject)
-            except StreamRefused:
-                return False
-            return True
         before = self._refusals
-        self._spelling[subject.lower()] = subject
-        with _translated(f"It cannot be found out what may be done with {subject}"):
+        with self._asked(f"It cannot be found out whether anything may be sent to {subject}", subject):
             await self._open_client.publish(subject, headers={"Nats-Expected-Stream": "none"})
             await self._settle()
-        return self._refused_since(before, subject, follows=False) is None
+        if (refused := self._refused_since(before, subject, follows=False)) is not None:
+            raise StreamRefused(refused.sentence)
+
+    async def may(self, subject: str, *, follow: bool = False) -> bool:
+        """Whether the server lets us publish to the subject, or follow it; found out as above."""
+        try:
+            await (self.require_may_follow(subject) if follow else self.require_may_publish(subject))
+        except StreamRefused:
+            return False
+        return True
 
     async def settle(self) -> None:
         """Wait until the server has done all that was asked so far, and everything it sent before has arrived."""

@@ -23,6 +23,7 @@ from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.connection import BusConnection, Pull
 from options_helper.bus.legs import both_legs
 from options_helper.bus.place_reader import BEGINNING, Item, PlaceReader, is_place_of
+from options_helper.bus.roles import right_to_record
 from options_helper.bus.streamer import BusLink, BusStreamer, Legs
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import decode as decode_truth
@@ -232,6 +233,8 @@ class BusRecordStreamer(BusStreamer):
         if stored is not None and self._health is None:
             self._find_health(stored.data)
         header = None if self._health is None else self._health.announcement
+        # Before anything is told of a connection that will bring nothing.
+        await bus.require_may_publish(right_to_record(names.store(self._stream)))
         self._sink.connected(header)
         self._announced = None if header is None else Announcement.parse(header)
         self._answer()

@@ -134,6 +134,11 @@ def _reading(store: str) -> list[str]:
     ]
 
 
+def right_to_record(store: str) -> str:
+    """A subject to which only those may publish who may read a store from any message on."""
+    return f"{_API}.CONSUMER.CREATE.{store}.check"
+
+
 def abilities(names: Names) -> tuple[Ability, ...]:
     """What the roles differ in, on this desk.
 
@@ -153,7 +158,7 @@ def abilities(names: Names) -> tuple[Ability, ...]:
         ),
         Ability("read stored orders", f"{_API}.DIRECT.GET.{names.account_store}"),
         Ability("read stored prices", f"{_API}.DIRECT.GET.{names.market_store}"),
-        Ability("record", f"{_API}.CONSUMER.CREATE.{names.market_store}.check"),
+        Ability("record", right_to_record(names.market_store)),
         Ability("publish prices", f"{names.stored_market[0][:-1]}check"),
         Ability("publish orders", f"{names.stored_account[0][:-1]}check"),
         Ability("speak for the owner", names.state("check")),
