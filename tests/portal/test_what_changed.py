@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from math import fsum
 from zoneinfo import ZoneInfo
@@ -14,12 +15,11 @@ from apps.streamlit.components.live_what_changed import (
     causes_table,
     change_sentences,
     line_of_row,
-    some_of,
     whole_dollars,
 )
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
-from options_helper.analysis.risk.what_changed import Change, Gap, Part, of_day
+from options_helper.analysis.risk.what_changed import Change, Gap, Part, begin, of_day
 from options_helper.model.portfolio import load_portfolio
 from tests.portal import scenes
 from tests.portal.conftest import html, pieces
@@ -123,12 +123,22 @@ def test_the_words_name_gaps_late_lines_and_quantities_that_changed():
     assert "Gap 09:30:00 to 09:35:00, not split." in said
 
 
-@pytest.mark.parametrize("count", [0, 1, 12, 13, 100, 500])
-def test_the_moments_that_are_offered_can_be_read_in_one_list(count: int):
-    moments = [START + timedelta(minutes=minute) for minute in range(count)]
+def test_every_minute_that_is_kept_can_be_chosen_and_the_change_begins_there(portal):
+    """A stop that was moved at 10:17 is asked after from 10:17 on, and not from the nearest of a dozen moments."""
+    tab = portal.show(scenes.live)
+    portal.session.keep()
+    record = portal.session.changes()
+    moments = tuple(START + timedelta(minutes=minute) for minute in range(390))
+    steps = tuple(replace(record.newest, at=moment) for moment in moments)
+    newest = replace(record.newest, at=moments[-1] + timedelta(seconds=30))
+    portal.session.changes = lambda: replace(record, steps=steps, strip=begin(steps[0]), newest=newest)
+    tab.session_state["tabs"] = "What changed"
+    tab.run()
+    offered = tab.selectbox(key="changed-since")
+    assert offered.options[2:] == [f"since {moment:%H:%M:%S}" for moment in reversed(moments[1:])]
 
-    assert len(some_of(moments)) <= 12
-    assert set(some_of(moments)) <= set(moments)
+    offered.set_value((START + timedelta(minutes=47)).isoformat()).run()
+    assert "From 15:17:00" in html(tab)
 
 
 def test_the_tab_tells_when_the_first_step_is_known(portal):

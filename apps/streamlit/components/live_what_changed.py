@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from datetime import datetime
 from math import floor
 from typing import Final
@@ -24,7 +24,6 @@ from options_helper.model.text import HIDDEN, format_count, named
 
 START: Final = ""
 TODAY: Final = "today"
-MOMENTS_AT_MOST: Final = 12
 # Named also where they are nothing; the others only where there is something of them.
 ALWAYS: Final = (Part.DELTA, Part.GAMMA, Part.THETA, Part.VEGA, Part.REST)
 WORDS: Final[Mapping[Part, tuple[str, str]]] = {
@@ -128,7 +127,8 @@ def _chosen_moment(record: ChangeRecord, zone: ZoneInfo) -> str:
         TODAY: "today, since the last close",
     } | {
         moment.isoformat(): f"since {moment.astimezone(zone):%H:%M:%S}"
-        for moment in some_of(record.moments[1:])
+        # Every one that is kept, the newest first; a few digits of a time find it in so long a list.
+        for moment in reversed(record.moments[1:])
     }
     if st.session_state.get("changed-since") not in words:
         # The one that was chosen is no longer among those that are offered.
@@ -153,14 +153,6 @@ def today_unknown(record: ChangeRecord, subject: str) -> str:
     else:
         why = " ".join(record.profits.reasons) or "A close, a price or a fill of it is not known."
     return f"Today's profit of it is not known. {why}"
-
-
-def some_of(moments: Sequence[datetime]) -> tuple[datetime, ...]:
-    """So few that a list of them can be read, evenly over all; one that was offered stays while the list doubles."""
-    stride = 1
-    while len(moments) > MOMENTS_AT_MOST * stride:
-        stride *= 2
-    return tuple(moments[::stride])
 
 
 def causes_table(change: Change, *, hide_amounts: bool) -> str:
