@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import base64
 import csv
 import io
 from pathlib import Path
@@ -96,6 +97,55 @@ def test_a_structure_that_is_opened_shows_its_legs_and_stays_open_through_refres
     assert condor.evaluate("node => node === window.condor_row && node.getRootNode().activeElement === node")
     assert condor.get_attribute("aria-expanded") == "true"
     see(lambda: "rows=" in tab.address, saw=lambda: tab.address)
+
+
+BOARD = Path(__file__).parents[2] / "options_helper" / "live" / "assets" / "board.js"
+A_LARGE_BOOK = """
+async ([source, messages]) => {
+  const board = (await import(`data:text/javascript;base64,${source}`)).default;
+  const parentElement = document.createElement('div');
+  parentElement.innerHTML = '<div data-board></div>';
+  document.body.append(parentElement);
+  const said = [];
+  for (const message of messages) {
+    const data = new TextEncoder().encode(JSON.stringify(message));
+    board({ parentElement, data, setStateValue: () => {}, setTriggerValue: () => {} });
+    const row = parentElement.querySelector('tr[data-key="e:leg"]');
+    said.push([row.getAttribute('aria-busy'), ...[...row.querySelectorAll('td')].map((one) => one.textContent)]);
+  }
+  parentElement.remove();
+  return said;
+}
+"""
+
+
+def test_a_row_that_is_opened_before_its_figures_came_says_that_it_waits_for_them(browser):
+    """An empty cell says that there is nothing, and of a large book no cell of a closed row was sent."""
+    heading = {"help": "", "width": 80, "leaves": 0, "sort": ""}
+    columns = [{"heading": name, **heading} for name in ("Position", "Today $", "P&L $")]
+    entry = {"kind": "entry", "level": 2, "parent": "g:AAPL", "opens": False, "open": False}
+    group = {"kind": "group", "level": 1, "parent": "", "opens": True, "open": True}
+    rows = [{"key": "g:AAPL", "name": "AAPL", **group}, {"key": "e:leg", "name": "a leg", **entry}]
+    view = {"sort": "", "find": "", "selected": "", "rows": ""}
+    full = {
+        "columns": columns,
+        "rows": rows,
+        "cells": {"g:AAPL": ["1", "2"]},
+        "label": "",
+        "colours": {},
+        "view": view,
+    }
+    messages = [
+        {"key": 1, "full": full, "around": {}},
+        {"key": 1, "changed": {"g:AAPL": {}}, "around": {}},
+        {"key": 1, "changed": {"g:AAPL": {}, "e:leg": {"0": "+3", "1": ""}}, "around": {}},
+        {"key": 1, "changed": {"g:AAPL": {}}, "around": {}},
+    ]
+    source = base64.b64encode(BOARD.read_bytes()).decode()
+    said = browser.open().page.evaluate(A_LARGE_BOOK, [source, messages])
+
+    waits, told = ["true", "…", "…"], [None, "+3", ""]
+    assert said == [waits, waits, told, waits]
 
 
 def test_what_a_viewer_wishes_of_the_table_outlives_a_reload(browser):

@@ -5,6 +5,8 @@
 // stands around the table, which is passed on. Of a large book both bring the cells of those rows alone that are seen.
 
 const SIGNS = { error: '■', warning: '●' };
+// In a cell that is told with the next refresh.
+const WAITS = ['…', 'quiet', 'It is told with the next refresh.'];
 const FILTER_PAUSE = 400; // milliseconds without a key, before the filter goes into the address
 
 export default ({ parentElement, data, setStateValue, setTriggerValue }) => {
@@ -196,10 +198,13 @@ function place(parent, lines) {
 function fill(board, changed) {
   for (const [key, row] of board.rows) {
     const full = board.cells[key];
-    // Of a row that is closed away in a large book nothing is sent: opened, it is empty until it is told, and never old.
+    // Of a row that is closed away in a large book nothing is sent: opened, it says that it waits until it is told, and
+    // is never old.
     const now = changed ? changed[key] : full && {};
+    row.line.classList.toggle('waits', !now);
+    if (now) row.line.removeAttribute('aria-busy'); else row.line.setAttribute('aria-busy', 'true');
     row.cells.forEach((cell, place) => {
-      const wire = now ? now[place] ?? full[place] : '';
+      const wire = now ? now[place] ?? full[place] : WAITS;
       const written = typeof wire === 'string' ? wire : JSON.stringify(wire);
       if (row.shown[place] === written) return;
       row.shown[place] = written;
