@@ -21,12 +21,20 @@ MOST_BYTES: Final = 256 * 1024
 MOST_VIEWERS: Final = 1_000
 
 
+# Who goes first where there is room: the owner's own, then who looks, then who only records.
+LOOKS, RECORDS = 1, 2
+
+
 class Wish(msgspec.Struct, frozen=True):
-    """The symbols that one viewer wants of one stream; `viewer` is a name of its own, the same at each asking."""
+    """The symbols that one viewer wants of one stream; `viewer` is a name of its own, the same at each asking.
+
+    The smaller its `rank`, the sooner it gets what room there is.
+    """
 
     viewer: str
     stream: str
     symbols: tuple[str, ...]
+    rank: int = LOOKS
 
 
 class Answer(msgspec.Struct, frozen=True):
@@ -52,6 +60,7 @@ class _Viewer:
 
     symbols: frozenset[str]
     asked_at: float
+    rank: int = LOOKS
 
 
 @dataclass(slots=True)
@@ -81,21 +90,35 @@ class Demand:
         if wish.viewer not in self._viewers and len(self._viewers) >= MOST_VIEWERS:
             return Answer(dict.fromkeys(wish.symbols, f"{MOST_VIEWERS:,} viewers ask for symbols already."))
         wanted = to_alpaca_symbols(wish.symbols)
-        self._viewers[wish.viewer] = _Viewer(frozenset(wanted), now)
+        rank = max(LOOKS, wish.rank)  # before those only the owner goes
+        self._viewers[wish.viewer] = _Viewer(frozenset(wanted), now, rank)
         self._forget_unwanted()
-        left_out = [symbol for symbol in wanted if not self._take(symbol)]
+        reserved = self._awaited_before(rank)
+        left_out = [symbol for symbol in wanted if not self._take(symbol, reserved)]
         return Answer(dict.fromkeys(left_out, self._sentence(len(left_out), len(wanted))))
 
-    def _take(self, symbol: str) -> bool:
-        """Whether it is streamed; now, where there is room."""
+    def _awaited_before(self, rank: int) -> frozenset[str]:
+        """What those wait for who go before that rank, and ask again within some seconds."""
+        if self.limit is None:
+            return frozenset()
+        earlier = (one.symbols for one in self._viewers.values() if one.rank < rank)
+        return frozenset().union(*earlier).difference(self._taken)
+
+    def _take(self, symbol: str, reserved: frozenset[str] = frozenset()) -> bool:
+        """Whether it is streamed; now, where there is room beside what is `reserved` for others."""
         if symbol in self._taken:
             return True
-        if self.limit is not None and len(self._taken) >= self.limit:
+        if self.limit is not None and len(self._taken) + len(reserved - {symbol}) >= self.limit:
             return False
         self._taken[symbol] = None
         return True
 
     def _sentence(self, refused: int, wanted: int) -> str:
+        if self.limit is not None and len(self._taken) < self.limit:
+            return (
+                f"What is free of the owner's limit of {format_count(self.limit, 'symbol')} of {self.stream} is "
+                f"awaited by those who look: {refused:,} of your {wanted:,} are not recorded."
+            )
         return (
             f"The owner streams {format_count(self.limit or 0, 'symbol')} of {self.stream}, which is its limit: "
             f"{refused:,} of your {wanted:,} are not streamed."

@@ -21,6 +21,7 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import read_head
 from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.connection import BusConnection, Pull
+from options_helper.bus.demand import RECORDS
 from options_helper.bus.legs import both_legs
 from options_helper.bus.place_reader import BEGINNING, Item, PlaceReader, is_place_of
 from options_helper.bus.roles import right_to_record
@@ -214,6 +215,8 @@ class BusRecording:
 class BusRecordStreamer(BusStreamer):
     """Follows one stream from its place in the recording on, also where no owner is there now."""
 
+    RANK = RECORDS
+
     def __init__(self, recording: BusRecording, stream: StreamId, feed: str, sink: PlacedSink) -> None:
         super().__init__(
             recording.address, stream, sink, Legs(), viewer=recording.viewer, now_ns=recording.now_ns
@@ -221,6 +224,7 @@ class BusRecordStreamer(BusStreamer):
         self._recording, self._feed, self._placed_sink = recording, feed, sink
         self._announced: Announcement | None = None
         self._problem: StreamError | None = None
+        self._pulls = False  # it is live once something can come
 
     def _new_connection(self) -> BusLink:
         return BusLink(self._address, f"options-helper recorder of {self._stream}")
@@ -237,10 +241,10 @@ class BusRecordStreamer(BusStreamer):
         await bus.require_may_publish(right_to_record(names.store(self._stream)))
         self._sink.connected(header)
         self._announced = None if header is None else Announcement.parse(header)
-        self._answer()
+        self._pulls = False
         self._ask_now = asyncio.Event()
         tasks = [
-            asyncio.create_task(self._pull(bus)),
+            asyncio.create_task(self._pull(bus, news)),
             asyncio.create_task(self._keep_asking(bus, news, self._ask_now)),
         ]
         tasks[0].add_done_callback(lambda _: news.set())
@@ -250,7 +254,8 @@ class BusRecordStreamer(BusStreamer):
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
                         await self._next_news(news, awaiting_answer=False)
-                self._answer()
+                if self._pulls:
+                    self._answer()
         finally:
             await _end(tasks)
         if self._stopped:
@@ -292,7 +297,7 @@ class BusRecordStreamer(BusStreamer):
             "another bus. Nothing of it is recorded; set the clock and start it anew, or record into another folder."
         )
 
-    async def _pull(self, bus: BusConnection) -> None:
+    async def _pull(self, bus: BusConnection, news: asyncio.Event) -> None:
         """Hand over what the store has from the place on, and what comes, until the connection is gone."""
         names = self._address.names
         store, subject = names.store(self._stream), names.published(self._stream)
@@ -302,6 +307,9 @@ class BusRecordStreamer(BusStreamer):
             first = await _first_of(bus, store, subject, reader.place, self._stream)
             reader.begin()
             pull = await bus.pull(store, subject, first)
+            if not self._pulls:
+                self._pulls = True
+                news.set()
             try:
                 await self._read(bus, pull, reader)
             finally:

@@ -17,7 +17,7 @@ from options_helper.bus.batch import decode as decode_batch
 from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.continuity import Verdict
-from options_helper.bus.demand import ASK_SECONDS, Answer, Wish
+from options_helper.bus.demand import ASK_SECONDS, LOOKS, Answer, Wish
 from options_helper.bus.legs import Leg
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import decode as decode_truth
@@ -101,6 +101,8 @@ class BusStreamer(ConnectionRunner[BusLink]):
 
     What the owner streams beside them comes too, and is left to the fold.
     """
+
+    RANK = LOOKS  # of its wishes
 
     def __init__(
         self,
@@ -191,7 +193,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
             ask_now.clear()
             wanted = self._asked = self._wanted_now()
             try:
-                wish = Wish(self._viewer, self._stream, wanted)
+                wish = Wish(self._viewer, self._stream, wanted, self.RANK)
                 answer = await bus.ask(self._address.names.ask("want"), msgspec.msgpack.encode(wish))
                 self._refusals = msgspec.msgpack.decode(answer, type=Answer).refusals
                 news.set()

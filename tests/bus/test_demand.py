@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.bus.demand import EXPIRES_SECONDS, MOST_SYMBOLS, Demand, Wish, read_wish
+from options_helper.bus.demand import EXPIRES_SECONDS, MOST_SYMBOLS, RECORDS, Demand, Wish, read_wish
 from options_helper.bus.viewer import BusManager
 from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
@@ -49,6 +49,33 @@ def test_at_the_limit_a_newcomer_is_refused_with_the_figures_and_nobody_loses_an
     assert answer.refusals["TSLA"] == (
         "The owner streams 3 symbols of stocks, which is its limit: 2 of your 3 are not streamed."
     )
+
+
+def test_a_recorder_gets_no_room_that_somebody_awaits_who_looks_and_loses_none_that_it_has():
+    demand = Demand(STOCKS, limit=3)
+    recorder = Wish("recorder", STOCKS, ("A", "B", "X"), RECORDS)
+    demand.ask(Wish("recorder", STOCKS, ("A",), RECORDS), 0)
+    demand.ask(wish("leaves", "M", "N"), 0)
+    demand.ask(wish("page", "X", "Y"), 1)
+
+    demand.ask(wish("leaves"), 2)
+    answer = demand.ask(recorder, 3)
+    assert [*demand.symbols] == ["A", "X"], "what both want is no loss for the page"
+    assert set(answer.refusals) == {"B"}
+    assert "awaited by those who look: 1 of your 3" in answer.refusals["B"]
+    demand.ask(wish("page", "X", "Y"), 4)
+    assert [*demand.symbols] == ["A", "X", "Y"]
+    demand.ask(wish("another", "Z"), 5)
+    assert "A" in demand.symbols, "nobody is evicted"
+
+
+def test_nobody_goes_before_those_who_look_by_saying_so():
+    demand = Demand(STOCKS, limit=2)
+    demand.ask(wish("one", "A", "B"), 0)
+    demand.ask(Wish("pushes", STOCKS, ("P", "Q"), -9), 0)
+    demand.ask(wish("one"), 1)
+
+    assert not demand.ask(wish("two", "C", "D"), 2).refusals
 
 
 def test_the_owners_own_symbols_that_come_later_find_the_limit_too_and_have_the_next_room():

@@ -26,6 +26,7 @@ from tests.kit.fakes import (
 )
 from tests.kit.rebuilt import partitions
 from tests.kit.recording_bus import AT_THE_END, STOCKS, WANTED, bids, recording, stocks
+from tests.kit.secured import secured_bus
 from tests.kit.serving import Relay, quotes, serving
 from tests.kit.waiting import A_PROCESS, wait_until
 
@@ -116,3 +117,21 @@ def test_cuts_of_the_way_cost_nothing_and_are_no_gap(tmp_path: Path):
 
     assert bids(tmp_path) == [100 + number for number in range(200)]
     assert not loss_rows(tmp_path)
+
+
+def test_over_tls_a_recorders_role_is_enough_and_a_viewers_is_not_and_says_so(tmp_path: Path):
+    out = tmp_path / "out"
+    go_on = threading.Event()
+    with (
+        secured_bus(tmp_path) as bus,
+        serving(bus.user("owner"), wait_for(go_on), deliver(*quotes(0, 50))),
+        recording(bus.user("nas").address, out) as recorder,
+        recording(bus.user("laptop").address, tmp_path / "other") as refused,
+    ):
+        wait_until(lambda: stocks(recorder).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: stocks(recorder))
+        go_on.set()
+        wait_until(lambda: stocks(recorder).applied == 100, saw=lambda: stocks(recorder))
+        wait_until(lambda: stocks(refused).phase is Phase.FAILED, saw=lambda: stocks(refused))
+        assert "laptop" in (stocks(refused).last_error or "")
+        assert "$JS.API" in (stocks(refused).last_error or "")
+    assert bids(out) == [100 + number for number in range(50)]
