@@ -17,6 +17,7 @@ from options_helper.simulator.market.expiries import ExpiryClerk, ExpiryRules
 from options_helper.simulator.market.last_values import LastValues
 from options_helper.simulator.market.market import HoldingMarket, Market, PeculiarMarket
 from options_helper.simulator.market.past import PastMarket, PlayedPast
+from options_helper.simulator.wire.protocol import FIRST_ACCOUNT
 
 
 class Counters:
@@ -65,19 +66,32 @@ class Counters:
 
 
 class SimulatorState:
-    """What REST tells: the account, and the last prices. They outlive a restart of the server."""
+    """What REST tells: the accounts, and the last prices. They outlive a restart of the server.
 
-    def __init__(self, market: Market) -> None:
+    The first account is the market's own, `others` are called by their keys and begin empty.
+    """
+
+    def __init__(self, market: Market, others: Iterable[str] = ()) -> None:
         # Guarded by self._lock: written by the server's loop and by everybody who pushes, read by requests.
         self._lock = threading.Lock()
-        self._account = _opening_account(market)
-        self._clerk = ExpiryClerk(_expiry_rules(market))
+        self._accounts = {
+            FIRST_ACCOUNT: _opening_account(market),
+            **{key: SimulatedAccount() for key in others},
+        }
+        self._clerks = {key: ExpiryClerk(_expiry_rules(market)) for key in self._accounts}
         self._last_values = LastValues()
         # A market that knows its past need not be remembered.
         self._past = market if isinstance(market, PastMarket) else PlayedPast()
 
-    def note(self, stream: StreamName, messages: Iterable[Any], now_ns: int) -> None:
-        """Keep what is being said, whether or not somebody listens."""
+    @property
+    def accounts(self) -> tuple[str, ...]:
+        """All of them, the market's own first."""
+        return tuple(self._accounts)
+
+    def note(
+        self, stream: StreamName, messages: Iterable[Any], now_ns: int, account: str = FIRST_ACCOUNT
+    ) -> None:
+        """Keep what is being said, whether or not somebody listens; orders are an account's."""
         with self._lock:
             if stream is not StreamName.FILLS:
                 self._last_values.note(messages)
@@ -85,16 +99,18 @@ class SimulatorState:
                     self._past.note(messages)
                 return
             for message in messages:
-                self._account.note(message, now_ns)
+                self._accounts[account].note(message, now_ns)
 
     @property
     def settles(self) -> bool:
         """Whether contracts come to an end here."""
-        return not self._clerk.is_idle
+        return not all(clerk.is_idle for clerk in self._clerks.values())
 
-    def settle(self, now_ns: int, price_of: Callable[[str], float | None]) -> list[dict[str, Any]]:
+    def settle(
+        self, account: str, now_ns: int, price_of: Callable[[str], float | None]
+    ) -> list[dict[str, Any]]:
         """Let contracts end that have; to be called while it is `opened`. What the account's stream tells of it."""
-        return self._clerk.look(self._account, now_ns, price_of)
+        return self._clerks[account].look(self._accounts[account], now_ns, price_of)
 
     def set_close(self, symbol: str, price: float, day: date) -> None:
         """The price at which a session ended."""
@@ -107,10 +123,10 @@ class SimulatorState:
         return self._past
 
     @contextmanager
-    def opened(self) -> Iterator[tuple[SimulatedAccount, LastValues]]:
-        """The account and the last prices, which nobody else touches meanwhile."""
+    def opened(self, account: str = FIRST_ACCOUNT) -> Iterator[tuple[SimulatedAccount, LastValues]]:
+        """An account and the last prices; nobody else touches these or any account meanwhile."""
         with self._lock:
-            yield self._account, self._last_values
+            yield self._accounts[account], self._last_values
 
 
 def _expiry_rules(market: Market) -> ExpiryRules:
@@ -129,9 +145,12 @@ def _opening_account(market: Market) -> SimulatedAccount:
 class AccountFace:
     """The simulated account for tests, from any thread; what is put in here, no stream tells."""
 
-    def __init__(self, state: SimulatorState, now_ns: Callable[[], int]) -> None:
+    def __init__(
+        self, state: SimulatorState, now_ns: Callable[[], int], account: str = FIRST_ACCOUNT
+    ) -> None:
         self._state = state
         self._now_ns = now_ns
+        self._account = account
 
     def set_position(
         self, symbol: str, quantity: Number, average_price: Number | None = None, **raw: Any
@@ -139,17 +158,17 @@ class AccountFace:
         """Hold exactly this much, short is negative, 0 nothing; `raw` are fields of the answer as they shall be."""
         average = None if average_price is None else Decimal(str(average_price))
         holding = Holding(symbol, Decimal(str(quantity)), average, raw)
-        with self._state.opened() as (account, _):
+        with self._state.opened(self._account) as (account, _):
             account.set_holding(holding)
 
     def set_cash(self, dollars: Number) -> None:
         """Have exactly this much cash."""
-        with self._state.opened() as (account, _):
+        with self._state.opened(self._account) as (account, _):
             account.cash = Decimal(str(dollars))
 
     def add_order(self, raw: Mapping[str, Any]) -> str:
         """Have placed an order, or changed the one with its id; returns the id. Missing id and time are made up."""
-        with self._state.opened() as (account, _):
+        with self._state.opened(self._account) as (account, _):
             return account.add_order(raw, self._now_ns())
 
     def add_activity(
@@ -170,7 +189,7 @@ class AccountFace:
         """
         at_ns = self._now_ns() if at is None else epoch_nanoseconds(at)
         named = {"symbol": symbol, "qty": _number_text(qty), "price": _number_text(price)} | fields
-        with self._state.opened() as (account, _):
+        with self._state.opened(self._account) as (account, _):
             return account.add_activity(kind, self._now_ns() if at_ns is None else at_ns, named)
 
 

@@ -23,7 +23,7 @@ from options_helper.simulator.wire.outgoing import (
     MessageFrame,
     OutgoingFrame,
 )
-from options_helper.simulator.wire.protocol import NO_LIMITS, Keys, Limits
+from options_helper.simulator.wire.protocol import FIRST_ACCOUNT, NO_LIMITS, Keys, Limits
 
 STOP_SECONDS: Final = 5.0
 
@@ -33,7 +33,8 @@ class SimulatorServer:
 
     All work is done in the thread named `simulator`; every method here may be called from any other thread. A replay
     begins once each stream that it has events of has a subscriber, or `gathering_seconds` after the first one. With
-    `compression` it agrees to deflate for clients that offer it, each of which then gets bytes of its own.
+    `compression` it agrees to deflate for clients that offer it, each of which then gets bytes of its own. `accounts`
+    are the secrets of further accounts by their keys: each has orders, positions and activities of its own.
     """
 
     def __init__(
@@ -48,17 +49,18 @@ class SimulatorServer:
         computer_ns: Callable[[], int] = utc_now_ns,
         gathering_seconds: float = GATHERING_SECONDS,
         compression: bool = False,
+        accounts: Mapping[str, str] | None = None,
     ) -> None:
         self._market = market
         self._port = port
         self._faults = faults
-        self._keys = Keys(key, secret)
+        self._keys = Keys(key, secret, dict(accounts or {}))
         self._limits = limits
         self._computer_ns = computer_ns
         self._gathering_seconds = gathering_seconds
         self._compression = compression
         self._counters = Counters()
-        self._state = SimulatorState(market)
+        self._state = SimulatorState(market, self._keys.others)
         self._thread: threading.Thread | None = None
         self._running: ServerLoop | None = None
 
@@ -151,16 +153,16 @@ class SimulatorServer:
             for symbol in symbols
         )
 
-    def push(self, stream: StreamName, messages: Sequence[Any]) -> None:
-        """Send exact wire messages, in one frame, to every client that subscribed to them.
+    def push(self, stream: StreamName, messages: Sequence[Any], *, account: str = FIRST_ACCOUNT) -> None:
+        """Send exact wire messages, in one frame, to every client that subscribed to them; orders to their account's.
 
         Returns before they are written, and waits only when a thousand frames are ahead. Times under `t` are
         msgpack extensions, datetimes, or whatever else the client shall get. A message without a channel's type
         goes to every client that subscribed to anything. REST knows of them from this moment on.
         """
         messages = list(messages)
-        self._state.note(stream, messages, self.now_ns)
-        self._push(MessageFrame(stream, messages))
+        self._state.note(stream, messages, self.now_ns, account)
+        self._push(MessageFrame(stream, messages, account))
 
     def push_frame(self, stream: StreamName, payload: bytes) -> None:
         """Send one frame that is encoded already, to every client of the stream that subscribed to anything."""
@@ -173,7 +175,11 @@ class SimulatorServer:
     @property
     def account(self) -> AccountFace:
         """The account behind the market, to change from a test."""
-        return AccountFace(self._state, self._time_ns)
+        return self.account_of(FIRST_ACCOUNT)
+
+    def account_of(self, key: str) -> AccountFace:
+        """One of the further accounts, by its key."""
+        return AccountFace(self._state, self._time_ns, key)
 
     def _time_ns(self) -> int:
         """The market's time, or the computer's while the server does not run."""

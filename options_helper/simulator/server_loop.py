@@ -71,6 +71,7 @@ LONGEST_REQUEST: Final = 2**24
 HANDSHAKE_SECONDS: Final = 60.0
 ABANDONED_AT_MOST: Final = 100
 MINUTE_NS: Final = 60 * NANOSECONDS
+_Place = tuple[str, str]
 
 
 @dataclass(frozen=True, slots=True)
@@ -201,9 +202,9 @@ class ServerLoop:
         self._clock_started = asyncio.Event()
         self._arrivals: WeakKeyDictionary[ServerConnection, Arrival] = WeakKeyDictionary()
         self._connections: WeakSet[ServerConnection] = WeakSet()
-        # Per path: who has the one place there, and until when (loop time) a departed client's place is held.
-        self._holders: dict[str, ServerConnection] = {}
-        self._held_until: dict[str, float] = {}
+        # Per path and account: who has the one place there, and until when (loop time) a departed client's is held.
+        self._holders: dict[_Place, ServerConnection] = {}
+        self._held_until: dict[_Place, float] = {}
         # Sockets of half-open connections: neither read nor written, closed at the end.
         self._abandoned: list[socket.socket] = []
         self._closings: set[asyncio.Task[None]] = set()
@@ -228,10 +229,10 @@ class ServerLoop:
         self.clock.jump(market_ns)
         self._plain_http.settle()
 
-    def _tell_fills(self, updates: Sequence[Any]) -> None:
+    def _tell_fills(self, updates: Sequence[Any], account: str) -> None:
         """Send what the broker did; never waits, and on any thread, since answers are made on threads of their own."""
         if updates:
-            self._broker_said.append(MessageFrame(StreamName.FILLS, updates))
+            self._broker_said.append(MessageFrame(StreamName.FILLS, updates, account))
             self.loop.call_soon_threadsafe(self.push_arrived.set)
 
     def set_faults(self, faults: Faults) -> None:
@@ -349,17 +350,19 @@ class ServerLoop:
     def _dismiss(self, client: Client) -> None:
         self.clients = tuple(other for other in self.clients if other is not client)
         self._note_interest()
-        path = client.endpoint.path
-        if self._holders.get(path) is client.connection:
-            del self._holders[path]
-            self._held_until[path] = self.loop.time() + client.protocol.wire.faults.hold_session_seconds
+        place = (client.endpoint.path, client.protocol.account)
+        if self._holders.get(place) is client.connection:
+            del self._holders[place]
+            self._held_until[place] = self.loop.time() + client.protocol.wire.faults.hold_session_seconds
 
     def _claim_slot(self, path: str, connection: ServerConnection) -> bool:
         if not self._limits.one_connection:
             return True
-        if path in self._holders or self.loop.time() < self._held_until.get(path, 0.0):
+        account = next(client.protocol.account for client in self.clients if client.connection is connection)
+        place = (path, account)
+        if place in self._holders or self.loop.time() < self._held_until.get(place, 0.0):
             return False
-        self._holders[path] = connection
+        self._holders[place] = connection
         return True
 
     async def _perform(self, client: Client, reply: Reply) -> None:
@@ -492,7 +495,13 @@ class ServerLoop:
         protocol = client.protocol
         before = protocol.wire.sent
         stream = client.endpoint.stream
-        outgoing = b"".join([frame.bytes_for(protocol) for frame in frames if frame.stream is stream])
+        outgoing = b"".join(
+            [
+                frame.bytes_for(protocol)
+                for frame in frames
+                if frame.stream is stream and _may_have(protocol, frame)
+            ]
+        )
         # Counted before it leaves: who asks after a client has heard of an event finds it counted.
         self._counters.count_sent(stream, protocol.wire.sent - before)
         client.write(outgoing)
@@ -503,6 +512,11 @@ class ServerLoop:
             await client.drained()
         elif client.open and client.unsent_bytes > SLOW_CLIENT_BYTES:
             self.end(client, Ending(error=SLOW_CLIENT, close_code=1000))
+
+
+def _may_have(protocol: ServerProtocol, frame: OutgoingFrame) -> bool:
+    """Market data are everybody's, orders are an account's."""
+    return not frame.stream.kind.carries_orders or frame.account == protocol.account
 
 
 def _listening_failed(port: int, error: OSError) -> ConfigError:

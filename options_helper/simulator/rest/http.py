@@ -19,7 +19,7 @@ from options_helper.simulator.faults import NO_FAULTS, Faults
 from options_helper.simulator.market.market import Market
 from options_helper.simulator.rest.context import Answer, RequestContext, refusal
 from options_helper.simulator.rest.routes import answer_request
-from options_helper.simulator.wire.protocol import TO_JSON, Keys, Limits
+from options_helper.simulator.wire.protocol import FIRST_ACCOUNT, TO_JSON, Keys, Limits
 
 REFUSED: Final = "refused by the simulator, as it was told to"
 
@@ -36,7 +36,7 @@ class PlainHttp:
         limits: Limits,
         now_ns: Callable[[], int],
         stopping: asyncio.Event,
-        tell: Callable[[Sequence[Any]], object],
+        tell: Callable[[Sequence[Any], str], object],
     ) -> None:
         self._market = market
         self._state = state
@@ -63,11 +63,12 @@ class PlainHttp:
             return None
         if faults.rest_status is not None:
             return _refusal_response(connection, faults.rest_status, faults.rest_retry_after)
-        if offered_keys(request) != (self._keys.key, self._keys.secret):
+        account = self._keys.account_of(*offered_keys(request))
+        if account is None:
             refused = refusal(HTTPStatus.UNAUTHORIZED, "access key verification failed")
             return json_response(connection, HTTPStatus.UNAUTHORIZED, refused)
         # In a thread, because the calendar of trading hours takes a moment to load.
-        status, content = await asyncio.to_thread(self._answer, path, query, faults)
+        status, content = await asyncio.to_thread(self._answer, path, query, faults, account)
         return json_response(connection, status, content, truncated=faults.rest_truncated)
 
     def _faults_for(self, path: str) -> Faults:
@@ -88,21 +89,21 @@ class PlainHttp:
     def settle(self) -> None:
         """Let contracts end that have, though nobody asks."""
         if self._state.settles:
-            with self._opened(NO_FAULTS):
+            with self._opened(NO_FAULTS, FIRST_ACCOUNT):
                 pass  # done when it is open
 
-    def _answer(self, path: str, query: str, faults: Faults) -> Answer:
-        with self._opened(faults) as context:
+    def _answer(self, path: str, query: str, faults: Faults, account: str) -> Answer:
+        with self._opened(faults, account) as context:
             return answer_request(path, query, context)
 
     @contextmanager
-    def _opened(self, faults: Faults) -> Iterator[RequestContext]:
-        """The market and its account as of now, when all has happened that is due; on any thread."""
+    def _opened(self, faults: Faults, whose: str) -> Iterator[RequestContext]:
+        """The market and an account as of now, when all has happened that is due; on any thread."""
         now_ns = self._now_ns()
         today = new_york_date(utc_datetime(now_ns))
         # A market that somebody plays in a year without a calendar was open the day before.
         last_session = session_before(today) or today - timedelta(days=1)
-        with self._state.opened() as (account, last_values):
+        with self._state.opened(whose) as (account, last_values):
             context = RequestContext(
                 self._market,
                 last_values,
@@ -113,7 +114,8 @@ class PlainHttp:
                 self._limits,
                 faults,
             )
-            self._tell(self._state.settle(now_ns, context.price))
+            for one in self._state.accounts:
+                self._tell(self._state.settle(one, now_ns, context.price), one)
             yield context
 
 

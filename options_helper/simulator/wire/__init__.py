@@ -22,6 +22,7 @@ SHARED: Final = {
         "ENDPOINTS",
         "Encoding",
         "Endpoint",
+        "FIRST_ACCOUNT",
         "Keys",
         "Limits",
         "NO_LIMITS",

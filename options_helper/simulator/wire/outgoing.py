@@ -11,6 +11,7 @@ from typing import Any, Final, Protocol
 from options_helper.data.streaming.messages import count_messages
 from options_helper.model.streams import StreamName
 from options_helper.simulator.wire.protocol import (
+    FIRST_ACCOUNT,
     TEXT_FRAME,
     Encoding,
     Payload,
@@ -37,6 +38,10 @@ class OutgoingFrame(Protocol):
     def stream(self) -> StreamName:
         """Whose clients get it."""
 
+    @property
+    def account(self) -> str:
+        """Of orders: whose they are."""
+
     def bytes_for(self, conversation: ServerProtocol) -> bytes:
         """What this client gets of it, as whole websocket frames; counted in the conversation's wire."""
 
@@ -44,8 +49,9 @@ class OutgoingFrame(Protocol):
 class MessageFrame:
     """Messages that are encoded once, and again only for a client that gets part of them."""
 
-    def __init__(self, stream: StreamName, messages: Sequence[Any]) -> None:
+    def __init__(self, stream: StreamName, messages: Sequence[Any], account: str = FIRST_ACCOUNT) -> None:
         self.stream = stream
+        self.account = account
         self._messages = messages
         self._whole: dict[Encoding, bytes] = {}
 
@@ -74,6 +80,7 @@ class EncodedFrame:
 
     def __init__(self, stream: StreamName, payload: bytes) -> None:
         self.stream = stream
+        self.account = FIRST_ACCOUNT
         self._events = 1 if stream is StreamName.FILLS else count_messages(payload)
         self._bytes = websocket_frame(Payload(payload, text=False))
 

@@ -120,12 +120,23 @@ NO_LIMITS: Final = Limits()
 FREE_PLAN: Final = Limits(stock_symbols=30, option_quotes=200, refused_feeds=frozenset({"sip", "opra"}))
 
 
+# The account that is the market's own; every other is called by its key.
+FIRST_ACCOUNT: Final = ""
+
+
 @dataclass(frozen=True, slots=True)
 class Keys:
-    """The key and secret the server knows."""
+    """The key and secret the server knows, and those of further accounts."""
 
     key: str = field(default=DEMO_KEY, repr=False)
     secret: str = field(default=DEMO_SECRET, repr=False)
+    others: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), repr=False)
+
+    def account_of(self, key: object, secret: object) -> str | None:
+        """Which account they open; None: none."""
+        if (key, secret) == (self.key, self.secret):
+            return FIRST_ACCOUNT
+        return key if isinstance(key, str) and self.others.get(key) == secret is not None else None
 
 
 DEMO_KEYS: Final = Keys()
@@ -224,6 +235,7 @@ class ServerProtocol(ABC):
         self.authenticated = False
         self.subscription: dict[str, tuple[str, ...]] = {}
         self.wire = FaultyWire(faults, endpoint.stream)
+        self.account = FIRST_ACCOUNT  # once it is authenticated
         self._keys = keys
         self._limits = limits
         self._faults = faults
@@ -259,7 +271,9 @@ class ServerProtocol(ABC):
         """The websocket frames that carry these messages."""
 
     def _matches(self, key: object, secret: object) -> bool:
-        return key == self._keys.key and secret == self._keys.secret
+        account = self._keys.account_of(key, secret)
+        self.account = FIRST_ACCOUNT if account is None else account
+        return account is not None
 
     def _encode(self, content: Any) -> bytes:
         return _TO_MSGPACK(content) if self.encoding is Encoding.MSGPACK else TO_JSON(content)
