@@ -129,6 +129,10 @@ class Settings:
     compression: str = NO_COMPRESSION
     # Where the session begins that a simulator plays; of no account for Alpaca, whose time is everybody's.
     market_time: datetime | None = None
+    # Whose these are, where the user has named several accounts.
+    account: str = streams.DEFAULT_ACCOUNT
+    # The account whose keys open market data, where that is another one.
+    data_account: Settings | None = None
 
     def __post_init__(self) -> None:
         _require_key_text(self.api_key, "APCA_API_KEY_ID")
@@ -172,6 +176,11 @@ class Settings:
         if self.api_key is None or self.api_secret is None:
             raise ConfigError(NO_KEYS)
         return self.api_key.get_secret_value(), self.api_secret.get_secret_value()
+
+    @property
+    def market_data(self) -> Settings:
+        """What market data are asked with: the same, or the account whose keys open them."""
+        return self.data_account or self
 
     @property
     def paper(self) -> bool:

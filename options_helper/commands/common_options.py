@@ -18,6 +18,15 @@ MetricsPortOption = Annotated[
         show_default="none",
     ),
 ]
+AccountNameOption = Annotated[
+    str | None,
+    typer.Option(
+        "--account-name",
+        metavar="NAME",
+        help="Which of the accounts in config/accounts.toml.",
+        show_default="the one that the file names, or the one with market_data",
+    ),
+]
 FollowOption = Annotated[
     str | None,
     typer.Option(

@@ -15,13 +15,14 @@ from options_helper.commands.ingest_heartbeat import failing_words, heartbeat
 from options_helper.commands.ingest_open import IngestRequest, OpenIngestion, opened
 from options_helper.commands.ingest_run import entry_line, failure_line
 from options_helper.commands.shutdown_signals import ShutdownSignals
+from options_helper.data.accounts_file import load_settings
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.ingest.store import Entry
 from options_helper.ingest.work import Task
 from options_helper.ingest.worker import IngestWorker, Outcome
 from options_helper.monitoring.heartbeat_file import INGESTION_FILE
 from options_helper.monitoring.prometheus import serve_metrics
-from options_helper.settings import FredSettings, Settings
+from options_helper.settings import FredSettings
 
 _LISTEN_SECONDS: Final = 1.0
 
@@ -38,7 +39,7 @@ def run_daemon(request: IngestRequest, *, state: Path | None, metrics_port: int 
     with (
         ShutdownSignals() as shutdown,
         BackgroundWriter(sys.stdout) as out,
-        opened(request, Settings.load(), FredSettings.load(), now=utc_now, rest_cls=AlpacaRest) as ingestion,
+        opened(request, load_settings(), FredSettings.load(), now=utc_now, rest_cls=AlpacaRest) as ingestion,
     ):
         say = cast("Callable[[str], object]", lambda text: out.write(f"{text}\n"))
         return watch(ingestion, shutdown, say, state=state, metrics_port=metrics_port)

@@ -10,11 +10,12 @@ from pathlib import Path
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.commands.portfolio_display import Screen
 from options_helper.commands.rest_look import DEFAULT_FILE, book_of_account, connected, look, with_account
+from options_helper.data.accounts_file import load_accounts
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.settings import NO_KEYS, Settings
+from options_helper.settings import NO_KEYS
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,19 +32,22 @@ def look_once(
     choices: RiskChoices,
     *,
     from_account: bool,
+    account: str | None,
     with_activities: bool,
     screen: Screen,
     now: Callable[[], datetime],
     rest_cls: Callable[..., AlpacaRest],
 ) -> OneLook:
-    """Look at a file's book, or at the account's; `with_activities` asks what became of contracts that ended too.
+    """Look at a file's book, or at an account's; `with_activities` asks what became of contracts that ended too.
 
     ConfigError for bad input, RestError when nothing can be asked. Blocks while it is asked.
     """
     if from_account and file is not None:
         raise ConfigError("--account takes the account's positions, and FILE a file's. Choose one.")
-    portfolio = None if from_account else load_portfolio(file or DEFAULT_FILE)
-    settings = Settings.load()
+    file = file or DEFAULT_FILE
+    portfolio = None if from_account else load_portfolio(file)
+    written = None if portfolio is None else portfolio.account
+    settings = load_accounts().settings_for(account, written, file.name)
     if not settings.has_credentials:
         raise ConfigError(NO_KEYS)
     problems: list[str] = []

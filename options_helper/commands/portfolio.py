@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from options_helper.commands.common_options import JsonOption
+from options_helper.commands.common_options import AccountNameOption, JsonOption
 from options_helper.commands.help_style import plain_typer
 
 portfolio = plain_typer(
@@ -51,8 +51,9 @@ def import_(
         typer.Option("--group", help="Propose verticals, condors, calendars and the like, and say why."),
     ] = False,
     force: Annotated[bool, typer.Option("--force", help="Write over a file that is there.")] = False,
+    account_name: AccountNameOption = None,
 ) -> None:
-    """Write the account's positions and cash as a portfolio file.
+    """Write the account's positions and cash as a portfolio file; of several accounts it names the one it is of.
 
     Costs are Alpaca's average opening prices per share. What a portfolio file cannot hold, such as bonds, is left out
     and said. With `--group` the order of the rules decides where several fit; look at the reasons before you rely on
@@ -63,7 +64,7 @@ def import_(
     """
     from options_helper.commands.portfolio_run import import_account
 
-    raise typer.Exit(import_account(out, group=group, force=force))
+    raise typer.Exit(import_account(out, group=group, force=force, account=account_name))
 
 
 @portfolio.command()
@@ -79,6 +80,7 @@ def reconcile(
             show_default="when it was last written",
         ),
     ] = None,
+    account_name: AccountNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Compare the file with the account: quantity, cost and value of every contract and share.
@@ -92,4 +94,5 @@ def reconcile(
     from options_helper.commands.portfolio_display import screen_for
     from options_helper.commands.portfolio_run import compare_with_account
 
-    raise typer.Exit(compare_with_account(file, since and since.date(), screen_for(as_json=as_json)))
+    day = since and since.date()
+    raise typer.Exit(compare_with_account(file, day, screen_for(as_json=as_json), account=account_name))

@@ -27,6 +27,7 @@ from options_helper.analysis.reconcile.portfolio_check import findings, has_expi
 from options_helper.analysis.reconcile.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import RequestStatus, Screen
+from options_helper.data.accounts_file import load_accounts, load_settings
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.rest.account_reading import AccountReading, read_account
 from options_helper.data.rest.budget_ledger import COMMAND
@@ -45,6 +46,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, MarketDay, new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.model.told_sessions import format_told
 from options_helper.model.tolerant import word
 from options_helper.settings import NO_KEYS, Settings
@@ -69,7 +71,7 @@ def check_file(
     """Tell what a file holds and what is to be looked at; the exit code. ConfigError when it is no portfolio."""
     screen = screen or Screen()
     portfolio = load_portfolio(path)
-    settings = Settings.load()
+    settings = load_accounts().settings_for(None, portfolio.account, path.name)
     instant = now()
     today, refusal = _market_day(screen, settings, instant, rest_cls)
     if (said := picture(portfolio, path.name, today)) is not None:
@@ -106,6 +108,7 @@ def import_account(
     *,
     group: bool,
     force: bool,
+    account: str | None = None,
     screen: Screen | None = None,
     now: Callable[[], datetime] = utc_now,
     rest_cls: Callable[..., AlpacaRest] = AlpacaRest,
@@ -114,12 +117,15 @@ def import_account(
     screen = screen or Screen()
     if out != STDOUT and not force:
         _require_free(out)
-    settings = Settings.load()
+    settings = load_settings(account)
     with _connected("the positions", screen, settings, rest_cls) as (waiting, rest):
         reading = _read_account(rest, now(), waiting)
         underlyings, doubts = _underlyings(rest, reading.view, waiting)
     imported = import_portfolio(reading.view, underlyings)
-    portfolio = imported.portfolio
+    # Of the only one there is, nothing need be written down.
+    portfolio = imported.portfolio.changed(
+        account=None if settings.account == DEFAULT_ACCOUNT else settings.account
+    )
     if group:
         grouping = group_entries(portfolio.positions)
         portfolio = portfolio.changed(positions=grouping.entries)
@@ -141,12 +147,13 @@ def compare_with_account(
     since: date | None,
     screen: Screen | None = None,
     *,
+    account: str | None = None,
     now: Callable[[], datetime] = utc_now,
 ) -> int:
     """Tell where a file and the account differ, and why; the exit code. ConfigError, RestError when it cannot."""
     screen = screen or Screen()
     portfolio = load_portfolio(path)
-    settings = Settings.load()
+    settings = load_accounts().settings_for(account, portfolio.account, path.name)
     instant = now()
     with _connected("the market's time", screen, settings) as (waiting, rest):
         as_of = server_time(rest) or instant

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from options_helper.commands.common_options import JsonOption
+from options_helper.commands.common_options import AccountNameOption, JsonOption
 
 FileArgument = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="The portfolio file.", show_default="portfolio.json")
@@ -20,6 +20,7 @@ def risk(
     account: Annotated[
         bool, typer.Option("--account", help="Take the account's positions, grouped by rule, and no file.")
     ] = False,
+    account_name: AccountNameOption = None,
     what_if: Annotated[
         str | None,
         typer.Option(
@@ -45,5 +46,11 @@ def risk(
     """
     from options_helper.commands.risk_run import RiskRequest, tell_risk
 
-    request = RiskRequest(file, from_account=account, what_if=what_if, second_opinion=second_opinion)
+    request = RiskRequest(
+        file,
+        from_account=account,
+        account=account_name,
+        what_if=what_if,
+        second_opinion=second_opinion,
+    )
     raise typer.Exit(tell_risk(request, as_json=as_json))

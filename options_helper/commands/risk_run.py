@@ -34,6 +34,7 @@ class RiskRequest:
 
     file: Path | None
     from_account: bool = False
+    account: str | None = None  # by its name, of several
     what_if: str | None = None
     second_opinion: bool = False
 
@@ -56,6 +57,7 @@ def tell_risk(
         request.file,
         choices,
         from_account=request.from_account,
+        account=request.account,
         with_activities=False,
         screen=screen,
         now=now,

@@ -75,8 +75,8 @@ def serve(
     from options_helper.commands.bus_request import asked_bus
     from options_helper.commands.capture_options import read_contracts, read_seconds, read_symbols
     from options_helper.commands.serve_run import ServeRequest, run_serve
+    from options_helper.data.accounts_file import load_settings
     from options_helper.errors import ConfigError
-    from options_helper.settings import Settings
 
     if account and file is not None:
         raise ConfigError("--account streams what the account holds, and FILE what a file holds. Choose one.")
@@ -93,4 +93,4 @@ def serve(
         metrics_port=metrics_port,
         state=state,
     )
-    raise typer.Exit(run_serve(request, Settings.load()))
+    raise typer.Exit(run_serve(request, load_settings()))

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from options_helper.commands.common_options import JsonOption
+from options_helper.commands.common_options import AccountNameOption, JsonOption
 
 FileArgument = Annotated[
     Path | None, typer.Argument(metavar="FILE", help="The portfolio file.", show_default="portfolio.json")
@@ -20,6 +20,7 @@ def today(
     account: Annotated[
         bool, typer.Option("--account", help="Take the account's positions, grouped by rule, and no file.")
     ] = False,
+    account_name: AccountNameOption = None,
     as_json: JsonOption = False,
 ) -> None:
     """Say what needs your hand today: expiries, pins, assignments, dividends, and what cannot be believed.
@@ -33,4 +34,5 @@ def today(
     """
     from options_helper.commands.today_run import TodayRequest, tell_today
 
-    raise typer.Exit(tell_today(TodayRequest(file, from_account=account), as_json=as_json))
+    request = TodayRequest(file, from_account=account, account=account_name)
+    raise typer.Exit(tell_today(request, as_json=as_json))

@@ -31,6 +31,7 @@ class TodayRequest:
 
     file: Path | None
     from_account: bool = False
+    account: str | None = None  # by its name, of several
 
 
 def tell_today(
@@ -49,6 +50,7 @@ def tell_today(
         request.file,
         choices,
         from_account=request.from_account,
+        account=request.account,
         with_activities=True,
         screen=screen,
         now=now,

@@ -7,7 +7,12 @@ from typing import Annotated
 
 import typer
 
-from options_helper.commands.common_options import DeskOption, FollowOption, MetricsPortOption
+from options_helper.commands.common_options import (
+    AccountNameOption,
+    DeskOption,
+    FollowOption,
+    MetricsPortOption,
+)
 
 
 def watch(
@@ -18,6 +23,7 @@ def watch(
     account: Annotated[
         bool, typer.Option("--account", help="Watch the account's positions, grouped by rule, and no file.")
     ] = False,
+    account_name: AccountNameOption = None,
     rules: Annotated[
         Path | None,
         typer.Option("--rules", metavar="PATH", help="The file of rules.", show_default="config/alerts.toml"),
@@ -71,9 +77,8 @@ def watch(
     """
     from options_helper.commands.bus_request import asked_bus
     from options_helper.commands.durations import parse_duration
-    from options_helper.commands.watch_run import WatchRequest, run_watch
+    from options_helper.commands.watch_run import WatchRequest, run_watch, settings_of
     from options_helper.errors import ConfigError
-    from options_helper.settings import Settings
 
     if account and file is not None:
         raise ConfigError("--account watches the account's positions, and FILE a file's. Choose one.")
@@ -95,4 +100,4 @@ def watch(
         state=state,
         bus=None if bus is None else asked_bus(bus, desk),
     )
-    raise typer.Exit(run_watch(request, Settings.load()))
+    raise typer.Exit(run_watch(request, settings_of(request, account_name)))

@@ -25,9 +25,11 @@ from options_helper.commands.capture_session import Signals
 from options_helper.commands.rest_look import DEFAULT_FILE, risk_choices
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.commands.watch_display import WatchDisplay
+from options_helper.data.accounts_file import load_accounts
 from options_helper.data.earnings_file import load_earnings
 from options_helper.data.notify.messages import Outcome
 from options_helper.data.notify.targets import load_targets
+from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.sdk_import import load_sdk
@@ -67,6 +69,17 @@ class WatchRequest:
     metrics_port: int | None = None
     state: Path | None = None
     bus: BusAddress | None = None  # whose streams, where they are another program's
+
+
+def settings_of(request: WatchRequest, account: str | None) -> Settings:
+    """Of the account that was named, or that the portfolio's file names; ConfigError as for either."""
+    accounts = load_accounts()
+    if request.from_account:
+        return accounts.settings(account)
+    file = request.file or DEFAULT_FILE
+    # What is wrong with the file is said by who follows it.
+    portfolio = reread(PortfolioFile(file, file.name)).portfolio
+    return accounts.settings_for(account, None if portfolio is None else portfolio.account, file.name)
 
 
 def run_watch(

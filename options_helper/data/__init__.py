@@ -7,6 +7,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "accounts_file": ("Accounts", "FILE_NAME", "load_accounts", "load_settings"),
     "alerts_file": ("RulesFile", "load_rules", "reread_rules", "rules_file"),
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
     "betas_file": ("load_betas",),
@@ -42,11 +43,13 @@ PUBLIC: Final = {
         "DEFAULT_NAME",
         "PortfolioFile",
         "default_text",
+        "follow",
         "known_roots",
         "open_portfolio_file",
         "reread",
         "stamp_of",
     ),
+    "private_file": ("read_private_text",),
     "proxy_tunnel": ("NEXT_ADDRESS_SECONDS", "open_tunnel"),
     "secret_name": ("secret_name",),
     "sdk_import": ("load_sdk",),

@@ -75,6 +75,23 @@ def reread(file: PortfolioFile) -> PortfolioFile:
     return replace(file, stamp=stamp, portfolio=portfolio, problem=None)
 
 
+def follow(file: PortfolioFile) -> PortfolioFile:
+    """As `reread`, for who has begun with one account: the file of another leaves the last good reading in use."""
+    found, before = reread(file), file.portfolio
+    if before is None or found.portfolio is None or found.portfolio.account == before.account:
+        return found
+    return replace(
+        found,
+        portfolio=before,
+        problem=f"{found.name} is of {_account(found.portfolio)} now, and was of {_account(before)}. "
+        "Stop and start again to follow that.",
+    )
+
+
+def _account(portfolio: Portfolio) -> str:
+    return "no named account" if portfolio.account is None else f"the account {portfolio.account!r}"
+
+
 def stamp_of(path: Path) -> Stamp | None:
     """The present state of the file, or None where there is none."""
     try:

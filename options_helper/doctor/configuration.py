@@ -18,6 +18,7 @@ from options_helper.analysis.reconcile.portfolio_check import (
     has_expired,
     judged_as_of,
 )
+from options_helper.data.accounts_file import FILE_NAME, Accounts, load_accounts
 from options_helper.data.betas_file import load_betas
 from options_helper.data.dividends_file import load_dividends
 from options_helper.data.earnings_file import load_earnings
@@ -28,6 +29,7 @@ from options_helper.errors import ConfigError
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import MarketDay
 from options_helper.model.portfolio import Portfolio
+from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.model.text import format_count, named
 from options_helper.settings import (
     BREEZE_VARIABLES,
@@ -46,6 +48,7 @@ _ENVIRONMENT: Final = "environment"
 # A value of nothing else counts as not set.
 _BLANK: Final = " \t\r\n'\""
 _DEFAULT: Final = "default"
+_ACCOUNTS_OWN: Final = ("APCA_API_KEY_ID", "APCA_API_SECRET_KEY", "APCA_API_BASE_URL")
 _ATTRIBUTES: Final = {
     "APCA_API_BASE_URL": "base_url",
     "OH_ALPACA_STOCK_FEED": "stock_feed",
@@ -83,10 +86,12 @@ def _names_in(env_file: Path) -> list[str]:
     ]
 
 
-def read_settings(environ: Mapping[str, str], env_file: Path) -> tuple[Settings | None, Finding]:
-    """The settings, None when they cannot be used, and what is to be said of them."""
+def read_settings(
+    environ: Mapping[str, str], env_file: Path, accounts: Accounts | None = None
+) -> tuple[Settings | None, Finding]:
+    """The settings, None when they cannot be used, and what is to be said of them; of several, who has market data."""
     try:
-        settings = Settings.load(environ, env_file)
+        settings = (accounts or load_accounts(environ, env_file)).settings()
     except ConfigError as error:
         return None, explained(error, f"Correct it in the environment or in {env_file}.")
     try:
@@ -97,16 +102,26 @@ def read_settings(environ: Mapping[str, str], env_file: Path) -> tuple[Settings 
     except ConfigError as error:
         # Only the risk figures need them; everything else can be looked at.
         return settings, explained(error, f"Correct it in the environment, in {env_file}, or in that file.")
-    origins = setting_origins(environ, env_file)
+    origins = _origins(settings, environ, env_file)
     details = {
         name: f"{_shown(settings, name)} ({_format_origin(origins[name])})" for name in sorted(VARIABLES)
     }
     if stray := _stray_names(environ, env_file):
         return settings, Finding(Verdict.WARNING, *_about_stray(stray), details)
     kind = "paper account" if settings.paper else "LIVE account"
+    if accounts is not None and accounts.are_several:
+        kind = f"accounts {', '.join(accounts.names)}; market data from {accounts.market_data}, a {kind}"
     where = "found" if env_file.is_file() else "not there"
     feeds = f"stocks from {settings.stock_feed}, options from {settings.options_feed}"
     return settings, Finding(Verdict.OK, f"{kind}; {feeds}; {env_file} is {where}", None, details)
+
+
+def _origins(settings: Settings, environ: Mapping[str, str], env_file: Path) -> dict[str, str]:
+    """As above; of a named account its keys and its address are from where accounts are named."""
+    origins = setting_origins(environ, env_file)
+    if settings.account != DEFAULT_ACCOUNT:
+        origins |= dict.fromkeys(_ACCOUNTS_OWN, f"account {settings.account} of {FILE_NAME}")
+    return origins
 
 
 def _shown(settings: Settings, name: str) -> str:
@@ -150,7 +165,7 @@ def check_keys(settings: Settings | None, environ: Mapping[str, str], env_file: 
         return Finding(Verdict.SKIPPED, "not looked at: the settings cannot be used")
     if settings.api_key is None or settings.api_secret is None:
         return _keys_missing(settings, env_file)
-    origins = setting_origins(environ, env_file)
+    origins = _origins(settings, environ, env_file)
     origin = _format_origin(origins["APCA_API_KEY_ID"])
     if origins["APCA_API_SECRET_KEY"] != origins["APCA_API_KEY_ID"]:
         origin += f", the secret: {_format_origin(origins['APCA_API_SECRET_KEY'])}"

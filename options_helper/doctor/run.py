@@ -12,7 +12,7 @@ import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Final
@@ -20,6 +20,7 @@ from typing import Final
 from options_helper import settings as settings_module
 from options_helper.bus.address import BusAddress
 from options_helper.clock import utc_now
+from options_helper.data.accounts_file import FILE_NAME, Accounts, load_accounts
 from options_helper.data.rest.budget_ledger import COMMAND
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import is_demo, known_day, market_day
@@ -115,6 +116,7 @@ class Probe:
     check: Check
     run: Callable[[threading.Event], Finding]
     deadline_seconds: float
+    account: str | None = None  # of which of several, where it is not the one with the market data
 
 
 class Checkup:
@@ -147,7 +149,8 @@ class Checkup:
 
     def _probes(self) -> list[Probe]:
         environment = self._environment
-        settings, read = read_settings(environment.environ, environment.env_file)
+        accounts = self._accounts()
+        settings, read = read_settings(environment.environ, environment.env_file, accounts)
         runs: dict[Check, Callable[[], Finding]] = {
             Check.PYTHON: lambda: check_python(sys.version_info[:3]),
             Check.PACKAGES: lambda: check_packages(environment.requirements(), environment.installed),
@@ -165,10 +168,18 @@ class Checkup:
         return [
             *known,
             *self._network_probes(settings),
+            *self._other_accounts_probes(accounts),
             *self._breeze_probes(),
             *self._bus_probes(),
             *self._alert_probes(),
         ]
+
+    def _accounts(self) -> Accounts | None:
+        """Those that are named; None where what names them cannot be used, of which the settings' line tells."""
+        try:
+            return load_accounts(self._environment.environ, self._environment.env_file)
+        except ConfigError:
+            return None
 
     def _portfolio_probe(self, settings: Settings | None) -> Probe:
         environment = self._environment
@@ -202,6 +213,28 @@ class Checkup:
         with suppress(ConfigError):
             load_sdk()
         return [*self._rest_probes(settings), *self._stream_probes(settings)]
+
+    def _other_accounts_probes(self, accounts: Accounts | None) -> list[Probe]:
+        """Two for each account but the one with the market data: does it open, and does its stream?"""
+        others = [] if accounts is None else [one for one in accounts.names if one != accounts.market_data]
+        return [probe for name in others if accounts for probe in self._account_probes(name, accounts)]
+
+    def _account_probes(self, name: str, accounts: Accounts) -> list[Probe]:
+        try:
+            settings = accounts.settings(name)
+        except ConfigError as error:
+            said = explained(error, f"Correct it in {FILE_NAME}.")
+            return [replace(self._local(Check.ACCOUNT, lambda: said), account=name)]
+        if self._offline:
+            skipped = Finding(Verdict.SKIPPED, "not looked at: --offline")
+            checks = (Check.ACCOUNT, Check.ORDER_STREAM)
+            return [replace(self._local(check, lambda: skipped), account=name) for check in checks]
+        visit, limits = order_visit(settings, self._environment.stream_timing), RequestLimits(COMMAND)
+        probes = (
+            self._rest_probe(Check.ACCOUNT, settings, lambda rest: check_account(rest, settings), limits),
+            self._stream_probe(Check.ORDER_STREAM, visit, STAGGER_SECONDS),
+        )
+        return [replace(probe, account=name) for probe in probes]
 
     def _breeze_probes(self) -> list[Probe]:
         """One where somebody has begun to set Breeze up, whatever there is of Alpaca's."""
@@ -273,14 +306,7 @@ class Checkup:
         environment, limits = self._environment, RequestLimits(COMMAND)
 
         def probe(check: Check, judge: Callable[[AlpacaRest], Finding]) -> Probe:
-            def run(stopping: threading.Event) -> Finding:
-                client = AlpacaRest(
-                    settings, stopping=stopping, policy=environment.rest_policy, limits=limits
-                )
-                with client as rest:
-                    return judge(rest)
-
-            return Probe(check, run, environment.rest_seconds)
+            return self._rest_probe(check, settings, judge, limits)
 
         return [
             probe(Check.CLOCK, lambda rest: check_clock(rest, settings, environment.now)),
@@ -288,6 +314,18 @@ class Checkup:
             probe(Check.ACCOUNT, lambda rest: check_account(rest, settings)),
             probe(Check.MARKET_DATA, lambda rest: check_market_data(rest, settings)),
         ]
+
+    def _rest_probe(
+        self, check: Check, settings: Settings, judge: Callable[[AlpacaRest], Finding], limits: RequestLimits
+    ) -> Probe:
+        environment = self._environment
+
+        def run(stopping: threading.Event) -> Finding:
+            client = AlpacaRest(settings, stopping=stopping, policy=environment.rest_policy, limits=limits)
+            with client as rest:
+                return judge(rest)
+
+        return Probe(check, run, environment.rest_seconds)
 
     def _stream_probes(self, settings: Settings) -> list[Probe]:
         timing = self._environment.stream_timing
@@ -339,7 +377,13 @@ class _Running:
         self._thread.start()
 
     def line(self) -> Line:
-        """What was found, waited for until the deadline."""
+        """What was found, waited for until the deadline; of another account with its name in front."""
+        line, account = self._found(), self._probe.account
+        if account is None:
+            return line
+        return replace(line, finding=replace(line.finding, message=f"{account}: {line.finding.message}"))
+
+    def _found(self) -> Line:
         deadline = self._began + self._probe.deadline_seconds
         if self._done.wait(max(0.0, deadline - time.monotonic())) and self._line is not None:
             return self._line

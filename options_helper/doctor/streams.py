@@ -21,7 +21,7 @@ from options_helper.data.streaming.connection.connection_runner import Streamer,
 from options_helper.doctor.findings import Finding, Verdict, explained
 from options_helper.errors import StreamError
 from options_helper.model.alpaca_symbols import contract_symbol
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import StreamId, StreamName, fills_of
 from options_helper.monitoring.stream_holders import stream_holder
 from options_helper.settings import Settings
 
@@ -35,7 +35,7 @@ TEST_STOCK: Final = "FAKEPACA"
 class Visit:
     """A stream to look into: what is asked of it, and how a streamer is made that asks it."""
 
-    name: StreamName
+    name: StreamId
     feed: str
     requested: str
     address: str
@@ -77,9 +77,8 @@ def order_visit(settings: Settings, timing: ConnectionTiming) -> Visit:
         streamer.subscribe_trade_updates()
         return streamer
 
-    return Visit(
-        StreamName.FILLS, "trading", "listening", settings.trading_stream_url, "APCA_API_BASE_URL", connect
-    )
+    stream, address = fills_of(settings.account), settings.trading_stream_url
+    return Visit(stream, "trading", "listening", address, "APCA_API_BASE_URL", connect)
 
 
 def listed_expiry(today: date) -> date:

@@ -39,6 +39,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.model.text import named, without_amounts
 
 Value = TypeVar("Value")
@@ -290,8 +291,14 @@ def _placed(
 def _labels(run: Run | None, snapshot: LiveSnapshot, *, plays: bool) -> tuple[str, ...]:
     if snapshot.market is MarketKind.LOCAL:
         day = f", {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}" if plays else ""
-        return tuple(f"{label}{day}" for label in feed_labels(snapshot))
-    return feed_labels(snapshot) if run else ()
+        return (*_account_label(run), *(f"{label}{day}" for label in feed_labels(snapshot)))
+    return (*_account_label(run), *feed_labels(snapshot)) if run else ()
+
+
+def _account_label(run: Run | None) -> tuple[str, ...]:
+    """Whose fills and positions these are, where the user has named several accounts."""
+    is_named = run is not None and run.settings.account != DEFAULT_ACCOUNT
+    return (f"account {run.settings.account}",) if run is not None and is_named else ()
 
 
 def _state(run: Run | None, snapshot: LiveSnapshot) -> State:

@@ -32,7 +32,7 @@ from options_helper.data.betas_file import load_betas
 from options_helper.data.dividends_file import load_dividends
 from options_helper.data.earnings_file import load_earnings
 from options_helper.data.periodic_task import PeriodicTask
-from options_helper.data.portfolio_file import PortfolioFile, reread
+from options_helper.data.portfolio_file import PortfolioFile, follow
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.breeze.source import breeze_request
@@ -96,6 +96,9 @@ class RunSettings:
     """What a viewer can choose about the run; equal choices are the same run."""
 
     source: PortfolioSource = PortfolioSource.FILE
+    account: str | None = (
+        None  # by its name, of several; None: as the file says, or the one with the market data
+    )
     stream_stocks: bool = True
     stream_options: bool = True
     stream_fills: bool = True
@@ -367,10 +370,12 @@ class LiveSession:
 
     def _go_on_as(self, run: Run) -> None:
         """Make this the run; the history of another file's book, or of the account's, is not its own."""
-        before = None if self._run is None else self._run.portfolio_file
+        last = self._run
+        before = None if last is None else last.portfolio_file
         # Both in one step: a sample that was measured for the run before must not land in this one's history.
         with self._history_lock:
-            if before is None or before.path != run.portfolio_file.path:
+            is_of_another = last is not None and last.settings.account != run.settings.account
+            if before is None or is_of_another or before.path != run.portfolio_file.path:
                 self._history = PnlHistory()
                 self._changes, self._read_until = ChangeHistory(), None
             elif _are_the_same_positions(before.portfolio, run.portfolio_file.portfolio):
@@ -410,7 +415,7 @@ class LiveSession:
         run = self._run
         if run is None or run.ended:
             return
-        portfolio_file = reread(
+        portfolio_file = follow(
             replace(run.portfolio_file, stamp=None) if unchanged_too else run.portfolio_file
         )
         if portfolio_file == run.portfolio_file:

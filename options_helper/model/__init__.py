@@ -205,8 +205,10 @@ PUBLIC: Final = {
     ),
     "snapshot": ("DeskRemarks", "EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
     "streams": (
+        "ACCOUNT_NAME_RULE",
         "BOOKS",
         "CRYPTO",
+        "DEFAULT_ACCOUNT",
         "DEFAULT_PROVIDER",
         "Hours",
         "NEWS",
@@ -215,6 +217,9 @@ PUBLIC: Final = {
         "STOCKS",
         "StreamId",
         "StreamName",
+        "fills_of",
+        "is_account_name",
+        "portfolio_streams",
         "stream_named",
     ),
     "text": (

@@ -45,6 +45,7 @@ from options_helper.model.contract_symbols import (
     strike_mills,
     usual_multiplier,
 )
+from options_helper.model.streams import ACCOUNT_NAME_RULE, is_account_name
 
 __all__ = [
     "ContractLot",
@@ -127,6 +128,18 @@ HoldingSymbol = Annotated[
 Strike = Annotated[float, AfterValidator(_whole_mills)]
 Expiry = Annotated[date, AfterValidator(_symbol_year)]
 PictureDay = Annotated[date, AfterValidator(_symbol_year)]
+
+
+_NO_ACCOUNT_NAME: Final = f"must be the name of an account: {ACCOUNT_NAME_RULE}"
+
+
+def _account_name(text: str) -> str:
+    if not is_account_name(text):
+        raise PydanticCustomError("account_name", _NO_ACCOUNT_NAME)
+    return text
+
+
+AccountName = Annotated[str, AfterValidator(_account_name)]
 Contracts = Annotated[
     int,
     BeforeValidator(_whole),
@@ -678,6 +691,7 @@ class Portfolio(_Entry):
     as_of: PictureDay | None = (
         None  # the New York day that the file is a picture of, as a sample is; None: of now
     )
+    account: AccountName | None = None  # whose these are, where the user has named several accounts
     cash: float | None = None  # None: not known, so a total counts positions only
     positions: tuple[_TaggedEntry, ...]
 

@@ -6,12 +6,25 @@ frames are read belongs to the source that offers it.
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 from enum import ReprEnum, StrEnum, auto
 from typing import Any, Final, Self
 
 DEFAULT_PROVIDER: Final = "alpaca"
 DEFAULT_ACCOUNT: Final = "default"
+ACCOUNT_NAME_RULE: Final = (
+    "a name has up to 40 small letters, digits, - and _, begins with a letter or a digit, "
+    "and is neither all nor default"
+)
+# All of them together, and the only one where none is named.
+_RESERVED: Final = frozenset({"all", DEFAULT_ACCOUNT})
+_ACCOUNT_NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}")
+
+
+def is_account_name(text: str) -> bool:
+    """Whether a user may call one of several accounts so."""
+    return _ACCOUNT_NAME.fullmatch(text) is not None and text not in _RESERVED
 
 
 class Hours(StrEnum):
@@ -142,9 +155,12 @@ class StreamId(str):
 
     @property
     def label(self) -> str:
-        """Its name for people: "Stocks", "Books (breeze, main)"."""
+        """Its name for people: "Stocks", "Fills (ira)", "Books (breeze, main)"."""
         label = self.kind.label
-        return label if self == self.kind.name else f"{label} ({self.provider}, {self.account})"
+        if self == self.kind.name:
+            return label
+        owner = self.account if self.provider == DEFAULT_PROVIDER else f"{self.provider}, {self.account}"
+        return f"{label} ({owner})"
 
 
 class StreamName(StreamId, ReprEnum):
@@ -163,6 +179,11 @@ class StreamName(StreamId, ReprEnum):
         return member
 
 
+def fills_of(account: str) -> StreamId:
+    """The stream of an account's order updates; the default account's is called by its kind alone."""
+    return StreamName.FILLS if account == DEFAULT_ACCOUNT else StreamId(FILLS, account=account)
+
+
 _KINDS: Final = {kind.name: kind for kind in (STOCKS, OPTIONS, FILLS, CRYPTO, NEWS, BOOKS)}
 
 
@@ -176,3 +197,8 @@ def stream_named(text: str) -> StreamId:
 
 # What a portfolio of shares and contracts needs: every snapshot tells of these, and of others while they are wanted.
 PORTFOLIO_STREAMS: Final = (StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS)
+
+
+def portfolio_streams(account: str) -> tuple[StreamId, ...]:
+    """The same with the fills of an account by its name."""
+    return (StreamName.STOCKS, StreamName.OPTIONS, fills_of(account))

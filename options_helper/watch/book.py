@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Protocol
 
 from options_helper.analysis.reconcile import account_book
-from options_helper.data.portfolio_file import PortfolioFile, reread
+from options_helper.data.portfolio_file import PortfolioFile, follow, reread
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -39,7 +39,7 @@ class FileBook:
 
     def look(self, snapshot: LiveSnapshot) -> BookNow:
         """What the file says."""
-        before, self._file = self._file, reread(self._file)
+        before, self._file = self._file, follow(self._file)
         if before.portfolio == self._file.portfolio:
             self._file = replace(self._file, portfolio=before.portfolio)
         return BookNow(snapshot, self._file.portfolio, self._file.problem)

@@ -697,3 +697,30 @@ def test_an_installation_that_is_not_whole_is_a_sentence(tmp_path: Path):
 
     assert result.returncode == 2
     assert result.stderr.startswith("The installation is not whole: msgspec is missing. Install it again: ")
+
+
+def test_several_accounts_are_named_and_each_has_lines_of_its_own(environment: Environment):
+    file = environment.env_file.with_name("accounts.toml")
+    file.write_text(
+        f'[accounts.main]\nmarket_data = true\npaper = true\nkey = "{KEY}"\nsecret = "{SECRET}"\n'
+        '[accounts.ira]\nenv_file = "ira.env"\n'
+        '[accounts.roth]\npaper = true\nkey = "PKROTHKEY00000000002"\nsecret = "secretOfRoth"\n',
+        encoding="utf-8",
+    )
+    file.chmod(0o600)
+
+    lines = list(Checkup(offline=True, environment=environment).lines())
+
+    said = {line.check: line.finding for line in lines[: len(ALWAYS)]}
+    assert said[Check.SETTINGS].message.startswith(
+        "accounts main, ira, roth; market data from main, a paper account"
+    )
+    assert said[Check.KEYS].message == "PKSE… (from account main of accounts.toml)"
+    of_others = [(line.check, line.finding.verdict, line.finding.message) for line in lines[len(ALWAYS) :]]
+    assert of_others == [
+        (Check.ACCOUNT, FAILED, of_others[0][2]),
+        (Check.ACCOUNT, SKIPPED, "roth: not looked at: --offline"),
+        (Check.ORDER_STREAM, SKIPPED, "roth: not looked at: --offline"),
+    ]
+    assert of_others[0][2].startswith("ira: accounts.toml, account ira: env_file")
+    assert SECRET not in str(lines)

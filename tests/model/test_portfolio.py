@@ -392,7 +392,10 @@ def test_an_expiry_is_a_real_date_of_this_century(expiry: object):
         ),
         (
             valid() | {"currency": "USD"},
-            "portfolio.json, currency: is no known field; known are base_currency, as_of, cash, positions.",
+            (
+                "portfolio.json, currency: is no known field; known are base_currency, as_of, account, cash, "
+                "positions."
+            ),
         ),
     ],
 )

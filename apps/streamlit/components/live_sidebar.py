@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
@@ -10,10 +9,11 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.formatting import plain
+from apps.streamlit.components.live_accounts import account_box, check_settings, settings_of
 from apps.streamlit.components.live_alarm import notification_button
 from apps.streamlit.components.live_focus import keep_focus
 from apps.streamlit.components.live_recording import recording_switch
-from options_helper.bus.address import bus_of
+from options_helper.data.accounts_file import load_settings
 from options_helper.data.portfolio_file import (
     PortfolioFile,
     default_text,
@@ -39,7 +39,6 @@ from options_helper.model.streams import PORTFOLIO_STREAMS, StreamName
 from options_helper.model.text import format_count, named, without_amounts
 from options_helper.settings import (
     CRYPTO_LOCATIONS,
-    NO_KEYS,
     OPTION_FEEDS,
     STOCK_FEEDS,
     BreezeSettings,
@@ -89,15 +88,16 @@ class Controls:
 
 def sidebar_controls(session: LiveSession) -> Controls:
     """Draw the sidebar and read it."""
-    settings, settings_problem = _load_settings()
-    _remember_choices(session, settings or Settings())
+    _remember_choices(session, _usual_settings())
     with st.sidebar:
         actions = st.container(key="actions")
         source = _source_control()
         portfolio_file = (
             _account_control(session) if source is PortfolioSource.ACCOUNT else _portfolio_control(session)
         )
-        choices, pairs_problem = _choices(source)
+        account = account_box(portfolio_file)
+        choices, pairs_problem = _choices(source, account)
+        settings, settings_problem = check_settings(account, portfolio_file)
         recording_switch(session)
         preferences = _preferences()
         st.caption("Read-only: no order is ever placed. Best-effort data. **Not financial advice.**")
@@ -155,7 +155,7 @@ def lifecycle_buttons(session: LiveSession, controls: Controls) -> None:
 
 def describe(choices: RunSettings, name: str) -> str:
     """The choices of a run in a line."""
-    parts = [name]
+    parts = [name, *([] if choices.account is None else [f"account {choices.account}"])]
     parts += [f"stocks {choices.stock_feed}"] if choices.stream_stocks else []
     parts += [f"options {choices.options_feed}"] if choices.stream_options else []
     parts += [f"fills {_account_word(choices.paper)}"] if choices.stream_fills else []
@@ -192,7 +192,8 @@ def _begin(session: LiveSession, portfolio_file: PortfolioFile, choices: RunSett
     """Start or apply, with the file and the settings as they are at this moment; a refusal is shown, not raised."""
     st.session_state.pop("start_problem", None)
     try:
-        session.start(reread(portfolio_file), choices, Settings.load())
+        portfolio_file = reread(portfolio_file)
+        session.start(portfolio_file, choices, settings_of(choices.account, portfolio_file))
     except OptionsHelperError as error:
         st.session_state["start_problem"] = str(error)
 
@@ -221,16 +222,12 @@ def _pending_changes(session: LiveSession, controls: Controls) -> None:
         )
 
 
-def _load_settings() -> tuple[Settings | None, str | None]:
+def _usual_settings() -> Settings:
+    """What the controls show before anybody chose; what is wrong with the file is said where it is used."""
     try:
-        settings = Settings.load()
-    except ConfigError as error:
-        return None, str(error)
-    try:
-        needs_no_keys = bus_of(os.environ) is not None
-    except ConfigError as error:
-        return settings, str(error)
-    return settings, None if settings.has_credentials or needs_no_keys else NO_KEYS
+        return load_settings()
+    except ConfigError:
+        return Settings()
 
 
 def _file_obstacle(portfolio_file: PortfolioFile, preferences: Preferences) -> str | None:
@@ -282,6 +279,7 @@ def _show_choices(choices: RunSettings, portfolio: str) -> None:
         st.session_state["portfolio"] = portfolio
     st.session_state.update(
         source=choices.source.value,
+        account_name=choices.account,
         streams=[name.value for name, chosen in streams.items() if chosen],
         stock_feed=choices.stock_feed,
         options_feed=choices.options_feed,
@@ -415,7 +413,7 @@ def _reload(session: LiveSession) -> None:
     session.reload()
 
 
-def _choices(source: PortfolioSource) -> tuple[RunSettings, str | None]:
+def _choices(source: PortfolioSource, account_name: str | None) -> tuple[RunSettings, str | None]:
     """What the run is made of, which applies to every tab, and why it cannot be, where it cannot."""
     streams = st.pills("Streams", list(PORTFOLIO_STREAMS), selection_mode="multi", key="streams") or []
     books = _read_books(
@@ -454,6 +452,7 @@ def _choices(source: PortfolioSource) -> tuple[RunSettings, str | None]:
         )
     choices = RunSettings(
         source=source,
+        account=account_name,
         stream_stocks=StreamName.STOCKS in streams,
         stream_options=StreamName.OPTIONS in streams,
         stream_fills=StreamName.FILLS in streams,

@@ -209,7 +209,9 @@ def portfolio_text(portfolio: Portfolio) -> str:
     entries = ",\n".join(_indented(entry_text(entry), 4) for entry in portfolio.positions)
     positions = f"[\n{entries}\n  ]" if entries else "[]"
     cash = "" if portfolio.cash is None else f'  "cash": {_json(portfolio.cash)},\n'
-    return f'{{\n  "base_currency": {_json(portfolio.base_currency)},\n{cash}  "positions": {positions}\n}}\n'
+    account = "" if portfolio.account is None else f'  "account": {_json(portfolio.account)},\n'
+    currency = _json(portfolio.base_currency)
+    return f'{{\n  "base_currency": {currency},\n{account}{cash}  "positions": {positions}\n}}\n'
 
 
 def entry_text(entry: PortfolioEntry) -> str:

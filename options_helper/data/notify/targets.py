@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import re
-import stat
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
@@ -15,6 +14,7 @@ from urllib.parse import urlsplit
 
 from pydantic import SecretStr
 
+from options_helper.data.private_file import read_private_text
 from options_helper.errors import ConfigError
 
 DEFAULT_TARGETS_FILE: Final = Path("config/alert-targets.toml")
@@ -25,7 +25,6 @@ LIFE_SIGN_VARIABLE: Final = "OH_ALERT_LIFE_SIGN"
 _EXAMPLE: Final = 'Write [targets.phone] and below it url = "ntfy://…".'
 _NAME: Final = re.compile(r"[a-z0-9][a-z0-9_-]{0,39}", re.IGNORECASE)
 _SCHEME: Final = re.compile(r"[a-z][a-z0-9+.-]{0,29}", re.IGNORECASE)
-_FOR_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _THIS_COMPUTER: Final = ("127.0.0.1", "localhost", "::1")
 _MOST_MINUTES: Final = 1_440.0
 
@@ -99,25 +98,8 @@ def load_targets(environ: Mapping[str, str] = os.environ, path: Path | None = No
 
 
 def _read(path: Path) -> Targets:
-    try:
-        # Of the open file, so that it is the one that is read.
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            if os.name != "nt" and mode & _FOR_OTHERS:
-                raise ConfigError(
-                    f"{path.name} holds addresses that are secrets, and others on this computer may read it. "
-                    f"Make it yours alone: chmod 600 {path}"
-                )
-            text = file.read().decode("utf-8-sig")
-    except FileNotFoundError:
-        return NO_TARGETS
-    except OSError as error:
-        raise ConfigError(
-            f"Cannot read {path.name}: {error.strerror}. Make it a readable text file."
-        ) from None
-    except UnicodeDecodeError:
-        raise ConfigError(f"Cannot read {path.name}: it is not UTF-8 text. Save it as UTF-8.") from None
-    return parse_targets(text, path.name)
+    text = read_private_text(path, "addresses")
+    return NO_TARGETS if text is None else parse_targets(text, path.name)
 
 
 def parse_targets(text: str, name: str) -> Targets:

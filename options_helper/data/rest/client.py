@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, timedelta
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Self
+from typing import TYPE_CHECKING, Any, Final, Self
 from urllib.parse import quote
 
 from options_helper.clock import utc_now
@@ -24,6 +24,9 @@ from options_helper.errors import RestError, TooManyPages
 from options_helper.model.announcement import MarketKind
 from options_helper.model.tolerant import word
 from options_helper.settings import Settings
+
+if TYPE_CHECKING:
+    from options_helper.data.rest.transport import ReadOnlyAdapter
 
 log = logging.getLogger(__name__)
 
@@ -76,6 +79,8 @@ class AlpacaRest:
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         key, secret = settings.require_credentials()
+        data = settings.market_data
+        data_key, data_secret = data.require_credentials()
         load_sdk()
         from alpaca.data.historical import (
             CryptoHistoricalDataClient,
@@ -86,26 +91,38 @@ class AlpacaRest:
 
         from options_helper.data.rest.transport import ReadOnlyAdapter
 
-        self._adapter = ReadOnlyAdapter(
-            policy,
-            partial((limits or RequestLimits()).host, settings),
-            stopping or threading.Event(),
-            now=now,
-            random=random.random,
-            server_clock=server_clock,
-        )
+        limits, stopping = limits or RequestLimits(), stopping or threading.Event()
+
+        def adapter(whose: Settings) -> ReadOnlyAdapter:
+            return ReadOnlyAdapter(
+                policy,
+                partial(limits.host, whose),
+                stopping,
+                now=now,
+                random=random.random,
+                server_clock=server_clock,
+            )
+
+        # One for each account that is asked, since each has a minute of its own, also at one host.
+        account_side = adapter(settings)
+        data_side = account_side if data is settings else adapter(data)
+        self._adapters = tuple(dict.fromkeys((account_side, data_side)))
         self._market = settings.market_kind
-        self._account = self._behind_adapter(
-            TradingClient(key, secret, paper=settings.paper, raw_data=True, url_override=settings.base_url)
+        self._account = _behind(
+            account_side,
+            TradingClient(key, secret, paper=settings.paper, raw_data=True, url_override=settings.base_url),
         )
-        self._stocks = self._behind_adapter(
-            StockHistoricalDataClient(key, secret, raw_data=True, url_override=settings.data_url)
+        self._stocks = _behind(
+            data_side,
+            StockHistoricalDataClient(data_key, data_secret, raw_data=True, url_override=data.data_url),
         )
-        self._options = self._behind_adapter(
-            OptionHistoricalDataClient(key, secret, raw_data=True, url_override=settings.data_url)
+        self._options = _behind(
+            data_side,
+            OptionHistoricalDataClient(data_key, data_secret, raw_data=True, url_override=data.data_url),
         )
-        self._crypto = self._behind_adapter(
-            CryptoHistoricalDataClient(key, secret, raw_data=True, url_override=settings.data_url)
+        self._crypto = _behind(
+            data_side,
+            CryptoHistoricalDataClient(data_key, data_secret, raw_data=True, url_override=data.data_url),
         )
 
     def __enter__(self) -> Self:
@@ -123,8 +140,9 @@ class AlpacaRest:
 
     def stop(self) -> None:
         """End every call under way and let no other begin; sets `stopping`. Harmless when repeated."""
-        self._adapter.stop()
-        self._adapter.close()
+        for adapter in self._adapters:
+            adapter.stop()
+            adapter.close()
 
     def stock_snapshots(self, symbols: Sequence[str], feed: str) -> dict[str, Any]:
         """Latest quote and trade, and the daily bars, by symbol; at most STOCK_SYMBOLS_A_REQUEST symbols."""
@@ -244,11 +262,6 @@ class AlpacaRest:
             query["page_token"] = word(page[-1].get("id"))
         raise _endless("/account/activities")
 
-    def _behind_adapter(self, client: Any) -> Any:
-        for scheme in ("https://", "http://"):
-            client._session.mount(scheme, self._adapter)  # noqa: SLF001 - the SDK has no other place for it
-        return client
-
     def _map(self, client: Any, path: str, query: Query | None = None, version: str | None = None) -> Row:
         answer = client.get(path, query, api_version=version)
         if not isinstance(answer, dict):
@@ -320,3 +333,10 @@ def _endless(path: str, pages: int = PAGES_AT_MOST) -> TooManyPages:
         f"Alpaca's answer to {path} has more than {pages} pages; what is behind them is not known. "
         "Ask for less."
     )
+
+
+def _behind(adapter: ReadOnlyAdapter, client: Any) -> Any:
+    """The client, with all that it asks going through the adapter."""
+    for scheme in ("https://", "http://"):
+        client._session.mount(scheme, adapter)  # noqa: SLF001 - the SDK has no other place for it
+    return client

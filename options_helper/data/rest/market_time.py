@@ -12,7 +12,7 @@ from options_helper.settings import DEMO_KEY, Settings
 
 def is_demo(settings: Settings) -> bool:
     """Whether a simulator of ours is asked, whose time is that of the session it plays."""
-    key = settings.api_key
+    key = settings.market_data.api_key
     return settings.local_market and key is not None and key.get_secret_value() == DEMO_KEY
 
 

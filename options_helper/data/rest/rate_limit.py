@@ -254,9 +254,13 @@ class RequestLimits:
         return {host: one.report() for host, one in sorted(hosts.items())}
 
     def _asked(self, settings: Settings) -> list[HostRequests]:
-        hosts = {urlsplit(url).netloc for url in (settings.base_url, settings.data_url)}
+        data = settings.market_data
+        asked = dict.fromkeys(
+            (one.api_key, urlsplit(url).netloc)
+            for one, url in ((settings, settings.base_url), (data, data.data_url))
+        )
         with self._lock:
-            return [one for host in hosts if (one := self._hosts.get((settings.api_key, host)))]
+            return [one for key in asked if (one := self._hosts.get(key))]
 
     def _new_host(self, account: SecretStr | None, host: str, per_minute: int) -> HostRequests:
         budget = None if self._share is None else SharedBudget(account, host, self._share)

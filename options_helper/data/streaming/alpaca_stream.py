@@ -63,8 +63,9 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
     ) -> None:
         super().__init__(feed, timing)
         require_handlers(on_bars=on_bars, on_trades=on_trades, on_quotes=on_quotes)
-        settings.require_credentials()
-        self._settings = settings
+        # Of the account whose keys open market data, whoever's orders are followed beside them.
+        self._settings = settings.market_data
+        self._settings.require_credentials()
         self._feed = feed
         self._sink = sink or LoggingSink()
         self._stream_cls = stream_cls

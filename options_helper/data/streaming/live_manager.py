@@ -23,7 +23,12 @@ from options_helper.data.streaming.callbacks.delivery import QUEUE_SIZE, Callbac
 from options_helper.data.streaming.callbacks.dispatcher import STATES, CallbackHandle, Callbacks
 from options_helper.data.streaming.callbacks.pulling import Pull
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig, requests_for
-from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
+from options_helper.data.streaming.engine.stream_source import (
+    AlpacaSource,
+    StreamSource,
+    named_source,
+    require_offered,
+)
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_run import Carry, LiveRun
 from options_helper.data.streaming.polling.pace import WatchPolicy
@@ -119,22 +124,23 @@ class LiveStreamManager:
             running = self._run
             config = config.keeping_changes_of(self._config)
             settings: Settings | None = None
-            if running is not None and running.can_become(config):
+            if running is not None and running.can_become(running.named(config)):
                 if running.streams.has_failed:
                     settings = self._settings or Settings.load()
                 if settings is None or settings == running.settings:
                     self._config = config
-                    running.change_symbols(config)
+                    running.change_symbols(running.named(config))
                     running.streams.revive()
                     return
             settings = settings or self._settings or Settings.load()
-            self._source.check(settings)
-            require_offered(config, self._source)
+            source = named_source(self._source, settings.account)
+            source.check(settings)
+            require_offered(config.with_fills_of(settings.account), source)
             # Made before the old one is stopped: what cannot be made leaves that as it is.
             run = self._run_cls(
-                config,
+                config.with_fills_of(settings.account),
                 settings,
-                self._source,
+                source,
                 self._retry,
                 now_ns=self._now_ns,
                 monotonic=self._monotonic,
@@ -221,9 +227,11 @@ class LiveStreamManager:
             self._change(config)
 
     def _change(self, config: LiveStreamConfig) -> None:
-        if self._run is not None:
-            require_offered(config, self._source)
-            self._run.change_symbols(config, keep_idle=True)
+        run = self._run
+        if run is not None:
+            named = run.named(config)
+            require_offered(named, run.source)
+            run.change_symbols(named, keep_idle=True)
         self._config = config
 
     def on(

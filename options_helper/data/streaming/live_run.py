@@ -66,6 +66,7 @@ class LiveRun:
         group_cls: Callable[..., StreamGroup] = StreamGroup,
     ) -> None:
         self.settings = settings
+        self.source = source
         self._carry = carry
         self._callbacks = callbacks
         self._now_ns = now_ns
@@ -126,6 +127,10 @@ class LiveRun:
     def _announced(self, announcement: Announcement) -> None:
         if self._state.announce(announcement):
             self._account.forget()
+
+    def named(self, config: LiveStreamConfig) -> LiveStreamConfig:
+        """The config with the fills called by this run's account."""
+        return config.with_fills_of(self.settings.account)
 
     def can_become(self, config: LiveStreamConfig) -> bool:
         """Whether only the symbols differ, and the run is still good for them."""

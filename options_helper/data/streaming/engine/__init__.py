@@ -12,7 +12,7 @@ PUBLIC: Final = {
     "shared_source": ("SharedConnections",),
     "stream_config": ("LiveStreamConfig", "StreamRequest", "requests_for"),
     "stream_group": ("StreamGroup", "with_ledger"),
-    "stream_source": ("AlpacaSource", "JoinedSources", "StreamSource", "require_offered"),
+    "stream_source": ("AlpacaSource", "JoinedSources", "StreamSource", "named_source", "require_offered"),
     "worker": ("RetryPolicy",),
 }
 

@@ -45,10 +45,12 @@ class _Terms:
 
     @classmethod
     def of(cls, stream: StreamId, settings: Settings, config: LiveStreamConfig) -> _Terms:
-        feed, address = config.feed(stream), settings.stream_url
+        feed = config.feed(stream)
         if stream.kind.carries_orders:
             address = settings.for_account(paper=config.paper).base_url
-        return cls(feed, settings.api_key, settings.api_secret, address)
+            return cls(feed, settings.api_key, settings.api_secret, address)
+        data = settings.market_data
+        return cls(feed, data.api_key, data.api_secret, data.stream_url)
 
 
 class SharedStreamer:

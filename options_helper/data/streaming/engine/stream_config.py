@@ -13,7 +13,15 @@ from options_helper.model.alpaca_symbols import (
     to_coin_pairs,
 )
 from options_helper.model.contract_symbols import compact_symbol, is_contract_symbol
-from options_helper.model.streams import CRYPTO, DEFAULT_PROVIDER, NEWS, StreamId, StreamName
+from options_helper.model.streams import (
+    CRYPTO,
+    DEFAULT_ACCOUNT,
+    DEFAULT_PROVIDER,
+    NEWS,
+    StreamId,
+    StreamName,
+    fills_of,
+)
 from options_helper.settings import CRYPTO_LOCATIONS, OPTION_FEEDS, STOCK_FEEDS
 
 
@@ -129,6 +137,19 @@ class LiveStreamConfig:
                 f"A run shows the orders of one account, not those of {', '.join(wanted)} together; "
                 "switch stream_fills off or leave the others out."
             )
+
+    def with_fills_of(self, account: str) -> LiveStreamConfig:
+        """The same, where its fills are those of an account that the user has named."""
+        if account == DEFAULT_ACCOUNT or not self.stream_fills:
+            return self
+        fills = StreamRequest(fills_of(account), feed=self.feed(StreamName.FILLS))
+        return replace(self, stream_fills=False, further=(*self.further, fills))
+
+    @property
+    def orders(self) -> StreamId | None:
+        """The stream of an account's orders that is wanted; None: of none."""
+        streams = (*StreamName, *(request.stream for request in self.further))
+        return next((one for one in streams if one.kind.carries_orders and self.wants(one)), None)
 
     def without_symbols(self) -> LiveStreamConfig:
         """The same config for any symbols: two that agree in this need no reconnect."""

@@ -25,7 +25,7 @@ from options_helper.model.announcement import Announcement
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import Phase, StreamHealth
-from options_helper.model.streams import PORTFOLIO_STREAMS, StreamId, StreamName
+from options_helper.model.streams import StreamId, StreamName, portfolio_streams
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -71,7 +71,8 @@ class StreamGroup:
         # Replaced whole under self._lock; read by any thread without it.
         self.config = config
         # Those of a portfolio are in every snapshot, whether this source has them or not.
-        self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*PORTFOLIO_STREAMS, *source.streams)))
+        self._always = portfolio_streams(settings.account)
+        self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*self._always, *source.streams)))
         # Replaced with the config.
         self._requests = {name: config.request(name) for name in self.names}
         self.queue = FrameQueue(config.queue_maxsize, self.names)
@@ -278,7 +279,7 @@ class StreamGroup:
         shown = (
             name
             for name in self.names
-            if name in PORTFOLIO_STREAMS or name in self._workers or self.config.wants(name)
+            if name in self._always or name in self._workers or self.config.wants(name)
         )
         return {name: self._health(name, wall_ns) for name in shown}
 

@@ -17,7 +17,7 @@ from options_helper.data.streaming.connection.connection_runner import Streamer,
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.messages import Decode, decode_frame
 from options_helper.errors import ConfigError
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName, fills_of
 from options_helper.settings import Settings
 
 
@@ -146,6 +146,40 @@ class JoinedSources:
 
     def _source_of(self, stream: StreamId) -> StreamSource:
         return next((source for source in self.others if stream in source.streams), self.first)
+
+
+@dataclass(frozen=True, slots=True)
+class NamedAccount:
+    """The same streams, where those that carry orders are called by the account that the user has named."""
+
+    source: StreamSource
+    account: str
+
+    @property
+    def streams(self) -> tuple[StreamId, ...]:
+        """As the source has them, under these names."""
+        own = fills_of(self.account)
+        return tuple(own if stream == StreamName.FILLS else stream for stream in self.source.streams)
+
+    def check(self, settings: Settings) -> None:
+        """The source's needs."""
+        self.source.check(settings)
+
+    def streamer(
+        self, stream: StreamId, settings: Settings, config: LiveStreamConfig, sink: StreamSink
+    ) -> Streamer:
+        """As the source makes it."""
+        plain = StreamName.FILLS if stream == fills_of(self.account) else stream
+        return self.source.streamer(plain, settings, config, sink)
+
+    def decoder(self, stream: StreamId) -> Decode:
+        """The source's own."""
+        return self.source.decoder(stream)
+
+
+def named_source(source: StreamSource, account: str) -> StreamSource:
+    """The source for an account; the only one there is needs no name."""
+    return source if account == DEFAULT_ACCOUNT else NamedAccount(source, account)
 
 
 def require_offered(config: LiveStreamConfig, source: StreamSource) -> None:

@@ -65,7 +65,8 @@ class AccountWatch:
     ) -> None:
         self._policy = policy
         self._polls = rest_cls is not None
-        self._polls_account = self._polls and config.stream_fills
+        self._orders = config.orders
+        self._polls_account = self._polls and self._orders is not None
         account = settings.for_account(paper=config.paper)
         limits = limits or RequestLimits()
         server_clock = ServerClock(now_ns, elapsed)
@@ -203,7 +204,7 @@ class AccountWatch:
             self._calendar.doubt()
         self._news.observe(noticed.listening.get(StreamName.NEWS))
         for name in noticed.connected:
-            if name == StreamName.FILLS:
+            if name == self._orders:
                 self._account.connected()
             elif name in PRICE_STREAMS:
                 self._prices.want(name)
