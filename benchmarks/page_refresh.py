@@ -89,7 +89,9 @@ class Viewer:
     def _follow(self, connection: ClientConnection) -> None:
         intervals: dict[str, float] = {}
         due: dict[str, float] = {}
-        running: tuple[str, float] | None = None
+        # Of a full run the name is empty. Nothing is asked for while one is under way: the server would do both in one
+        # order or the other, and what begins then looks alike.
+        running: tuple[str, float] | None = "", time.monotonic()
         while not self.stopping.is_set():
             now = time.monotonic()
             if running is None and due and min(due.values()) <= now:
@@ -101,9 +103,10 @@ class Viewer:
             if message is None:
                 continue
             kind = message.WhichOneof("type")
-            if kind == "new_session" and running is None:  # a full run: it arms its timers anew
+            if (kind == "new_session" and running is None) or _is_followed_by_full_run(message):
                 intervals.clear()
-                due.clear()
+                due.clear()  # it arms its timers anew
+                running = "", time.monotonic()
             elif kind == "auto_rerun":
                 timer = message.auto_rerun
                 intervals[timer.fragment_id] = timer.interval
@@ -131,6 +134,13 @@ class Viewer:
         message.rerun_script.is_auto_rerun = bool(fragment)
         message.rerun_script.context_info.timezone = "America/New_York"
         connection.send(message.SerializeToString())
+
+
+def _is_followed_by_full_run(message: ForwardMsg) -> bool:
+    """Whether a run was ended for the sake of another one, of the whole script."""
+    return message.WhichOneof("type") == "script_finished" and (
+        message.script_finished == ForwardMsg.FINISHED_EARLY_FOR_RERUN
+    )
 
 
 @contextmanager
