@@ -52,6 +52,7 @@ OUR_FOLDER = Path(__file__).parents[1] / "apps" / "streamlit"
 STREAMLIT = Subprotocol("streamlit")
 REFRESH_SECONDS = 1
 SETTLING_SECONDS = 7.0  # until tables are no longer sent in full
+OPENING_SECONDS = 90.0  # at most, until all tabs had a refresh
 IDLE_SECONDS = 4.0
 WATCHED_SECONDS = 10.0
 VIEWERS = 2  # beside seeding
@@ -246,6 +247,9 @@ def measure(
 
 def _watched(port: int, process: psutil.Process, viewers: int, alone: float) -> Taken:
     with watching(port, viewers) as tabs:
+        deadline = time.monotonic() + OPENING_SECONDS
+        while not all(tab.durations for tab in tabs) and time.monotonic() < deadline:
+            time.sleep(0.1)
         time.sleep(SETTLING_SECONDS)
         for tab in tabs:
             tab.forget()

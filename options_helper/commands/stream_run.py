@@ -5,13 +5,14 @@ Results go to stdout, as tables or as JSON; at a terminal, a bar on stderr shows
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import asdict
 from datetime import date, datetime
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import typer
 from rich import filesize
@@ -38,6 +39,10 @@ from options_helper.model.market_hours import new_york_date
 from options_helper.model.text import format_count, named
 
 _T = TypeVar("_T")
+# Of a journal: about a million rows.
+_WORTH_BYTES: Final = 20_000_000
+# Each reads the whole journal, so further ones help less and less.
+_PROCESSES_AT_MOST: Final = 4
 
 
 def scope_of(root: Path, day: date | None, symbols: str | None) -> Scope:
@@ -91,13 +96,20 @@ def _killed(notes: Iterable[SessionNote]) -> set[str]:
 def verify_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
     """Check it; 1 where something does not add up."""
     with _progress("verify", _bytes_of(root, scope)) as advance:
-        found = audit(root, scope, lambda path: advance(_size_of(path)))
+        found = audit(root, scope, lambda path: advance(_size_of(path)), processes=_processes(root))
     if as_json:
         _print_json(audit_facts(found))
     else:
         for line in audit_lines(found):
             typer.echo(line)
     return 0 if found.ok else 1
+
+
+def _processes(root: Path) -> int:
+    """How many a check is worth: to begin one takes as long as to read some megabytes of a journal."""
+    if sum(_size_of(path) for path in journal_files(root)) < _WORTH_BYTES:
+        return 1
+    return min(os.cpu_count() or 1, _PROCESSES_AT_MOST)
 
 
 def rebuild_recording(root: Path, out: Path, scope: Scope, *, as_json: bool) -> int:

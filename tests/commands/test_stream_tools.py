@@ -44,7 +44,7 @@ def test_a_file_that_goes_while_it_is_looked_at_ends_nothing(
     known = getattr(stream_run, name)
     told: list[Path] = []
 
-    def vanishing(*arguments: Any) -> Any:
+    def vanishing(*arguments: Any, **more: Any) -> Any:
         *others, done = arguments
         done(tmp_path / "gone.csv.gz")
 
@@ -52,7 +52,7 @@ def test_a_file_that_goes_while_it_is_looked_at_ends_nothing(
             told.append(path)
             done(path)
 
-        return known(*others, each)
+        return known(*others, each, **more)
 
     monkeypatch.setattr(stream_run, name, vanishing)
 

@@ -16,6 +16,7 @@ PUBLIC: Final = {
     "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
     "frames": ("frames_of",),
     "layout": (
+        "KINDS",
         "Kind",
         "PartitionKey",
         "dataset_named",
@@ -35,7 +36,7 @@ PUBLIC: Final = {
     "recording": ("KindCounts", "StorePolicy"),
     "rows": ("DATASET_OF", "RowWriter", "Storable"),
     "scope": ("EVERYTHING", "Scope"),
-    "verify_parts": ("PartReport",),
+    "verify_parts": ("PartReport", "verify_parts"),
 }
 
 # What the neighbours inside this subject use, and nobody else.
@@ -47,5 +48,4 @@ SHARED: Final = {
     "recording": ("Recording", "StoreCounts"),
     "repair": ("examine",),
     "restore": ("restore_from_copy",),
-    "verify_parts": ("verify_parts",),
 }

@@ -5,56 +5,41 @@ Nothing is changed, and a recorder may be at work: what it has not written yet i
 
 from __future__ import annotations
 
-from array import array
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from datetime import date
-from itertools import groupby, starmap, zip_longest
-from math import inf
-from operator import eq
+from itertools import groupby
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
-from options_helper.data.intraday.contents import lines_of, reading, row_texts
 from options_helper.data.intraday.frames import frames_of
 from options_helper.data.intraday.layout import (
-    Kind,
-    PartitionKey,
     dataset_named,
     find_parts,
     kinds_of,
     missing_parts,
-    parts,
 )
 from options_helper.data.intraday.locking import writer_of
-from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta
-from options_helper.data.intraday.rows import DATASET_OF, RowWriter
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday.verify_parts import PartReport
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.closings import read_closings
 from options_helper.data.recording.gap_verdict import GapClosing
 from options_helper.data.recording.journal import (
-    Hole,
-    Record,
-    RecordKind,
-    read_records,
-    told,
     unnoted_sessions,
 )
+from options_helper.data.recording.journal_rows import SessionAudit
 from options_helper.data.recording.loss_log import (
     NOT_RECORDED,
     LossRow,
     is_fault,
     read_losses,
 )
-from options_helper.data.recording.recover import UNREADABLE_JOURNAL
-from options_helper.data.recording.row_maker import RowMaker
 from options_helper.data.recording.scoped_sessions import sessions_in
 from options_helper.data.recording.session_notes import SessionNote, session_notes
-from options_helper.data.streaming.state.live_state import StreamTally
+from options_helper.data.recording.verify_rows import Task, look
 from options_helper.errors import ConfigError
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
@@ -87,24 +72,6 @@ class SymbolDay:
     gaps: int
     lost: int  # rows of this symbol alone; what a whole stream lost is in the ledger
     problems: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class SessionAudit:
-    """One run of a recorder, by its journal; not `ended`: it was killed, or it records still."""
-
-    session: str
-    began_ns: int | None
-    last_ns: int | None
-    ended: bool
-    frames: int
-    events: int
-    rejected: int
-    torn_bytes: int
-    problems: tuple[str, ...]
-    deleted: tuple[
-        str, ...
-    ] = ()  # what of the journal is not there any more, and not needed: the files have its rows
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,29 +111,33 @@ class Audit:
         return not self.problems
 
 
-def audit(root: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] = bool) -> Audit:
+def audit(
+    root: Path,
+    scope: Scope = EVERYTHING,
+    done: Callable[[Path], object] = bool,
+    *,
+    processes: int = 1,
+) -> Audit:
     """Look at every byte and row of a recording, or of the part that is meant; ConfigError where there is none.
 
-    `done` is told of each file that was read.
+    `done` is told of each file that was read. Several `processes` look at some symbols each, where nobody writes; a
+    program that begins them needs to be one that may be imported again (`if __name__ == "__main__"`).
     """
     store = IntradayStore(root)
     being_written = writer_of(root) is not None
-    # The journal first: rows that are written meanwhile are more, never less.
-    journal = _JournalRows(scope, done)
     noted = {note.session: note for note in session_notes(root)}
-    found_sessions = [
-        journal.read(session, files, noted.get(session))
-        for session, files in sessions_in(root, scope).items()
-    ]
-    read = {one.session for one in found_sessions}
-    notes = [note for note in noted.values() if note.session in read or _concerns(note, scope)]
+    journals = sessions_in(root, scope)
+    notes = [note for note in noted.values() if note.session in journals or _concerns(note, scope)]
     ledger, closings = read_losses(root), read_closings(root)
     losses = tuple(row for row in ledger.rows if scope.meets(row.since_ns, row.until_ns))
     cut_off = {note.session for note in notes if note.ended_ns is None and not being_written}
-    journaled = {one.session for one in found_sessions}
+    journaled = journals.keys()
+    task = Task(root, scope, journals, noted, frozenset(cut_off), being_written=being_written)
+    looked = look(task, 1 if being_written else processes, done)
+    found_sessions = looked.sessions
     partitions = [
         _symbol_day(list(reports), losses, journaled)
-        for _, reports in groupby(_reports(store, scope, cut_off, done), key=lambda report: report.part.key)
+        for _, reports in groupby(looked.reports, key=lambda report: report.part.key)
     ]
     if not partitions and not found_sessions and not notes:
         raise ConfigError(f"There is no recording{scope} in {root}. Name the folder that was recorded into.")
@@ -193,7 +164,7 @@ def audit(root: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] 
     ]
     if found_sessions:
         killed = any(note.behind for note in notes)
-        problems += journal.disagreements(root, journaled, being_written=being_written, killed=killed)
+        problems += looked.differences.sentences(being_written=being_written, killed=killed)
     return Audit(
         tuple(partitions),
         tuple(found_sessions),
@@ -245,17 +216,6 @@ def _unmissed(
         for gap in note.gaps:
             if gap.reason.startswith(NOT_RECORDED):
                 yield f"The {gap.stream} stream of session {note.session}: {gap.reason}"
-
-
-def _reports(
-    store: IntradayStore, scope: Scope, cut_off: AbstractSet[str], done: Callable[[Path], object]
-) -> Iterator[PartReport]:
-    symbols: Sequence[str | None] = sorted(scope.symbols) or [None]
-    for symbol in symbols:
-        for report in store.verify(symbol=symbol, day=scope.day, cut_off=cut_off):
-            if scope.holds(report.part.key):
-                yield report
-                done(report.part.path)
 
 
 def _concerns(note: SessionNote, scope: Scope) -> bool:
@@ -334,7 +294,9 @@ def _name(one: SymbolDay) -> str:
     return f"{one.kind} {one.dataset} {one.symbol} {one.day}"
 
 
-def _symbol_day(reports: list[PartReport], ledger: Iterable[LossRow], journaled: set[str]) -> SymbolDay:
+def _symbol_day(
+    reports: list[PartReport], ledger: Iterable[LossRow], journaled: AbstractSet[str]
+) -> SymbolDay:
     key = reports[0].part.key
     # A gap of a stream is noted beside each of its files: once in the ledger, it must not count a hundred times.
     of_the_stream = {(row.since_ns, row.until_ns, row.reason) for row in ledger}
@@ -358,191 +320,6 @@ def _symbol_day(reports: list[PartReport], ledger: Iterable[LossRow], journaled:
             f"{report.part.path.name}: {problem}" for report in reports for problem in report.problems
         ),
     )
-
-
-@dataclass(slots=True)
-class _Hole:
-    """When what a journal lacks was received, between these two, as far as one can tell."""
-
-    since_ns: int
-    until_ns: float = inf
-
-
-class _JournalRows:
-    """The rows that a journal makes, as a number for each line: eight bytes a row are all that is kept."""
-
-    def __init__(self, scope: Scope, done: Callable[[Path], object]) -> None:
-        self._scope = scope
-        self._done = done
-        self._lines: dict[PartitionKey, array[int]] = {}
-        # The same arrays once more, by what a row has at hand: to make a key for each costs as much as its line. None
-        # for rows that are not meant.
-        self._by_row: dict[tuple[Kind, type, str, date], array[int] | None] = {}
-        self._rows = RowWriter()
-        self._holes: list[_Hole] = []
-        self._last_ns = -1  # of the sessions so far
-
-    def read(self, session: str, files: list[Path], note: SessionNote | None) -> SessionAudit:
-        """Take the rows of one session."""
-        frames = events = 0
-        maker, tally = RowMaker(), StreamTally()
-        first: Record | None = None
-        last: Record | None = None
-        problems: list[str] = []
-        deleted: list[str] = []
-        open_hole: _Hole | None = None
-
-        def on_hole(hole: Hole) -> None:
-            nonlocal open_hole
-            is_needed = note is None or (note.behind and (hole.until is None or hole.until > note.filed))
-            (problems if hole.damaged or is_needed else deleted).append(str(hole))
-            began_ns = note.began_ns if note is not None else self._last_ns + 1
-            open_hole = _Hole(last.received_ns if last is not None else began_ns - 1)
-            self._holes.append(open_hole)
-
-        try:
-            for record in read_records(told(files, self._done), on_hole=on_hole):
-                first, last = first or record, record
-                if open_hole is not None:
-                    open_hole.until_ns, open_hole = record.received_ns, None
-                if record.kind is RecordKind.FRAME:
-                    frames += 1
-                    events += record.events
-                self._take(maker, record, tally)
-        except UNREADABLE_JOURNAL as error:
-            problems.append(str(error) or type(error).__name__)
-        if open_hole is not None and note is not None:
-            open_hole.until_ns = (note.ended_ns or note.seen_ns) + 1
-        self._last_ns = last.received_ns if last is not None else self._last_ns
-        # One whose journal is deleted or damaged at its end has ended as it should all the same.
-        ended = (note is not None and note.ended_ns is not None) or (
-            last is not None and last.kind is RecordKind.END
-        )
-        return SessionAudit(
-            session,
-            began_ns=first and first.received_ns,
-            last_ns=last and last.received_ns,
-            ended=ended,
-            frames=frames,
-            events=events,
-            rejected=tally.rejected,
-            torn_bytes=sum(map(_torn_bytes, files)),
-            problems=tuple(problems),
-            deleted=tuple(deleted),
-        )
-
-    def _take(self, maker: RowMaker, record: Record, tally: StreamTally) -> None:
-        for kind, rows in maker.rows_of(record, tally):
-            for row in rows:
-                day, line = self._rows.of_type(type(row))(row)
-                at = kind, type(row), row.symbol, day
-                try:
-                    numbers = self._by_row[at]
-                except KeyError:
-                    numbers = self._by_row[at] = self._numbers_of(*at)
-                if numbers is not None:
-                    numbers.append(hash(line.encode()))
-
-    def _numbers_of(self, kind: Kind, event_type: type, symbol: str, day: date) -> array[int] | None:
-        key = PartitionKey(kind, DATASET_OF[event_type], symbol, day)
-        return self._lines.setdefault(key, array("q")) if self._scope.holds(key) else None
-
-    def disagreements(
-        self, root: Path, journaled: set[str], *, being_written: bool, killed: bool
-    ) -> Iterator[str]:
-        """Rows that only the journal has, and rows that a partition has and the journal not."""
-        missing: dict[str, int] = {}
-        unknown: dict[str, int] = {}
-        self._by_row.clear()  # or nothing could be let go of
-        heard = {part.key for part in find_parts(root) if not part.key.dataset.is_backfill}
-        keys = {key for key in heard if self._scope.holds(key)} | self._lines.keys()
-        for key in sorted(keys, key=_key_name):
-            # Let go of what is done: of a day of ten million rows it is eighty megabytes.
-            expected = self._lines.pop(key, array("q"))
-            if _same_numbers(expected, _numbers_kept(root, key, self._holes)):
-                continue
-            less, more = _difference_of(expected, array("q", _numbers_kept(root, key, self._holes)))
-            if less:
-                missing[_key_name(key)] = less
-            if being_written:
-                continue  # since the journal was read, more rows came
-            if more and _writers(root, key) <= journaled:
-                unknown[_key_name(key)] = more
-            if not less and not more:
-                yield f"{_key_name(key)}: the rows are in another order than in the journal"
-        if unknown:
-            of = named(tuple(f"{name}: {rows}" for name, rows in unknown.items()))
-            yield f"{sum(unknown.values())} rows are not in the journal ({of})"
-        if missing and not being_written:
-            of = named(tuple(f"{name}: {rows}" for name, rows in missing.items()))
-            remedy = "`stream rebuild` makes them"
-            if killed:
-                remedy += ", and the next capture into this folder those that a kill left"
-            yield f"{sum(missing.values())} rows are in the journal only ({of}); {remedy}"
-
-
-def _key_name(key: PartitionKey) -> str:
-    return f"{key.kind} {key.dataset.name} {key.symbol} {key.day}"
-
-
-def _numbers_kept(root: Path, key: PartitionKey, holes: Sequence[_Hole]) -> Iterator[int]:
-    """A number for each row, but for those that were received within a hole of the journal."""
-    for part in parts(root, key):
-        for text in row_texts(part.path, key.dataset.columns):
-            yield from _numbers(text if not holes else _outside(text, holes))
-
-
-def _outside(text: bytes, holes: Sequence[_Hole]) -> bytes:
-    return b"".join(
-        line
-        for line in lines_of(text)
-        if not any(hole.since_ns < _receipt(line) < hole.until_ns for hole in holes)
-    )
-
-
-def _receipt(line: bytes) -> int:
-    receipt = line.split(b",", 2)[1]
-    return int(receipt) if receipt.isdigit() else 0
-
-
-def _same_numbers(expected: Iterable[int], kept: Iterable[int]) -> bool:
-    return all(starmap(eq, zip_longest(expected, kept)))
-
-
-def _difference_of(expected: array[int], kept: array[int]) -> tuple[int, int]:
-    """How many numbers the first has and the second not, and the reverse; sorted in place, so that no more is held."""
-    import numpy as np
-
-    for numbers in (expected, kept):
-        np.frombuffer(numbers, dtype="q").sort() if numbers else None
-    less = more = here = there = 0
-    while here < len(expected) and there < len(kept):
-        one, other = expected[here], kept[there]
-        here += one <= other
-        there += other <= one
-        less += one < other
-        more += other < one
-    return less + len(expected) - here, more + len(kept) - there
-
-
-def _writers(root: Path, key: PartitionKey) -> set[str]:
-    """The sessions that wrote into a partition; one of them may have kept no journal."""
-    metas = [load_meta(part) for part in parts(root, key)]
-    return {session.id for meta in metas if meta is not None for session in meta.sessions}
-
-
-def _torn_bytes(path: Path) -> int:
-    try:
-        with reading(path) as (read_at, size):
-            tail = scan(read_at, size, check_bytes=0).torn_tail
-    except OSError:  # told with the records that it has
-        return 0
-    return 0 if tail is None else tail.length
-
-
-def _numbers(text: bytes) -> Iterator[int]:
-    """A number for each line without its first field, which is the row's number."""
-    return (hash(line.partition(b",")[2]) for line in lines_of(text))
 
 
 class _Coverage:

@@ -9,7 +9,8 @@ from typing import Final
 
 import msgspec
 
-from options_helper.data.recording.verify import Audit, MinuteAudit, SessionAudit, SymbolDay, format_new_york
+from options_helper.data.recording.journal_rows import SessionAudit
+from options_helper.data.recording.verify import Audit, MinuteAudit, SymbolDay, format_new_york
 from options_helper.model.instants import nanosecond_text, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.text import named, table_lines
