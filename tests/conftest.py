@@ -26,6 +26,8 @@ REPOSITORY = TESTS.parent
 # Tests in these folders have a marker of the same name.
 CIRCLES = ("wire", "faults", "browser")
 SLOW = ("browser", "processes", "real_data", "exhaustive", "faults")
+# Tests in these folders wait, each for itself; those of a module elsewhere share what was read, made or worked out.
+WAITING = ("wire", "faults", "commands", "portal")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OWNED_THREADS = ("live-", "simulator", "doctor-", "parent-watch")
 
@@ -73,23 +75,31 @@ def pytest_xdist_auto_num_workers() -> int:
     return min(2 * (os.cpu_count() or 1), 16)
 
 
-class BrowserTestsTogether(LoadScopeScheduling):  # type: ignore[misc]
-    """One test at a time to whoever is free, but those that use Chromium in two chains, as the first that are given.
+class TestsTogether(LoadScopeScheduling):  # type: ignore[misc]
+    """What one worker does in one go, in the order of the collection: a test, a module, or a chain with Chromium.
 
-    The tests of a module share a server and a Chromium. Without a graphics card Chromium draws on the processors
-    that the others need, so there are never more than two; the module with the most tests is as long as the rest.
+    There are two of these. The browser tests of a module share a server and a Chromium; without a graphics card this
+    draws on the processors that the others need, so there are never more than two of it. The module with the most
+    tests takes as long as the rest.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        if "/browser/" not in nodeid:
-            return nodeid
-        return "live portfolio" if "/test_live_portfolio_in_a_browser.py::" in nodeid else "browser"
+        if in_folder(nodeid, "browser"):
+            return "live portfolio" if "/test_live_portfolio_in_a_browser.py::" in nodeid else "browser"
+        return nodeid if any(in_folder(nodeid, name) for name in WAITING) else nodeid.partition("::")[0]
+
+
+def in_folder(nodeid: str, name: str) -> bool:
+    """Whether a test is in a folder of this name."""
+    return f"/{name}/" in nodeid
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> BrowserTestsTogether:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> TestsTogether:
     """Share out the tests in this way."""
-    return BrowserTestsTogether(config, log)
+    # By the number of their tests, modules of many short ones would begin before the slow tests.
+    config.option.loadscopereorder = False
+    return TestsTogether(config, log)
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -112,7 +122,12 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
     if config.getoption("--at") is not None:
         config.hook.pytest_deselected(items=[item for item in items if left_out(item)])
         items[:] = [item for item in items if not left_out(item)]
-    items.sort(key=lambda item: not any(item.get_closest_marker(name) for name in SLOW))
+    items.sort(key=slowness)
+
+
+def slowness(item: pytest.Item) -> int:
+    """The place of a test's kind in a run: the browser's first, which are the longest chains."""
+    return next((place for place, name in enumerate(SLOW) if item.get_closest_marker(name)), len(SLOW))
 
 
 @pytest.fixture(autouse=True)
