@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
@@ -30,18 +29,14 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import holding, nanoseconds, new_york, portfolio
 from tests.kit.bus import nats_server
+from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, wait_until
 
 
 @contextmanager
 def command(folder: Path, environ: Mapping[str, str], *words: str) -> Iterator[subprocess.Popen[str]]:
-    process = subprocess.Popen(
-        [sys.executable, "-c", "from options_helper.entry import main; main()", *words],
-        cwd=folder,
-        env={**os.environ, "XDG_STATE_HOME": str(folder / "state"), **environ},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    process = Program(
+        *words, cwd=folder, env={**os.environ, "XDG_STATE_HOME": str(folder / "state"), **environ}
     )
     try:
         yield process

@@ -23,6 +23,7 @@ from options_helper.commands import page_launcher
 from options_helper.data.breeze.account import BreezeAccount
 from options_helper.errors import ConfigError
 from options_helper.settings import BREEZE_VARIABLES, BreezeSettings, Settings
+from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
 pytestmark = pytest.mark.processes
@@ -58,15 +59,9 @@ class OpenPage:
 
 @contextlib.contextmanager
 def open_page(*arguments: str, cwd: Path) -> Iterator[OpenPage]:
-    program = "from options_helper.cli import main; main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, "ui", "--no-browser", "--port", "0", *arguments],
-        cwd=cwd,
-        stdout=subprocess.PIPE,
-        text=True,
-        # As at a terminal: Ctrl-C reaches the whole foreground group.
-        start_new_session=True,
-    ) as process:
+    words = ("ui", "--no-browser", "--port", "0", *arguments)
+    # As at a terminal: Ctrl-C reaches the whole foreground group.
+    with Program(*words, cwd=cwd, stderr=None, start_new_session=True) as process:
         family = []
         try:
             assert process.stdout is not None
@@ -214,10 +209,7 @@ def test_a_demo_brings_its_own_keys_and_ends_with_its_market(tmp_path: Path, mon
 @contextlib.contextmanager
 def simulating(*arguments: str, cwd: Path) -> Iterator[subprocess.Popen[str]]:
     """A market that is served; ended at the end, however that comes."""
-    program = "from options_helper.cli import main; main()"
-    with subprocess.Popen(
-        [sys.executable, "-c", program, "simulate", *arguments], cwd=cwd, stdout=subprocess.PIPE, text=True
-    ) as process:
+    with Program("simulate", *arguments, cwd=cwd, stderr=None) as process:
         try:
             yield process
         finally:

@@ -7,7 +7,6 @@ import os
 import re
 import signal
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -21,6 +20,7 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.commands.test_cli import get
+from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 from tests.wire.test_capture import gap_rows, rows_on_disk
 from tests.wire.test_engine import NOON, STOCKS, quote
@@ -72,15 +72,7 @@ def command(market: SimulatorServer, cwd: Path, *arguments: str) -> Iterator[Com
         "OH_ALPACA_DATA_URL": market.rest_url,
         "XDG_STATE_HOME": str(cwd / "state"),
     }
-    with subprocess.Popen(
-        [sys.executable, "-c", "from options_helper.cli import main; main()", *arguments],
-        cwd=cwd,
-        env=environment,
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-        start_new_session=True,
-    ) as process:
+    with Program(*arguments, cwd=cwd, env=environment, start_new_session=True) as process:
         family: list[psutil.Process] = []
         try:
             made = Command(process)

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from options_helper.simulator.server import SimulatorServer
 from options_helper.watch.book import BookNow
 from tests.kit.builders import nanoseconds, new_york
 from tests.kit.bus import nats_server
+from tests.kit.programs import Program
 from tests.kit.simulated import settings_for
 from tests.kit.waiting import A_PROCESS, AT_ONCE, at_once, wait_until
 
@@ -86,14 +86,7 @@ def test_it_holds_the_streams_tells_how_it_is_and_ends_in_order(tmp_path: Path):
             "--state",
             str(state),
         ]
-        owner = subprocess.Popen(
-            [sys.executable, "-c", "from options_helper.entry import main; main()", *command],
-            cwd=tmp_path,
-            env=environment(market, tmp_path),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        owner = Program(*command, cwd=tmp_path, env=environment(market, tmp_path))
         try:
             wait_until(
                 lambda: (

@@ -7,7 +7,6 @@ import io
 import os
 import signal
 import subprocess
-import sys
 from dataclasses import replace
 from datetime import UTC, datetime
 from functools import partial
@@ -43,6 +42,7 @@ from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from tests.kit.pace import runs
+from tests.kit.programs import Program
 from tests.kit.rebuilt import partitions
 from tests.kit.waiting import A_PROCESS, wait_until
 
@@ -363,19 +363,13 @@ NOTE: dict[str, Any] = {
     "flush_events": 500,
     "flush_seconds": 1.0,
 }
-PROGRAM = "import sys; from options_helper.entry import main; sys.exit(main())"
 
 
 def recording(out: Path, *more: str) -> subprocess.Popen[str]:
     """A process that records invented books."""
-    return subprocess.Popen(
-        [
-            sys.executable, "-c", PROGRAM, "stream", "books", "--provider", "alpaca-crypto",
-            "--symbols", "BTC/USD,ETH/USD", "--dry-run", "--out", str(out), "--interval", "200ms", *more,
-        ],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
+    return Program(
+        "stream", "books", "--provider", "alpaca-crypto",
+        "--symbols", "BTC/USD,ETH/USD", "--dry-run", "--out", str(out), "--interval", "200ms", *more,
         env={**os.environ, "XDG_STATE_HOME": str(out / "state")},
     )  # fmt: skip
 

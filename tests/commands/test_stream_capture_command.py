@@ -10,7 +10,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import threading
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
@@ -53,6 +52,7 @@ from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import FREE_PLAN
 from tests.kit.captured import quotes
 from tests.kit.heartbeats import capture_status, stocks_health
+from tests.kit.programs import MAIN, Program
 from tests.kit.waiting import A_PROCESS, wait_until
 from tests.wire.test_engine import CALL, NOON, quote
 
@@ -701,9 +701,9 @@ def capturing(
         "OH_ALPACA_DATA_URL": server.rest_url,
         "OH_ALPACA_STREAM_URL": server.stream_url,
     }
-    program = f"{prelude}\nfrom options_helper.cli import main; main()"
-    command = [sys.executable, "-c", program, "stream", "capture", "--out", str(out), *arguments]
-    with subprocess.Popen(command, env=environment, stdout=stdout, stderr=stderr, text=True) as process:
+    words = ("stream", "capture", "--out", str(out), *arguments)
+    program = f"{prelude}\n{MAIN}"
+    with Program(*words, program=program, env=environment, stdout=stdout, stderr=stderr) as process:
         try:
             yield RunningCapture(process, out)
         finally:

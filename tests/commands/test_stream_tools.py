@@ -6,7 +6,6 @@ import json
 import re
 import shutil
 import signal
-import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -31,6 +30,7 @@ from tests.data.recording.test_rebuild import SECOND, began, received, record_se
 from tests.data.recording.test_verify import session, without_rows
 from tests.kit.captured import AAPL_QUOTES, members_of
 from tests.kit.fakes import NOON, quote_message
+from tests.kit.programs import Program
 from tests.kit.rebuilt import partitions
 from tests.kit.waiting import A_PROCESS, wait_until
 
@@ -375,12 +375,7 @@ def test_a_torn_end_is_cut_off_by_command(two_days: Path):
 @contextmanager
 def replayed(*arguments: object) -> Iterator[dict[str, str]]:
     """A running `stream replay`, and the variables that it printed."""
-    program = "from options_helper.cli import main; main()"
-    process = subprocess.Popen(
-        [sys.executable, "-c", program, "stream", "replay", *map(str, arguments)],
-        stdout=subprocess.PIPE,
-        text=True,
-    )
+    process = Program("stream", "replay", *map(str, arguments), stderr=None)
     assert process.stdout is not None
     try:
         lines = [process.stdout.readline() for _ in range(8)]

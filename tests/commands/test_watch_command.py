@@ -7,7 +7,6 @@ import re
 import signal
 import socket
 import subprocess
-import sys
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -27,6 +26,7 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import holding, nanoseconds, new_york, portfolio
 from tests.kit.notified import fake_ntfy
+from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
 
@@ -74,15 +74,7 @@ def watching(folder: Path, *arguments: str, at: str = "2026-11-20 11:00") -> Ite
             "OH_ALERT_TARGET_PHONE": ntfy.url,
             "XDG_STATE_HOME": str(folder / "state"),
         }
-        program = "from options_helper.entry import main; main()"
-        process = subprocess.Popen(
-            [sys.executable, "-c", program, "watch", "--state", str(state), *arguments],
-            cwd=folder,
-            env=environ,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
-        )
+        process = Program("watch", "--state", str(state), *arguments, cwd=folder, env=environ)
         try:
             yield RunningWatch(process, state)
         finally:

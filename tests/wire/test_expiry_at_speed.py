@@ -10,7 +10,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from contextlib import ExitStack, contextmanager
@@ -29,6 +28,7 @@ from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import holding, new_york, portfolio, position
 from tests.kit.notified import fake_mail, fake_ntfy
 from tests.kit.pace import LONG
+from tests.kit.programs import Program
 from tests.kit.scripted_market import ScriptedMarket
 from tests.kit.waiting import A_PROCESS, wait_until
 
@@ -121,15 +121,8 @@ def served() -> Iterator[tuple[SimulatorServer, Mapping[str, str]]]:
 
 def program(*arguments: str | Path, environ: Mapping[str, str], folder: Path) -> subprocess.Popen[str]:
     """`options-helper` with these arguments, in a process of its own."""
-    command = [sys.executable, "-c", "from options_helper.entry import main; main()", *map(str, arguments)]
-    return subprocess.Popen(
-        command,
-        cwd=folder,
-        env={**os.environ, **environ, "XDG_STATE_HOME": str(folder / "state")},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
+    state = str(folder / "state")
+    return Program(*map(str, arguments), cwd=folder, env={**os.environ, **environ, "XDG_STATE_HOME": state})
 
 
 def write_book(folder: Path) -> None:
