@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
 from types import MappingProxyType
@@ -27,6 +27,9 @@ NOT_READ: Final[Mapping[SubjectKind, str]] = MappingProxyType(
         if kind not in (SubjectKind.RUN, SubjectKind.JOB, SubjectKind.PROVIDER, SubjectKind.STREAM)
     }
 )
+
+# So long a file that has fewer rules than before may be one that is just being written.
+SETTLES_SECONDS: Final = 5.0
 
 UNTIMED: Final[Mapping[SubjectKind, str]] = MappingProxyType(
     dict.fromkeys(NOT_READ, "what time it is in the simulated market is not known yet")
@@ -63,6 +66,9 @@ class RuleJudge:
 
     def __init__(self, file: RulesFile, scope: Scope, now: Callable[[], datetime]) -> None:
         self._file, self._scope, self._now = file, scope, now
+        self._changed_at: datetime | None = (
+            None  # when the rules in force became others; None: nothing was judged yet
+        )
 
     @property
     def needs_book(self) -> bool:
@@ -80,7 +86,10 @@ class RuleJudge:
 
     def __call__(self, observed: Observed, states: Mapping[str, RuleState]) -> Judged:
         """What the rules say."""
-        self._file = file = reread_rules(self._file)
+        before, now = self._file, self._now()
+        self._file = file = reread_rules(before)
+        if self._changed_at is None or file.rules != before.rules or file.problem != before.problem:
+            self._changed_at = now
         rules = self._rules
         snapshot, portfolio = observed.snapshot, observed.portfolio
         is_timeless = _is_timeless(snapshot)
@@ -94,10 +103,14 @@ class RuleJudge:
             readings,
             states,
             at=snapshot.as_of,
-            now=self._now(),
+            now=now,
             told=snapshot.told_sessions,
             unread=UNTIMED if is_timeless else NOT_READ if look is None else {},
         )
+        if file.problem is not None or abs((now - self._changed_at).total_seconds()) < SETTLES_SECONDS:
+            # A file is empty or torn while it is written. Were the states of its rules dropped then, they would begin
+            # anew a moment later, and list what has crossed meanwhile in place of telling of it.
+            evaluation = replace(evaluation, states=MappingProxyType({**states, **evaluation.states}))
         return Judged(evaluation, len(rules), () if file.problem is None else (file.problem,))
 
 

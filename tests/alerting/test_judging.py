@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import UTC, date
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 
 import pytest
 
 from options_helper.alerting.books import Scope
-from options_helper.alerting.judging import Observed, RuleJudge
+from options_helper.alerting.judging import SETTLES_SECONDS, Observed, RuleJudge
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.data.alerts_file import RulesFile
@@ -32,6 +32,45 @@ def verdict(folder: Path, live: LiveSnapshot) -> Verdict:
     look = look_at_book(BOOK, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
     (said,) = judge(Observed(live, {}, BOOK, look), {}).evaluation.judgements
     return said.verdict
+
+
+class Clock:
+    """The computer's, moved by the test."""
+
+    def __init__(self) -> None:
+        self.at = new_york("2026-11-20 15:00").astimezone(UTC)
+
+    def __call__(self) -> datetime:
+        return self.at
+
+
+@pytest.mark.parametrize("content", ["", "[[rules]]\nname = ", None], ids=["empty", "torn", "gone"])
+@pytest.mark.parametrize("is_new", [False, True], ids=["in the run", "at the start of one"])
+def test_a_file_of_rules_that_is_being_written_costs_no_rule_its_state(
+    tmp_path: Path, content: str | None, *, is_new: bool
+):
+    """Dropped, it would begin anew and list what has crossed meanwhile, in place of telling of it."""
+    file, clock = tmp_path / "alerts.toml", Clock()
+    live = snapshot_with(as_of=clock.at)
+    look = look_at_book(BOOK, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
+    observed = Observed(live, {}, BOOK, look)
+    file.write_text(RULE, encoding="utf-8")
+    judge = RuleJudge(RulesFile(file), Scope.BOOK, clock)
+    kept = dict(judge(observed, {}).evaluation.states)
+    assert kept, "it has a state"
+
+    clock.at += timedelta(minutes=1)
+    if content is None:
+        file.unlink()
+    else:
+        file.write_text(content, encoding="utf-8")
+    judge = RuleJudge(RulesFile(file), Scope.BOOK, clock) if is_new else judge
+    for _ in range(3):
+        assert judge(observed, kept).evaluation.states == kept
+        clock.at += timedelta(seconds=1)
+    clock.at += timedelta(seconds=SETTLES_SECONDS)
+    # One that cannot be read leaves them for ever; one that has no rules any more does not.
+    assert (judge(observed, kept).evaluation.states == kept) is bool(content)
 
 
 def test_before_a_market_on_this_computer_has_told_its_time_nothing_of_the_book_is_judged(tmp_path: Path):

@@ -5,12 +5,14 @@ from __future__ import annotations
 import random
 import subprocess
 import sys
+import threading
 import time
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from pathlib import Path
+from typing import Self
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.firing_log import FiringLog
@@ -25,10 +27,56 @@ KILLS = 100 if LONG else 5
 WITHIN_SECONDS = 0.6
 
 
+RULES = """
+[[rules]]
+name = "SPY rises"
+subject = "underlying:SPY"
+figure = "price"
+operator = "above"
+level = 560
+hours = "always"
+rearm_margin = 0.5
+targets = ["phone"]
+"""
+
+
+def put_files(folder: Path, ntfy: FakeNtfy) -> None:
+    """The rule and its target, as an editor leaves them."""
+    replace_file(folder / "rules.toml", RULES.encode())
+    replace_file(folder / "targets.toml", f'[targets.phone]\nurl = "{ntfy.url}"\n'.encode(), mode=0o600)
+
+
+class Writing:
+    """An editor that writes both files again and again without care: for a moment each is empty, then torn."""
+
+    def __init__(self, folder: Path) -> None:
+        self._files = [folder / "rules.toml", folder / "targets.toml"]
+        self._ending = threading.Event()
+        self._thread = threading.Thread(target=self._write, name="an-editor")
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._ending.set()
+        self._thread.join()
+
+    def _write(self) -> None:
+        whole = [one.read_bytes() for one in self._files]
+        while not self._ending.wait(0.03):
+            for file, content in zip(self._files, whole, strict=True):
+                for part in (b"", content[: len(content) // 2], content + b"# again\n"):
+                    file.write_bytes(part)
+                    self._ending.wait(0.01)
+
+
 @contextmanager
 def program(folder: Path, ntfy: FakeNtfy, who: str = "watch") -> Iterator[subprocess.Popen[str]]:
+    if not (folder / "rules.toml").exists():
+        put_files(folder, ntfy)
     process = subprocess.Popen(
-        [sys.executable, alert_program.__file__, folder, ntfy.url, who], stdout=subprocess.PIPE, text=True
+        [sys.executable, alert_program.__file__, folder, who], stdout=subprocess.PIPE, text=True
     )
     try:
         assert process.stdout is not None
@@ -85,6 +133,30 @@ def test_no_crossing_is_lost_and_none_fires_twice(tmp_path: Path):
                 time.sleep(dice.uniform(0, WITHIN_SECONDS))  # a kill comes when it comes
             with program(tmp_path, ntfy):
                 wait_until(partial(has_fired, log, crossing), A_PROCESS)
+                wait_until(partial(is_settled, log), A_PROCESS)
+
+    assert len(log.look().firings) == KILLS
+    assert_each_came(ntfy, log)
+
+
+def test_rules_and_targets_that_are_written_again_and_again_around_a_kill_cost_no_crossing(tmp_path: Path):
+    """Also where a program begins while either file is empty or torn: a rule that is away for a moment is no other."""
+    dice = random.Random(56)
+    log = FiringLog(tmp_path / "alerts.jsonl")
+    put_price(tmp_path, 559)
+    with fake_ntfy() as ntfy:
+        put_files(tmp_path, ntfy)
+        for crossing in range(1, KILLS + 1):
+            with Writing(tmp_path):
+                with program(tmp_path, ntfy):
+                    put_price(tmp_path, 559)
+                    wait_until(lambda: is_armed(log), A_PROCESS)
+                    time.sleep(dice.uniform(0, WITHIN_SECONDS))  # a kill comes when it comes
+                put_price(tmp_path, 561)
+                with program(tmp_path, ntfy):
+                    wait_until(partial(has_fired, log, crossing), A_PROCESS)
+                    time.sleep(dice.uniform(0, WITHIN_SECONDS))
+            with program(tmp_path, ntfy):
                 wait_until(partial(is_settled, log), A_PROCESS)
 
     assert len(log.look().firings) == KILLS

@@ -17,7 +17,7 @@ from options_helper.analysis.risk.change_subject import BOOK
 from options_helper.analysis.risk.fill_costs import DayTrades, Traded, trades_of_day
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.risk.readings import Reading
-from options_helper.analysis.risk.what_changed import Part, change_of
+from options_helper.analysis.risk.what_changed import Change, Part, change_of
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.change_history import ChangeHistory, ChangeRecord
 from options_helper.live.session import READING_SECONDS, LiveSession, RunSettings
@@ -279,6 +279,27 @@ def test_what_was_closed_today_is_in_the_day_of_its_underlying():
     assert underlying.profit == pytest.approx(whole.profit - others)
     assert record.of("u:AAPL", None).parts[Part.FILLS] != 0
     assert record.today("e:aapl-call") is None
+
+
+def test_an_entry_that_lost_a_line_today_has_no_day_of_its_own_though_the_rest_has_a_profit():
+    """What is left made so much, and the leg that was closed is not in it."""
+    account = scenes.known_account()
+    record = record_of(*((SAMPLE, beside(account, minute)) for minute in range(2)))
+    newest, entry = record.newest, "e:spy-iron-condor"
+    places = [n for n, key in enumerate(newest.keys) if key.startswith("spy-iron-condor ")]
+    assert record.today(entry) is not None
+
+    def day(*, slope: float, fills: int) -> Change | None:
+        """Of the condor, one leg of which is held so and was traded so often."""
+        slopes, counts = newest.slope.copy(), newest.fills.copy()
+        slopes[places[0]], counts[places[0]] = slope, fills
+        changed = replace(record, newest=replace(newest, slope=slopes, fills=counts))
+        assert changed.profits.of[entry] is not None
+        return changed.today(entry)
+
+    assert day(slope=0.0, fills=1) is None
+    assert day(slope=100.0, fills=1) is not None, "it was added to, and is held"
+    assert day(slope=0.0, fills=0) is not None, "nothing of it was traded"
 
 
 def test_a_run_of_yesterday_splits_the_day_from_midnight_on():

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 import threading
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -62,6 +63,40 @@ def at_once(*calls: Callable[[], object]) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def test_of_many_values_the_newest_are_kept():
+    once, made = Once(), list[int]()
+    for key in range(KEPT_AT_MOST + 1):
+        once.get(key, partial(made.append, key))
+    once.get(KEPT_AT_MOST, partial(made.append, -1))
+    once.get(1, partial(made.append, -2))
+    once.get(0, partial(made.append, -3))
+
+    assert made[KEPT_AT_MOST + 1 :] == [-3], "the oldest alone was forgotten"
+
+
+class Compared:
+    """A key; while two of them are compared at one time, both comparisons go on together."""
+
+    def __init__(self, meeting: threading.Barrier) -> None:
+        self._meeting = meeting
+
+    def __eq__(self, other: object) -> bool:
+        with suppress(threading.BrokenBarrierError):
+            self._meeting.wait(0.2)  # alone it goes on after this
+        return isinstance(other, Compared)
+
+    __hash__ = object.__hash__
+
+
+def test_a_value_that_two_ask_for_at_one_moment_has_one_place():
+    once, made, meeting = Once(), list[int](), threading.Barrier(2)
+    once.get("another", lambda: 0)
+
+    at_once(*(partial(once.get, Compared(meeting), partial(made.append, n)) for n in range(2)))
+
+    assert len(made) == 1
 
 
 def test_viewers_of_one_moment_share_a_tick_and_nobody_sees_one_twice():
