@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 from typer.testing import CliRunner
 
+from options_helper.bus.admission import ServerFacts
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
 from options_helper.cli import app
@@ -209,3 +210,26 @@ def test_without_the_extra_it_says_how_to_get_it(monkeypatch: pytest.MonkeyPatch
 
     assert isinstance(ended.exception, ConfigError)
     assert "options-helper[bus]" in str(ended.exception)
+
+
+@pytest.mark.processes
+def test_a_server_that_others_reach_is_told_of_once_with_whose_the_data_are(monkeypatch, tmp_path: Path):
+    beyond = ServerFacts((2, 15, 1), "0.0.0.0", asks_who=False, encrypts=False)  # noqa: S104 - what it says
+    monkeypatch.setattr(BusConnection, "facts", beyond)
+    market = SimulatorServer(
+        SilentMarket(start_ns=nanoseconds(new_york("2026-11-20 11:00"))), key=DEMO_KEY, secret=DEMO_SECRET
+    )
+    market.start()
+    with nats_server() as nats:
+        try:
+            ended = CliRunner().invoke(
+                app,
+                ["stream", "serve", "--bus", nats.url, "--keep", "0.05", "--duration", "2s"],
+                env=environment(market, tmp_path),
+            )
+        finally:
+            market.stop()
+
+    assert ended.exit_code == 0, ended.output
+    assert ended.output.count("account holder's own devices") == 1
+    assert ended.output.count("lets other computers in (0.0.0.0) without encryption") == 1
