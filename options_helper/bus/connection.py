@@ -17,7 +17,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.admission import (
@@ -42,6 +42,8 @@ if TYPE_CHECKING:
     from nats.js.manager import JetStreamManager
 
 log = logging.getLogger(__name__)
+
+T = TypeVar("T")
 
 CONNECT_SECONDS: Final = 2
 ANSWER_SECONDS: Final = 1.0
@@ -377,13 +379,30 @@ class BusConnection:
             )
         try:
             with self._asked(f"The bus did not store what was sent to {subject}", subject):
-                acknowledged = await self._open_client.jetstream().publish(
-                    subject, data, timeout=ANSWER_SECONDS, headers=headers
+                acknowledged = await self._unless_ended(
+                    self._open_client.jetstream().publish(
+                        subject, data, timeout=ANSWER_SECONDS, headers=headers
+                    )
                 )
         except ConfigError as error:
             # No room now: it passes when old messages go or somebody makes room, and until then nothing is lost here.
             raise StreamError(str(error)) from error
         return acknowledged.seq
+
+    async def _unless_ended(self, asking: Awaitable[T]) -> T:
+        """The answer; StreamError at once where the connection has gone, on which none will come any more."""
+        task = asyncio.ensure_future(asking)
+        either: list[asyncio.Future[Any]] = [task, self.ended]
+        try:
+            await asyncio.wait(either, return_when=asyncio.FIRST_COMPLETED)
+        finally:
+            if not task.done():
+                task.cancel()
+        if not task.done():
+            await asyncio.wait([task])
+        if task.cancelled():
+            raise StreamError(f"The connection to the bus ended: {self.ended.result()}.")
+        return task.result()
 
     async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
         """The newest message of a subject; None where there is none. NoStore where there is no such store.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Final
 
@@ -10,6 +10,7 @@ from options_helper.bus.batch import Head
 from options_helper.bus.continuity import Arrival, Position, Verdict
 from options_helper.bus.truth import DeskHealth
 from options_helper.model.gaps import Gap
+from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 
@@ -46,18 +47,34 @@ class Leg:
         """The newest term of an owner that was heard; 0: none was."""
         return 0 if self.position.last is None else self.position.last.epoch
 
-    def take(self, head: Head, first_ns: int | None, last_ns: int | None) -> tuple[Leg, Arrival]:
-        """The leg after a batch whose first and last frame the owner received then; None: it has no frame."""
+    def take(
+        self, head: Head, first_ns: int | None, last_ns: int | None, told: Sequence[Gap] = ()
+    ) -> tuple[Leg, Arrival]:
+        """The leg after a batch whose first and last frame the owner received then; None: it has no frame.
+
+        `told` are gaps of the owner's own among the frames, in which it counted what it lost.
+        """
         position, arrival = self.position.take(head)
         if not arrival.is_new:
             return self, arrival
-        leg = replace(self, position=position, last_received_ns=last_ns or self.last_received_ns)
-        if self._is_whole(arrival):
-            return leg, arrival
+        before = self.gaps if first_ns is None else tuple(_until(gap, first_ns) for gap in self.gaps)
+        new = [*([] if self._is_whole(arrival) else [self._gap(arrival, first_ns)]), *told]
+        leg = replace(
+            self,
+            position=position,
+            last_received_ns=last_ns or self.last_received_ns,
+            gaps=(*before, *new)[-KEPT_GAPS:],
+            gap_count=self.gap_count + len(new),
+        )
+        return leg, arrival
+
+    def _gap(self, arrival: Arrival, first_ns: int | None) -> Gap:
+        """A new owner's lasts until something comes of it, or it says that it is connected."""
         since_ns = self.last_received_ns or first_ns or 0
-        until_ns = max(since_ns, first_ns or since_ns)
-        gap = Gap(self.stream, since_ns, until_ns, _reason(arrival), lost=arrival.missed)
-        return replace(leg, gaps=(*leg.gaps, gap)[-KEPT_GAPS:], gap_count=leg.gap_count + 1), arrival
+        until_ns = None if first_ns is None else max(since_ns, first_ns)
+        if first_ns is None and (arrival.verdict is not Verdict.NEW_OWNER or not since_ns):
+            until_ns = since_ns
+        return Gap(self.stream, since_ns, until_ns, _reason(arrival), lost=arrival.missed)
 
     @staticmethod
     def _is_whole(arrival: Arrival) -> bool:
@@ -67,6 +84,11 @@ class Leg:
     def spoil(self) -> Leg:
         """The leg after a message that is no batch; its events are counted by the next one."""
         return replace(self, damaged=self.damaged + 1)
+
+
+def _until(gap: Gap, until_ns: int) -> Gap:
+    """The same, over by then where it lasts."""
+    return gap if gap.until_ns is not None else replace(gap, until_ns=max(gap.since_ns, until_ns))
 
 
 def _reason(arrival: Arrival) -> str:
@@ -90,7 +112,7 @@ def both_legs(
     leg's gaps. The ledger is this program's own, and what was missed on the way; so received = applied + dropped +
     rejected + queued + missed.
     """
-    health = _with_leg(mine, leg, shift_ns)
+    health = _with_leg(mine, leg, shift_ns, _connected_since_ns(mine.name, desk, leg))
     if mine.phase in (Phase.OFF, Phase.STOPPED):
         return health
     phase, why = _of_owner(mine.name, desk, heard_ago, leg)
@@ -110,14 +132,23 @@ def both_legs(
     )
 
 
-def _with_leg(mine: StreamHealth, leg: Leg | None, shift_ns: int) -> StreamHealth:
+def _connected_since_ns(stream: StreamId, desk: DeskHealth | None, leg: Leg | None) -> int | None:
+    """Since when the owner that is heard now has the stream; None while it has not."""
+    if desk is None or leg is None or leg.epoch > desk.epoch:
+        return None
+    owner = desk.health_of(stream)
+    if owner is None or owner.phase not in (Phase.LIVE, Phase.QUIET) or owner.connected_since is None:
+        return None
+    return datetime_nanoseconds(owner.connected_since)
+
+
+def _with_leg(
+    mine: StreamHealth, leg: Leg | None, shift_ns: int, connected_since_ns: int | None
+) -> StreamHealth:
     if leg is None:
         return mine
     missed = leg.position.missed
-    moved = (
-        replace(gap, since_ns=gap.since_ns + shift_ns, until_ns=(gap.until_ns or 0) + shift_ns)
-        for gap in leg.gaps
-    )
+    moved = (_moved(gap, shift_ns, connected_since_ns) for gap in leg.gaps)
     return replace(
         mine,
         received=mine.received + missed,
@@ -125,6 +156,14 @@ def _with_leg(mine: StreamHealth, leg: Leg | None, shift_ns: int) -> StreamHealt
         gaps=_in_time((*mine.gaps, *moved)),
         gap_count=mine.gap_count + leg.gap_count,
     )
+
+
+def _moved(gap: Gap, shift_ns: int, connected_since_ns: int | None) -> Gap:
+    """The same on the clock that is shown; one that lasts is over once the owner is connected."""
+    moved = replace(gap, since_ns=gap.since_ns + shift_ns)
+    if gap.until_ns is not None:
+        return replace(moved, until_ns=gap.until_ns + shift_ns)
+    return moved if connected_since_ns is None else _until(moved, connected_since_ns)
 
 
 def _with_owner(health: StreamHealth, owner: StreamHealth) -> StreamHealth:

@@ -2,12 +2,29 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from contextlib import suppress
+
+import msgspec
+
 from options_helper.data.recording.journal import Record, RecordKind, gap_record
 from options_helper.model.frames import Continuity, Frame
 from options_helper.model.gaps import Gap
 
 NO_ROOM = "At the owner what came found no place: the bus was away, or too slow."
 MADE_ANEW = "The owner's connection was made anew."
+
+
+def counted_gaps(records: Sequence[Record]) -> list[Gap]:
+    """The gaps among these in which somebody counted what was lost; the others are in the owner's health too."""
+    found = []
+    for record in records:
+        if record.kind is RecordKind.GAP:
+            with suppress(
+                ValueError, TypeError, msgspec.MsgspecError
+            ):  # of another version; its events are counted
+                found.append(record.gap)
+    return [gap for gap in found if gap.lost]
 
 
 def records_of(frame: Frame, before: tuple[Continuity, int] | None) -> list[Record]:

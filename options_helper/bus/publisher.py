@@ -56,9 +56,6 @@ class Store(Protocol):
     async def last_sequence(self, store: str) -> int:
         """The sequence of the newest message of a store, also where that is gone by age."""
 
-    async def message(self, store: str, sequence: int) -> Stored | None:
-        """The message of that sequence."""
-
 
 @dataclass(slots=True)
 class StreamCounts:
@@ -211,14 +208,21 @@ class StorePublisher:
         """Look at what the server has in place of what was expected."""
         sequence = await bus.last_sequence(self._store)
         if sequence > self._last_sequence:
-            stored = await bus.message(self._store, sequence)
-            if stored is not None and stored.data == waiting.data:
-                self._is_stored(waiting, sequence)
-                return
-            head = None if stored is None else read_head(stored.data)
-            # One that is gone by age was stored long ago, by somebody who went on when this one did not.
-            if stored is None or (head is not None and head.epoch > self.epoch):
+            newest = 0
+            for stream in self._numbers:
+                stored = await bus.last(self._store, self._names.published(stream), direct=False)
+                if stored is not None and stored.data == waiting.data:
+                    self._is_stored(waiting, sequence)
+                    return
+                head = None if stored is None else read_head(stored.data)
+                newest = newest if head is None else max(newest, head.epoch)
+            # Where all batches are gone by age, they were stored by somebody who went on when this one did not.
+            if newest > self.epoch or newest == 0:
                 raise Fenced("Another owner serves this desk: it has published since. This one ends.")
+            if newest == self.epoch:
+                # It is no batch, such as a question whether somebody may publish here.
+                self._last_sequence = sequence
+                return
         await self._begin_anew(bus, sequence, waiting)
 
     async def _begin_anew(self, bus: Store, sequence: int, waiting: _Waiting) -> None:

@@ -19,6 +19,7 @@ from options_helper.bus.connection import BusConnection
 from options_helper.bus.continuity import Verdict
 from options_helper.bus.demand import ASK_SECONDS, LOOKS, Answer, Wish
 from options_helper.bus.legs import Leg
+from options_helper.bus.losses import counted_gaps
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import decode as decode_truth
 from options_helper.clock import utc_now_ns
@@ -55,6 +56,11 @@ class Legs:
         with self._lock:
             self._legs[leg.stream] = leg
             self.holes += hole
+
+    def want_picture(self) -> None:
+        """A connection begins: what came while there was none may be all there is for long."""
+        with self._lock:
+            self.holes += 1
 
     def forget(self) -> None:
         """A new run counts from its own beginning."""
@@ -171,6 +177,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         # What comes from now on is heard, and the answer to the wishes before any of it.
         self._answer()
         await bus.subscribe(names.followed(self._stream), lambda _, data, __: self._hear(data))
+        self._legs.want_picture()
         self._ask_now = asyncio.Event()
         asking = asyncio.create_task(self._keep_asking(bus, news, self._ask_now))
         try:
@@ -245,7 +252,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
             return
         frames = [record for record in batch.records if record.kind is RecordKind.FRAME]
         first, last = (frames[0].received_ns, frames[-1].received_ns) if frames else (None, None)
-        leg, arrival = leg.take(batch.head, first, last)
+        leg, arrival = leg.take(batch.head, first, last, counted_gaps(batch.records))
         if not arrival.is_new:
             return
         is_hole = arrival.verdict in (Verdict.FIRST, Verdict.HOLE, Verdict.NEW_OWNER)

@@ -11,9 +11,12 @@ from hypothesis import strategies as st
 from options_helper.bus.batch import Head
 from options_helper.bus.clocks import Offset
 from options_helper.bus.legs import Leg, both_legs
+from options_helper.bus.losses import counted_gaps
 from options_helper.bus.truth import DeskHealth
+from options_helper.data.recording.journal import Record, RecordKind, gap_record
 from options_helper.model.announcement import MarketKind
 from options_helper.model.gaps import Gap
+from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 
@@ -75,6 +78,52 @@ def test_an_owner_that_has_been_followed_is_not_live_though_it_was_heard_just_no
         "From Alpaca to the owner: another owner has taken over, and has not told of itself yet.",
     )
     assert both_legs(health(), desk(health(), epoch=8), leg, heard_ago=0.1).phase is Phase.LIVE
+
+
+def test_the_gap_of_a_takeover_lasts_until_the_new_owner_is_connected_or_something_of_it_comes():
+    leg, _ = Leg(STOCKS).take(Head(1, 0, 0, 2), 10 * SECOND, 11 * SECOND)
+    leg, _ = leg.take(Head(2, 0, 2, 0), None, None)
+
+    def gaps(leg: Leg, owner: StreamHealth, epoch: int = 2) -> list[tuple[int, int | None]]:
+        found = both_legs(health(), desk(owner, epoch=epoch), leg, heard_ago=0.0, shift_ns=SECOND)
+        return [(gap.since_ns // SECOND, gap.until_ns and gap.until_ns // SECOND) for gap in found.gaps]
+
+    connected = health(connected_since=utc_datetime(20 * SECOND))
+    assert gaps(leg, health(Phase.CONNECTING)) == [(12, None)]
+    assert gaps(leg, connected, epoch=1) == [(12, None)], "of the owner before"
+    assert gaps(leg, connected) == [(12, 20)]
+
+    leg, _ = leg.take(Head(2, 1, 2, 2), 15 * SECOND, 16 * SECOND)
+    assert gaps(leg, health(Phase.CONNECTING)) == [(12, 16)]
+
+
+def test_a_gap_of_this_program_that_lasts_is_not_over_because_the_owner_is_well():
+    mine = health(Phase.RECONNECTING, gaps=(Gap(STOCKS, 5, None, "mine"),), gap_count=1)
+    owner = health(connected_since=utc_datetime(20 * SECOND))
+
+    found = both_legs(mine, desk(owner, epoch=1), Leg(STOCKS), heard_ago=0.0)
+
+    assert [gap.until_ns for gap in found.gaps] == [None]
+
+
+def test_what_the_owner_counted_as_lost_breaks_the_chart_in_its_place_and_is_nothing_missed_on_the_way():
+    leg, _ = Leg(STOCKS).take(Head(1, 0, 0, 2), 10, 11)
+    leg, _ = leg.take(Head(1, 1, 2, 2), 20, 21, [Gap(STOCKS, 11, 20, "no room", lost=7)])
+
+    assert [(gap.since_ns, gap.until_ns, gap.lost) for gap in leg.gaps] == [(11, 20, 7)]
+    assert (leg.gap_count, leg.position.missed) == (1, 0)
+
+
+def test_only_gaps_in_which_something_was_counted_are_taken_from_among_the_frames_and_no_odd_one():
+    counted, open_, odd = (
+        gap_record(5, Gap(STOCKS, 1, 5, "no room", lost=3)),
+        gap_record(5, Gap(STOCKS, 1, 5, "made anew")),
+        Record(RecordKind.GAP, 5, b"{}"),
+    )
+
+    assert [gap.lost for gap in counted_gaps([counted, open_, odd, Record(RecordKind.GAP, 5, b"\xff")])] == [
+        3
+    ]
 
 
 @pytest.mark.parametrize("phase", [Phase.OFF, Phase.STOPPED])

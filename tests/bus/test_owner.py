@@ -14,6 +14,7 @@ from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
 from options_helper.bus.truth import DeskHealth, Picture
 from options_helper.bus.truth import decode as read_truth
+from options_helper.data.recording.journal import RecordKind
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.instants import NANOSECONDS
@@ -145,6 +146,8 @@ def test_what_finds_the_queue_full_is_dropped_counted_and_the_rest_goes_on():
         batches = stored(server)
         assert health.dropped > 0
         assert health.received == health.dropped + sum(batch.head.events for batch in batches)
+        told = [record.gap for batch in batches for record in batch.records if record.kind is RecordKind.GAP]
+        assert sum(gap.lost or 0 for gap in told) == health.dropped, "each loss in its place among the frames"
         assert payloads(batches)[-1] == quotes(900, 1)[0]
 
 

@@ -78,7 +78,7 @@ class LosesAnswers:
     def __init__(self, connection: BusConnection, every: int) -> None:
         self._connection = connection
         self._every = every
-        self.last, self.message = connection.last, connection.message
+        self.last = connection.last
         self.last_sequence, self.room = connection.last_sequence, connection.room
         self.lost = 0
         self._sent = 0

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import threading
+import time
 from collections.abc import Coroutine
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -18,14 +21,16 @@ from options_helper.bus.publisher import DeskPublisher, Fenced, Progress
 from options_helper.bus.teller import DeskTeller
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import decode as read_truth
+from options_helper.bus.viewer import BusManager
 from options_helper.errors import StreamError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.frames import Continuity, Frame
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
+from options_helper.settings import Settings
 from tests.kit.bus import NatsServer, both_servers, nats_server
-from tests.kit.fakes import NOON, deliver, wait_for
-from tests.kit.serving import KEEP, Relay, quotes, serving
+from tests.kit.fakes import CONFIG, NOON, ScriptedStream, deliver, wait_for
+from tests.kit.serving import KEEP, Relay, Serving, quotes, serving
 from tests.kit.waiting import AT_ONCE, wait_until
 
 NAMES = Names()
@@ -59,6 +64,8 @@ async def followed(connection: BusConnection) -> tuple[Position, list[bytes]]:
         message = await connection.message(NAMES.market_store, sequence)
         batch = None if message is None else decode(message.data)
         assert isinstance(batch, Batch)
+        if batch.records[0].stream != STOCKS:
+            continue
         position, arrival = position.take(batch.head)
         assert arrival.is_new
         payloads += [record.payload for record in batch.records if record.payload]
@@ -77,7 +84,7 @@ def test_an_owner_takes_over_from_one_that_publishes_all_the_while_and_every_eve
         """Lets the former owner publish between the look at what is there and the first batch of the term."""
 
         def __init__(self, connection: BusConnection) -> None:
-            self.room, self.message = connection.room, connection.message
+            self.room = connection.room
             self.last, self.last_sequence = connection.last, connection.last_sequence
             self._connection = connection
             self.interruptions = 3
@@ -105,6 +112,34 @@ def test_an_owner_takes_over_from_one_that_publishes_all_the_while_and_every_eve
         position, payloads = await followed(connection)
         assert len(payloads) == 13
         assert (position.received, position.missed, position.lost_count) == (26, 0, 0)
+        await connection.close()
+
+    with nats_server(binary) as server:
+        run(story(server))
+
+
+@both_servers
+def test_what_is_no_batch_in_between_begins_no_term_and_hides_no_other_owner(binary):
+    """`bus check` asks by saying nothing, and a message without anything in it is stored as well."""
+
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        mine = DeskPublisher(NAMES, [STOCKS], 5)
+        await mine.begin(connection, {})
+        for number in range(3):
+            await connection.send("oh.desk.in.check", b"")
+            await connection.settle()
+            mine.offer(frames(number, 1))
+            await mine.publish(connection)
+        assert (mine.epoch, mine.lost_messages, mine.counts[STOCKS].stored) == (5, 0, 6)
+
+        other = DeskPublisher(NAMES, [STOCKS], 9)
+        await other.begin(connection, {})
+        await connection.send("oh.desk.in.check", b"")
+        await connection.settle()
+        mine.offer(frames(9, 1))
+        with pytest.raises(Fenced):
+            await mine.publish(connection)
         await connection.close()
 
     with nats_server(binary) as server:
@@ -348,3 +383,112 @@ def test_a_batch_that_was_stored_without_an_answer_is_no_loss_at_the_end():
         assert owner.owner.counts[STOCKS].stored == owner.owner.stored_unsettled
         assert owner.owner.unknown == 0
         assert owner.owner.counts[STOCKS].stored > 0
+
+
+async def stored_after(connection: BusConnection, sequence: int) -> None:
+    """Wait until something more is stored."""
+    while await connection.last_sequence(NAMES.market_store) == sequence:
+        pass
+
+
+@both_servers
+def test_a_hundred_answers_that_are_cut_off_on_their_way_cost_nothing_and_double_nothing(binary):
+    """The batch arrives, its acknowledgement does not: the servers say different things of it afterwards."""
+
+    async def story(server: NatsServer, relay: Relay) -> None:
+        direct, made = await connect(server), DeskPublisher(NAMES, [STOCKS], 1)
+        await made.begin(direct, {})
+        position, heard = Position(), []
+
+        def hear(data: bytes) -> None:
+            nonlocal position
+            batch = decode(data)
+            assert isinstance(batch, Batch)
+            position, arrival = position.take(batch.head)
+            assert arrival.is_new
+            heard.extend(record.payload for record in batch.records)
+
+        await direct.subscribe(NAMES.followed(STOCKS), lambda _, data, __: hear(data))
+        for number in range(100):
+            cut = BusConnection(relay.address)
+            await cut.open("an owner")
+            before = await direct.last_sequence(NAMES.market_store)
+            relay.mute()
+            made.offer(frames(number, 1))
+            publishing = asyncio.create_task(made.publish(cut))
+            await stored_after(direct, before)
+            relay.cut()
+            with pytest.raises(StreamError):
+                await publishing
+            relay.unmute()
+            await cut.close()
+            # The next connection finds out what became of it.
+            await made.publish(direct)
+        await direct.settle()
+
+        assert heard == [frame.payload for frame in frames(0, 100)]
+        assert (position.received, position.missed, made.lost_messages) == (200, 0, 0)
+        assert made.counts[STOCKS].stored == 200
+        await direct.close()
+
+    with nats_server(binary) as server, Relay(server.port) as relay:
+        run(story(server, relay))
+
+
+def goes_on(owner: Serving) -> None:
+    """Wait until something more is stored and folded."""
+    events = owner.events()
+    wait_until(lambda: owner.events() > events, saw=lambda: owner.owner.problem)
+
+
+@both_servers
+def test_a_server_that_is_killed_twenty_times_has_what_was_acknowledged_and_viewers_count_to_the_event(
+    binary,
+):
+    dice = random.Random(20)
+    market = threading.Event()
+
+    def quote_until_told(stream: ScriptedStream) -> None:
+        for payload in quotes(0, 100_000):
+            if market.wait(0.003) or stream.stopped.is_set():
+                return
+            stream.sink.frame(payload, 2)
+
+    with (
+        nats_server(binary) as server,
+        serving(server, quote_until_told, wait_for(threading.Event())) as owner,
+    ):
+        viewer = BusManager(Settings(), server.address)
+        viewer.start(replace(CONFIG, stocks=("AAPL", "MSFT"), option_contracts=()))
+        try:
+            wait_until(lambda: viewer.snapshot().streams[STOCKS].applied > 0)
+            for _ in range(20):
+                server.kill()
+                time.sleep(dice.uniform(0.0, 0.4))  # so long it is away; nothing is waited for
+                server.start()
+                goes_on(owner)
+                for health in (owner.manager.snapshot().streams[STOCKS], viewer.snapshot().streams[STOCKS]):
+                    assert health.accounted, health
+            market.set()
+            wait_until(lambda: owner.manager.snapshot().streams[STOCKS].queued == 0)
+            theirs = owner.manager.snapshot()
+            # The last of what was missed is known with the next batch.
+            owner.source_stream().sink.frame(quotes(200_000, 1)[0], 2)
+            wait_until(lambda: viewer.snapshot().quotes["AAPL"].bid_price == 200_100)
+
+            async def read() -> tuple[Position, list[bytes]]:
+                connection = await connect(server)
+                found = await followed(connection)
+                await connection.close()
+                return found
+
+            position, payloads = asyncio.run(asyncio.wait_for(read(), AT_ONCE))
+            ours = viewer.snapshot().streams[STOCKS]
+            assert theirs.streams[STOCKS].dropped == 0
+            assert position.received == theirs.streams[STOCKS].received + 2
+            assert payloads[:-1] == quotes(0, len(payloads) - 1), "each once and in order"
+            assert (position.missed, owner.owner.lost_messages) == (0, 0)
+            assert ours.accounted
+            assert ours.received <= position.received
+        finally:
+            viewer.stop()
