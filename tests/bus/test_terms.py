@@ -474,7 +474,10 @@ def test_a_server_that_is_killed_twenty_times_has_what_was_acknowledged_and_view
             theirs = owner.manager.snapshot()
             # The last of what was missed is known with the next batch.
             owner.source_stream().sink.frame(quotes(200_000, 1)[0], 2)
-            wait_until(lambda: viewer.snapshot().quotes["AAPL"].bid_price == 200_100)
+            wait_until(
+                lambda: viewer.snapshot().quotes["AAPL"].bid_price == 200_100,
+                saw=lambda: viewer.snapshot().streams,
+            )
 
             async def read() -> tuple[Position, list[bytes]]:
                 connection = await connect(server)

@@ -52,14 +52,20 @@ class NatsServer:
 
     def start(self) -> None:
         """Start it, also again after `kill`; it has what it stored."""
+        self._begin()
+        wait_until(self._listens)
+
+    def _begin(self) -> None:
         self._process = subprocess.Popen(
             [self._binary, *self._arguments],
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
         )
-        wait_until(self._listens)
 
     def _listens(self) -> bool:
+        # While it is away a client that dials again and again may have the port for a moment, as its own.
+        if self._process is not None and self._process.poll() is not None:
+            self._begin()
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
