@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from typing import Final
 
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, page_columns
@@ -15,14 +15,17 @@ from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, page_c
 NAME_PIXELS: Final = 252  # of the names of the rows
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BoardColumn:
-    """One column of the board: what its heading means in each of the tables."""
+    """One column of the board: what its heading means in each of the tables.
+
+    Without slots: `first` is asked for twenty times for each row.
+    """
 
     heading: str
     declared: Mapping[Table, Column]
 
-    @property
+    @cached_property
     def first(self) -> Column:
         """The declaration that speaks for all."""
         return next(iter(self.declared.values()))

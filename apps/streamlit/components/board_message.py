@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -162,6 +163,7 @@ def _width(column: BoardColumn, cells: Iterable[Cell]) -> int:
     return max(declared, longest + CELL_PADDING_PIXELS)
 
 
+@lru_cache(maxsize=16_384)  # most figures of a refresh were there before, in some row
 def text_pixels(text: str) -> int:
     """How wide a figure is at most."""
     narrow = sum(character in NARROW for character in text)

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
 from enum import StrEnum
+from functools import cached_property
 from math import fsum, gcd
 from typing import Any, Final, NamedTuple
 
@@ -50,9 +51,9 @@ class Ref(NamedTuple):
     place: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class Row:
-    """One row: of one line of a table, or of several that it adds up."""
+    """One row: of one line of a table, or of several that it adds up. Without slots, as each column asks for `ref`."""
 
     key: str  # the same at each refresh
     kind: RowKind
@@ -62,7 +63,7 @@ class Row:
     children: tuple[Row, ...] = ()
     symbol: str | None = None  # of what all of it is written on
 
-    @property
+    @cached_property
     def ref(self) -> Ref | None:
         """The one line that it is; None where it adds up several."""
         return self.parts[0] if len(self.parts) == 1 and self.kind in (RowKind.ENTRY, RowKind.LEG) else None
