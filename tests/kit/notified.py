@@ -14,10 +14,11 @@ from typing import Any
 
 @dataclass
 class FakeNtfy:
-    """Takes what real ntfy takes; `status` is its answer, and while it is `mute` it has none."""
+    """Takes what real ntfy takes; `status` is its answer after some seconds, and while it is `mute` it has none."""
 
     port: int = 0
     status: int = 200
+    slow_seconds: float = 0.0
     posted: list[dict[str, Any]] = field(default_factory=list)
     mute: threading.Event = field(default_factory=threading.Event)
     ending: threading.Event = field(default_factory=threading.Event)
@@ -34,9 +35,9 @@ class FakeNtfy:
 
 
 @contextmanager
-def fake_ntfy(*, status: int = 200) -> Iterator[FakeNtfy]:
+def fake_ntfy(*, status: int = 200, slow_seconds: float = 0.0) -> Iterator[FakeNtfy]:
     """Serve until the end."""
-    told = FakeNtfy(status=status)
+    told = FakeNtfy(status=status, slow_seconds=slow_seconds)
 
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self) -> None:
@@ -44,6 +45,7 @@ def fake_ntfy(*, status: int = 200) -> Iterator[FakeNtfy]:
             if told.mute.is_set():
                 told.ending.wait(60)
                 return
+            told.ending.wait(told.slow_seconds)
             self.send_response(told.status)
             self.end_headers()
             self.wfile.write(b"{}")

@@ -47,6 +47,7 @@ from tests.kit.waiting import A_PROCESS, until_no_thread, wait_until
 from tests.wire.test_account_watch import SOON
 
 DAY = date(2026, 11, 20)
+SLOW_SECONDS = 2.0
 LONG, PUT, COVERED, LOTTERY = (
     "AAPL261120C00185000",  # two of them take more than the account has
     "F261120P00012000",  # short, its strike where the shares will be
@@ -62,7 +63,8 @@ BOOK = portfolio(
     cash=30_000,
 )
 RULES = "".join(
-    f'[[rules]]\nname = "{name}"\nsubject = "{subject}"\nfigure = "{figure}"\ntargets = ["phone", "mail", "deaf"]\n'
+    f'[[rules]]\nname = "{name}"\nsubject = "{subject}"\nfigure = "{figure}"\n'
+    'targets = ["phone", "mail", "deaf", "slow"]\n'
     for name, subject, figure in (
         ("money", "each leg", "attention:long_without_money"),
         ("pin", "each leg", "attention:pin"),
@@ -199,7 +201,7 @@ def worth(symbol: str, spots: Mapping[str, float]) -> float:
     return max(0.0, over if symbol[-9] == "C" else -over) + 0.02
 
 
-Stage = tuple[Station, FakeNtfy, FakeMail, FakeNtfy]
+Stage = tuple[Station, FakeNtfy, FakeMail, FakeNtfy, FakeNtfy]
 
 
 @pytest.fixture
@@ -209,12 +211,14 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         phone, mail = stack.enter_context(fake_ntfy()), stack.enter_context(fake_mail())
         deaf = stack.enter_context(fake_ntfy())
         deaf.mute.set()
+        slow = stack.enter_context(fake_ntfy(slow_seconds=SLOW_SECONDS))
         targets = {
             "OH_ALERT_TARGET_PHONE": phone.url,
             "OH_ALERT_TARGET_MAIL": mail.url,
             "OH_ALERT_TARGET_DEAF": deaf.url,
+            "OH_ALERT_TARGET_SLOW": slow.url,
         }
-        yield Station(tmp_path, stack, targets), phone, mail, deaf
+        yield Station(tmp_path, stack, targets), phone, mail, deaf, slow
     until_no_thread("live-")
 
 
@@ -223,7 +227,7 @@ def subjects(mail: FakeMail) -> Counter[str]:
 
 
 def test_an_expiry_friday_is_told_once_each_at_every_target_that_answers(stage: Stage):
-    station, phone, mail, deaf = stage
+    station, phone, mail, deaf, slow = stage
     seen = station.seen
     station.at("2026-11-20 15:01")
     assert phone.posted == [], "nothing has happened yet"
@@ -245,6 +249,9 @@ def test_an_expiry_friday_is_told_once_each_at_every_target_that_answers(stage: 
     station.turn_until(lambda: sum(subjects(mail).values()) >= len(TOLD) and len(phone.posted) >= len(TOLD))
 
     assert Counter(phone.titles) == subjects(mail) == Counter(TOLD)
+    # Who takes two seconds for each has each once too, and nobody waited for it.
+    station.turn_until(lambda: len(slow.posted) >= len(TOLD))
+    assert Counter(slow.titles) == Counter(TOLD)
     assert deaf.posted, "it was asked like the others, and held up none of them"
     assert "$" not in str(phone.posted), "no target has asked for amounts"
     assert station.seen.observed is not None
