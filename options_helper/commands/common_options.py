@@ -2,11 +2,31 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from pathlib import Path
+from typing import Annotated, Any
 
 import typer
 
 JsonOption = Annotated[bool, typer.Option("--json", help="Print everything as JSON.")]
+DurationOption = Annotated[
+    str | None,
+    typer.Option("--duration", metavar="TIME", help="End after so long (60s, 2h).", show_default="no end"),
+]
+
+
+def _heartbeat_option(where: str) -> Any:
+    """Where a run writes its heartbeat; `where` it stands unless somebody says otherwise."""
+    return typer.Option(
+        "--state",
+        metavar="FILE",
+        dir_okay=False,
+        help="Where to write, every second, how it goes; `stream health` reads it.",
+        show_default=where,
+    )
+
+
+StateOption = Annotated[Path | None, _heartbeat_option("the user's state folder")]
+RecordingStateOption = Annotated[Path | None, _heartbeat_option("DIR/.health.json")]
 MetricsPortOption = Annotated[
     int | None,
     typer.Option(

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from options_helper.commands.common_options import DeskOption, MetricsPortOption
+from options_helper.commands.common_options import DeskOption, DurationOption, MetricsPortOption, StateOption
 
 BusOption = Annotated[str, typer.Option("--bus", metavar="URL", help="The NATS server; it needs JetStream.")]
 
@@ -40,20 +40,9 @@ def serve(
     keep: Annotated[
         float, typer.Option("--keep", min=0.01, metavar="GB", help="The bus keeps so much market data.")
     ] = 2.0,
-    duration: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End after so long (60s, 2h).", show_default="no end")
-    ] = None,
+    duration: DurationOption = None,
     metrics_port: MetricsPortOption = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state",
-            metavar="FILE",
-            dir_okay=False,
-            help="Where to write, every second, how it goes; `stream health` reads it.",
-            show_default="the user's state folder",
-        ),
-    ] = None,
+    state: StateOption = None,
 ) -> None:
     """Hold the account's streams for all who follow them on a bus, until Ctrl-C or SIGTERM.
 

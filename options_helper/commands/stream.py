@@ -9,7 +9,14 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from options_helper.commands.book_providers import BookProvider
-from options_helper.commands.common_options import DeskOption, FollowOption, JsonOption, MetricsPortOption
+from options_helper.commands.common_options import (
+    DeskOption,
+    DurationOption,
+    FollowOption,
+    JsonOption,
+    MetricsPortOption,
+    RecordingStateOption,
+)
 from options_helper.commands.help_style import plain_typer
 from options_helper.commands.serve import serve
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS, MOST_LEVELS
@@ -131,16 +138,7 @@ def capture(
             help="Rows are always written as CSV; `parquet` and `both` add a copy of finished days.",
         ),
     ] = CaptureFormat.CSV,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state",
-            metavar="FILE",
-            dir_okay=False,
-            help="Where to write, every second, how it goes; `stream health` reads it.",
-            show_default="DIR/.health.json",
-        ),
-    ] = None,
+    state: RecordingStateOption = None,
     metrics_port: MetricsPortOption = None,
     bus: FollowOption = None,
     desk: DeskOption = "desk",
@@ -308,9 +306,7 @@ def books(
     interval: Annotated[
         str, typer.Option(metavar="TIME", help="How often they are shown, and sampled (100ms, 1s).")
     ] = "1s",
-    duration: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End after so long (30s, 2h).", show_default="no end")
-    ] = None,
+    duration: DurationOption = None,
     out: Annotated[
         Path | None,
         typer.Option("--out", metavar="DIR", file_okay=False, help="Record into this folder, too."),

@@ -10,8 +10,10 @@ import typer
 from options_helper.commands.common_options import (
     AccountNameOption,
     DeskOption,
+    DurationOption,
     FollowOption,
     MetricsPortOption,
+    StateOption,
 )
 
 
@@ -48,22 +50,11 @@ def watch(
             show_default="at a terminal only",
         ),
     ] = None,
-    duration: Annotated[
-        str | None, typer.Option(metavar="TIME", help="End after so long (60s, 2h).", show_default="no end")
-    ] = None,
+    duration: DurationOption = None,
     bus: FollowOption = None,
     desk: DeskOption = "desk",
     metrics_port: MetricsPortOption = None,
-    state: Annotated[
-        Path | None,
-        typer.Option(
-            "--state",
-            metavar="FILE",
-            dir_okay=False,
-            help="Where to write, every second, how it goes; `stream health` reads it.",
-            show_default="the user's state folder",
-        ),
-    ] = None,
+    state: StateOption = None,
 ) -> None:
     """Watch a portfolio without a page, and send what the rules say, until Ctrl-C or SIGTERM.
 
