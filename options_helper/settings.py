@@ -183,6 +183,11 @@ class Settings:
         return self.data_account or self
 
     @property
+    def without_name(self) -> Settings:
+        """The same where it is of no account which of several it is: for market data alone, and on a bus."""
+        return replace(self, account=streams.DEFAULT_ACCOUNT)
+
+    @property
     def paper(self) -> bool:
         """Whether orders seen here are on paper; an account on this computer is a simulator's, never one with money."""
         host = urlsplit(self.base_url).hostname or ""

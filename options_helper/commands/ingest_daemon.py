@@ -15,7 +15,7 @@ from options_helper.commands.ingest_heartbeat import failing_words, heartbeat
 from options_helper.commands.ingest_open import IngestRequest, OpenIngestion, opened
 from options_helper.commands.ingest_run import entry_line, failure_line
 from options_helper.commands.shutdown_signals import ShutdownSignals
-from options_helper.data.accounts_file import load_settings
+from options_helper.data.accounts_file import load_market_settings
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.ingest.store import Entry
 from options_helper.ingest.work import Task
@@ -39,7 +39,9 @@ def run_daemon(request: IngestRequest, *, state: Path | None, metrics_port: int 
     with (
         ShutdownSignals() as shutdown,
         BackgroundWriter(sys.stdout) as out,
-        opened(request, load_settings(), FredSettings.load(), now=utc_now, rest_cls=AlpacaRest) as ingestion,
+        opened(
+            request, load_market_settings(), FredSettings.load(), now=utc_now, rest_cls=AlpacaRest
+        ) as ingestion,
     ):
         say = cast("Callable[[str], object]", lambda text: out.write(f"{text}\n"))
         return watch(ingestion, shutdown, say, state=state, metrics_port=metrics_port)

@@ -16,7 +16,7 @@ from options_helper.commands.durations import format_duration, parse_duration
 from options_helper.commands.ingest_heartbeat import heartbeat
 from options_helper.commands.ingest_open import IngestRequest, jobs_of, opened, per_minute_of
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
-from options_helper.data.accounts_file import load_settings
+from options_helper.data.accounts_file import load_market_settings
 from options_helper.data.fred import Fred
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import known_day
@@ -67,7 +67,7 @@ def show_plan(
     now: Callable[[], datetime] = utc_now,
 ) -> None:
     """Print what is due; connects to nothing."""
-    settings = load_settings()
+    settings = load_market_settings()
     at = known_day(settings, now()).at or now()
     selection = Selection.of(load_portfolio(request.portfolio))
     store = IngestStore(request.out, market=settings.market_kind)
@@ -142,7 +142,7 @@ def run_once(
     say: Callable[[str], object] = typer.echo,
 ) -> int:
     """Do what is due; the exit code. Blocks, on the main thread."""
-    settings = settings or load_settings()
+    settings = settings or load_market_settings()
     with (
         ShutdownSignals() as shutdown,
         opened(

@@ -27,7 +27,7 @@ from options_helper.commands.capture_session import Shutdown
 from options_helper.commands.exit_codes import BROKEN
 from options_helper.commands.page_server import FOLDER_VARIABLE
 from options_helper.commands.recording_thread import RecordingThread
-from options_helper.data.accounts_file import load_settings
+from options_helper.data.accounts_file import load_market_settings
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError
@@ -131,13 +131,13 @@ class PageRecording:
             raise ConfigError("Nobody said what to record.")
         request = self._request
         with self._lock:
-            self._begin(lambda: (request, load_settings()))
+            self._begin(lambda: (request, load_market_settings()))
 
     def follow(self, run: Run) -> None:
         """The page streams this now: record it, where the switch is on and nothing is recorded yet."""
         with self._lock:
             if self._is_on and self._thread is None and self._request is None and _has_anything(run):
-                self._begin(lambda: (self._request_for(run), run.settings))
+                self._begin(lambda: (self._request_for(run), run.settings.without_name))
 
     def switch_on(self, run: Run | None) -> None:
         """Record from now on; what the page streams, as soon as it does."""
@@ -149,9 +149,9 @@ class PageRecording:
                 return
             if self._request is not None:
                 request = self._request
-                self._begin(lambda: (request, load_settings()))
+                self._begin(lambda: (request, load_market_settings()))
             elif run is not None and run.ended is None and _has_anything(run):
-                self._begin(lambda: (self._request_for(run), run.settings))
+                self._begin(lambda: (self._request_for(run), run.settings.without_name))
             else:
                 self._forget()
 

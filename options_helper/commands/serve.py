@@ -63,8 +63,7 @@ def serve(
     """
     from options_helper.commands.bus_request import asked_bus
     from options_helper.commands.capture_options import read_contracts, read_seconds, read_symbols
-    from options_helper.commands.serve_run import ServeRequest, run_serve
-    from options_helper.data.accounts_file import load_settings
+    from options_helper.commands.serve_run import ServeRequest, run_serve, settings_of
     from options_helper.errors import ConfigError
 
     if account and file is not None:
@@ -82,4 +81,5 @@ def serve(
         metrics_port=metrics_port,
         state=state,
     )
-    raise typer.Exit(run_serve(request, load_settings()))
+    # What a desk carries is called as if it were the only account's: who follows it need not know others.
+    raise typer.Exit(run_serve(request, settings_of(request).without_name))

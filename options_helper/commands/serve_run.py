@@ -20,6 +20,8 @@ from options_helper.commands.capture_display import open_console
 from options_helper.commands.capture_session import Signals
 from options_helper.commands.serve_term import ServeTerm
 from options_helper.commands.shutdown_signals import ShutdownSignals
+from options_helper.data.accounts_file import load_accounts
+from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.sdk_import import load_sdk
@@ -68,6 +70,16 @@ class ServeRequest:
     duration_seconds: float | None = None
     metrics_port: int | None = None
     state: Path | None = None
+
+
+def settings_of(request: ServeRequest) -> Settings:
+    """Of the account that the portfolio's file names, or of the one with the market data; ConfigError as for either."""
+    # What is wrong with the file is said by who follows it.
+    file = None if request.file is None else reread(PortfolioFile(request.file, request.file.name))
+    portfolio = None if file is None else file.portfolio
+    return load_accounts().settings_for(
+        None, None if portfolio is None else portfolio.account, "" if file is None else file.name
+    )
 
 
 def run_serve(

@@ -199,11 +199,11 @@ def capture(
     )
     from options_helper.commands.capture_plan_display import show_plan
     from options_helper.commands.capture_run import CaptureRequest, run_capture
-    from options_helper.data.accounts_file import load_settings
+    from options_helper.data.accounts_file import load_market_settings
     from options_helper.data.intraday_store import StorePolicy
     from options_helper.model.portfolio import load_portfolio
 
-    settings = load_settings()
+    settings = load_market_settings()
     selection = Selection(
         stocks=read_symbols("--stocks", stocks),
         option_contracts=read_contracts("--option-contracts", option_contracts),
@@ -343,7 +343,7 @@ def books(
     )
     from options_helper.commands.books_run import rehearse, run_books
     from options_helper.commands.capture_options import read_seconds, require_folder
-    from options_helper.data.accounts_file import load_settings
+    from options_helper.data.accounts_file import load_market_settings
 
     wanted, sampling = read_book_symbols(provider, symbols), read_sampling(levels, interval)
     seconds = read_seconds("--duration", duration)
@@ -351,10 +351,10 @@ def books(
         require_folder(out)
     if not dry_run:
         request = books_request(provider, wanted, location, sampling, seconds)
-        raise typer.Exit(run_books(request, load_settings(), out))
+        raise typer.Exit(run_books(request, load_market_settings(), out))
     request = invented_request(provider, wanted, seed, sampling, seconds)
     if out is not None:
-        raise typer.Exit(run_books(request, load_settings(), out))
+        raise typer.Exit(run_books(request, load_market_settings(), out))
     feed = Rehearsal(
         wanted,
         seed,

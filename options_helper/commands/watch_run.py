@@ -25,7 +25,7 @@ from options_helper.commands.capture_session import Signals
 from options_helper.commands.rest_look import DEFAULT_FILE, risk_choices
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.commands.watch_display import WatchDisplay
-from options_helper.data.accounts_file import load_accounts
+from options_helper.data.accounts_file import load_accounts, load_desk_settings
 from options_helper.data.earnings_file import load_earnings
 from options_helper.data.notify.messages import Outcome
 from options_helper.data.notify.targets import load_targets
@@ -73,13 +73,13 @@ class WatchRequest:
 
 def settings_of(request: WatchRequest, account: str | None) -> Settings:
     """Of the account that was named, or that the portfolio's file names; ConfigError as for either."""
-    accounts = load_accounts()
-    if request.from_account:
-        return accounts.settings(account)
     file = request.file or DEFAULT_FILE
     # What is wrong with the file is said by who follows it.
-    portfolio = reread(PortfolioFile(file, file.name)).portfolio
-    return accounts.settings_for(account, None if portfolio is None else portfolio.account, file.name)
+    portfolio = None if request.from_account else reread(PortfolioFile(file, file.name)).portfolio
+    written = None if portfolio is None else portfolio.account
+    if request.bus is not None:
+        return load_desk_settings(account, written)
+    return load_accounts().settings_for(account, written, file.name)
 
 
 def run_watch(

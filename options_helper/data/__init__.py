@@ -7,7 +7,14 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "accounts_file": ("Accounts", "FILE_NAME", "load_accounts", "load_settings"),
+    "accounts_file": (
+        "Accounts",
+        "FILE_NAME",
+        "load_accounts",
+        "load_desk_settings",
+        "load_market_settings",
+        "load_settings",
+    ),
     "alerts_file": ("RulesFile", "load_rules", "reread_rules", "rules_file"),
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
     "betas_file": ("load_betas",),

@@ -105,6 +105,25 @@ def load_settings(
     return load_accounts(environ, env_file).settings(account)
 
 
+def load_market_settings() -> Settings:
+    """For who wants market data and nobody's orders: by the keys of the account that has them. ConfigError as above."""
+    return load_settings().without_name
+
+
+def load_desk_settings(named: str | None = None, written: str | None = None) -> Settings:
+    """For who follows an owner over a bus, which needs no keys: the owner has one account, and does not say which.
+
+    ConfigError for one that was `named`, or is `written` in the portfolio's file: nobody could say whether it is that.
+    """
+    if (account := named or written) is not None:
+        where = "" if named else ' Take "account" out of the file to follow it all the same.'
+        raise ConfigError(
+            f"The account {account!r} cannot be told from another over a bus: its owner has one account, and does not "
+            f"say which.{where}"
+        )
+    return Settings.load()
+
+
 def parse_accounts(text: str, path: Path, common: Settings) -> Accounts:
     """Accounts from TOML; files are named from `path`, and `common` has what is not an account's own."""
     name = path.name

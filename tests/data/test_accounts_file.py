@@ -6,7 +6,13 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.data.accounts_file import Accounts, load_accounts, load_settings
+from options_helper.data.accounts_file import (
+    Accounts,
+    load_accounts,
+    load_desk_settings,
+    load_market_settings,
+    load_settings,
+)
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import parse_portfolio
 from options_helper.settings import LIVE_BASE_URL, VARIABLES, Settings
@@ -244,3 +250,25 @@ def test_an_account_is_found_by_its_name_and_one_that_is_not_there_is_told_besid
     assert load_settings("ira", {}, tmp_path / "alpaca.env").account == "ira"
     with pytest.raises(ConfigError, match=r"no account 'roth' in accounts\.toml; it has main, ira\."):
         load_settings("roth", {}, tmp_path / "alpaca.env")
+
+
+def test_who_wants_market_data_alone_has_its_keys_and_no_accounts_name(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    (tmp_path / "config").mkdir()
+    write(tmp_path / "config", IRA + MAIN)
+    monkeypatch.chdir(tmp_path)
+
+    settings = load_market_settings()
+
+    assert (key_of(settings), settings.account) == ("PKMAINSENTINEL000001", "default")
+
+
+@pytest.mark.parametrize(("named", "written"), [("ira", None), (None, "ira")])
+def test_over_a_bus_nobody_can_say_whose_account_it_is_so_none_may_be_named(
+    named: str | None, written: str | None
+):
+    with pytest.raises(ConfigError, match=r"account 'ira' cannot be told from another over a bus"):
+        load_desk_settings(named, written)
+
+    assert load_desk_settings() == Settings.load()

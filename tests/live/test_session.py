@@ -397,3 +397,39 @@ def test_a_session_put_in_place_of_another_stops_it(own_process_session, stage):
 
     assert not stage.session.running
     assert replace(stage.session.run, ended=None).portfolio_file == stage.portfolio_file
+
+
+def test_another_account_begins_another_history_though_its_portfolio_has_the_same_name(stage):
+    stage.start(settings=Settings(account="main"))
+    stage.session.keep()
+    assert stage.session.history().points != ()
+
+    stage.start(settings=Settings(account="ira"))
+
+    assert stage.session.history().points == ()
+    assert stage.session.run.settings.account == "ira"
+
+
+def test_a_file_that_becomes_another_accounts_is_not_followed_and_the_page_says_so(stage):
+    def write(account: str, changed_at: int) -> None:
+        path = stage.folder / "portfolio.json"
+        entries = [{"id": account, "symbol": "AAPL", "shares": 100}]
+        path.write_text(json.dumps({"account": account, "positions": entries}))
+        os.utime(path, (changed_at, changed_at))
+
+    write("main", 2_000)
+    stage.portfolio_file = open_portfolio_file("portfolio.json", [stage.folder])
+    stage.start(settings=Settings(account="main"))
+
+    write("ira", 3_000)
+    stage.session.keep()
+
+    file = stage.session.run.portfolio_file
+    assert file.portfolio.account == "main"
+    assert file.problem == (
+        "portfolio.json is of the account 'ira' now, and was of the account 'main'. "
+        "Stop and start again to follow that."
+    )
+    write("main", 4_000)
+    stage.session.keep()
+    assert stage.session.run.portfolio_file.problem is None

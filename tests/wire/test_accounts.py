@@ -10,13 +10,20 @@ from functools import partial
 from pathlib import Path
 
 import pytest
+from typer.testing import CliRunner, Result
 
+from options_helper.cli import app
 from options_helper.data.accounts_file import Accounts, load_accounts
+from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, AlpacaStockStreamer
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.errors import ConfigError
 from options_helper.model.account import RestPhase, RestTask
+from options_helper.model.instants import utc_datetime
+from options_helper.model.market_hours import session_before
+from options_helper.model.portfolio import load_portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import StreamName, fills_of
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
@@ -101,6 +108,13 @@ def until_heard(manager: LiveStreamManager, account: str) -> None:
     )
 
 
+@pytest.fixture(scope="module", autouse=True)
+def _imported() -> None:
+    """What is loaded once may take as long as it does; what is awaited begins after it."""
+    load_sdk()
+    session_before(utc_datetime(NOON).date())
+
+
 @pytest.fixture
 def simulator(running_simulator: Simulators) -> SimulatorServer:
     # Both runs have market data of the one account, which Alpaca would not allow at once.
@@ -164,7 +178,8 @@ def test_prices_come_with_the_keys_of_the_account_that_has_the_market_data(
 def test_refused_keys_of_one_account_cost_the_other_nothing(simulator: SimulatorServer, tmp_path: Path):
     simulator.account.set_position("MSFT", 7, 400)
 
-    with watching(accounts_at(tmp_path, simulator, ira_secret=WRONG), "main", "ira") as (main, ira):
+    accounts = accounts_at(tmp_path, simulator, ira_secret=WRONG)
+    with watching(accounts, "main", "ira", config=FILLS_ALONE) as (main, ira):
         until_read(main)
         until_heard(main, "main")
         wait_until(
@@ -174,10 +189,73 @@ def test_refused_keys_of_one_account_cost_the_other_nothing(simulator: Simulator
         wait_until(lambda: ira.snapshot().account.reports[RestTask.POSITIONS].phase is RestPhase.FAILED)
         simulator.push(FILLS, [fill("e2", 1, 1, symbol="MSFT", price="400")])
         wait_until(lambda: held(main.snapshot()) == {"MSFT": 8})
-        # Its prices come with the other's keys.
-        wait_until(lambda: ira.snapshot().streams[STOCKS].connections == 1)
         snapshots = main.snapshot(), ira.snapshot()
 
     assert snapshots[0].streams[fills_of("main")].last_error is None
     assert snapshots[0].account.reports[RestTask.POSITIONS].problem is None
     assert snapshots[1].account.view is None
+
+
+@pytest.fixture
+def command(
+    simulator: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> Callable[..., Result]:
+    """The program in a folder with both accounts: `main` holds 7 MSFT, `ira` 3 calls."""
+    (tmp_path / "config").mkdir()
+    accounts_at(tmp_path / "config", simulator)
+    monkeypatch.chdir(tmp_path)
+    for name, value in {
+        "APCA_API_BASE_URL": simulator.rest_url,
+        "OH_ALPACA_STREAM_URL": simulator.stream_url,
+        "OH_ALPACA_DATA_URL": simulator.rest_url,
+    }.items():
+        monkeypatch.setenv(name, value)
+    simulator.account.set_position("MSFT", 7, 400)
+    simulator.account_of(IRA_KEY).set_position(CALL, 3, 1)
+    return lambda *arguments: CliRunner().invoke(app, arguments, catch_exceptions=False)
+
+
+def test_each_accounts_file_is_written_and_compared_with_its_own_account(
+    command: Callable[..., Result], tmp_path: Path
+):
+    command("portfolio", "import", "--account-name", "ira", "--out", "ira.json")
+    command("portfolio", "import", "--out", "main.json")
+
+    files = [load_portfolio(tmp_path / f"{name}.json") for name in ("main", "ira")]
+    assert [
+        (file.account, {symbol: int(held) for symbol, held in file.quantities.items()}) for file in files
+    ] == [
+        ("main", {"MSFT": 7}),
+        ("ira", {CALL: 3}),
+    ]
+    # The file says whose it is, so nothing else has to.
+    for name in ("main", "ira"):
+        said = command("portfolio", "reconcile", f"{name}.json")
+        assert said.exit_code == 0, said.output
+    with pytest.raises(ConfigError, match=r"ira\.json is of the account 'ira', and 'main' was asked for"):
+        command("portfolio", "reconcile", "ira.json", "--account-name", "main")
+
+
+def test_risk_and_today_look_at_the_account_that_is_named(command: Callable[..., Result]):
+    for name in ("risk", "today"):
+        said = {
+            account: command(name, "--account", "--account-name", account, "--json").stdout
+            for account in ("main", "ira")
+        }
+
+        assert ("MSFT" in said["main"], "MSFT" in said["ira"]) == (True, False)
+        assert ("AAPL" in said["main"], "AAPL" in said["ira"]) == (False, True)
+
+
+def test_market_data_alone_are_recorded_with_the_keys_of_the_account_that_has_them(
+    command: Callable[..., Result], simulator: SimulatorServer, tmp_path: Path
+):
+    """A recording is nobody's: its streams are called as if there were one account."""
+    said = command(
+        "stream", "capture", "--stocks", "AAPL", "--out", str(tmp_path / "days"), "--duration", "2s"
+    )
+
+    assert said.exit_code == 0, said.output
+    assert simulator.connections["/v2/iex"] == 1
+    assert simulator.connections["/stream"] == 0
+    assert "Traceback" not in said.output

@@ -8,7 +8,7 @@ import streamlit as st
 
 from apps.streamlit.components.formatting import plain
 from options_helper.bus.address import bus_of
-from options_helper.data.accounts_file import Accounts, load_accounts
+from options_helper.data.accounts_file import load_accounts, load_desk_settings
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.errors import ConfigError
 from options_helper.settings import NO_KEYS, Settings
@@ -22,6 +22,8 @@ HELP = (
 
 def account_box(portfolio_file: PortfolioFile) -> str | None:
     """Draw the choice and read it; None where there is nothing to choose, or the file names its account."""
+    if _follows_a_bus():
+        return None
     try:
         accounts = load_accounts()
     except ConfigError:
@@ -40,7 +42,10 @@ def account_box(portfolio_file: PortfolioFile) -> str | None:
 
 def settings_of(account: str | None, portfolio_file: PortfolioFile) -> Settings:
     """The settings of what is chosen, as they are at this moment; ConfigError for what cannot be used."""
-    return _settings(load_accounts(), account, portfolio_file)
+    written = _written(portfolio_file)
+    if _follows_a_bus():
+        return load_desk_settings(account, written)
+    return load_accounts().settings_for(account, written, portfolio_file.name)
 
 
 def check_settings(account: str | None, portfolio_file: PortfolioFile) -> tuple[Settings | None, str | None]:
@@ -56,8 +61,11 @@ def check_settings(account: str | None, portfolio_file: PortfolioFile) -> tuple[
     return settings, None if settings.has_credentials or needs_no_keys else NO_KEYS
 
 
-def _settings(accounts: Accounts, account: str | None, portfolio_file: PortfolioFile) -> Settings:
-    return accounts.settings_for(account, _written(portfolio_file), portfolio_file.name)
+def _follows_a_bus() -> bool:
+    try:
+        return bus_of(os.environ) is not None
+    except ConfigError:
+        return False  # it is said where it is needed
 
 
 def _written(portfolio_file: PortfolioFile) -> str | None:
