@@ -24,6 +24,7 @@ from options_helper.errors import ConfigError, StreamError, StreamRefused
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
+from tests.bus.test_keeper import keeping
 from tests.bus.test_viewer import WANTED, bid, is_well, said, stocks, viewing
 from tests.kit.bus import CURRENT, SYSTEM, NatsServer, nats_server
 from tests.kit.fakes import deliver, wait_for
@@ -363,3 +364,15 @@ def test_what_is_no_certificate_is_told(bus: SecuredBus, tmp_path: Path):
 
     with pytest.raises(StreamRefused, match="holds no certificate"):
         dial(bus.as_user(bus.folder / "laptop.seed", wrong))
+
+
+def test_an_owner_may_hold_the_lease_stand_by_for_it_and_take_over_with_its_rights_alone(bus: SecuredBus):
+    address = bus.user("owner").address
+    with keeping(address, "den") as first:
+        first.until_leads()
+        with keeping(address, "attic", 2) as second:
+            second.until_follows("den (process 1)")
+            wait_until(lambda: first.keeper.is_followed, saw=lambda: first.keeper.standing)
+            first.keeper.give_back()
+            second.until_leads()
+            assert second.keeper.standing.problem is None
