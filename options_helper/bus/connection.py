@@ -147,6 +147,8 @@ class BusConnection:
                     max_reconnect_attempts=1,
                     reconnect_time_wait=0,
                     connect_timeout=CONNECT_SECONDS,
+                    # Without it the client waits for ever where it is cut while it begins to write.
+                    flush_timeout=CONNECT_SECONDS,
                     ping_interval=PING_SECONDS,
                     max_outstanding_pings=PINGS,
                     error_cb=self._on_error,
