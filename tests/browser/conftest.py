@@ -195,7 +195,7 @@ class Browser:
         options = {"timezone_id": "America/New_York", "color_scheme": "dark", **context}
         window = self._chromium.new_context(viewport={"width": width, "height": height}, **options)
         page = window.new_page()
-        page.set_default_timeout(15_000)
+        page.set_default_timeout(1_000 * A_PROCESS)
         page.on("request", self._note_request)
         page.on("console", self._note_console)
         page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
@@ -205,7 +205,8 @@ class Browser:
         self._tabs.append(tab)
         wait_until(
             lambda: tab.state,
-            timeout=20,
+            # The first one that opens it has its server import what it draws with.
+            timeout=A_PROCESS,
             saw=lambda: (page.inner_text("body")[:500], self._server.log[-2_000:]),
         )
         return tab

@@ -15,8 +15,6 @@ from options_helper.simulator.faults import Faults
 from tests.kit.order_updates import order_update
 from tests.kit.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(120)
-
 BRK_CALL = "BRKB270319C00510000"
 NEW_CALL = "SPY261218C00735000"
 EACH_STREAM_ONCE = {"/v2/iex": 1, "/v1beta1/indicative": 1, "/stream": 1}

@@ -10,8 +10,6 @@ from options_helper.simulator.breeze.server import BreezeServer
 from tests.browser.conftest import Server, page_server
 from tests.kit.waiting import wait_until
 
-pytestmark = pytest.mark.timeout(120)
-
 LADDER = ".oh-ladder"
 FIGURES = ("Mid", "Spread", "Buy 1")
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import random
 import subprocess
-import sys
 import threading
 import time
 from collections import Counter
@@ -17,9 +16,9 @@ from typing import Self
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.firing_log import FiringLog
 from options_helper.data.notify.messages import Message
-from tests.faults import alert_program
 from tests.kit.notified import FakeNtfy, fake_ntfy
 from tests.kit.pace import LONG
+from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, wait_until
 
 KILLS = 100 if LONG else 5
@@ -75,9 +74,8 @@ class Writing:
 def program(folder: Path, ntfy: FakeNtfy, who: str = "watch") -> Iterator[subprocess.Popen[str]]:
     if not (folder / "rules.toml").exists():
         put_files(folder, ntfy)
-    process = subprocess.Popen(
-        [sys.executable, alert_program.__file__, folder, who], stdout=subprocess.PIPE, text=True
-    )
+    main = "from tests.faults.alert_program import main; main()"
+    process = Program(str(folder), who, program=main, stderr=None)
     try:
         assert process.stdout is not None
         assert process.stdout.readline() == "begun\n"

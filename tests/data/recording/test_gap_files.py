@@ -118,6 +118,7 @@ def test_the_note_of_a_session_tells_what_lasts(tmp_path: Path):
  "channels": {},
  "market": "",
  "number": 0,
+ "desk": "",
  "filed": 0
 }
 """
