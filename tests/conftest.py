@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 import shutil
 import socket
 import threading
@@ -52,7 +53,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Move the clock, in each worker as well."""
+    """Move the clock, in each worker as well, and choose the simulated days for all workers."""
+    os.environ.setdefault("DAYS_FROM", str(random.SystemRandom().randrange(10**9)))
     at = config.getoption("--at")
     if at is None:
         return
@@ -64,9 +66,12 @@ def pytest_configure(config: pytest.Config) -> None:
     move_clock(config, instant)
 
 
-def pytest_report_header() -> str:
-    """Say which time it is for the tests."""
-    return f"clock: {utc_now().astimezone().isoformat(timespec='seconds')}"
+def pytest_report_header() -> list[str]:
+    """Say which time it is for the tests, and which simulated days they play."""
+    return [
+        f"clock: {utc_now().astimezone().isoformat(timespec='seconds')}",
+        f"simulated days: DAYS_FROM={os.environ['DAYS_FROM']} repeats them",
+    ]
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -335,8 +335,8 @@ class StreamCourse:
         report = self._report
         if self._is_stopping or report.is_final or _lasts(report.gaps):
             return None
-        since_ns = _after(report.gaps, self._told(absence.since_ns))
-        until_ns = max(since_ns, self._told(absence.until_ns))
+        until_ns = self._told(absence.until_ns)
+        since_ns = min(until_ns, _after(report.gaps, self._told(absence.since_ns), until_ns))
         self._add_gap(Gap(self.name, since_ns, until_ns, DID_NOT_RUN))
         return Nudge()
 
@@ -350,7 +350,8 @@ class StreamCourse:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
         since_ns = self._told(self._last_received_ns(now))
-        self._add_gap(Gap(self.name, _after(gaps, since_ns), None, reason))
+        since_ns = _after(gaps, since_ns, self._told(now.wall_ns))
+        self._add_gap(Gap(self.name, since_ns, None, reason))
 
     def _add_gap(self, gap: Gap) -> None:
         report = self._report
@@ -373,7 +374,8 @@ class StreamCourse:
         *others, gap = report.gaps
         if report.connections == 1:
             # What the time was on a simulator's clock is only known since it announced it.
-            gap = replace(gap, since_ns=_after(others, self._told(self.began.wall_ns)))
+            began_ns = self._told(self.began.wall_ns)
+            gap = replace(gap, since_ns=_after(others, began_ns, self._told(now.wall_ns)))
         # A clock that was put back meanwhile makes no gap of less than nothing.
         gap = replace(gap, until_ns=max(gap.since_ns, self._told(now.wall_ns)))
         self._update(gaps=(*others, gap))
@@ -457,9 +459,14 @@ def _lasts(gaps: Sequence[Gap]) -> bool:
     return bool(gaps) and gaps[-1].until_ns is None
 
 
-def _after(gaps: Sequence[Gap], since_ns: int) -> int:
-    """Then, or the end of the last gap if that is later: two gaps of a stream do not overlap."""
-    return since_ns if not gaps or gaps[-1].until_ns is None else max(since_ns, gaps[-1].until_ns)
+def _after(gaps: Sequence[Gap], since_ns: int, now_ns: int) -> int:
+    """Then, or the end of the last gap if that is later: two gaps of a stream do not overlap.
+
+    One that ends later than now was told by a clock that has been put back since, which says nothing of this one.
+    """
+    if not gaps or gaps[-1].until_ns is None or gaps[-1].until_ns > now_ns:
+        return since_ns
+    return max(since_ns, gaps[-1].until_ns)
 
 
 def _until(monotonic: float, now: Moment) -> timedelta:

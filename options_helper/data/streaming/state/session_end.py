@@ -24,6 +24,8 @@ class SessionEnd:
         self._told: ToldSessions = NOTHING_TOLD
         self._known_from_ns = self._known_until_ns = 0
         self._is_over = False
+        # What is made from then on is of the next session.
+        self._next_opens_ns = 0
         self._ends_ns: dict[str, int] = {}  # by contract
 
     def is_over(self, now_ns: int, told: ToldSessions) -> bool:
@@ -43,6 +45,8 @@ class SessionEnd:
             return
         # With the open of the next session every quote is one of it.
         self._known_until_ns = min(self._known_until_ns, datetime_nanoseconds(change))
+        opens = next_change(max(utc_datetime(now_ns), session.closes), told)
+        self._next_opens_ns = datetime_nanoseconds(opens) if opens else self._known_until_ns
         over_from_ns = datetime_nanoseconds(session.closes) - _EARLY_NS
         self._is_over = now_ns >= over_from_ns
         if not self._is_over:
@@ -57,7 +61,8 @@ class SessionEnd:
         if known is None:
             return False
         ends_ns = self._end_of(quote.symbol, now_ns)
-        return _made_ns(quote) > ends_ns >= _made_ns(known)
+        # The exchange's time says which session a quote is of, also where this computer's clock is behind.
+        return self._next_opens_ns > _made_ns(quote) > ends_ns >= _made_ns(known)
 
     def _end_of(self, symbol: str, now_ns: int) -> int:
         ends_ns = self._ends_ns.get(symbol)

@@ -178,3 +178,14 @@ def test_an_absence_is_a_gap_of_a_stream_that_was_heard():
     talk.after(40)
     assert talk.course.absent(talk.now, Absence(NOON, talk.now.wall_ns)) is not None
     assert [gap.seconds for gap in talk.health.gaps] == [40]
+
+
+def test_a_gap_after_the_clock_was_put_back_is_as_long_as_it_was():
+    """Found on a simulated day (seed 49): it began where the one before ended, an hour later, and so had no length."""
+    talk = Conversation()
+    talk.go_live()
+    talk.after(40)
+    talk.course.absent(talk.now, Absence(talk.now.wall_ns - 40 * SECOND, talk.now.wall_ns))
+    set_back_ns = talk.now.wall_ns - 3_600 * SECOND
+    talk.course.absent(Moment(talk.passed, set_back_ns), Absence(set_back_ns - 30 * SECOND, set_back_ns))
+    assert [gap.seconds for gap in talk.health.gaps] == [40, 30]

@@ -100,3 +100,10 @@ def test_a_half_day_and_hours_that_the_market_told_end_earlier(state: LiveState)
     hear(told, CALL, 4.0, "11:59")
     hear(told, CALL, 0.01, "12:01")
     assert bid_of(told, CALL) == 4.0
+
+
+def test_with_a_clock_that_is_behind_the_first_quote_of_a_session_replaces_the_last_of_the_one_before(state):
+    """Found on a simulated day (seed 1): the clock was put back by ten minutes in the night."""
+    hear(state, CALL, 1.0, "15:59")
+    hear(state, CALL, 2.0, "2026-11-23 09:30:10", received="2026-11-23 09:20:10")
+    assert bid_of(state, CALL) == 2.0

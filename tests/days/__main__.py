@@ -1,0 +1,57 @@
+"""Play simulated days: `python -m tests.days --seed 7 --story`, `--seeds 200 [--from 1000]`, `--mutations`."""
+
+from __future__ import annotations
+
+import argparse
+import random
+import sys
+import time
+
+from tests.days.play import Outcome, play_seed
+from tests.days.shrink import shrink
+from tests.days.story import story
+
+
+def main() -> int:
+    """The exit code: 1 where a law was broken."""
+    parser = argparse.ArgumentParser(prog="python -m tests.days", description=__doc__)
+    parser.add_argument("--seed", type=int, help="play this day, and tell of it where it fails")
+    parser.add_argument("--story", action="store_true", help="tell of it in any case")
+    parser.add_argument("--seeds", type=int, help="play so many days")
+    parser.add_argument(
+        "--from", dest="first", type=int, help="the first of them; by chance where it is not said"
+    )
+    parser.add_argument("--keep-going", action="store_true", help="do not end with the first that fails")
+    arguments = parser.parse_args()
+    if arguments.seed is not None:
+        outcome = play_seed(arguments.seed)
+        if arguments.story or outcome.broken:
+            print(story(outcome, most=400))
+        return _told(outcome)
+    count = arguments.seeds or 200
+    first = arguments.first if arguments.first is not None else random.randrange(10**9)
+    print(f"{count} days from seed {first}")
+    failed = 0
+    began = time.process_time()
+    for seed in range(first, first + count):
+        outcome = play_seed(seed)
+        failed += _told(outcome)
+        if failed and not arguments.keep_going:
+            break
+    spent = time.process_time() - began
+    print(
+        f"{failed} failed; {spent:.1f} s of processor time, {60 * count / max(spent, 1e-9):.0f} days a minute"
+    )
+    return min(failed, 1)
+
+
+def _told(outcome: Outcome) -> int:
+    if outcome.broken is None:
+        return 0
+    print(f"seed {outcome.day.seed}: {outcome.broken}")
+    print(story(shrink(outcome)))
+    return 1
+
+
+if __name__ == "__main__":
+    sys.exit(main())

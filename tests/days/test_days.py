@@ -1,0 +1,54 @@
+"""Bad days by the hundred; a seed that fails is printed, and told in a line."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from tests.days.play import play, play_seed
+from tests.days.shrink import shrink
+from tests.days.story import story
+from tests.days.troubles import bad_day
+
+FAILED_ONCE = [
+    int(line.split()[0])
+    for line in (Path(__file__).parent / "failed_seeds.txt").read_text(encoding="utf-8").splitlines()
+    if line.strip() and not line.startswith("#")
+]
+# In parts, so that several workers share them.
+PARTS = 8
+DAYS = int(os.environ.get("DAYS", "200"))
+# Fresh ones, chosen once for all workers; the report's header has them.
+FIRST = int(os.environ["DAYS_FROM"])
+
+
+def holds(seed: int) -> str:
+    """Nothing, or the story of the day made short."""
+    outcome = play_seed(seed)
+    return "" if outcome.broken is None else f"{outcome.broken}\n{story(shrink(outcome))}"
+
+
+@pytest.mark.timeout(3_600)
+@pytest.mark.parametrize("part", range(PARTS))
+def test_every_law_holds_on_bad_days(part: int):
+    for seed in range(FIRST + part, FIRST + DAYS, PARTS):
+        assert not (told := holds(seed)), f"python -m tests.days --seed {seed} --story\n{told}"
+
+
+@pytest.mark.parametrize("seed", FAILED_ONCE)
+def test_what_failed_once_holds(seed: int):
+    assert not holds(seed)
+
+
+def test_a_seed_replays_to_the_same_step():
+    first, second = play_seed(3), play_seed(3)
+    assert (first.notes, first.checks) == (second.notes, second.checks)
+
+
+def test_leaving_a_trouble_out_changes_no_other():
+    day = bad_day(5)
+    fewer = day.with_troubles(day.troubles[1:])
+    assert play(fewer).day.troubles == day.troubles[1:]
+    assert bad_day(5) == day
