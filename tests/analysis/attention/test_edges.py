@@ -8,6 +8,7 @@ import pytest
 
 from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.entries import AttentionKind, Entry, Who
+from options_helper.analysis.live_health import Level
 from options_helper.model.earnings import Earnings
 from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, dividend, live_at, of_kind, only
 from tests.kit.builders import new_york, position
@@ -91,6 +92,19 @@ class TestReports:
     )
     def test_it_is_told_until_the_day_or_the_leg_is_over(self, at: str, day: date, *, is_told: bool):
         assert bool(self.told(at, day)) is is_told
+
+    @pytest.mark.parametrize(
+        ("day", "level"),
+        [
+            (FRIDAY, Level.WARNING),
+            (date(2026, 11, 23), Level.WARNING),  # the next session, over a weekend
+            (date(2026, 11, 24), Level.INFO),
+        ],
+    )
+    def test_it_is_graver_on_its_day_and_the_session_before(self, day: date, level: Level):
+        (entry,) = self.told("2026-11-20 12:00", day, held=self.CALL.changed(expiry=DECEMBER))
+
+        assert entry.level is level
 
     @pytest.mark.parametrize(
         ("day", "by"),
