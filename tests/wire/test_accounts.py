@@ -19,6 +19,7 @@ from options_helper.data.streaming.alpaca_stream import AlpacaOptionStreamer, Al
 from options_helper.data.streaming.alpaca_trading_stream import AlpacaTradingStreamer
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.errors import ConfigError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.instants import utc_datetime
@@ -30,8 +31,8 @@ from options_helper.settings import DEMO_KEY, DEMO_SECRET
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from options_helper.simulator.wire.protocol import Limits
-from tests.kit.waiting import until_no_thread, wait_until
-from tests.wire.test_account_watch import ONE_TRY, SOON, fill
+from tests.kit.waiting import FOREVER, until_no_thread, wait_until
+from tests.wire.test_account_watch import ONE_TRY, SOON, fill, until_done
 from tests.wire.test_engine import CALL, CONFIG, NOON, PATIENT, quote
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
@@ -65,7 +66,7 @@ def accounts_at(
 
 @contextmanager
 def watching(
-    accounts: Accounts, *names: str, config: LiveStreamConfig = CONFIG
+    accounts: Accounts, *names: str, config: LiveStreamConfig = CONFIG, watch: WatchPolicy = SOON
 ) -> Iterator[list[LiveStreamManager]]:
     """A started manager for each account."""
     managers = [
@@ -75,7 +76,7 @@ def watching(
             option_stream_cls=partial(AlpacaOptionStreamer, timing=PATIENT),
             trading_stream_cls=partial(AlpacaTradingStreamer, timing=PATIENT),
             rest_cls=ONE_TRY,
-            watch=SOON,
+            watch=watch,
             retry=RetryPolicy(slow_base_seconds=0.1),
         )
         for name in names
@@ -173,6 +174,20 @@ def test_prices_come_with_the_keys_of_the_account_that_has_the_market_data(
     assert snapshot.account.reports[RestTask.PRICES].problem is None
     assert (data.connections["/stream"], broker.connections["/stream"]) == (0, 1)
     assert (data.connections["/v2/iex"], broker.connections["/v2/iex"]) == (1, 0)
+
+
+def test_a_named_account_is_asked_again_after_its_stream_was_away(simulator: SimulatorServer, tmp_path: Path):
+    simulator.account_of(IRA_KEY).set_position(CALL, 3, 1)
+    seldom = replace(SOON, poll=FOREVER)
+
+    with watching(accounts_at(tmp_path, simulator), "ira", config=FILLS_ALONE, watch=seldom) as (ira,):
+        until_read(ira)
+        until_heard(ira, "ira")
+        until_done(ira, RestTask.FILLS, RestTask.POSITIONS)
+        simulator.account_of(IRA_KEY).set_position(CALL, 5, 1)
+        simulator.disconnect_all(stream=FILLS)
+
+        wait_until(lambda: held(ira.snapshot()) == {CALL: 5}, saw=lambda: ira.snapshot().account)
 
 
 def test_refused_keys_of_one_account_cost_the_other_nothing(simulator: SimulatorServer, tmp_path: Path):
