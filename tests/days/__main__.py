@@ -7,6 +7,7 @@ import random
 import sys
 import time
 
+from tests.days import mutations
 from tests.days.play import Outcome, play_seed
 from tests.days.shrink import shrink
 from tests.days.story import story
@@ -22,7 +23,13 @@ def main() -> int:
         "--from", dest="first", type=int, help="the first of them; by chance where it is not said"
     )
     parser.add_argument("--keep-going", action="store_true", help="do not end with the first that fails")
+    parser.add_argument("--no-story", action="store_true", help="say only which day fails, and by which law")
+    parser.add_argument(
+        "--mutations", action="store_true", help="put old faults back, and see that each is found"
+    )
     arguments = parser.parse_args()
+    if arguments.mutations:
+        return mutations.run(arguments.first or 0)
     if arguments.seed is not None:
         outcome = play_seed(arguments.seed)
         if arguments.story or outcome.broken:
@@ -35,7 +42,7 @@ def main() -> int:
     began = time.process_time()
     for seed in range(first, first + count):
         outcome = play_seed(seed)
-        failed += _told(outcome)
+        failed += _told(outcome, short=arguments.no_story)
         if failed and not arguments.keep_going:
             break
     spent = time.process_time() - began
@@ -45,11 +52,12 @@ def main() -> int:
     return min(failed, 1)
 
 
-def _told(outcome: Outcome) -> int:
+def _told(outcome: Outcome, *, short: bool = False) -> int:
     if outcome.broken is None:
         return 0
     print(f"seed {outcome.day.seed}: {outcome.broken}")
-    print(story(shrink(outcome)))
+    if not short:
+        print(story(shrink(outcome)))
     return 1
 
 

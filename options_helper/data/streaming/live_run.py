@@ -236,6 +236,9 @@ class LiveRun:
             time.sleep(pause.seconds)  # too short to be worth listening for the end
 
     def _keep_house(self) -> None:
+        # First: by a clock that was set, and not put right yet, no data may be due, and a silence be forgotten.
+        with self._lock:
+            self._account.notice_set_clock()
         self.streams.keep_house(None if self._held else self._state.tallies)
         # A phase may change by the time alone.
         self._tell_of_streams()

@@ -377,6 +377,8 @@ class StreamOracle(Heard):
         for name, truth, health in self._each():
             for gap in health.gaps[-3:]:
                 if gap.until_ns is None:
+                    if truth.is_live and self._settled(truth.live_ns):
+                        return f"{name} hears again, and its gap from {gap.since:%H:%M:%S} UTC on is not over"
                     continue
                 # Whichever of the clocks it is told on.
                 lies_in = [

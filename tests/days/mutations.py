@@ -1,0 +1,125 @@
+"""Faults that were once found in use, put back one at a time in a copy: each must break a law within 500 days."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+REPOSITORY: Final = Path(__file__).resolve().parents[2]
+STREAMING: Final = "options_helper/data/streaming"
+MOST_DAYS: Final = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Mutation:
+    """One line of the product, as it was or as it might be wrong."""
+
+    name: str
+    module: str
+    right: str
+    wrong: str
+
+
+_COURSE, _SILENCE = f"{STREAMING}/engine/stream_course.py", f"{STREAMING}/engine/silence.py"
+_QUEUE, _TALK = f"{STREAMING}/engine/frame_queue.py", f"{STREAMING}/connection/conversation.py"
+
+MUTATIONS: Final = (
+    Mutation("a connection that is mute since before the open is not judged", _SILENCE,
+             "if live_since is None or expected_since is None:",
+             "if None in (live_since, expected_since) or live_since.monotonic < expected_since.monotonic:"),
+    Mutation("the night counts as silence", _SILENCE,
+             "return latest(live_since, expected_since, heard)", "return latest(live_since, heard)"),
+    Mutation("lengths are measured by the clock that can be set", f"{STREAMING}/engine/worker.py",
+             "self._monotonic = monotonic", "self._monotonic = lambda: now_ns() / 1e9"),
+    Mutation("a process that did not run has no gap", _COURSE,
+             "if self._is_stopping or report.is_final or _lasts(report.gaps):", "if self.began:"),
+    Mutation("a sleep goes unnoticed", f"{STREAMING}/engine/absence.py",
+             "LATE_SECONDS: Final = 5.0", "LATE_SECONDS: Final = 5_000.0"),
+    Mutation("a stretch in which nothing ran counts as silence", _COURSE, "self._silence.restart(now)", "pass"),
+    Mutation("a refusal is final", _COURSE,
+             "return self._look_again_later(now, error)", "return self._give_up(str(error))"),
+    Mutation("HTTP 408 and 425 are refusals", f"{STREAMING}/connection/server_errors.py",
+             "_PASSING_STATUSES: Final = {408, 421, 425, 429, 499}", "_PASSING_STATUSES: Final = {421, 429, 499}"),
+    Mutation("an order update that names an error cuts the stream", _TALK,
+             'case {"stream": "trade_updates"}:', 'case {"stream": "order_updates"}:'),
+    Mutation("what an acknowledgement in parts left out at first stays refused",
+             f"{STREAMING}/connection/subscription_protocol.py",
+             "for symbol in [symbol for symbol in self._refused if self._has_all(symbol)]:", "for symbol in ():"),
+    Mutation("an acknowledgement behind data is not seen", f"{STREAMING}/messages.py",
+             "return payload[:1] != _ONE_MESSAGE and any(mark in payload for mark in _CONTROL_MARKS)", "return False"),
+    Mutation("frames that cannot be read count as heard", _SILENCE,
+             "elif rejected > self._rejected and self._heard_before is None:", "elif rejected < 0:"),
+    Mutation("the gap of a mute connection begins when it is ended", _COURSE,
+             "return now.tell(self._silent_since)", "return now.wall_ns"),
+    Mutation("the gap of a half-open connection begins when its pings fail", _COURSE,
+             "UNDETECTED_SECONDS: Final = 17.0", "UNDETECTED_SECONDS: Final = 1.0"),
+    Mutation("events that find the queue full are not counted", _QUEUE, "counts.dropped += events", "pass"),
+    Mutation("a frame that is folded stays queued in part", _QUEUE,
+             "self._counts[frame.stream].queued -= frame.events", "self._counts[frame.stream].queued -= 1"),
+    Mutation("an answer that does not come is awaited for ever", _TALK,
+             "return Wait(awaits_answer=True)", "return Wait(awaits_answer=False)"),
+    Mutation("a gap is never over", _COURSE, "self._close_gap(now)", "pass"),
+    Mutation("a gap after the clock was put back has no length", _COURSE,
+             "if not gaps or gaps[-1].until_ns is None or gaps[-1].until_ns > now_ns:",
+             "if not gaps or gaps[-1].until_ns is None:"),
+    Mutation("ages jump with the clock", f"{STREAMING}/polling/context.py",
+             "if put_forward_ns := self._server_clock.look():", "if put_forward_ns := 0:"),
+    Mutation("what the market says of its hours is not heeded", f"{STREAMING}/engine/stream_group.py",
+             "request.feed, utc_datetime(market_ns), request.symbols, self._clock.told)",
+             "request.feed, utc_datetime(market_ns), request.symbols)"),
+    Mutation("a retired stall is told of the next connection", _COURSE, "        self._stall = None\n", ""),
+)  # fmt: skip
+
+
+def run(first: int = 0) -> int:
+    """Try each; the exit code is 1 where one was not found."""
+    missed = 0
+    with tempfile.TemporaryDirectory() as folder:
+        copy = Path(folder)
+        for name in ("options_helper", "tests"):
+            shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        for mutation in MUTATIONS:
+            missed += not _is_found(mutation, copy, first)
+    print(f"{len(MUTATIONS) - missed} of {len(MUTATIONS)} mutations found")
+    return min(missed, 1)
+
+
+def _is_found(mutation: Mutation, copy: Path, first: int) -> bool:
+    path = copy / mutation.module
+    right = path.read_text(encoding="utf-8")
+    if right.count(mutation.right) < 1:
+        print(f"not there any more: {mutation.name}")
+        return False
+    path.write_text(right.replace(mutation.right, mutation.wrong, 1), encoding="utf-8")
+    began = time.monotonic()
+    command = [
+        sys.executable,
+        "-m",
+        "tests.days",
+        "--seeds",
+        str(MOST_DAYS),
+        "--from",
+        str(first),
+        "--no-story",
+    ]
+    try:
+        ended = subprocess.run(
+            command, cwd=copy, env={**os.environ, "PYTHONDONTWRITEBYTECODE": "1"}, text=True, capture_output=True,
+            check=False,
+        )  # fmt: skip
+    finally:
+        path.write_text(right, encoding="utf-8")
+    said = next((line for line in ended.stdout.splitlines() if line.startswith("seed ")), None)
+    if said is None:
+        print(f"MISSED  {mutation.name}: {ended.stdout[-200:]}{ended.stderr[-500:]}", flush=True)
+        return False
+    days = int(said.split()[1].rstrip(":")) - first + 1
+    print(f"found on day {days}, {time.monotonic() - began:.0f} s: {mutation.name} — {said}", flush=True)
+    return True
