@@ -68,12 +68,13 @@ class StreamOracle(Heard):
         self._market = market
         self.truths: dict[str, Truth] = {}
         self.newest: dict[str, Made] = {}
+        self._every: set[str] = set()
         self.newest_arrival: dict[str, float] = {}
         self.unsure: set[str] = set()
         self.wanted: dict[str, tuple[str, ...]] = {}
         self.is_running = False
         self.started_ns = 0
-        self._woke_ns = self._changed_ns = 0
+        self._woke_ns = self._absent_ns = self._changed_ns = 0
         self._offsets = [0]
         self._snapshot: LiveSnapshot | None = None
         self.told_closed: tuple[int, int] = (0, 0)
@@ -106,7 +107,7 @@ class StreamOracle(Heard):
                 self.truths[name] = Truth(delivered=self.truths[name].delivered)
         self.wanted = dict(wanted)
         self._changed_ns = self._stage.clocks.true_ns
-        every = {symbol for symbols in wanted.values() for symbol in symbols}
+        self._every = every = {symbol for symbols in wanted.values() for symbol in symbols}
         self.newest = {symbol: made for symbol, made in self.newest.items() if symbol in every}
         for name in self.truths:
             self.trouble(name)
@@ -130,6 +131,8 @@ class StreamOracle(Heard):
         """The process did not run since then."""
         now = self._stage.clocks.true_ns
         self._woke_ns = now
+        if now - since_ns >= ABSENT_SECONDS * NS:
+            self._absent_ns = now
         for stream, truth in self.truths.items():
             self.trouble(stream)
             if now - since_ns < (ABSENT_SECONDS + 1) * NS or not truth.is_live or not self.is_running:
@@ -141,7 +144,9 @@ class StreamOracle(Heard):
     def _lost(self, stream: str, lost: Lost) -> None:
         truth = self.truths[stream]
         if lost.why == "mute":
-            truth.muted.append(lost)
+            # Nothing is missed by whose clock says that nothing is due, until it is put right.
+            if self._is_due(stream, self._stage.clocks.wall_ns()):
+                truth.muted.append(lost)
         elif lost.why != "unreadable" and (truth.was_live or truth.failed_tries):
             truth.to_cover.append((lost, self._stage.clocks.true_ns))
 
@@ -165,6 +170,8 @@ class StreamOracle(Heard):
             if not kept:
                 self.unsure.add(quote.symbol)
                 continue
+            if quote.symbol not in self._every:
+                continue  # it was asked for when this was sent
             known = self.newest.get(quote.symbol)
             # Within a second the order of arrival stands.
             if known is None or quote.made_ns // NS >= known.made_ns // NS:
@@ -248,7 +255,7 @@ class StreamOracle(Heard):
         moments = (clocks.true_ns, clocks.wall_ns())
         if not any(self._is_due(stream, at - back * NS) for at in moments for back in (0, 1)):
             return 0.0
-        return (clocks.true_ns - max(truth.readable_ns, truth.live_ns, self._woke_ns)) / NS
+        return (clocks.true_ns - max(truth.readable_ns, truth.live_ns, self._absent_ns)) / NS
 
     def _patience(self, truth: Truth) -> float:
         patience = max(STALL_SECONDS, 3 * truth.longest_silence)

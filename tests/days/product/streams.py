@@ -144,9 +144,10 @@ class VirtualStreamer(Client):
         self._is_over = True
         if self._deadline is not None:
             self._deadline.cancel()
+        # Before the line is gone, which tells who was right.
+        self._desk.heard.ended(self._stream, why, by_us=by_us)
         if self._line is not None:
             self._line.close()
-        self._desk.heard.ended(self._stream, why, by_us=by_us)
         self._desk.stage.stir(2)
         # Its thread notices that a moment later.
         self._desk.stage.agenda.timer(0.01, lambda: self._gone(error))

@@ -288,12 +288,12 @@ class StreamGroup:
         if worker is None:
             return StreamHealth(name, phase=Phase.OFF, feed=request.feed)
         health = worker.health(request.feed, wall_ns)
-        if request.symbols:
-            # Also before a server was reached, and while it has not answered to a change.
-            health = replace(health, requested=tuple(dict.fromkeys(request.symbols)))
+        # Also before a server was reached, and while it has not answered to a change.
+        requested = tuple(dict.fromkeys(request.symbols)) or health.requested
         if self.failure is not None:
             return replace(
                 health,
+                requested=requested,
                 phase=Phase.FAILED,
                 last_error=self.failure,
                 connected_since=None,
@@ -301,8 +301,11 @@ class StreamGroup:
             )
         if self._stopped and health.phase is not Phase.FAILED:
             # Also where a thread is still busy closing: nothing of it counts any more.
-            return replace(health, phase=Phase.STOPPED, connected_since=None, next_try_at=None)
-        return replace(health, events_per_second=self._rates[name].per_second if health.alive else 0.0)
+            return replace(
+                health, requested=requested, phase=Phase.STOPPED, connected_since=None, next_try_at=None
+            )
+        rate = self._rates[name].per_second if health.alive else 0.0
+        return replace(health, requested=requested, events_per_second=rate)
 
 
 def with_ledger(health: StreamHealth, counts: QueueCounts, tally: StreamTally) -> StreamHealth:
