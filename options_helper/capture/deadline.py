@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import threading
 import time
+from collections.abc import Callable
 from math import inf
 
 
 class Deadline:
-    """Nobody has asked to end until `start` or `leave`; may be used by any thread."""
+    """Nobody has asked to end until `start` or `leave`; may be used by any thread. Seconds are of `monotonic`."""
 
-    def __init__(self) -> None:
+    def __init__(self, monotonic: Callable[[], float] = time.monotonic) -> None:
+        self._monotonic = monotonic
         self._at = inf
         self._drains = threading.Event()
         self._leaves = threading.Event()
 
     def start(self, seconds: float) -> None:
         """Ask to end within so many seconds."""
-        self._at = time.monotonic() + seconds
+        self._at = self._monotonic() + seconds
 
     def drain(self) -> None:
         """Say that nothing more is received: there is nothing to wait for any more."""
@@ -35,7 +37,7 @@ class Deadline:
 
     def is_past(self) -> bool:
         """Whether there is only time left for what is at hand."""
-        return time.monotonic() >= self.at
+        return self._monotonic() >= self.at
 
     def wait_for_drain(self, seconds: float) -> None:
         """Wait so long, or until nothing more is received."""

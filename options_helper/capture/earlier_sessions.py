@@ -196,9 +196,10 @@ class EarlierSessions:
             yield from (replace(gap, until_ns=self._began_ns) for gap in note.gaps if gap.symbols)
             return
         reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
-        if note in self._bereft:
+        is_bereft = note in self._bereft and not note.never_worked
+        if is_bereft:
             reason = f"{KILLED}, and {JOURNAL_LOST}: what it had received and not yet written is lost"
-        if note.journal and note not in self._bereft:
+        if note.journal and not is_bereft:
             since_ns = self._journaled_until(note)
         else:
             since_ns = max(note.began_ns, note.seen_ns - int(note.flush_seconds * NANOSECONDS))

@@ -56,7 +56,8 @@ class CaptureEngine:
     """One capture, from `start` to `stop`; `status` may be asked from any thread.
 
     StoreError at `start` when another process records into the same folder, or the disk is nearly full; ConfigError
-    when keys are missing, or the source decodes a stream that is recorded in another way than Alpaca's.
+    when keys are missing, or the source decodes a stream that is recorded in another way than Alpaca's. `group_cls` and
+    `writer_cls` make what runs in threads.
     """
 
     def __init__(
@@ -72,6 +73,8 @@ class CaptureEngine:
         disk: Disk | None = None,
         drain_seconds: float = DRAIN_SECONDS,
         bus: BusRecording | None = None,
+        group_cls: Callable[..., StreamGroup] = StreamGroup,
+        writer_cls: Callable[..., CaptureWriter] = CaptureWriter,
     ) -> None:
         settings = settings or Settings.load()
         source = bus or source or AlpacaSource()
@@ -90,7 +93,7 @@ class CaptureEngine:
         self._began = elapsed()
         self.session = session_name(self._started_at, os.getpid())
         self._drain_seconds = drain_seconds
-        self._deadline = Deadline()
+        self._deadline = Deadline(monotonic)
         # Replaced whole by the writer, read by any.
         self._books: Mapping[str, Book] = {}
         # Filled by the stream threads, emptied by the writer.
@@ -98,7 +101,7 @@ class CaptureEngine:
         # The lock guards the clock: set by the stream threads and the writer, read by status().
         self._lock = threading.Lock()
         self._clock = MarketClock(settings.market_kind)
-        self._streams = StreamGroup(
+        self._streams = group_cls(
             config.streams,
             settings,
             source,
@@ -129,7 +132,7 @@ class CaptureEngine:
             bus.attach(lambda: self._streams.queue.fill)
         self._log = SessionLog(config, self.session, began_ns, disk, keep_folder=keep_folder)
         self._earlier = EarlierSessions(config.out, self._recorder.store, began_ns, self._deadline.is_past)
-        self._writer = CaptureWriter(
+        self._writer = writer_cls(
             WriterState(journals=config.journal),
             self._streams,
             records=self._records,
@@ -141,6 +144,7 @@ class CaptureEngine:
             status=partial(self._status, watched=True),
             on_rows=self._on_rows,
             now_ns=now_ns,
+            monotonic=monotonic,
         )
 
     def start(self) -> None:
@@ -187,7 +191,8 @@ class CaptureEngine:
         while self._earlier.are_incomplete and not self._deadline.is_past():
             for record in self._log.write_gaps(self._earlier.make_rows(), self._now_ns()):
                 self._recorder.apply(record)
-            self._earlier.confirm_completed()
+            if not self._log.unwritten_gaps:
+                self._earlier.confirm_completed()
         if self._earlier.rows:
             now_ns = self._now_ns()
             reason = "the rows of an earlier capture were made first"

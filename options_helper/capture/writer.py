@@ -71,6 +71,7 @@ class CaptureWriter:
         status: Callable[[], CaptureStatus],
         on_rows: Callable[[], object],
         now_ns: Callable[[], int],
+        monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         self._streams = streams
         self._records = records
@@ -82,6 +83,7 @@ class CaptureWriter:
         self._status = status
         self._on_rows = on_rows
         self._now_ns = now_ns
+        self._monotonic = monotonic
         self._thread = threading.Thread(target=self._run, name="live-writer", daemon=True)
         # Only the thread changes these; others may see them a moment old.
         self.state = state
@@ -113,7 +115,7 @@ class CaptureWriter:
 
     def _seen(self) -> Seen:
         queue = self._streams.queue
-        return Seen(time.monotonic(), queue.fill, queue.drained, self._deadline.at)
+        return Seen(self._monotonic(), queue.fill, queue.drained, self._deadline.at)
 
     def _run(self) -> None:
         happened = self._attempt(self._begin)
@@ -149,8 +151,13 @@ class CaptureWriter:
         gaps = self._log.write_gaps(
             [*self._earlier.gaps_since_kills(), *self._log.late_begin()], self._now_ns()
         )
-        self._earlier.confirm_missed()
+        self._confirm_missed()
         return Noted(self._records.add([self._log.began, *self._records.resumed(self._now_ns()), *gaps]))
+
+    def _confirm_missed(self) -> None:
+        """Only what is in the loss log is told: where the disk took no row, the next capture finds it again."""
+        if not self._log.unwritten_gaps:
+            self._earlier.confirm_missed()
 
     def _carry_out(self, command: Command) -> Happened:  # noqa: C901, PLR0911, PLR0912 - a line for each
         match command:
@@ -213,7 +220,7 @@ class CaptureWriter:
     def _flush(self) -> Flushed:
         self._keep_folder()
         flushed = self._records.flush()
-        if not flushed.waiting:
+        if not flushed.waiting and not self._log.unwritten_gaps:
             self._earlier.confirm_completed()
         return flushed
 
@@ -247,6 +254,7 @@ class CaptureWriter:
         self._keep_folder()
         displaced = self._note_displaced() + self._note_gone() + self._log.restore_losses(self._now_ns())
         observed = self._log.observe(self._status(), self._now_ns())
+        self._confirm_missed()
         return Noted(self._records.add([*asked, *displaced, *observed]))
 
     def _ask_for_books(self) -> list[Record]:
@@ -313,6 +321,7 @@ class CaptureWriter:
         gaps += self._log.observe_the_end(self._status(), now_ns)
         if not self._records.follows_bus:  # what is not in the journal is asked for again
             gaps += self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
+        self._confirm_missed()
         if unwritten := self._log.unwritten_gaps:
             self._add_problem(f"The disk took no more; not in the ledger: {format_count(unwritten, 'gap')}.")
         return Noted(self._records.conclude([*gaps, self._log.end_record(self._status(), now_ns)]))

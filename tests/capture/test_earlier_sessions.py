@@ -174,9 +174,8 @@ def test_a_note_that_nobody_can_read_and_no_journal_is_told(tmp_path: Path):
 def test_a_journal_that_a_session_says_it_has_and_that_is_gone_is_told(tmp_path: Path, *, killed_then: bool):
     leave_a_killed_session(tmp_path)
     (note,) = session_notes(tmp_path)
-    save_note(
-        tmp_path, replace(note, ended_ns=None if killed_then else NOON + 99, put_off=0 if killed_then else 10)
-    )
+    ended_ns, put_off = (None, 0) if killed_then else (NOON + 99, 10)
+    save_note(tmp_path, replace(note, seen_ns=note.began_ns + 1, ended_ns=ended_ns, put_off=put_off))
     shutil.rmtree(tmp_path / "journal")
     assert any("kept a journal, and it is gone" in problem for problem in audit(tmp_path).problems)
 
@@ -185,6 +184,31 @@ def test_a_journal_that_a_session_says_it_has_and_that_is_gone_is_told(tmp_path:
     assert JOURNAL_LOST in reason
     assert not audit(tmp_path).ok
     assert told(tmp_path) == []
+
+
+def test_a_session_that_was_killed_as_it_began_had_no_journal_to_lose(tmp_path: Path):
+    """It has its note before its journal."""
+    leave_a_killed_session(tmp_path / "other")
+    (note,) = session_notes(tmp_path / "other")
+    save_note(tmp_path, replace(note, seen_ns=note.began_ns))
+    assert audit(tmp_path).problems == ()
+
+    (reason,) = told(tmp_path)
+
+    assert JOURNAL_LOST not in reason
+    assert audit(tmp_path).problems == ()
+
+
+def test_the_end_of_a_killed_session_is_told_again_while_the_loss_log_has_no_room_for_it(tmp_path: Path):
+    """What the disk did not take is told by nobody."""
+    leave_a_killed_session(tmp_path)
+    with earlier_than_this(tmp_path) as earlier:
+        assert earlier.gaps_since_kills()
+    with earlier_than_this(tmp_path) as earlier:
+        assert earlier.gaps_since_kills()
+        earlier.confirm_missed()
+    with earlier_than_this(tmp_path) as earlier:
+        assert earlier.gaps_since_kills() == []
 
 
 def test_a_journal_whose_rows_are_all_in_the_files_may_be_deleted(tmp_path: Path):

@@ -53,6 +53,11 @@ class SessionNote:
         return self.ended_ns is None and not self.market and not self.filed
 
     @property
+    def never_worked(self) -> bool:
+        """Whether it was ended as it began: it has its note before its journal, and was never seen at work."""
+        return self.had_nothing and self.seen_ns == self.began_ns
+
+    @property
     def behind(self) -> bool:
         """Whether its journal may have rows that its files have not."""
         return self.journal and not self.completed and (self.ended_ns is None or self.put_off > 0)

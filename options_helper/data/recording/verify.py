@@ -202,7 +202,8 @@ def _unmissed(
     """What captures that were ended without warning left untold, because none has followed them."""
     for note in notes:
         at_work = being_written and note.ended_ns is None
-        if note.behind and note.session not in journaled and not note.missed and not at_work:
+        is_bereft = note.behind and note.session not in journaled and not note.never_worked
+        if is_bereft and not note.missed and not at_work:
             yield (
                 f"Session {note.session} kept a journal, and it is gone: rows that it had and the files lack are lost"
             )
