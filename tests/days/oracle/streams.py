@@ -126,6 +126,9 @@ class StreamOracle(Heard):
     def clock_was_set(self) -> None:
         """Times are told by another offset from now on."""
         self._offsets.append(self._stage.clocks.offset_ns)
+        for truth in self.truths.values():
+            # Until it is known by how much, nothing may be due, and a silence begins anew.
+            truth.muted.clear()
 
     def slept(self, since_ns: int) -> None:
         """The process did not run since then."""
