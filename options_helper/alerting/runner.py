@@ -18,9 +18,10 @@ from options_helper.analysis.alerts.evaluator import after_absence, changed_stat
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.data.firing_log import Acknowledged, LoggedFiring, Round, Trying, tried
 from options_helper.data.lease import RENEW_SECONDS, Holder
-from options_helper.data.notify.delivery import WAITING_AT_MOST, Delivery
+from options_helper.data.notify.delivery import Delivery
 from options_helper.data.notify.lifesign import Called, LifeSign
 from options_helper.data.notify.messages import Attempt, Message, Urgency
+from options_helper.data.notify.target_queue import WAITING_AT_MOST
 from options_helper.data.notify.targets import NO_TARGETS, Targets
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.errors import ConfigError

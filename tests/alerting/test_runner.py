@@ -18,10 +18,11 @@ from options_helper.alerting.runner import AlertRunner, Judged
 from options_helper.data import firing_log
 from options_helper.data.firing_log import FiringLog, Round, Trying, tried
 from options_helper.data.lease import STALE_SECONDS, Lease
-from options_helper.data.notify.delivery import WAITING_AT_MOST, Delivery, Pacing
+from options_helper.data.notify.delivery import Delivery
 from options_helper.data.notify.lifesign import Called
 from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent
+from options_helper.data.notify.target_queue import WAITING_AT_MOST, Pacing
 from options_helper.data.notify.targets import NO_TARGETS, LifeSignTarget, Target, Targets
 from options_helper.errors import ConfigError
 from options_helper.model.alerts import Evaluation, Firing, RuleState

@@ -7,10 +7,11 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "delivery": ("WAITING_AT_MOST", "Delivery"),
+    "delivery": ("Delivery",),
     "lifesign": ("Called", "LifeSign"),
     "messages": ("Attempt", "Message", "Outcome", "Urgency"),
     "sending": ("require_apprise",),
+    "target_queue": ("WAITING_AT_MOST",),
     "targets": ("DEFAULT_TARGETS_FILE", "NO_TARGETS", "Targets", "load_targets"),
     "trial": ("LIFE_SIGN", "Tried", "try_all"),
 }

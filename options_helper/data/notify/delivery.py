@@ -6,60 +6,27 @@ is left behind, and what it was at counts as unanswered.
 
 from __future__ import annotations
 
-import heapq
-import itertools
 import logging
 import random
 import threading
 import time
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from typing import Final
 
 from options_helper.clock import utc_now
-from options_helper.data.notify.messages import LATE_SECONDS, Attempt, Message, Outcome
+from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent, send
+from options_helper.data.notify.target_queue import USUAL, WAITING_AT_MOST, Job, Pacing, TargetQueue, as_of
 from options_helper.data.notify.targets import Target
-from options_helper.model.backoff import compute_backoff_seconds
 
 log = logging.getLogger(__name__)
 
-WAITING_AT_MOST: Final = 100  # messages for one target
-PAUSE_SECONDS: Final = 2.0
-LONGEST_PAUSE_SECONDS: Final = 120.0
-# An alert that is older would mislead more than it helps.
-GIVE_UP_SECONDS: Final = 1_800.0
-# A server that drips its answer byte by byte is left to itself by then.
-LONGEST_TRY_SECONDS: Final = 30.0
 STOP_SECONDS: Final = 1.0
 # Of that, what an answer takes to be written down.
 _TO_WRITE_SECONDS: Final = 0.2
-# A wrong address is tried once more, in case that it was the server that was wrong.
-_TRIES_IF_FINAL: Final = 2
-_TRIES_IF_UNANSWERED: Final = 2
-
 Before = Callable[[Message, str, int], bool]
-
-
-@dataclass(frozen=True, slots=True)
-class Pacing:
-    """How long to try."""
-
-    pause_seconds: float = PAUSE_SECONDS
-    longest_pause_seconds: float = LONGEST_PAUSE_SECONDS
-    give_up_seconds: float = GIVE_UP_SECONDS
-    longest_try_seconds: float = LONGEST_TRY_SECONDS
-
-
-@dataclass(frozen=True, slots=True)
-class _Job:
-    message: Message
-    since: float  # on time.monotonic
-    number: int = 1
-    unanswered: int = 0
-    final: int = 0
 
 
 class Delivery:
@@ -78,7 +45,7 @@ class Delivery:
         tell: Callable[[Attempt], None],
         send: Callable[[Target, Message], Sent] = send,
         now: Callable[[], datetime] = utc_now,
-        pacing: Pacing = Pacing(),
+        pacing: Pacing = USUAL,
     ) -> None:
         self._tell, self._now = tell, now
         self._lanes: Mapping[str, _Lane] = {
@@ -132,8 +99,7 @@ class _Lane:
         self._now, self._pacing = now, pacing
         self._changed = threading.Condition()
         # Guarded by the condition.
-        self._due: list[tuple[float, int, _Job]] = []
-        self._order = itertools.count()
+        self._queue = TargetQueue(target.name, pacing)
         self._is_trying = False
         self._is_stopping = False
         self._stop_by = 0.0
@@ -142,14 +108,14 @@ class _Lane:
     @property
     def waiting(self) -> int:
         with self._changed:
-            return len(self._due) + self._is_trying
+            return len(self._queue) + self._is_trying
 
     def put(self, message: Message) -> bool:
         """Whether there was room for it; after a stop it is taken and lies."""
         with self._changed:
-            if len(self._due) >= WAITING_AT_MOST:
+            if not self._queue.put(message, time.monotonic()):
                 return False
-            self._push(_Job(message, time.monotonic()), 0.0)
+            self._changed.notify_all()
             if self._thread is None and not self._is_stopping:
                 self._thread = threading.Thread(
                     target=self._run, name=f"live-notify-{self._target.name}", daemon=True
@@ -167,11 +133,6 @@ class _Lane:
         if self._thread is not None and self._thread is not threading.current_thread():
             self._thread.join(timeout)
 
-    def _push(self, job: _Job, pause: float) -> None:
-        """Have it tried after so many seconds; under the condition."""
-        heapq.heappush(self._due, (time.monotonic() + pause, next(self._order), job))
-        self._changed.notify_all()
-
     def _run(self) -> None:
         while (job := self._next()) is not None:
             try:
@@ -182,54 +143,27 @@ class _Lane:
             with self._changed:
                 self._is_trying = False
 
-    def _next(self) -> _Job | None:
+    def _next(self) -> Job | None:
         with self._changed:
             while not self._is_stopping:
-                pause = self._due[0][0] - time.monotonic() if self._due else None
+                pause = self._queue.due_in(time.monotonic())
                 if pause is not None and pause <= 0:
                     self._is_trying = True
-                    return heapq.heappop(self._due)[2]
+                    return self._queue.take()
                 self._changed.wait(pause)
         return None
 
-    def _try(self, job: _Job) -> None:
+    def _try(self, job: Job) -> None:
         if not self._before(job.message, self._target.name, job.number):
             return
-        is_late = job.message.age_seconds(self._now()) >= LATE_SECONDS
-        sent = self._send_within(replace(job.message, is_late=is_late))
+        sent = self._send_within(as_of(job.message, self._now()))
         if sent is None:
             return  # stopped in the midst of it
-        job = replace(
-            job,
-            final=job.final + sent.is_final,
-            unanswered=job.unanswered + (sent.outcome is Outcome.UNANSWERED),
-        )
-        outcome = sent.outcome
-        pause = self._pause(job)
-        if outcome is not Outcome.DELIVERED and self._is_over(job, pause):
-            outcome = Outcome.GAVE_UP
-        self._tell(Attempt(job.message.key, self._target.name, outcome, self._now(), job.number, sent.why))
-        if outcome in (Outcome.FAILED, Outcome.UNANSWERED):
-            message = replace(job.message, may_have_come=job.message.may_have_come or job.unanswered > 0)
-            with self._changed:
-                self._push(replace(job, message=message, number=job.number + 1), pause)
-
-    def _is_over(self, job: _Job, pause: float) -> bool:
-        return (
-            job.final >= _TRIES_IF_FINAL
-            or job.unanswered >= _TRIES_IF_UNANSWERED
-            or time.monotonic() + pause - job.since >= self._pacing.give_up_seconds
-            # What was tried by a program before this one began to be tried then; here it had its one try more.
-            or job.message.age_seconds(self._now()) >= self._pacing.give_up_seconds
-        )
-
-    def _pause(self, job: _Job) -> float:
-        return compute_backoff_seconds(
-            job.number,
-            base_seconds=self._pacing.pause_seconds,
-            cap_seconds=self._pacing.longest_pause_seconds,
-            random=random.random,
-        )
+        with self._changed:
+            attempt = self._queue.ended(
+                job, sent, now=time.monotonic(), wall=self._now(), random=random.random
+            )
+        self._tell(attempt)
 
     def _send_within(self, message: Message) -> Sent | None:
         """Try on one more thread, which is left behind where it takes too long; None when a stop came meanwhile."""

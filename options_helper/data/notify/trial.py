@@ -8,10 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from options_helper.data.notify.delivery import LONGEST_TRY_SECONDS, Delivery, Pacing
+from options_helper.data.notify.delivery import Delivery
 from options_helper.data.notify.lifesign import call_once
 from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent, send
+from options_helper.data.notify.target_queue import LONGEST_TRY_SECONDS, Pacing
 from options_helper.data.notify.targets import Target, Targets
 from options_helper.model.market_hours import NEW_YORK
 

@@ -15,10 +15,11 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.data.notify import sending
-from options_helper.data.notify.delivery import WAITING_AT_MOST, Delivery, Pacing
+from options_helper.data.notify.delivery import Delivery
 from options_helper.data.notify.lifesign import LifeSign
 from options_helper.data.notify.messages import Attempt, Message, Outcome, Urgency
 from options_helper.data.notify.sending import Sent, send
+from options_helper.data.notify.target_queue import WAITING_AT_MOST, Pacing
 from options_helper.data.notify.targets import LifeSignTarget, Target
 from options_helper.errors import ConfigError
 from tests.kit.notified import fake_mail, fake_ntfy
