@@ -11,6 +11,7 @@ from tests.days import mutations
 from tests.days.play import Outcome, play_seed
 from tests.days.shrink import shrink
 from tests.days.story import story
+from tests.days.subjects import SUBJECTS, leave_out_all_but
 
 
 def main() -> int:
@@ -27,7 +28,10 @@ def main() -> int:
     parser.add_argument(
         "--mutations", action="store_true", help="put old faults back, and see that each is found"
     )
+    parser.add_argument("--subject", choices=[one.name for one in SUBJECTS], help="play this one alone")
     arguments = parser.parse_args()
+    if arguments.subject is not None:
+        leave_out_all_but(arguments.subject)
     if arguments.mutations:
         return mutations.run(arguments.first or 0)
     if arguments.seed is not None:

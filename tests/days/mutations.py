@@ -25,8 +25,11 @@ class Mutation:
     module: str
     right: str
     wrong: str
+    subject: str = "streams"  # whose laws must find it
 
 
+_POLLING, _CAPTURE = f"{STREAMING}/polling", "options_helper/capture"
+_MIDNIGHT: Final = f"{_POLLING}/midnight.py"
 _COURSE, _SILENCE = f"{STREAMING}/engine/stream_course.py", f"{STREAMING}/engine/silence.py"
 _QUEUE, _TALK = f"{STREAMING}/engine/frame_queue.py", f"{STREAMING}/connection/conversation.py"
 
@@ -75,6 +78,33 @@ MUTATIONS: Final = (
              "request.feed, utc_datetime(market_ns), request.symbols, self._clock.told)",
              "request.feed, utc_datetime(market_ns), request.symbols)"),
     Mutation("a retired stall is told of the next connection", _COURSE, "        self._stall = None\n", ""),
+    Mutation("a position that nobody tells of counts as held at midnight", _MIDNIGHT,
+             "return known.other is None", "return True", subject="account"),
+    Mutation("any trade explains a move that nobody tells", _MIDNIGHT, "held == before and is_old", "True",
+             subject="account"),
+    Mutation("a fill that socket and REST tell is two", f"{STREAMING}/state/blotter.py",
+             "only_requested = requested.keys() - partners.values()", "only_requested = requested.keys()",
+             subject="account"),
+    Mutation("an execution that was taken back stands", f"{STREAMING}/state/blotter.py",
+             "key, wrong = executions.pop(meant)", "key, wrong = executions[meant]", subject="account"),
+    Mutation("fills that the activities tell late are not asked for again", f"{_POLLING}/fill_backfill.py",
+             "OVERLAP: Final = timedelta(minutes=5)", "OVERLAP: Final = timedelta(0)", subject="account"),
+    Mutation("a silence before a sleep is forgotten", _COURSE,
+             "return before if heard is None or heard.monotonic <= before.monotonic else None", "return None"),
+    Mutation("the end of a killed capture is told once, whether or not the disk had room", f"{_CAPTURE}/writer.py",
+             "if not self._log.unwritten_gaps:", "if True:", subject="recorder"),
+    Mutation("a capture that was killed as it began has lost a journal",
+             "options_helper/data/recording/session_notes.py",
+             "return self.had_nothing and self.seen_ns == self.began_ns", "return False", subject="recorder"),
+    Mutation("rows that only a killed capture's journal has are never made", f"{_CAPTURE}/runner.py",
+             "earlier=self._earlier.are_incomplete", "earlier=False", subject="recorder"),
+    Mutation("the gap of a kill begins when the next capture does", f"{_CAPTURE}/earlier_sessions.py",
+             "since_ns = self._journaled_until(note)", "since_ns = self._began_ns", subject="recorder"),
+    Mutation("rows are written again after a kill", "options_helper/data/intraday/writing.py",
+             "if self._next_seq < self._there_until:", "if False:", subject="recorder"),
+    Mutation("a connection that was away at a kill was away since the kill", f"{_CAPTURE}/session_log.py",
+             "self._note = replace(self._note, gaps=lasting)", "self._note = replace(self._note, gaps=())",
+             subject="recorder"),
 )  # fmt: skip
 
 
@@ -108,6 +138,8 @@ def _is_found(mutation: Mutation, copy: Path, first: int) -> bool:
         "--from",
         str(first),
         "--no-story",
+        "--subject",
+        mutation.subject,
     ]
     try:
         ended = subprocess.run(

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from tests.days.day import Day
 from tests.days.stage import LawBroken, Stage
-from tests.days.subjects import SUBJECTS
+from tests.days.subjects import taking_part
 from tests.days.troubles import bad_day
 
 
@@ -25,7 +25,7 @@ def play(day: Day) -> Outcome:
     stage = Stage(day)
     broken = None
     try:
-        stage.play([subject() for subject in SUBJECTS])
+        stage.play(taking_part())
     except LawBroken as error:
         broken = error
     return Outcome(day, broken, tuple(stage.notes), stage.checks)

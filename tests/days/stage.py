@@ -63,6 +63,9 @@ class Stage:
         # When something turns that nobody tells the product of.
         self._turns = [edge - NS for edge in day.edges()]
         self.errors: list[str] = []
+        # Of further processes, beside the desk's: what happens to each before all of them stop, and when they go on.
+        self.before_sleep: list[Callable[[], None]] = []
+        self.after_sleep: list[Callable[[], None]] = []
         self.checks = 0
 
     def dice(self, subject: str) -> random.Random:

@@ -4,7 +4,20 @@ from __future__ import annotations
 
 from typing import Final
 
+from tests.days.account_subject import AccountSubject
+from tests.days.recorder_subject import RecorderSubject
 from tests.days.stage import Subject
 from tests.days.streams_subject import StreamsSubject
 
-SUBJECTS: Final[tuple[type[Subject], ...]] = (StreamsSubject,)
+SUBJECTS: Final[tuple[type[Subject], ...]] = (StreamsSubject, AccountSubject, RecorderSubject)
+_left_out: Final[set[str]] = set()
+
+
+def leave_out_all_but(name: str) -> None:
+    """Play this one alone from now on: its day is the same, and nothing else happens on it."""
+    _left_out.update(subject.name for subject in SUBJECTS if subject.name != name)
+
+
+def taking_part() -> list[Subject]:
+    """Those of a day, made anew."""
+    return [subject() for subject in SUBJECTS if subject.name not in _left_out]

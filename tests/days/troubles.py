@@ -8,7 +8,7 @@ from typing import Final
 
 from tests.days.clocks import NS
 from tests.days.day import Calendar, Day, Session, Trouble, instant
-from tests.days.subjects import SUBJECTS
+from tests.days.subjects import taking_part
 
 
 def _sessions(*hours: tuple[str, str]) -> tuple[Session, ...]:
@@ -51,8 +51,8 @@ def bad_day(seed: int) -> Day:
     day = Day(seed, calendar.title, start, until, calendar.sessions)
     more: dict[str, object] = {}
     troubles: list[Trouble] = []
-    for subject in SUBJECTS:
-        chosen, wrong = subject().choose(day, random.Random(f"{seed}/{subject.name}"))
+    for subject in taking_part():
+        chosen, wrong = subject.choose(day, random.Random(f"{seed}/{subject.name}"))
         more[subject.name] = chosen
         troubles.extend(wrong)
     return replace(day, troubles=tuple(sorted(troubles)), more=more)

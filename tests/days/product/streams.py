@@ -504,6 +504,8 @@ class Desk:
         """The process stops running; its pulse looked a moment before."""
         if self.pulse is not None:
             self.pulse.beat(PULSE_SECONDS * self.stage.dice("pulse").random())
+        for prepare in self.stage.before_sleep:
+            prepare()
         self.stage.agenda.sleep()
 
     def wake(self, *, suspended: bool) -> None:
@@ -516,6 +518,8 @@ class Desk:
         self.network.wake()
         if self.pulse is not None:
             self.stage.agenda.timer(0.2, self.pulse.look)
+        for go_on in self.stage.after_sleep:
+            go_on()
 
     def health_of(self, snapshot: LiveSnapshot) -> Mapping[str, Any]:
         """Healths by the stream's plain name."""

@@ -7,7 +7,7 @@ answers with calls one method at a time.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
@@ -145,6 +145,8 @@ class StreamCourse:
         # Of the connection that was ended for its silence.
         self._stall: StreamError | None = None
         self._silent_since = began
+        # Of a silence in the midst of which the process did not run: it is judged anew, and began here.
+        self._silent_before: Moment | None = None
         # What the server complained about on this connection.
         self._complaint: str | None = None
         self._silence = SilenceJudge(policy.stall_seconds)
@@ -331,6 +333,7 @@ class StreamCourse:
 
     def absent(self, now: Moment, absence: Absence) -> Nudge | None:
         """Note that nothing was heard, and no silence either."""
+        self._silent_before = self._unheard_since() or self._silence.since(self._live_since, self._last_frame)
         self._silence.restart(now)
         report = self._report
         if self._is_stopping or report.is_final or _lasts(report.gaps):
@@ -349,9 +352,20 @@ class StreamCourse:
         if self._complaint is not None:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
+        if self._stall is not None and (before := self._unheard_since()) is not None:
+            for since_ns, until_ns in _uncovered(gaps, self._told(now.tell(before))):
+                self._add_gap(Gap(self.name, since_ns, until_ns, reason))
         since_ns = self._told(self._last_received_ns(now))
         since_ns = _after(gaps, since_ns, self._told(now.wall_ns))
         self._add_gap(Gap(self.name, since_ns, None, reason))
+
+    def _unheard_since(self) -> Moment | None:
+        """Since when nothing is heard on this connection, where the process did not run in between; else None."""
+        before, live_since = self._silent_before, self._report.live_since
+        if before is None or live_since is None or live_since.monotonic > before.monotonic:
+            return None
+        heard = self._last_frame
+        return before if heard is None or heard.monotonic <= before.monotonic else None
 
     def _add_gap(self, gap: Gap) -> None:
         report = self._report
@@ -467,6 +481,16 @@ def _after(gaps: Sequence[Gap], since_ns: int, now_ns: int) -> int:
     if not gaps or gaps[-1].until_ns is None or gaps[-1].until_ns > now_ns:
         return since_ns
     return max(since_ns, gaps[-1].until_ns)
+
+
+def _uncovered(gaps: Sequence[Gap], since_ns: int) -> Iterator[tuple[int, int]]:
+    """The stretches since then before and between the gaps that are over by now, the oldest first."""
+    for gap in gaps:
+        if gap.until_ns is None or gap.until_ns <= since_ns:
+            continue
+        if gap.since_ns > since_ns:
+            yield since_ns, gap.since_ns
+        since_ns = gap.until_ns
 
 
 def _until(monotonic: float, now: Moment) -> timedelta:

@@ -172,6 +172,45 @@ def test_only_what_lived_makes_the_next_failure_the_first():
     assert step.seconds == 1
 
 
+def test_a_silence_in_which_the_process_did_not_run_is_told_from_its_beginning():
+    """It is judged anew after the absence, and what was missed before that was missed all the same."""
+    talk = Conversation(stall_seconds=60.0)
+    talk.go_live()
+    talk.after(10).hear()
+    talk.watch()
+    talk.after(40).watch()
+    talk.after(10)
+    wall_ns = talk.now.wall_ns
+    talk.course.absent(talk.now, Absence(wall_ns - 8 * SECOND, wall_ns))
+    while talk.watch() is None:
+        talk.after(0.5)
+    talk.course.ended(talk.now, None, jitter=1.0)
+
+    told = [(gap.since_ns, gap.until_ns) for gap in talk.health.gaps]
+    assert sorted(told, key=lambda gap: gap[0]) == [
+        (NOON + 10 * SECOND, NOON + 52 * SECOND),
+        (NOON + 52 * SECOND, NOON + 60 * SECOND),
+        (NOON + 60 * SECOND, None),
+    ]
+    assert talk.health.gap_count == 3
+
+
+def test_what_was_heard_after_an_absence_ends_the_silence_before_it():
+    talk = Conversation(stall_seconds=60.0)
+    talk.go_live()
+    talk.after(10).hear()
+    talk.watch()
+    talk.after(50)
+    wall_ns = talk.now.wall_ns
+    talk.course.absent(talk.now, Absence(wall_ns - 8 * SECOND, wall_ns))
+    talk.after(5).hear()
+    while talk.watch() is None:
+        talk.after(0.5)
+    talk.course.ended(talk.now, None, jitter=1.0)
+
+    assert [gap.since_ns for gap in talk.health.gaps] == [NOON + 52 * SECOND, NOON + 65 * SECOND]
+
+
 def test_an_absence_is_a_gap_of_a_stream_that_was_heard():
     talk = Conversation()
     talk.go_live()

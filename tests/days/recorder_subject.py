@@ -1,0 +1,204 @@
+"""The recorder: a process of its own on a market of its own, killed and started again, on a disk that is bad."""
+
+from __future__ import annotations
+
+import random
+import tempfile
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from options_helper.capture.capture_config import CaptureConfig
+from options_helper.data.intraday_store import StorePolicy
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from tests.days.clocks import NS
+from tests.days.day import Day, Trouble
+from tests.days.recorder.disk import BadDisk
+from tests.days.recorder.oracle import RecorderOracle
+from tests.days.recorder.process import Process
+from tests.days.stage import Stage
+from tests.days.world.market import Board, Market
+from tests.days.world.network import Network
+
+STOCKS, OPTIONS = "stocks", "options"
+SHARES: Final = ("AAPL", "SPY")
+CONTRACTS: Final = ("AAPL270115C00180000",)
+RECORDED_SECONDS: Final = (300, 1_500)
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """From when to when there is a recorder, in seconds of the day; nothing where it does not take part."""
+
+    since: float
+    until: float
+    queue: int
+    flush_rows: int
+    flush_seconds: float
+
+
+class RecorderSubject:
+    """Quotes into files, through the product's own capture engine."""
+
+    name = "recorder"
+
+    def choose(self, day: Day, rng: random.Random) -> tuple[Recorded | None, Iterable[Trouble]]:
+        """On some days a stretch of recording, with up to eight troubles."""
+        if rng.random() < 0.5:
+            return None, ()
+        length = (day.until_ns - day.start_ns) / NS
+        lasts = min(length, rng.uniform(*RECORDED_SECONDS))
+        lasts = max(lasts - 30, lasts / 2)
+        since = rng.uniform(0, length - lasts - 25)
+        recorded = Recorded(
+            since,
+            since + lasts,
+            rng.choice((100, 1_000)),
+            rng.choice((1, 10, 500)),
+            rng.choice((0.5, 5.0, 30.0)),
+        )
+        return recorded, tuple(self._troubles(rng, recorded))
+
+    @staticmethod
+    def _troubles(rng: random.Random, recorded: Recorded) -> Iterable[Trouble]:
+        for _ in range(rng.randint(1, 8)):
+            at = round(rng.uniform(recorded.since + 5, recorded.until - 5), 2)
+            stream = rng.choice((STOCKS, OPTIONS))
+            match rng.choice(("kill", "kill", "kill", "full", "pieces", "cut", "half-open", "burst")):
+                case "kill":
+                    # In the midst of one of the next writes; and how long until it is started again.
+                    away = rng.choice((0.2, 3.0, 40.0))
+                    if rng.random() < 0.3:
+                        yield Trouble(at - 0.1, "recorder", "", 0.0, "kill again", rng.randrange(12))
+                    yield Trouble(at, "recorder", "", away, "kill", rng.randrange(12))
+                case "full" | "pieces" as how:
+                    yield Trouble(at, "recorder", "", rng.choice((1.0, 20.0, 120.0)), how)
+                case "burst":
+                    yield Trouble(at, "recorder", stream, how="burst", number=rng.choice((20, 60)))
+                case how:
+                    yield Trouble(at, "recorder", stream, rng.choice((2.0, 30.0, 200.0)), how)
+
+    def build(self, stage: Stage) -> None:
+        """Market, network, disk and oracle of its own."""
+        recorded = stage.day.more[self.name]
+        self._broken: str | None = None
+        if recorded is None:
+            return
+        assert isinstance(recorded, Recorded)
+        self._stage, self._recorded = stage, recorded
+        self._market = Market(stage, [Board(STOCKS, SHARES, 4.0), Board(OPTIONS, CONTRACTS, 7.0, CONTRACTS)])
+        self._network = Network(stage, self._market)
+        self._oracle = RecorderOracle(stage)
+        self._network.hear_lost = self._oracle.lost
+        self._network.is_listened = lambda _: self._is_wanted
+        self._is_wanted = False
+        self._disk = BadDisk(stage.dice("recorder's disk"))
+        self._process: Process | None = None
+        self._away = 1.0
+        self._kill_next: int | None = None  # at which write the next process is killed
+        stage.before_sleep.append(lambda: self._process and self._process.before_sleep())
+        stage.after_sleep.append(self._after_sleep)
+        stage.on("recorder", self._strike)
+        # Nobody starts or ends anything while the computer is asleep.
+        stage.agenda.at(stage.day.at(recorded.since), self._first, product=True)
+        stage.agenda.at(stage.day.at(recorded.until), self._last, product=True)
+
+    def begin(self, stage: Stage) -> None:
+        """Name the law."""
+        stage.law("a recording has every row, or tells of its loss", lambda: self._broken)
+
+    def _first(self) -> None:
+        self._folder = tempfile.TemporaryDirectory(
+            prefix="oh-days-", dir=_memory(), ignore_cleanup_errors=True
+        )
+        self._root = Path(self._folder.name)
+        self._is_wanted = True
+        self._start()
+
+    def _start(self) -> None:
+        recorded = self._recorded
+        streams = LiveStreamConfig(
+            stocks=SHARES, option_contracts=CONTRACTS, stream_fills=False, queue_maxsize=recorded.queue
+        )
+        policy = StorePolicy(flush_rows=recorded.flush_rows, flush_seconds=recorded.flush_seconds)
+        self._process = Process(
+            self._stage,
+            self._network,
+            self._oracle,
+            config=CaptureConfig(streams, self._root, policy=policy),
+            disk=self._disk,
+            died=self._died,
+        )
+        # It may be killed as it begins.
+        self._disk.kill_in, self._kill_next = self._kill_next, None
+        self._oracle.process_began()
+        self._process.start()
+
+    def _died(self) -> None:
+        self._oracle.process_ended()
+        self._stage.note("the recorder is killed")
+        self._stage.stir(3)
+        if self._is_wanted:
+            self._stage.agenda.timer(self._away, self._again)
+
+    def _again(self) -> None:
+        if self._is_wanted and (self._process is None or not self._process.is_alive):
+            self._stage.note("the recorder starts again")
+            self._start()
+
+    def _after_sleep(self) -> None:
+        if self._process is not None:
+            self._process.after_sleep()
+        self._network.wake()
+
+    def _strike(self, trouble: Trouble) -> None:
+        if not self._is_wanted:
+            return
+        match trouble.how:
+            case "kill":
+                self._away, self._disk.kill_in = trouble.seconds, int(trouble.number)
+            case "kill again":
+                self._kill_next = int(trouble.number)
+            case "full" | "pieces":
+                self._set_disk(trouble.how, on=True)
+                self._stage.agenda.after(trouble.seconds, lambda: self._set_disk(trouble.how, on=False))
+            case "burst":
+                self._market.burst(trouble.whose, int(trouble.number), 3)
+            case how:
+                line = self._network.lines.get(trouble.whose)
+                if line is not None:
+                    (line.die if how == "half-open" else line.cut)()
+
+    def _set_disk(self, how: str, *, on: bool) -> None:
+        if how == "full":
+            self._disk.is_full = on
+        else:
+            self._disk.in_pieces = on
+
+    def _last(self) -> None:
+        """One more process, if need be, finds all that was left."""
+        self._disk.kill_in, self._disk.is_full, self._disk.in_pieces = None, False, False
+        self._kill_next = None
+        if self._process is None or not self._process.is_alive:
+            self._start()
+        self._stage.agenda.timer(20.0, self._end)
+
+    def _end(self) -> None:
+        """It ends as it should, and its recording is looked at."""
+        assert self._process is not None
+        try:
+            self._process.stop()
+            self._oracle.process_ended()
+            problem = self._process.engine.status().problem
+            self._broken = problem or self._oracle.broken_law(self._root)
+        finally:
+            self._is_wanted = False
+            self._folder.cleanup()
+        self._stage.check(sampled=False)
+
+
+def _memory() -> str | None:
+    """Where files are quick, if there is such a place."""
+    place = Path("/dev/shm")  # noqa: S108 - a folder in memory, not a name in it
+    return str(place) if place.is_dir() else None
