@@ -126,6 +126,8 @@ def _stream_findings(snapshot: LiveSnapshot, exceptions: Sequence[str]) -> Itera
         yield Headline(Level.ERROR, _failure(failed, snapshot.as_of))
     if lost := _in_phase(snapshot, Phase.RECONNECTING):
         yield Headline(Level.WARNING, " ".join(_reconnecting(lost, snapshot.as_of)))
+    if stopped := _in_phase(snapshot, Phase.STOPPED):
+        yield Headline(Level.WARNING, " ".join(_stopped(stopped, snapshot.as_of)))
     if stalled := _in_phase(snapshot, Phase.STALLED):
         yield Headline(Level.WARNING, " ".join(_stalled(health) for health in stalled))
     if connecting := _in_phase(snapshot, Phase.CONNECTING):
@@ -222,6 +224,15 @@ def _reconnecting(lost: Sequence[StreamHealth], as_of: datetime) -> Iterator[str
         if len(several) > 1:
             reason = _without_feed(reason)
         yield f"{_labels(several)} reconnecting, attempt {attempt}, {when}: {reason}{_age_of_prices(several, as_of)}"
+
+
+def _stopped(stopped: Sequence[StreamHealth], as_of: datetime) -> Iterator[str]:
+    """One sentence for each cause: streams that ended elsewhere while this run goes on, such as with their owner."""
+    causes: dict[str, list[StreamHealth]] = {}
+    for health in stopped:
+        causes.setdefault(health.last_error or "it was ended.", []).append(health)
+    for reason, several in causes.items():
+        yield f"{_labels(several)} stopped: {reason}{_age_of_prices(several, as_of)}"
 
 
 def _without_address(reason: str) -> str:

@@ -20,11 +20,12 @@ KEPT_GAPS: Final = 200
 FIRST_LEG: Final = "Alpaca to the owner"
 SECOND_LEG: Final = "the owner to this program"
 
-# From well to ill; what is off or has been stopped is not compared.
+# From well to ill; what is off, or was stopped here, is not compared. An owner that ended in order is no loss.
 _ORDER: Final = (
     Phase.LIVE,
     Phase.QUIET,
     Phase.CONNECTING,
+    Phase.STOPPED,
     Phase.RECONNECTING,
     Phase.STALLED,
     Phase.FAILED,
@@ -105,12 +106,13 @@ def both_legs(
     *,
     heard_ago: float | None,
     shift_ns: int = 0,
+    reached: bool = True,
 ) -> StreamHealth:
     """A stream's health as a viewer shows it: the worse phase of the two, with the leg that it is of.
 
     `heard_ago` is how many seconds ago the owner told of itself; None: never. `shift_ns` is added to the times of the
-    leg's gaps. The ledger is this program's own, and what was missed on the way; so received = applied + dropped +
-    rejected + queued + missed.
+    leg's gaps. `reached` is whether the bus is: an owner that has ended then explains why nothing comes. The ledger is
+    this program's own, and what was missed on the way; so received = applied + dropped + rejected + queued + missed.
     """
     health = _with_leg(mine, leg, shift_ns, _connected_since_ns(mine.name, desk, leg))
     if mine.phase in (Phase.OFF, Phase.STOPPED):
@@ -119,14 +121,15 @@ def both_legs(
     owner = None if desk is None else desk.health_of(mine.name)
     if owner is not None:
         health = _with_owner(health, owner)
-    if _rank(phase) < _rank(mine.phase) or (phase is mine.phase and mine.last_error):
+    explained = phase is Phase.STOPPED and reached and mine.phase is not Phase.FAILED
+    if not explained and (_rank(phase) < _rank(mine.phase) or (phase is mine.phase and mine.last_error)):
         sentence = mine.last_error
         return replace(health, last_error=None if sentence is None else f"From {SECOND_LEG}: {sentence}")
     return replace(
         health,
         phase=phase,
         last_error=f"From {FIRST_LEG}: {why}" if why else health.last_error,
-        next_try_at=None if owner is None else owner.next_try_at,
+        next_try_at=None if owner is None or _has_ended(desk) else owner.next_try_at,
         reconnect_attempts=0 if owner is None else owner.reconnect_attempts,
         silent_since=health.silent_since if owner is None else owner.silent_since,
     )
@@ -186,27 +189,45 @@ def _of_owner(
     stream: StreamId, desk: DeskHealth | None, heard_ago: float | None, leg: Leg | None
 ) -> tuple[Phase, str | None]:
     """How the stream is at the owner, and why, as a sentence."""
-    if desk is None or heard_ago is None:
+    # That it ended is true also where it is read from the store only, by a viewer that began later.
+    if desk is None or (heard_ago is None and not desk.ended):
         return Phase.CONNECTING, "no owner has told of itself yet."
     if (gone := _gone(desk, heard_ago, leg)) is not None:
         return Phase.RECONNECTING, gone
     owner = desk.health_of(stream)
+    if desk.ended:
+        failure = owner.last_error if owner is not None and owner.phase is Phase.FAILED else None
+        return Phase.STOPPED, _ending(desk, failure)
     if owner is None or owner.phase is Phase.OFF:
         return Phase.CONNECTING, "the owner does not stream it."
     if owner.phase is Phase.STOPPED:
-        return Phase.RECONNECTING, "the owner has stopped it."
+        return Phase.STOPPED, "the owner has stopped it."
     return owner.phase, owner.last_error
 
 
-def _gone(desk: DeskHealth, heard_ago: float, leg: Leg | None) -> str | None:
+def _gone(desk: DeskHealth, heard_ago: float | None, leg: Leg | None) -> str | None:
     """Why what the owner said last is not believed any more; None where it is."""
-    if desk.ended:
-        return f"the owner on {desk.host} (process {desk.pid}) has ended."
-    if heard_ago > UNHEARD_SECONDS:
-        return f"the owner on {desk.host} (process {desk.pid}) has not been heard for {heard_ago:.0f} s."
     if desk.epoch and leg is not None and leg.epoch > desk.epoch:
         return "another owner has taken over, and has not told of itself yet."
+    if not desk.ended and heard_ago is not None and heard_ago > UNHEARD_SECONDS:
+        return f"{_named(desk)} has not been heard for {heard_ago:.0f} s."
     return None
+
+
+def _ending(desk: DeskHealth, failure: str | None) -> str:
+    """Who ended and why, and what comes of it."""
+    # In order is all that its goodbye shows: a program that ends for a fault of its own says one, too.
+    how = "after its recording was played out" if desk.played_out else "in order"
+    said = f"{_named(desk)} has ended {how}; the next one is followed as soon as it begins."
+    return f"{said} Before that it had failed: {failure}" if failure else said
+
+
+def _named(desk: DeskHealth) -> str:
+    return f"the owner on {desk.host} (process {desk.pid})"
+
+
+def _has_ended(desk: DeskHealth | None) -> bool:
+    return desk is not None and desk.ended
 
 
 def _rank(phase: Phase) -> int:

@@ -106,6 +106,7 @@ class BusManager:
                 self._source.legs.of(name),
                 heard_ago=heard_ago,
                 shift_ns=shift_ns,
+                reached=desk.problem is None,
             )
             for name, health in snapshot.streams.items()
         }

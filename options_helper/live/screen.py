@@ -79,6 +79,7 @@ class State(StrEnum):
 STATE_OF_PHASE: Final = {
     Phase.FAILED: State.ERROR,
     Phase.RECONNECTING: State.RECONNECTING,
+    Phase.STOPPED: State.STOPPED,  # at their owner: this run goes on
     Phase.STALLED: State.STALLED,
     Phase.CONNECTING: State.CONNECTING,
 }

@@ -270,7 +270,9 @@ def _stream_beat(
 
 def _is_expected_to_move(health: StreamHealth, status: LiveSnapshot | CaptureStatus) -> bool:
     """Whether this stream should be heard from now: the market is open, and it is not known to be an idle one."""
-    if health.phase in _EXPECTING_NOTHING:
+    if health.phase is Phase.STOPPED and isinstance(status, LiveSnapshot) and status.running:
+        pass  # its owner elsewhere has ended: this run goes on, and is deaf
+    elif health.phase in _EXPECTING_NOTHING:
         return False
     if health.name.kind.silence_is_normal and health.phase in _CONNECTED:
         return False  # orders, for one, come when they come

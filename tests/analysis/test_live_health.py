@@ -55,6 +55,19 @@ def test_the_same_failure_of_every_stream_is_said_once():
     assert headline(failed).sentence == "Failed: Alpaca refused the key."
 
 
+def test_streams_that_ended_elsewhere_are_said_once_and_are_not_live():
+    stopped = (
+        health(
+            name, Phase.STOPPED, last_error="the owner has ended.", last_event_at=AS_OF - timedelta(seconds=9)
+        )
+        for name in ("stocks", "options")
+    )
+
+    assert headline(with_streams(*stopped)) == Headline(
+        Level.WARNING, "Stocks and options stopped: the owner has ended. The newest price is 9 s old."
+    )
+
+
 def test_a_reconnect_says_which_attempt_when_and_why():
     lost = health(
         "options",

@@ -22,6 +22,7 @@ from options_helper.model.streams import StreamName
 
 STOCKS = StreamName.STOCKS
 SECOND = 1_000_000_000
+REASON = "the owner on den (process 7) has ended "
 GOING = (Phase.LIVE, Phase.QUIET, Phase.CONNECTING, Phase.RECONNECTING, Phase.STALLED, Phase.FAILED)
 
 
@@ -59,13 +60,49 @@ def test_an_owner_that_is_not_heard_is_never_live(heard_ago, owner):
     assert "From Alpaca to the owner" in (found.last_error or "")
 
 
-def test_an_owner_that_has_ended_says_so_who_it_was():
-    found = shown(health(), health(), ended=True)
+@pytest.mark.parametrize("heard_ago", [None, 0.2, 500.0])
+@pytest.mark.parametrize("mine", [one for one in GOING if one is not Phase.FAILED])
+def test_an_owner_that_has_ended_as_it_should_is_stopped_however_silent_it_is_here(mine, heard_ago):
+    found = shown(health(mine, "silent"), health(Phase.STOPPED), heard_ago, ended=True)
 
     assert (found.phase, found.last_error) == (
-        Phase.RECONNECTING,
-        "From Alpaca to the owner: the owner on den (process 7) has ended.",
+        Phase.STOPPED,
+        f"From Alpaca to the owner: {REASON}in order; the next one is followed as soon as it begins.",
     )
+
+
+def test_an_owner_that_ended_after_its_recording_or_a_failure_says_so_and_tries_no_more():
+    owner = health(Phase.FAILED, "no such key.", next_try_at=utc_datetime(SECOND))
+    played, failed = (
+        shown(health(), health(), ended=True, played_out=True),
+        shown(health(), owner, ended=True),
+    )
+
+    assert f"{REASON}after its recording was played out;" in (played.last_error or "")
+    assert (failed.phase, failed.next_try_at) == (Phase.STOPPED, None)
+    assert (failed.last_error or "").endswith("Before that it had failed: no such key.")
+
+
+@pytest.mark.parametrize("mine", [Phase.RECONNECTING, Phase.STALLED, Phase.FAILED])
+def test_a_program_that_does_not_reach_the_bus_does_not_say_that_the_owner_is_stopped(mine):
+    found = both_legs(
+        health(mine, "cut."), desk(health(), ended=True), Leg(STOCKS), heard_ago=9.0, reached=False
+    )
+
+    assert (found.phase, found.last_error) == (mine, "From the owner to this program: cut.")
+
+
+def test_what_is_refused_here_stays_so_when_the_owner_ends():
+    assert shown(health(Phase.FAILED, "refused."), health(), ended=True).phase is Phase.FAILED
+
+
+def test_an_owner_that_ended_and_has_been_followed_is_no_longer_the_reason():
+    leg, _ = Leg(STOCKS).take(Head(8, 0, 0, 0), None, None)
+
+    found = both_legs(health(), desk(health(), epoch=7, ended=True), leg, heard_ago=0.1)
+
+    assert found.phase is Phase.RECONNECTING
+    assert "another owner has taken over" in (found.last_error or "")
 
 
 def test_an_owner_that_has_been_followed_is_not_live_though_it_was_heard_just_now():

@@ -12,6 +12,7 @@ from pathlib import Path
 import msgspec
 import pytest
 
+from options_helper.analysis.live_health import Level, headline
 from options_helper.bus.address import BusAddress
 from options_helper.bus.streamer import BusStreamer, Legs
 from options_helper.bus.viewer import BusManager
@@ -128,9 +129,19 @@ def test_the_end_of_the_owner_is_the_first_leg_and_another_owner_is_a_gap():
             wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
             go_on.set()
             wait_until(lambda: bid(viewer.snapshot()) == 104)
-        wait_until(lambda: stocks(viewer).phase is Phase.RECONNECTING, saw=lambda: stocks(viewer))
-        assert "From Alpaca to the owner" in (stocks(viewer).last_error or "")
-        assert "has ended" in (stocks(viewer).last_error or "")
+        wait_until(
+            lambda: "here (process 1) has ended in order" in (stocks(viewer).last_error or ""),
+            saw=lambda: stocks(viewer),
+        )
+        assert stocks(viewer).phase is Phase.STOPPED
+        with viewing(server.address) as late:
+            wait_until(lambda: stocks(late).phase is Phase.STOPPED, saw=lambda: stocks(late))
+        found = viewer.snapshot()
+        assert bid(found) == 104, "the last price stays"
+        assert found.running
+        said_first = headline(found)
+        assert said_first.level is Level.WARNING
+        assert "stopped: From Alpaca to the owner: the owner on here" in said_first.sentence
 
         with serving(server, deliver(*quotes(50, 5)), epoch=NOON + 1):
             wait_until(lambda: bid(viewer.snapshot()) == 154, saw=lambda: stocks(viewer))

@@ -266,6 +266,27 @@ def test_silence_counts_while_the_market_is_open(tmp_path: Path):
         wait_until(lambda: writer.last.lag_seconds == 45, saw=lambda: writer.last)
 
 
+@pytest.mark.parametrize(("running", "lag"), [(True, 45), (False, None)])
+def test_a_run_whose_stream_ended_elsewhere_is_late_and_one_that_was_stopped_is_not(
+    tmp_path: Path, *, running: bool, lag: int | None
+):
+    later = AS_OF + timedelta(seconds=45)
+    before, after = (
+        snapshot_with(
+            as_of=at,
+            running=running,
+            streams=[stocks_health(silent=silent, phase=Phase.STOPPED, as_of=at)],
+        )
+        for silent, at in ((0, AS_OF), (45, later))
+    )
+    run = Run(before)
+
+    with watched(run, tmp_path / "health.json") as writer:
+        run.status = after
+        wait_until(lambda: writer.last.streams[STOCKS].silent_seconds == 45, saw=lambda: writer.last)
+        assert writer.last.streams[STOCKS].lag_seconds == lag
+
+
 def test_the_silence_of_a_closed_market_is_none(tmp_path: Path):
     beat = beat_of(stocks_health(silent=7_200, as_of=NIGHT), path=tmp_path, as_of=NIGHT)
 

@@ -23,6 +23,7 @@ _UNPRICED: Final = frozenset(
 _DEAF: Final = {
     Phase.FAILED: (Level.ERROR, "has failed"),
     Phase.RECONNECTING: (Level.WARNING, "was lost and is being made again"),
+    Phase.STOPPED: (Level.WARNING, "was stopped"),
     Phase.STALLED: (Level.WARNING, "is silent though it should move"),
 }
 
@@ -109,7 +110,7 @@ def account_entries(holdings: Holdings, behind: Behind | None) -> Iterator[Entry
 def stream_entries(live: LiveSnapshot) -> Iterator[Entry]:
     """Streams that hear nothing, and a clock that is wrong."""
     for health in live.streams.values():
-        if health.phase not in _DEAF:
+        if health.phase not in _DEAF or (health.phase is Phase.STOPPED and not live.running):
             continue
         level, said = _DEAF[health.phase]
         why = f": {health.last_error.rstrip('.')}" if health.last_error else ""
@@ -122,6 +123,8 @@ def stream_entries(live: LiveSnapshot) -> Iterator[Entry]:
             remedy=(
                 "What it would tell is not heard; options-helper doctor looks for the reason."
                 if health.phase is Phase.FAILED
+                else "It goes on by itself when its owner begins again; until then nothing is heard."
+                if health.phase is Phase.STOPPED
                 else "It is made again by itself; what it would tell meanwhile is not heard."
             ),
         )

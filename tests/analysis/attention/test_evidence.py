@@ -69,6 +69,7 @@ def test_file_and_account_apart_are_told_with_their_symbols():
         (Phase.FAILED, Level.ERROR),
         (Phase.RECONNECTING, Level.WARNING),
         (Phase.STALLED, Level.WARNING),
+        (Phase.STOPPED, Level.WARNING),
         (Phase.QUIET, None),
         (Phase.LIVE, None),
     ],
@@ -81,6 +82,14 @@ def test_a_stream_that_hears_nothing_is_deaf(phase: Phase, level: Level | None):
     found = of_kind(attention([CALL], live), AttentionKind.DEAF)
 
     assert [one.level for one in found] == ([] if level is None else [level])
+
+
+def test_a_stream_that_was_stopped_with_the_run_is_not_deaf():
+    live = live_at("2026-11-20 12:00", FINE, held=[CALL])
+    stocks = health("stocks", Phase.STOPPED, feed="iex", requested=("AAPL",))
+    live = replace(live, running=False, streams=MappingProxyType({**live.streams, StreamName.STOCKS: stocks}))
+
+    assert not of_kind(attention([CALL], live), AttentionKind.DEAF)
 
 
 @pytest.mark.parametrize(("ahead", "is_told"), [(1.0, False), (60.0, True)])
