@@ -14,7 +14,7 @@ import logging
 import os
 import threading
 import time
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -132,8 +132,9 @@ class FiringLog:
     worth more than its row.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, append: Callable[..., None] | None = None) -> None:
         self._path = path
+        self._to_disk = append
         # Held while another process's lock is waited for and while the disk is: whoever only looks waits for neither.
         self._writing = threading.RLock()
         # Guarded by that one: rows that the disk has refused, and how the file and the rules in it were before them.
@@ -223,7 +224,7 @@ class FiringLog:
     def _write(self, rows: Sequence[Row], *, durable: bool) -> None:
         data = b"".join(map(_line, self._unwritten))
         try:
-            _append(self._path, data, durable=durable)
+            (self._to_disk or _append)(self._path, data, durable=durable)
         except OSError as error:
             self._say(
                 f"What alerts have fired cannot be written down: {error.strerror}. A restart may repeat it."

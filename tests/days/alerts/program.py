@@ -1,0 +1,278 @@
+"""A program that looks and sends, through the product's own runner; it may be killed at any write, and be stopped."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterable, Mapping
+from datetime import UTC, datetime, timedelta
+from functools import partial
+from pathlib import Path
+from typing import Any, Final
+
+from options_helper.alerting.books import AlertBooks
+from options_helper.alerting.runner import AlertRunner, Judged
+from options_helper.analysis.alerts.evaluator import evaluate
+from options_helper.data.firing_log import FiringLog
+from options_helper.data.lease import RENEW_SECONDS, Lease
+from options_helper.data.notify.messages import Attempt, Message, Outcome
+from options_helper.data.notify.sending import Sent
+from options_helper.data.notify.target_queue import LONGEST_TRY_SECONDS, Job, TargetQueue, as_of
+from options_helper.data.notify.targets import Target, Targets
+from options_helper.model.alerts import Reading, Rule, RuleState, SubjectKind
+from tests.days.alerts.oracle import AlertOracle
+from tests.days.stage import Stage
+
+# From the row of a try to the message itself: another program may come in between.
+_TO_SEND_SECONDS: Final = 0.05
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
+
+
+class Killed(BaseException):
+    """The process ends here, whatever it was at."""
+
+
+class AlertDisk:
+    """Where rows go, for one program; `kill_in` counts the writes until it is killed, `how` in which moment of it."""
+
+    def __init__(self, name: str, oracle: AlertOracle) -> None:
+        self._name, self._oracle = name, oracle
+        self.is_full = False
+        self.kill_in: int | None = None
+        self.how = ""
+
+    def fill(self) -> None:
+        """Take no more."""
+        self.is_full = True
+
+    def clear(self) -> None:
+        """Take rows again."""
+        self.is_full = False
+
+    def append(self, path: Path, data: bytes, *, durable: bool) -> None:
+        """As the product's own, unless it goes wrong."""
+        if self.is_full:
+            self._oracle.refused(self._name)
+            raise OSError(28, "No space left on device")
+        kills = self.kill_in == 0
+        if self.kill_in is not None:
+            self.kill_in -= 1
+        part = {"before": 0, "torn": len(data) // 2}.get(self.how, len(data)) if kills else len(data)
+        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+        try:
+            os.write(descriptor, data[:part])
+        finally:
+            os.close(descriptor)
+        if part == len(data):
+            self._oracle.wrote(self._name)
+        if kills:
+            raise Killed
+
+
+class Program:
+    """The page or the watch."""
+
+    def __init__(
+        self,
+        stage: Stage,
+        name: str,
+        path: Path,
+        oracle: AlertOracle,
+        *,
+        rules: tuple[Rule, ...],
+        price: Callable[[], float],
+        load: Callable[[], Targets],
+        post: Callable[[str, Message], tuple[float, Sent]],
+        look_seconds: float,
+        holders: Callable[[], list[str]],
+    ) -> None:
+        self.name = name
+        self._stage, self._path, self._oracle = stage, path, oracle
+        self._rules, self._price, self._load, self._post = rules, price, load, post
+        self._look_seconds, self.holders = look_seconds, holders
+        self.disk = AlertDisk(name, oracle)
+        self._life = 0  # which of its processes runs
+        self.is_alive = self.is_stopped = self.is_over = False
+        self._held_up: list[Callable[[], None]] = []
+        self.runner: AlertRunner[float] | None = None
+
+    def start(self) -> None:
+        """Begin anew, from what the disk holds."""
+        if self.is_alive or self.is_over:
+            return
+        self._life += 1
+        self.is_alive, self.is_stopped, self._held_up = True, False, []
+        self._step(self._begin)
+
+    def kill(self) -> None:
+        """End it: the kernel takes its locks back."""
+        if self.is_alive:
+            self._stage.note(f"the {self.name} is killed")
+            self._oracle.died(self.name)
+            self.is_alive, self.runner = False, None
+            self.disk.kill_in = None
+            self._lease.release()
+
+    def kill_if_due(self) -> None:
+        """Where it has not come to the write at which it was to be killed."""
+        if self.disk.kill_in is not None:
+            self.kill()
+
+    def stop(self) -> None:
+        """It runs no more, and keeps what it has."""
+        self.is_stopped = True
+
+    def go_on(self) -> None:
+        """What was due meanwhile is due now."""
+        held, self._held_up, self.is_stopped = self._held_up, [], False
+        for action in held:
+            self.later(0.0, action)
+
+    def quit(self) -> None:
+        """End in order."""
+        if self.is_alive and not self.is_stopped and self.runner is not None:
+            self._step(self.runner.stop)
+            self._oracle.died(self.name)
+            self.is_alive, self.runner = False, None
+
+    @property
+    def has_lease(self) -> bool:
+        """Whether it may send."""
+        return self.is_alive and self._lease.is_mine
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """A step of this process."""
+        self._stage.agenda.timer(seconds, partial(self._due, self._life, action))
+
+    def _due(self, life: int, action: Callable[[], None]) -> None:
+        if life != self._life or not self.is_alive:
+            return
+        if self.is_stopped:
+            self._held_up.append(action)
+            return
+        self._step(action)
+
+    def _step(self, action: Callable[[], None]) -> None:
+        try:
+            action()
+        except Killed:
+            self.kill()
+
+    def _now(self) -> datetime:
+        return _EPOCH + timedelta(microseconds=self._stage.clocks.wall_ns() // 1_000)
+
+    def _begin(self) -> None:
+        clocks = self._stage.clocks
+        self._lease = Lease(
+            self._path.with_suffix(".lease"), self.name, since=self._now(), monotonic=clocks.monotonic
+        )
+        books = AlertBooks(FiringLog(self._path.with_suffix(".jsonl"), append=self.disk.append), self._lease)
+        self.runner = AlertRunner(
+            books,
+            self._judge,
+            self._load,
+            now=self._now,
+            elapsed=clocks.elapsed,
+            make_delivery=self._delivery,
+        )
+        self._keep()
+        self.later(0.3, self._look)
+
+    def _keep(self) -> None:
+        # Asked for first: a step that is cut short is one of a process that is no more.
+        self.later(RENEW_SECONDS, self._keep)
+        assert self.runner is not None
+        self.runner.keep()
+        self._oracle.kept(self.name, has_lease=self.has_lease)
+
+    def _look(self) -> None:
+        self.later(self._look_seconds, self._look)
+        runner, has_lease = self.runner, self.has_lease
+        assert runner is not None
+        price = self._price()
+        self._oracle.looks(self.name, price, counts=has_lease)
+        runner.observe(price)
+        self._oracle.looked(self.name)
+
+    def _judge(self, price: float, states: Mapping[str, RuleState]) -> Judged:
+        at = _EPOCH + timedelta(microseconds=self._stage.clocks.true_ns // 1_000)
+        found = {(SubjectKind.UNDERLYING, "price"): {"SPY": Reading(price, "SPY")}}
+        return Judged(evaluate(self._rules, found, states, at=at, now=self._now()), len(self._rules))
+
+    def _delivery(self, targets: Iterable[Target], **more: Any) -> Any:
+        return VirtualDelivery(self, self._stage, targets, self._post, self._oracle, **more)
+
+
+class VirtualDelivery:
+    """Carries out the queues of all targets in the agenda; as thin as the product's own."""
+
+    def __init__(
+        self,
+        program: Program,
+        stage: Stage,
+        targets: Iterable[Target],
+        post: Callable[[str, Message], tuple[float, Sent]],
+        oracle: AlertOracle,
+        *,
+        before: Callable[[Message, str, int], bool],
+        tell: Callable[[Attempt], None],
+        now: Callable[[], datetime],
+    ) -> None:
+        self._program, self._stage, self._post, self._oracle = program, stage, post, oracle
+        self._before, self._tell, self._now = before, tell, now
+        self._queues = {one.name: TargetQueue(one.name) for one in targets}
+        self._trying: set[str] = set()
+        self._is_over = False
+
+    def offer(self, message: Message, targets: Iterable[str]) -> None:
+        """To each of these."""
+        for name in targets:
+            queue = self._queues.get(name)
+            if queue is not None and queue.put(message, self._stage.clocks.monotonic()):
+                self._wake(name)
+            else:
+                why = "no target has this name" if queue is None else "it is full"
+                self._tell(Attempt(message.key, name, Outcome.GAVE_UP, self._now(), why=why))
+
+    def stop(self) -> None:
+        """Try no more; what is under way is left behind."""
+        self._is_over = True
+
+    def _wake(self, name: str) -> None:
+        due = self._queues[name].due_in(self._stage.clocks.monotonic())
+        if due is not None:
+            self._program.later(max(0.0, due), partial(self._try, name))
+
+    def _try(self, name: str) -> None:
+        queue = self._queues[name]
+        due = queue.due_in(self._stage.clocks.monotonic())
+        if self._is_over or name in self._trying or due is None or due > 1e-6:
+            return
+        job = queue.take()
+        if not self._before(job.message, name, job.number):
+            self._wake(name)
+            return
+        self._oracle.may_send(self._program.name, self._program.holders())
+        self._trying.add(name)
+        # A thread is beyond recall from here on.
+        self._program.later(_TO_SEND_SECONDS, partial(self._send, name, job))
+
+    def _send(self, name: str, job: Job) -> None:
+        seconds, sent = self._post(name, as_of(job.message, self._now()))
+        if seconds > LONGEST_TRY_SECONDS:
+            seconds, sent = LONGEST_TRY_SECONDS, Sent(Outcome.UNANSWERED, "it came to no end")
+        self._program.later(seconds, partial(self._ended, name, job, sent))
+
+    def _ended(self, name: str, job: Job, sent: Sent) -> None:
+        if self._is_over:
+            return
+        self._trying.discard(name)
+        self._tell(
+            self._queues[name].ended(
+                job,
+                sent,
+                now=self._stage.clocks.monotonic(),
+                wall=self._now(),
+                random=self._stage.parts["alert dice"].random,
+            )
+        )
+        self._wake(name)
