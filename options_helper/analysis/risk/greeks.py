@@ -87,8 +87,13 @@ def position_greeks(
     one is not known (an adjusted contract delivers something else).
     """
     is_bound = np.isnan(per_share.delta) & ~np.isnan(volatility.delta_bound)
-    delta = worth * np.where(is_bound, volatility.delta_bound, per_share.delta)
-    gamma = worth * per_share.gamma
+
+    def held(figure: Numbers) -> Numbers:
+        # A negative zero is none.
+        of_position: Numbers = worth * figure + 0.0
+        return of_position
+
+    delta, gamma = held(np.where(is_bound, volatility.delta_bound, per_share.delta)), held(per_share.gamma)
     is_last_day = (terms.years > 0) & (terms.years < 1 / _DAYS_A_YEAR)
     time_value = _time_value(terms, market, per_share, mark)
     ended = volatility.state == VolatilityState.EXPIRED
@@ -97,9 +102,9 @@ def position_greeks(
         delta_dollars=delta * market.spot,
         gamma=gamma,
         gamma_percent=gamma * market.spot * _PER_POINT,
-        vega=worth * per_share.vega * _PER_POINT,
-        theta=worth * np.where(is_last_day, -time_value, per_share.theta / _DAYS_A_YEAR),
-        rho=worth * per_share.rho * _PER_POINT,
+        vega=held(per_share.vega * _PER_POINT),
+        theta=held(np.where(is_last_day, -time_value, per_share.theta / _DAYS_A_YEAR)),
+        rho=held(per_share.rho * _PER_POINT),
         delta_state=_delta_states(delta, is_bound),
         is_last_day=is_last_day,
         is_counted=~ended,
@@ -127,11 +132,14 @@ def share_greeks(quantity: Numbers, spot: Numbers) -> PositionGreeks:
 
 
 def _time_value(terms: Terms, market: Market, per_share: PerShareGreeks, mark: Numbers) -> Numbers:
-    """What the leg costs above intrinsic value, dollars per share; a mark below it has none."""
+    """What the leg costs above intrinsic value, dollars per share; a mark below it has none, and NaN stays NaN."""
     price = np.where(np.isnan(mark), per_share.price, mark)
-    left = price - intrinsic_value(terms, market)
-    # What is left of a subtraction is no value.
-    return np.where(left > _NOTHING, left, 0.0)
+    intrinsic = intrinsic_value(terms, market)
+    # Within a day neither interest nor a dividend is much, so one that is not known leaves the spot to say it.
+    by_spot = np.maximum(terms.sign * (market.spot - terms.strike), 0.0)
+    left = price - np.where(np.isnan(intrinsic), by_spot, intrinsic)
+    # What is left of a subtraction is no value. A comparison with NaN is false, so what is not known is not replaced.
+    return np.where(left <= _NOTHING, 0.0, left)
 
 
 def _delta_states(delta: Numbers, is_bound: Flags) -> Words:

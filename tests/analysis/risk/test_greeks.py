@@ -79,6 +79,33 @@ def test_a_mark_below_intrinsic_value_has_no_time_value_left():
     assert found.theta[0] == 0
 
 
+def test_on_the_last_day_time_value_without_a_mark_or_a_spot_is_not_known():
+    """And no 0, which a sum would count as known."""
+    ends_today = Leg(100, 101, 0.1, 0.25)
+
+    found = held(
+        (1, ends_today), (1, ends_today._replace(spot=np.nan)), quoted=[(np.nan, np.nan), (0.5, 0.6)]
+    )
+
+    assert np.isnan(found.theta).all()
+    assert sum_greeks(found).theta == GreekSum(None, Coverage(known=0, bound=0, of=2), missing=2)
+
+
+def test_on_the_last_day_time_value_needs_no_rate():
+    """A far leg of an index of which no rate or yield is known is time value through and through."""
+    far = Leg(6800, 7100, 0.3, 0.2, rate=np.nan, carry=np.nan, american=False)
+
+    assert held((1, far), quoted=[(0.5, 0.6)]).theta == pytest.approx([-55])
+
+
+def test_no_theta_is_a_negative_zero():
+    found = held(
+        (1, Leg(100, 90, 0.1, 0.25)), (-1, Leg(100, 90, 0.1, 0.25)), quoted=[(9.8, 10.0), (9.8, 10.0)]
+    )
+
+    assert not np.signbit(found.theta).any()
+
+
 def test_at_intrinsic_value_delta_is_a_bound_and_nothing_else_is_known():
     found = held((3, Leg(100, 120, 30, 0.25, kind="put")), quoted=[(19.8, 20.1)])
 
