@@ -290,7 +290,8 @@ def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iter
     if view.worst_by_account is not None and view.worst_by_account != view.worst:
         yield f"To lose by the account's quantities: {_lost(view.worst_by_account, hidden=hidden)}."
     if not view.is_from_cost:
-        yield "What was paid is not known, so profit is counted from what it is worth now."
+        why = view.subject.held.why_no_basis
+        yield f"{why[0].upper()}{why[1:]}, so profit is counted from what it is worth now."
     if view.chance.value is not None:
         yield f"A profit is {100 * view.chance.value:.0f} % likely then: risk-neutral, from implied volatility."
     elif view.chance.reason:

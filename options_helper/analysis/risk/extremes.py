@@ -34,7 +34,10 @@ from options_helper.model.portfolio import Instrument, Portfolio, PortfolioEntry
 _NOTHING: Final = Decimal(0)
 _CENT: Final = Decimal("0.01")
 _UNREAD: Final = "how much of it the account holds is not known"
-_NO_BASIS: Final = "what was paid is not known"
+NO_BASIS: Final = "what was paid is not known"
+_OF_SEVERAL: Final = "part of it was paid together with what is on another underlying"
+_OF_THE_REST: Final = "what was paid for it without the contracts in doubt is not known"
+_NO_WORTH: Final = "what it is worth now is not known"
 ENDED_WORTH: Final = "it has ended, and what it settled at is not known here"
 
 
@@ -55,11 +58,11 @@ class Extreme:
     amount: Decimal | None = None  # a loss is negative
     reason: str = ""
 
-    def less(self, basis: Decimal | None) -> Extreme:
-        """The profit where this is the worth; that there is no limit needs no basis to be said."""
+    def less(self, basis: Decimal | None, without: str = NO_BASIS) -> Extreme:
+        """The profit where this is the worth; that there is no limit needs no basis. `without` is why there is none."""
         if self.amount is None:
             return self
-        return _unknown(_NO_BASIS) if basis is None else _number(self.amount - basis)
+        return _unknown(without) if basis is None else _number(self.amount - basis)
 
 
 @dataclass(frozen=True)
@@ -74,16 +77,17 @@ class Held:
     basis: Decimal | None  # dollars from which profit is counted; None: not known
     least: Extreme  # that they can come to, dollars without the basis
     most: Extreme
+    why_no_basis: str = NO_BASIS  # in words, where there is none
 
     @cached_property
     def worst(self) -> Extreme:
         """The profit at the worst price, negative where it is a loss."""
-        return self.least.less(self.basis)
+        return self.least.less(self.basis, self.why_no_basis)
 
     @cached_property
     def best(self) -> Extreme:
         """The profit at the best price."""
-        return self.most.less(self.basis)
+        return self.most.less(self.basis, self.why_no_basis)
 
     @cached_property
     def why_no_payoff(self) -> str | None:
@@ -213,7 +217,8 @@ def _of_portfolio(
     for entry in portfolio.positions:
         if lines := _left(entry, ended):
             paid = _paid(entry, lines) if basis is None else basis.get(entry.id)
-            entries.append(Held(entry.id, lines, paid, least_of(lines), most_of(lines)))
+            why = _why_unpaid(entry, lines) if basis is None else _NO_WORTH
+            entries.append(Held(entry.id, lines, paid, least_of(lines), most_of(lines), why))
     gone = EndedLegs(
         tuple(
             (entry.id, line)
@@ -244,7 +249,8 @@ def book_risk_by_account(
         kept = tuple(line for line in left if line.instrument.live_symbol not in in_doubt)
         if kept:
             paid = _paid(entry, left) if kept == left else _sum(line.opening_cost for line in kept)
-            entries.append(Held(entry.id, kept, paid, least_of(kept), most_of(kept)))
+            why = _why_unpaid(entry, left) if kept == left else _OF_THE_REST
+            entries.append(Held(entry.id, kept, paid, least_of(kept), most_of(kept), why))
     for line in lines:
         if line.instrument.live_symbol not in ended:
             alone = (line,)
@@ -271,7 +277,8 @@ def _of_entries(entries: Sequence[Held], undefined: tuple[str, ...]) -> BookRisk
 def together(entries: Sequence[Held]) -> Held:
     """Entries as if they were one, under the name of the first: shares with the calls sold against them."""
     lines = tuple(line for one in entries for line in one.lines)
-    return Held(entries[0].name, lines, _sum(one.basis for one in entries), least_of(lines), most_of(lines))
+    basis = _sum(one.basis for one in entries)
+    return Held(entries[0].name, lines, basis, least_of(lines), most_of(lines), _reasons_of(entries))
 
 
 @lru_cache(maxsize=4096)  # asked at each refresh, and lines never change
@@ -316,7 +323,13 @@ def _all_on(name: str, touching: Sequence[Held]) -> Held:
     if least.amount is not None and apart is not None and are_whole:
         least = _number(max(least.amount, apart))
     basis = _sum(one.basis for one in touching) if are_whole else None
-    return Held(name, lines, basis, least, most_of(lines))
+    why = _reasons_of(touching) if are_whole else _OF_SEVERAL
+    return Held(name, lines, basis, least, most_of(lines), why)
+
+
+def _reasons_of(entries: Iterable[Held]) -> str:
+    """Why what several began with is not known: the reasons of each that lacks it, each once."""
+    return "; ".join(dict.fromkeys(one.why_no_basis for one in entries if one.basis is None)) or NO_BASIS
 
 
 def _worst_of_book(underlyings: Sequence[Held], entries: Sequence[Held]) -> Extreme:
@@ -324,10 +337,20 @@ def _worst_of_book(underlyings: Sequence[Held], entries: Sequence[Held]) -> Extr
         reasons = [f"{one.name}: {one.least.reason}" for one in underlyings if one.least.limit is limit]
         if reasons:
             return Extreme(limit, reason="; ".join(reasons))
-    if unpaid := [one.name for one in entries if one.basis is None]:
-        return _unknown(f"{_NO_BASIS} of {', '.join(unpaid)}")
+    unpaid: dict[str, list[str]] = defaultdict(list)
+    for one in entries:
+        if one.basis is None:
+            unpaid[one.why_no_basis].append(one.name)
+    if unpaid:
+        return _unknown("; ".join(_of_each(why, names) for why, names in unpaid.items()))
     least = _sum(one.least.amount for one in underlyings)
     return _number(least or _NOTHING).less(_sum(one.basis for one in entries))
+
+
+def _of_each(why: str, names: Sequence[str]) -> str:
+    """Whose basis is not known, and why."""
+    said = ", ".join(names)
+    return f"{why} of {said}" if why == NO_BASIS else f"{said}: {why}"
 
 
 def _why_undefined(uncovered: Iterable[Uncovered], held: Iterable[PortfolioLine]) -> str:
@@ -356,6 +379,19 @@ def _left(entry: PortfolioEntry, ended: Collection[str]) -> tuple[PortfolioLine,
 def _paid(entry: PortfolioEntry, left: Sequence[PortfolioLine]) -> Decimal | None:
     """What was paid for what is left; what a whole structure cost does not say what its legs did."""
     return entry.opening_cost if len(left) == len(entry.lines) else _sum(line.opening_cost for line in left)
+
+
+def _why_unpaid(entry: PortfolioEntry, left: Sequence[PortfolioLine]) -> str:
+    """Why the file does not say what was paid for what is left."""
+    kept = set(map(id, left))
+    gone = [line.instrument.label for line in entry.lines if line.quantity and id(line) not in kept]
+    if entry.opening_cost is None or not gone:
+        return NO_BASIS
+    has, its = ("have", "their") if len(gone) > 1 else ("has", "its")
+    return (
+        f"{' and '.join(gone)} {has} ended and {its} settlement is owed; "
+        "the file has the cost of all legs together, and not of those that are left"
+    )
 
 
 def _delivers(instrument: Instrument) -> bool:

@@ -94,7 +94,7 @@ def _why_no_chance(held: Held, outlook: Outlook) -> str:
     if why := held.why_no_payoff:
         return f"not defined: {why}"
     if held.basis is None:
-        return "what was paid is not known"
+        return held.why_no_basis
     return outlook.reason or ""
 
 

@@ -285,6 +285,9 @@ class TestUnderlyings:
         found = risk(pair)
 
         assert [one.worst.limit for one in found.underlyings] == [Limit.UNKNOWN, Limit.UNKNOWN]
+        assert found.underlyings[0].worst.reason == (
+            "part of it was paid together with what is on another underlying"
+        )
         assert found.worst.amount == -5_010
 
     def test_another_basis_counts_from_what_it_is_worth_now(self):
@@ -297,11 +300,32 @@ class TestUnderlyings:
 class TestEnded:
     """What has ended is in no figure, and no cost is kept of what it was part of."""
 
-    def test_a_leg_that_has_ended_takes_the_cost_with_it(self):
-        found = risk(structure(leg("short", 180), leg("long", 180, expiry=LATER)), ended={AAPL_CALL})
+    def test_a_leg_that_has_ended_takes_the_cost_with_it_and_is_named_as_the_reason(self):
+        entry = structure(leg("short", 180), leg("long", 180, expiry=LATER))
+        found = risk(entry, ended={AAPL_CALL})
+        why = (
+            "AAPL 18 Dec 26 180 C has ended and its settlement is owed; "
+            "the file has the cost of all legs together, and not of those that are left"
+        )
 
         assert len(found.entries[0].lines) == 1
-        assert only(found)[0].reason == "what was paid is not known"
+        assert only(found)[0].reason == why
+        assert found.underlyings[0].worst.reason == why
+        assert found.worst.reason == f"{entry.id}: {why}"
+
+    def test_where_no_cost_was_in_the_file_the_ended_leg_is_not_the_reason(self):
+        entry = structure(leg("short", 180), leg("long", 180, expiry=LATER), net_debit=None)
+
+        assert only(risk(entry, ended={AAPL_CALL}))[0].reason == "what was paid is not known"
+
+    def test_each_reason_has_its_entries(self):
+        ended = structure(leg("short", 180), leg("long", 180, expiry=LATER))
+        gift = position("MSFT", cost_basis=None, identity="gift")
+
+        reason = risk(ended, gift, ended={AAPL_CALL}).worst.reason
+
+        assert reason.startswith(f"{ended.id}: AAPL 18 Dec 26 180 C has ended")
+        assert reason.endswith("; what was paid is not known of gift")
 
     def test_costs_of_legs_are_kept(self):
         legs = (leg("short", 180, cost_basis=2.0), leg("long", 180, expiry=LATER, cost_basis=5.0))
