@@ -191,6 +191,7 @@ class AlertRunner(Generic[O]):
                     # Nothing is judged here, so another may, though this process lives.
                     self._lease.release()
                     is_mine = False
+            self._log.catch_up()
             if is_mine:
                 self._log.shorten(self._now())
             if not is_mine:

@@ -166,6 +166,12 @@ class FiringLog:
             self._unwritten += rows
             self._write(rows, durable=durable)
 
+    def catch_up(self) -> None:
+        """Write what the disk has refused, where it takes it now: whoever takes over knows nothing of it before."""
+        with self._writing:
+            if self._unwritten:
+                self.append()
+
     def shorten(self, now: datetime) -> None:
         """Write the file anew with what is of use, where it has grown large; only its lease's holder does."""
         with self.exclusive():

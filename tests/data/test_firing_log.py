@@ -150,6 +150,25 @@ def test_a_disk_that_refuses_costs_no_alert_and_is_told(path: Path, monkeypatch:
     assert (logged.firings["k1"].unsettled, logged.states) == (("mail",), {"a": FIRED})
 
 
+def test_what_a_full_disk_refused_is_written_as_soon_as_it_has_room(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    log = FiringLog(path)
+    with monkeypatch.context() as patched:
+        patched.setattr(firing_log, "_append", Mock(side_effect=OSError(28, "No space left on device")))
+        log.append(Round(fired=(firing(),), states={"a": FIRED}))
+        log.catch_up()
+        assert "No space left" in (log.problem or "")
+
+    log.catch_up()
+
+    assert log.problem is None
+    assert FiringLog(path).look().firings.keys() == {"k1"}
+    written = path.read_bytes()
+    log.catch_up()
+    assert path.read_bytes() == written
+
+
 def test_rows_that_come_late_do_not_undo_what_another_program_has_written_since(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):

@@ -118,7 +118,8 @@ class AlertOracle:
     def kept(self, who: str, *, has_lease: bool) -> None:
         """A process has asked for the lease."""
         self._keeps += has_lease
-        if who in self._unwritten and not has_lease:
+        # Whoever takes over from one with such rows knows nothing of them.
+        if self._unwritten and (who in self._unwritten) is not has_lease:
             self._is_loose = True
 
     def died(self, who: str) -> None:
