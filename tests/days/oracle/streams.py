@@ -57,6 +57,7 @@ class Truth:
     muted: list[Lost] = field(default_factory=list)
     # What has to be in a gap, and since when that is known.
     to_cover: list[tuple[Lost, int]] = field(default_factory=list)
+    gaps_checked: set[tuple[Gap, int]] = field(default_factory=set)
 
 
 class StreamOracle(Heard):
@@ -376,8 +377,8 @@ class StreamOracle(Heard):
 
     def _covers(self, gap: Gap, lost: Lost) -> bool:
         walls = {lost.wall_ns, *(lost.true_ns + offset for offset in self._offsets)}
-        # What was under way is missed when it would have come.
-        early_ns = int((1 + MOST_DELAY * (lost.why == "under way")) * NS)
+        # What was under way is missed when it would have come, and so is what was made after it.
+        early_ns = int((1 + max(lost.late, MOST_DELAY * (lost.why == "under way"))) * NS)
         return any(
             gap.since_ns <= wall + early_ns and (gap.until_ns is None or gap.until_ns >= wall - NS)
             for wall in walls
@@ -390,6 +391,10 @@ class StreamOracle(Heard):
                     if truth.is_live and self._settled(truth.live_ns):
                         return f"{name} hears again, and its gap from {gap.since:%H:%M:%S} UTC on is not over"
                     continue
+                checked = gap, len(self._offsets)
+                if checked in truth.gaps_checked or not self._settled(truth.live_ns):
+                    continue  # nothing that comes later is heard in the midst of it
+                truth.gaps_checked.add(checked)
                 # Whichever of the clocks it is told on.
                 lies_in = [
                     (gap.since_ns + NS - offset, gap.until_ns - NS - offset) for offset in self._offsets

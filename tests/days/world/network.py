@@ -51,6 +51,7 @@ class Lost:
     wall_ns: int
     what: str
     why: str
+    late: float = 0.0  # seconds by which the way to the product was longer then
 
 
 class Client:
@@ -301,12 +302,12 @@ class Network:
         """Nobody hears this; it is kept where somebody wanted to."""
         if not self.is_listened(stream):
             return
-        offset_ns = self.stage.clocks.offset_ns
+        offset_ns, late = self.stage.clocks.offset_ns, self.late.get(stream, 0.0)
         for quote in message.quotes:
-            self.hear_lost(stream, Lost(quote.made_ns, quote.made_ns + offset_ns, quote.symbol, why))
+            self.hear_lost(stream, Lost(quote.made_ns, quote.made_ns + offset_ns, quote.symbol, why, late))
         if message.events and not message.quotes:
             now = self.stage.clocks.true_ns
-            self.hear_lost(stream, Lost(now, now + offset_ns, "an order update", why))
+            self.hear_lost(stream, Lost(now, now + offset_ns, "an order update", why, late))
 
     def lose_all(self, line: Line) -> None:
         """What was under way on this line."""

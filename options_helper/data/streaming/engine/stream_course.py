@@ -17,7 +17,7 @@ from options_helper.data.streaming.engine.silence import Moment, SilenceJudge, l
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds
 from options_helper.model.gaps import Gap
-from options_helper.model.instants import utc_datetime
+from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 
@@ -145,8 +145,10 @@ class StreamCourse:
         # Of the connection that was ended for its silence.
         self._stall: StreamError | None = None
         self._silent_since = began
-        # Of a silence in the midst of which the process did not run: it is judged anew, and began here.
+        # Of a silence in the midst of which the process did not run: it is judged anew, and began here; and when that
+        # was, in epoch nanoseconds, since the clock that measures may have stood still in between.
         self._silent_before: Moment | None = None
+        self._silent_before_ns = 0
         # What the server complained about on this connection.
         self._complaint: str | None = None
         self._silence = SilenceJudge(policy.stall_seconds)
@@ -333,7 +335,9 @@ class StreamCourse:
 
     def absent(self, now: Moment, absence: Absence) -> Nudge | None:
         """Note that nothing was heard, and no silence either."""
-        self._silent_before = self._unheard_since() or self._silence.since(self._live_since, self._last_frame)
+        if self._unheard_since() is None:
+            self._silent_before = before = self._silence.since(self._live_since, self._last_frame)
+            self._silent_before_ns = 0 if before is None else _told_before(before, now, absence)
         self._silence.restart(now)
         report = self._report
         if self._is_stopping or report.is_final or _lasts(report.gaps):
@@ -352,8 +356,8 @@ class StreamCourse:
         if self._complaint is not None:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
-        if self._stall is not None and (before := self._unheard_since()) is not None:
-            for since_ns, until_ns in _uncovered(gaps, self._told(now.tell(before))):
+        if self._stall is not None and self._unheard_since() is not None:
+            for since_ns, until_ns in _uncovered(gaps, self._told(self._silent_before_ns)):
                 self._add_gap(Gap(self.name, since_ns, until_ns, reason))
         since_ns = self._told(self._last_received_ns(now))
         since_ns = _after(gaps, since_ns, self._told(now.wall_ns))
@@ -481,6 +485,18 @@ def _after(gaps: Sequence[Gap], since_ns: int, now_ns: int) -> int:
     if not gaps or gaps[-1].until_ns is None or gaps[-1].until_ns > now_ns:
         return since_ns
     return max(since_ns, gaps[-1].until_ns)
+
+
+def _told_before(moment: Moment, now: Moment, absence: Absence) -> int:
+    """When that was, of an instant before an absence that ends now, in epoch nanoseconds of the computer's clock.
+
+    What measures went on meanwhile where the process was stopped, and stood still where the computer slept. If neither
+    agrees with what the clock said then, it has been set since, and the earlier is told.
+    """
+    counted_ns = int((now.monotonic - moment.monotonic) * NANOSECONDS)
+    found = absence.since_ns - counted_ns, absence.until_ns - counted_ns
+    agrees = any(abs(one - moment.wall_ns) < 2 * NANOSECONDS for one in found)
+    return moment.wall_ns if agrees else min(found)
 
 
 def _uncovered(gaps: Sequence[Gap], since_ns: int) -> Iterator[tuple[int, int]]:

@@ -29,6 +29,7 @@ class Conversation:
 
     def __init__(self, **policy: object) -> None:
         self.passed = 0.0
+        self.slept = 0.0
         self.course = StreamCourse(
             StreamName.STOCKS, RetryPolicy(**policy), self.now, told=lambda wall_ns: wall_ns
         )
@@ -36,7 +37,7 @@ class Conversation:
 
     @property
     def now(self) -> Moment:
-        return Moment(self.passed, NOON + int(self.passed * SECOND))
+        return Moment(self.passed, NOON + int((self.passed + self.slept) * SECOND))
 
     @property
     def health(self) -> StreamHealth:
@@ -193,6 +194,24 @@ def test_a_silence_in_which_the_process_did_not_run_is_told_from_its_beginning()
         (NOON + 60 * SECOND, None),
     ]
     assert talk.health.gap_count == 3
+
+
+def test_a_silence_before_a_sleep_is_told_by_the_clock_that_went_on():
+    """What measures stands still while the computer sleeps."""
+    talk = Conversation(stall_seconds=60.0)
+    talk.go_live()
+    talk.after(10).hear()
+    talk.watch()
+    talk.after(30).watch()
+    talk.slept += 40
+    wall_ns = talk.now.wall_ns
+    talk.course.absent(talk.now, Absence(wall_ns - 40 * SECOND, wall_ns))
+    while talk.watch() is None:
+        talk.after(0.5)
+    talk.course.ended(talk.now, None, jitter=1.0)
+
+    told = [(gap.since_ns, gap.until_ns) for gap in talk.health.gaps]
+    assert (NOON + 10 * SECOND, NOON + 40 * SECOND) in told
 
 
 def test_what_was_heard_after_an_absence_ends_the_silence_before_it():
