@@ -186,6 +186,9 @@ class BusRecording:
         heard = self.heard
         ago = None if heard.at is None else self.monotonic() - heard.at
         health = both_legs(mine, heard.health, None, heard_ago=ago)
+        if health.phase is Phase.STOPPED and mine.phase is not Phase.STOPPED:
+            # Of a capture that says its own end: this one waits for the next owner, and is silent until then.
+            health = replace(health, phase=Phase.RECONNECTING)
         if health.last_event_at is not None and self.offset.matters:
             ahead = timedelta(microseconds=self.offset.ahead_ns / 1_000)
             health = replace(health, last_event_at=health.last_event_at - ahead)
