@@ -182,15 +182,20 @@ class GreekSum:
     def joined(cls, parts: Sequence[Self]) -> Self:
         """Sums of different lines as one; the amount is None where nothing of any part is known."""
         known = [part.amount for part in parts if part.amount is not None]
-        return cls(
-            fsum(known) if known or not parts else None,
-            Coverage(
-                sum(part.coverage.known for part in parts),
-                sum(part.coverage.bound for part in parts),
-                of=sum(part.coverage.of for part in parts),
-            ),
-            missing=sum(part.missing for part in parts),
+        coverage = Coverage(
+            sum(part.coverage.known for part in parts),
+            sum(part.coverage.bound for part in parts),
+            of=sum(part.coverage.of for part in parts),
         )
+        missing = sum(part.missing for part in parts)
+        amount = fsum(known) if known or not parts else None
+        return cls(_said(amount, coverage, missing), coverage, missing)
+
+
+def _said(amount: float | None, coverage: Coverage, missing: int) -> float | None:
+    """The amount, unless it is only the nothing of shares or of what has ended, beside legs that are not known."""
+    says_nothing = missing and not coverage.known + coverage.bound and not amount
+    return None if says_nothing else amount
 
 
 @dataclass(frozen=True, slots=True)
@@ -309,4 +314,5 @@ def _sum(
     bounds = 0 if is_bound is None else sum(is_bound[line] for line in counted)
     # Exact before it is rounded once: long and short of one leg leave nothing, whatever stands between them.
     amount = fsum([values[line] for line in known]) if known or not held else None
-    return GreekSum(amount, Coverage(len(counted) - bounds, bounds, of), missing=len(held) - len(known))
+    coverage, missing = Coverage(len(counted) - bounds, bounds, of), len(held) - len(known)
+    return GreekSum(_said(amount, coverage, missing), coverage, missing)

@@ -156,6 +156,30 @@ def test_nothing_held_is_zero_and_whole():
     assert found.delta == GreekSum(0.0, Coverage(0, 0, 0), 0)
 
 
+def test_the_nothing_of_what_has_ended_makes_no_amount_of_what_is_not_known():
+    """Joined of entries or summed of lines: 0 · 0 of 1 would be an amount of nothing."""
+    unknown, gone = (
+        held((1, CALL), quoted=[(np.nan, np.nan)]),
+        held((1, CALL._replace(days=0)), quoted=[(np.nan, np.nan)]),
+    )
+
+    joined = GreekSum.joined([sum_greeks(unknown).delta, sum_greeks(gone).delta])
+
+    assert joined == sum_greeks(unknown.followed_by(gone)).delta == GreekSum(None, Coverage(0, 0, of=1), 1)
+
+
+def test_the_nothing_of_shares_makes_no_amount_of_what_is_not_known():
+    unknown, shares = (
+        held((1, CALL), quoted=[(np.nan, np.nan)]),
+        share_greeks(np.array([100.0]), np.array([100.0])),
+    )
+
+    joined = GreekSum.joined([sum_greeks(unknown).gamma, sum_greeks(shares).gamma])
+
+    assert joined == sum_greeks(unknown.followed_by(shares)).gamma == GreekSum(None, Coverage(0, 0, of=1), 1)
+    assert sum_greeks(unknown.followed_by(shares)).delta.amount == 100
+
+
 def test_an_unknown_multiplier_is_no_figure():
     found = held((np.nan, CALL), (1, CALL))
 
