@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 from dataclasses import replace
 from datetime import timedelta
+from decimal import Decimal
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -16,9 +17,10 @@ from apps.streamlit.components.board_message import Sorting, Wishes, build_board
 from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.live_csv import tables_as_csv
 from options_helper.live.screen import ScreenModel
+from options_helper.model.account import AccountPositions, PreviousClose
 from tests.portal.conftest import number
 from tests.portal.risk_books import DEEP, LONG, OTHER, SOLD, SPREAD, Show, showing
-from tests.portal.scenes import OPEN
+from tests.portal.scenes import OPEN, THURSDAY, account_position, execution, known_account
 from tests.portal.test_risk_tiles import C105, C110, beside_account
 
 
@@ -224,10 +226,30 @@ def test_every_sum_in_which_a_quantity_is_in_doubt_says_so(show: Show, grouping:
     assert "AAPL 18 Dec 26 110 C" in apart[sums[-1]]["Theta"][2]
 
 
+def test_todays_profit_without_a_later_trade_is_in_doubt_in_every_row_that_sums_it(show: Show):
+    """The group said so, and the last row, whose sum is the group's, did not."""
+    base = known_account()
+    account = replace(
+        base,
+        view=AccountPositions(
+            OPEN, {C105: account_position(C105, Decimal(1)), C110: account_position(C110, Decimal(-1))}
+        ),
+        closes={name: PreviousClose(name, Decimal(3), THURSDAY) for name in (C105, C110)},
+        later=(execution(C110, -1, "3", at=OPEN),),
+    )
+
+    rows = cells(show(SPREAD, account=account))
+
+    sums = [rows[name]["Today $"] for name in ("AAPL", "105/110 C vertical · 18 Dec 26", "Book · 2 legs")]
+    assert len({text for text, _, _ in sums}) == 1
+    assert all(text.startswith("≈ ") and tone == "warning" for text, tone, _ in sums)
+
+
 def test_the_structure_and_the_csv_say_in_how_many_legs_a_quantity_is_in_doubt(show: Show):
     apart = beside_account(show, {C105: 1, C110: -2}, SPREAD)
     row = next(row for name, row in cells(apart).items() if "vertical" in name)
     written = csv.DictReader(tables_as_csv(apart).splitlines())
 
-    assert row["Delta"][0].startswith("≈ ")
+    for column in ("Delta", "P&L $", "Natural $"):
+        assert (row[column][0][:2], row[column][1]) == ("≈ ", "warning"), column
     assert [line["legs_in_doubt"] for line in written if line["section"] == "structure"] == ["1"]

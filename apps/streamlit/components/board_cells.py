@@ -127,7 +127,10 @@ def _number(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
     if column.name == "dte":
         return _days(cells, ref, int(value))
     if column.unit == "$":
-        return _amount(value, column, cells)
+        cell = _amount(value, column, cells)
+        # Of a single line its own warning says it; a structure is a sum, and says it as sums do.
+        of_structure = ref.table is Table.STRUCTURE and column.sums and cells.risk.is_in_doubt(ref)
+        return _with_doubt(cell, 1) if of_structure else cell
     return Cell(_figure(value, column))
 
 
@@ -303,7 +306,7 @@ def _of_several(cells: Cells, row: Row, column: BoardColumn) -> Cell:
     if column.first.kind is Kind.GREEK:
         return cells.risk.summed(row.parts, column.first) if column.first.sums else EMPTY
     if column.first.sums:
-        return _summed(_sum(cells, row, column), column.first, cells)
+        return _summed(_sum(cells, row, column), column.first, cells, _doubtful(cells, row, column))
     if row.kind is RowKind.ENTRY:
         return _of_combined(cells, row, column)
     if row.symbol is not None and column.first.kind in (Kind.MARK, Kind.QUOTE):
@@ -341,6 +344,21 @@ def _combined_mark(cells: Cells, row: Row) -> Cell:
     )
 
 
+def _doubtful(cells: Cells, row: Row, column: BoardColumn) -> int:
+    """In how many of the parts that a sum counts a quantity is in doubt; a worse grade hides none."""
+    return sum(
+        cells.risk.is_in_doubt(ref)
+        for ref in row.parts
+        if ref.table in column.declared
+        and cells.tables.value(ref, column.declared[ref.table].name) is not None
+    )
+
+
+def _with_doubt(cell: Cell, count: int) -> Cell:
+    said = "; ".join(filter(None, (_in_doubt(count), cell.title)))
+    return Cell(f"{ROUGHLY}{cell.text}", "warning", said)
+
+
 def _sum(cells: Cells, row: Row, column: BoardColumn) -> Tally:
     values = [
         cells.tables.value(ref, column.declared[ref.table].name)
@@ -356,13 +374,15 @@ def _sum(cells: Cells, row: Row, column: BoardColumn) -> Tally:
     return Tally(sum(known), len(known), len(values), grades)
 
 
-def _summed(tally: Tally, column: Column, cells: Cells) -> Cell:
-    """A sum; what is missing from it is said beside it, and it is no gain and no loss then."""
+def _summed(tally: Tally, column: Column, cells: Cells, doubt: int) -> Cell:
+    """A sum; what is missing from it is said beside it, and it is no gain and no loss then.
+
+    In `doubt` of its parts the quantity is not the account's, or may not be. Prices of a lower grade say so in their
+    rows; such a quantity is in every part of a sum.
+    """
     if not tally.counted:
         return EMPTY
     cell = _amount(tally.known, column, cells) if column.unit == "$" else Cell(_figure(tally.known, column))
-    # Prices of a lower grade say so in their rows; a quantity that is not the account's is in every part of a sum.
-    doubt = tally.grades.count(Grade.QUANTITY)
     if tally.complete and not doubt:
         return cell
     count = f"{tally.counted} of {tally.of}"
@@ -441,14 +461,14 @@ def _of_book(cells: Cells, column: BoardColumn) -> Cell:
     if column.heading == PERCENT_OF_COST:
         share = totals.pnl_pct
         return EMPTY if share is None else Cell(written(share, 1, signed=True) + " %")
-    if column.first.name in tallies:
-        return _summed(tallies[column.first.name], column.first, cells)
     if column.first.kind is Kind.GREEK:
         return cells.risk.of_book(column.first)
-    if column.first.sums:
-        every = Row("book", RowKind.GROUP, "", 1, tuple(_entries_of(cells)))
-        return _summed(_sum(cells, every, column), column.first, cells)
-    return EMPTY
+    if not column.first.sums:
+        return EMPTY
+    every = Row("book", RowKind.GROUP, "", 1, tuple(_entries_of(cells)))
+    tally = tallies.get(column.first.name) or _sum(cells, every, column)
+    # The totals grade today without the doubt, and the rows that stand above have it.
+    return _summed(tally, column.first, cells, _doubtful(cells, every, column))
 
 
 def _entries_of(cells: Cells) -> Iterable[Ref]:

@@ -160,6 +160,11 @@ class RiskCells:
         """Whether the price of an underlying should be moving."""
         return self._ages.is_moving(underlying, is_option=False)
 
+    def is_in_doubt(self, ref: Ref) -> bool:
+        """Whether of a position or of a leg in a structure the account holds another quantity, or may."""
+        lines = self._lines_of.get(self._tables.value(ref, "id"), ())
+        return any(line.quantity_in_doubt and not line.has_ended for line in lines)
+
     def _line(self, ref: Ref) -> LineRisk:
         if ref.table is Table.LEG:
             place: int = self._tables.value(ref, "leg_index")
