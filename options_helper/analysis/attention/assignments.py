@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
+from datetime import UTC, date, datetime
 from typing import Final
 
-from options_helper.analysis.attention.deadlines import last_day_deadlines
+from options_helper.analysis.attention.deadlines import ContractLife, last_day_deadlines
 from options_helper.analysis.attention.delivery import Outcome, outcome_at
 from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import CLOSE_IT, Ending, Moment
@@ -20,6 +21,7 @@ from options_helper.analysis.attention.words import (
     shortage_words,
 )
 from options_helper.analysis.live_health import Level
+from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
 
 LACKING: Final = ", which is in the account alone,"
@@ -130,10 +132,20 @@ def _partner(other: HeldLine, one: HeldLine) -> str:
     label = other.instrument.label
     if not other.instrument.is_option:
         return f"{label} shares, which are delivered" if one.is_short else f"{label} shares"
-    if other.life is None or one.life is None or other.life.settles != one.life.settles:
+    if other.life is None or one.life is None:
+        return f"{label}, of which nothing is known"
+    if _end(other.life) < _end(one.life):
+        # An assignment may come before that too; by its end nothing of the partner is left to cover it.
+        return f"{label}, which ends before it, on {short_date(other.life.last_day)}"
+    if other.life.settles != one.life.settles:
         return f"{label}, which goes on"
     inside = other.is_in_the_money
     if inside is None:
         return f"{label}, of which nothing is known"
     happens = "assigned too" if other.is_short else "exercised too"
     return f"{label}, {'which is ' + happens if inside else 'which ends worthless'}"
+
+
+def _end(life: ContractLife) -> tuple[date, datetime]:
+    """By its last day, and of one day by when it is settled: in the morning or at the close."""
+    return life.last_day, life.settles or datetime.max.replace(tzinfo=UTC)

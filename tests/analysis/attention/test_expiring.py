@@ -427,3 +427,23 @@ def test_an_assignment_that_may_come_any_day_says_what_it_lacks(power: float, la
     found = attention([put], live_at("2026-11-20 12:00", prices, held=[put], power=power))
 
     assert only(found, AttentionKind.IN_THE_MONEY_SHORT).amounts == f"Assigned: +100 AAPL for $18,000{lacks}."
+
+
+@pytest.mark.parametrize(
+    ("partner_ends", "said"),
+    [
+        (date(2026, 11, 27), "Partner: SPY 27 Nov 26 555 C, which ends before it, on 27 Nov 26."),
+        (date(2027, 1, 15), "Partner: SPY 15 Jan 27 555 C, which goes on."),
+    ],
+)
+def test_a_partner_goes_on_only_where_it_ends_later(partner_ends: date, said: str):
+    """A long leg that ends weeks before the short one is gone by then, and was said to go on."""
+    diagonal = structure(
+        leg("short", 560, expiry=date(2026, 12, 18)),
+        leg("long", 555, expiry=partner_ends),
+        symbol="SPY",
+        net_debit=300,
+    )
+    live = live_at("2026-11-20 14:30", {"SPY": (564.99, 565.01)}, held=[diagonal])
+
+    assert said in only(attention([diagonal], live), AttentionKind.IN_THE_MONEY_SHORT).what
