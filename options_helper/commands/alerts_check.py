@@ -185,9 +185,11 @@ def _name_of(state: Path | None) -> str | None:
 def _lines(rules: Sequence[Rule], judgements: Sequence[Judgement], problems: Sequence[str]) -> Iterable[str]:
     counts = [sum(one.verdict is verdict for one in judgements) for verdict in _WORST_FIRST]
     idle = list(_idle(rules, judgements))
+    # A rule is judged once for each of its subjects, so the two are counted apart.
+    without = f", {len(idle)} of them with nothing to judge" if idle else ""
     yield (
-        f"{format_count(len(rules), 'rule')}: {counts[0]} met, {counts[1]} that cannot be judged, "
-        f"{counts[2]} not met, {len(idle)} with nothing to judge."
+        f"{format_count(len(rules), 'rule')}{without}. {format_count(len(judgements), 'judgement')}: "
+        f"{counts[0]} met, {counts[1]} that cannot be judged, {counts[2]} not met."
     )
     width = max((len(one.rule.name) for one in judgements), default=0)
     for one in judgements:
