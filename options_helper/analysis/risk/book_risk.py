@@ -276,9 +276,8 @@ def _reasons(priced: PricedLines, stale_after_seconds: float) -> list[tuple[str,
     stale = priced.findings[QuoteWarning.STALE_QUOTE]
     ages = priced.columns["quote_age_seconds"]
     moved = priced.findings[QuoteWarning.OTHER_SHARE]
-    doubt = priced.findings[QuoteWarning.QUANTITY_IN_DOUBT]
     unread = frozenset(priced.holdings.unread)
-    symbols = priced.columns["live_symbol"]
+    symbols, in_doubt = priced.columns["live_symbol"], priced.holdings.in_doubt
     return [
         tuple(
             sentence
@@ -286,7 +285,7 @@ def _reasons(priced: PricedLines, stale_after_seconds: float) -> list[tuple[str,
                 (stale[n], f"Its quote is stale: {ages[n]:.0f} s old, more than {stale_after_seconds:g} s."),
                 (moved[n], "A split or the like moved it: its quantity is not in today's share."),
                 (
-                    doubt[n],
+                    symbols[n] in in_doubt,
                     "How much of it the account holds is not known."
                     if symbols[n] in unread
                     else "The account holds another quantity.",
@@ -328,7 +327,8 @@ def _line(
         "quantity": float(line.quantity),
         "multiplier": instrument.multiplier,
         "has_ended": bool(priced.ended[n]),
-        "quantity_in_doubt": bool(priced.findings[QuoteWarning.QUANTITY_IN_DOUBT][n]),
+        # Of what has ended too: no sum has it, and the account may lack it all the same.
+        "quantity_in_doubt": instrument.live_symbol in priced.holdings.in_doubt,
         "mark": _known(priced.mark[n]),
         "mark_source": columns["mark_source"][n],
         "mark_age_seconds": _known(columns["mark_age_seconds"][n]),

@@ -138,7 +138,9 @@ def _sum_columns(
         "theta_is": [_sum_is(held) for held in lines],
         "risk_spot": numbers(_same({line.spot for line in held}) for held in lines),
         "risk_spot_source": [_word(_same({line.spot_source for line in held})) for held in lines],
-        "legs_in_doubt": numbers(sum(line.quantity_in_doubt for line in held) or None for held in lines),
+        "legs_in_doubt": numbers(
+            sum(line.quantity_in_doubt and not line.has_ended for line in held) or None for held in lines
+        ),
         **{f"{name}_coverage": [getattr(one, name).coverage.words for one in sums] for name in covered},
         "greek_age_seconds": numbers(
             max((line.greek_age_seconds for line in held if line.greek_age_seconds is not None), default=None)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -65,6 +66,17 @@ def test_each_leg_of_a_structure_that_is_apart_is_in_doubt(held_there: dict[str,
     assert found.doubt.underlyings == ("AAPL",)
     for line in found.lines:
         assert ("The account holds another quantity." in line.reasons) == line.quantity_in_doubt
+
+
+def test_a_line_that_has_ended_and_that_the_account_lacks_says_so_and_is_in_no_sum():
+    """`today` said that the file holds what the account lacks, and the line that nothing was in doubt."""
+    gone = position(expiry=date(2026, 11, 13), identity="gone")
+    found = beside({"MSFT": 10}, gone, OTHER)
+
+    (line,) = [one for one in found.lines if one.has_ended]
+    assert line.quantity_in_doubt
+    assert "The account holds another quantity." in line.reasons
+    assert (found.doubt.symbols, found.doubt.underlyings) == (frozenset(), ())
 
 
 def test_that_sums_are_of_the_files_quantities_is_an_alarm_that_names_leg_and_underlying():
