@@ -122,8 +122,9 @@ def _worst(screen: ScreenModel) -> Tile:
         else "no option is held long"
     )
     caveats = (
-        screen.risk.extremes.ended.words,
+        # Of one line only the beginning is seen, so what is gravest is first, and short.
         _by_account(screen),
+        screen.risk.extremes.ended.words,
         f"loss: {in_doubt}" if (in_doubt := _in_doubt(_held(screen))) else "",
         totals.holdings.caveat,
         *(f"long premium: {said}" for said in _against_premium(premium)),
@@ -164,14 +165,14 @@ def _loss(amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
 
 
 def _by_account(screen: ScreenModel) -> str:
-    """The worst by the account's quantities, where it is another than by the file's."""
+    """The worst by the account's quantities, where it is another than by the file's; why it is no number, apart."""
     by_account = screen.risk.doubt.worst
     if by_account is None or by_account == screen.risk.extremes.worst:
         return ""
     if by_account.amount is None:
         word = "UNDEFINED" if by_account.limit is Limit.UNDEFINED else "not known"
-        return f"{word} by the account's quantities: {by_account.reason}"
-    return f"{' '.join(filter(None, _loss(by_account.amount, screen)))} by the account's quantities"
+        return f"{word} by account\n{by_account.reason}"
+    return f"{' '.join(filter(None, _loss(by_account.amount, screen)))} by account"
 
 
 def _in_doubt(lines: Sequence[LineRisk]) -> str:
