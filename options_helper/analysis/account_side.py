@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from decimal import Decimal
+from types import MappingProxyType
 
-from options_helper.analysis.holdings import Holdings
+from options_helper.analysis.holdings import Holdings, is_unread
 from options_helper.analysis.reconcile.account_import import NotImportableError, entry_of, opening_price
 from options_helper.model.account import AccountPosition, AccountState
 from options_helper.model.contract_symbols import is_contract_symbol
@@ -22,6 +24,8 @@ class AccountSide:
     unread: tuple[
         str, ...
     ]  # how much the account holds of these is not known, or no portfolio has a place for them
+    # How much it held, signed, of what is unread when it was read last; without what could not be read then either.
+    last_known: Mapping[str, Decimal] = field(default_factory=lambda: MappingProxyType({}))
 
     @property
     def all_lines(self) -> tuple[PortfolioLine, ...]:
@@ -50,7 +54,16 @@ def account_side(portfolio: Portfolio, account: AccountState, holdings: Holdings
         lines=tuple(_lines(instruments, account, holdings)),
         only=tuple(only),
         unread=tuple(unread),
+        last_known=MappingProxyType(dict(_last_known(account, holdings))),
     )
+
+
+def _last_known(account: AccountState, holdings: Holdings) -> Iterator[tuple[str, Decimal]]:
+    view = account.view
+    for symbol in () if view is None else holdings.unread:
+        if view is not None and not is_unread(view, symbol):
+            read = view.positions.get(symbol)
+            yield symbol, Decimal(0) if read is None else read.quantity
 
 
 def _lines(

@@ -97,9 +97,13 @@ class Ending:
 
 def endings(books: TwoBooks, moment: Moment) -> tuple[Ending, ...]:
     """What is traded for the last time today or in the next session, or was and is not matched before the next one."""
-    of_file, of_account = (_by_end(book, moment) for book in (books.of_file, books.of_account))
+    of_file, of_account, last_known = (
+        _by_end(book, moment) for book in (books.of_file, books.of_account, books.of_last_known)
+    )
     return tuple(
-        _of_two(key, of_file.get(key, []), of_account.get(key, []), books, moment)
+        _of_two(
+            key, *(one.get(key, []) for one in (of_file, of_account, last_known)), books=books, moment=moment
+        )
         for key in dict.fromkeys((*of_file, *of_account))
     )
 
@@ -117,6 +121,8 @@ def _of_two(
     key: tuple[str, datetime],
     ours: Sequence[HeldLine],
     theirs: Sequence[HeldLine],
+    last_known: Sequence[HeldLine],
+    *,
     books: TwoBooks,
     moment: Moment,
 ) -> Ending:
@@ -127,18 +133,35 @@ def _of_two(
         return replace(alone, quantities=Quantities.ACCOUNT_ALONE)
     by_file = _ending(name, settles, ours, books.of_file, moment)
     quantities = books.quantities(name)
-    if quantities is not Quantities.ACCOUNT:
-        return replace(by_file, quantities=quantities)
-    spot = next((one.spot for one in ours if one.spot is not None), None)
-    outcome = None if spot is None else together(theirs, spot)
-    by_account = replace(
+    if quantities is Quantities.ACCOUNT:
+        return replace(by_file, by_account=_beside(by_file, theirs, books.of_account, quantities))
+    if quantities is Quantities.IN_DOUBT and books.has_last_known(name):
+        # For the seconds in which they are read anew a warning must not shrink.
+        before = _beside(by_file, last_known, books.of_last_known, Quantities.LAST_KNOWN)
+        if _takes_more(before.demand, by_file.demand):
+            return replace(by_file, by_account=before)
+    return replace(by_file, quantities=quantities)
+
+
+def _beside(
+    by_file: Ending, legs: Sequence[HeldLine], book: Sequence[HeldLine], quantities: Quantities
+) -> Ending:
+    """The same end by other quantities."""
+    spot = next((one.spot for one in by_file.legs if one.spot is not None), None)
+    outcome = None if spot is None else together(legs, spot)
+    return replace(
         by_file,
-        legs=tuple(theirs),
+        legs=tuple(legs),
         outcome=outcome,
-        demand=None if outcome is None else demand(outcome, free_shares(name, books.of_account, theirs)),
+        demand=None if outcome is None else demand(outcome, free_shares(by_file.underlying, book, legs)),
         quantities=quantities,
     )
-    return replace(by_file, by_account=by_account)
+
+
+def _takes_more(one: Demand | None, other: Demand | None) -> bool:
+    if one is None or other is None:
+        return False
+    return (one.dollars, one.shares or 0.0) > (other.dollars, other.shares or 0.0)
 
 
 def _is_near(one: HeldLine, moment: Moment) -> bool:

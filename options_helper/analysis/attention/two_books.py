@@ -19,6 +19,7 @@ class Quantities(StrEnum):
     AGREED = ""
     ACCOUNT = ", by the account's quantities"
     IN_DOUBT = ", by the file's quantities, which are in doubt"
+    LAST_KNOWN = ", by the account's quantities as last known, which are in doubt"
     ACCOUNT_ALONE = ", of what the account alone holds"
 
 
@@ -29,11 +30,21 @@ class TwoBooks:
     of_file: tuple[HeldLine, ...]
     of_account: tuple[HeldLine, ...]
     unread: frozenset[str] = frozenset()  # symbols of which the account's quantity is not known
+    # The account's with what it held last of the unread; those of which not even that is known are in `unknown`.
+    of_last_known: tuple[HeldLine, ...] = ()
+    unknown: frozenset[str] = frozenset()
 
     @property
     def account_alone(self) -> tuple[HeldLine, ...]:
         """What the file lacks."""
         return tuple(one for one in self.of_account if one.account_alone)
+
+    def has_last_known(self, underlying: str) -> bool:
+        """Whether of all that is unread on one underlying it is known what the account held last."""
+        return not any(
+            one.instrument.underlying == underlying and one.instrument.live_symbol in self.unknown
+            for one in self.of_file
+        )
 
     def quantities(self, underlying: str) -> Quantities:
         """Whose quantities count for what ends on one underlying: the account's wherever they are known."""
@@ -68,7 +79,13 @@ def two_books(lines: Sequence[HeldLine], side: AccountSide | None, live: LiveSna
         *_in_their_quantities(of_file, theirs),
         *(lone_line(line.instrument, float(line.quantity), live, beside=lines) for line in alone),
     )
-    return TwoBooks(of_file, of_account, unread)
+    first = {one.instrument.live_symbol: one for one in reversed(of_file)}
+    held_last = (
+        replace(first[symbol], quantity=float(quantity), in_account=float(quantity))
+        for symbol, quantity in side.last_known.items()
+        if quantity and symbol in first
+    )
+    return TwoBooks(of_file, of_account, unread, (*of_account, *held_last), unread - side.last_known.keys())
 
 
 def _of_this_alone(

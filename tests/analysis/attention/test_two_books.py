@@ -414,3 +414,33 @@ def test_a_quoted_price_needs_no_word_of_where_it_comes_from():
 
     assert not any("options imply" in entry.what for entry in found.entries)
     assert found.cockpit[0].to_strike_words == "+5.00"
+
+
+@pytest.mark.parametrize(
+    ("held", "said"),
+    [
+        (
+            9,
+            (
+                "If it expires now, by the account's quantities as last known, which are in doubt: +900 SPY "
+                "for $504,000; options buying power $50,000: short by $454,000. By the file's: +200 SPY for $112,000."
+            ),
+        ),
+        (
+            1,
+            (
+                "If it expires now, by the file's quantities, which are in doubt: +200 SPY for $112,000; "
+                "options buying power $50,000: short by $62,000."
+            ),
+        ),
+    ],
+)
+def test_while_the_account_is_read_anew_a_warning_does_not_shrink(held: int, said: str):
+    """What it held last counts where that takes more than the file's, and is labelled."""
+    theirs = portfolio(LONG_CALL.changed(contracts=held))
+    live = live_at("2026-11-20 14:30", IN_THE_MONEY, held=[LONG_CALL], account=theirs, power=50_000)
+    live = replace(
+        live, account=replace(live.account, unsettled=frozenset({LONG_CALL.instrument.live_symbol}))
+    )
+
+    assert only(attention([LONG_CALL], live), AttentionKind.EXPIRING).amounts == said
