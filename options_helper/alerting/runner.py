@@ -11,6 +11,7 @@ import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from math import isfinite
 from typing import Final, Generic, TypeVar
 
 from options_helper.alerting.books import AlertBooks
@@ -106,8 +107,9 @@ class AlertRunner(Generic[O]):
         self._judged_at: datetime | None = None
         self._begun_at = now()
         # Since when somebody has looked without a break, this program or the one whose place it took.
-        idle = self._lease.idle_seconds()
-        self._looked_at = float("-inf") if idle is None else elapsed() - idle
+        looked = self._lease.looked_at()
+        # One that is still to come is of before this computer was started.
+        self._looked_at = float("-inf") if looked is None or looked > elapsed() else looked
 
     def start(self) -> None:
         """Ask for the lease, and go on asking by itself."""
@@ -121,7 +123,7 @@ class AlertRunner(Generic[O]):
             self._is_stopped = True
             self._end_delivery()
             self._end_life_sign()
-            self._lease.release()
+            self._lease.release(self._looked)
 
     def observe(self, observed: O) -> None:
         """Judge one snapshot; after a stop none. Quick: it waits for no target. What the rules cannot take raises."""
@@ -134,16 +136,21 @@ class AlertRunner(Generic[O]):
             changes = changed_states(logged.states, judged.evaluation.states)
             fired = judged.evaluation.firings
             new = tuple(self._addressed(one) for one in fired if one.key not in logged.firings)
-            if not (changes or new):
+            if changes or new:
+                self._write_down(new, changes)
+            # After what the look brought is in the log: whoever goes on counts from a look that the log has.
+            self._lease.note(self._looked_at)
+
+    def _write_down(self, new: Sequence[Firing], changes: Mapping[str, RuleState | None]) -> None:
+        """What fired, and where the rules stand after it, where this process has the lease; under the lock."""
+        with self._log.exclusive():
+            if not self._is_mine:
                 return
-            with self._log.exclusive():
-                if not self._is_mine:
-                    return
-                # In the log, so that whoever goes on after this program sends it too.
-                waits = tuple(one.key for one in new if not (one.targets or self._has_targets))
-                self._log.append(Round(new, changes, waits), durable=bool(new))
-            for firing in new:
-                self._offer(firing, firing.targets)
+            # In the log, so that whoever goes on after this program sends it too.
+            waits = tuple(one.key for one in new if not (one.targets or self._has_targets))
+            self._log.append(Round(tuple(new), dict(changes), waits), durable=bool(new))
+        for firing in new:
+            self._offer(firing, firing.targets)
 
     def acknowledge(self, key: str) -> None:
         """Note for everybody that somebody has seen it; harmless for a key that is not known."""
@@ -171,6 +178,11 @@ class AlertRunner(Generic[O]):
         """The states to judge by: a time in which nobody looked counts for no rule that wants something to last."""
         before, self._looked_at = self._looked_at, self._elapsed()
         return after_absence(states) if self._looked_at - before >= LOOKING_WITHIN_SECONDS else states
+
+    @property
+    def _looked(self) -> float | None:
+        """When somebody looked last, for whoever goes on after this program."""
+        return self._looked_at if isfinite(self._looked_at) else None
 
     @property
     def _is_mine(self) -> bool:
@@ -204,7 +216,7 @@ class AlertRunner(Generic[O]):
 
     def _take(self) -> bool:
         try:
-            is_mine = self._lease.keep()
+            is_mine = self._lease.keep(self._looked)
         except OSError as error:
             self._lease_problem = (
                 "Whether another program sends the same alerts cannot be known here, so this one sends them too: "

@@ -40,6 +40,9 @@ class Holder:
     host: str
     since: datetime  # UTC, by its computer's clock
     renewed: float = 0.0  # on the monotonic clock that all processes of a computer share
+    looked: float | None = (
+        None  # when somebody did last what it is for, by a clock of theirs; None: nobody has
+    )
 
 
 class Lease:
@@ -73,14 +76,17 @@ class Lease:
         except (OSError, msgspec.DecodeError):
             return None
 
-    def idle_seconds(self) -> float | None:
-        """How long ago somebody renewed it last; None where nobody did since this computer was started."""
+    def looked_at(self) -> float | None:
+        """When its holders did last what it is for, as they said; None where nobody did."""
         found = self.holder()
-        idle = None if found is None else self._monotonic() - found.renewed
-        return None if idle is None or idle < 0 else idle
+        return None if found is None else found.looked
 
-    def keep(self) -> bool:
-        """Renew it, or take it where nobody has it who runs; whether it is this process's now."""
+    def keep(self, looked: float | None = None) -> bool:
+        """Renew it, or take it where nobody has it who runs; whether it is this process's now.
+
+        `looked` is written down for who comes after: when this process, or the one before it, did what it is for.
+        """
+        self._me = replace(self._me, looked=looked)
         if self.is_mine:
             self._write()
             return True
@@ -95,8 +101,17 @@ class Lease:
         self._write()
         return self.is_mine
 
-    def release(self) -> None:
-        """Give it back at once; harmless where this process has it not."""
+    def note(self, looked: float) -> None:
+        """Write down when this process did what it is for, for whoever comes after; where it has the lease."""
+        self._me = replace(self._me, looked=looked)
+        if self.is_mine:
+            with suppress(OSError):
+                self._write()
+
+    def release(self, looked: float | None = None) -> None:
+        """Give it back at once; harmless where this process has it not. `looked` as for `keep`."""
+        if looked is not None:
+            self.note(looked)
         self._let_go()
 
     def _from_the_stopped(self) -> int | None:

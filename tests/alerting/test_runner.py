@@ -340,7 +340,7 @@ def test_a_simulated_market_is_named_in_each_message(desk: Desk):
 
 
 def test_where_no_lease_can_be_had_it_sends_and_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    def refuse(_: Lease) -> bool:
+    def refuse(_: Lease, __: float | None) -> bool:
         raise OSError(95, "Operation not supported")
 
     monkeypatch.setattr(Lease, "keep", refuse)
@@ -555,21 +555,40 @@ def test_who_takes_over_goes_on_counting_only_where_somebody_looked_until_then(
     desk: Desk, idle: float | None, *, lasts: bool
 ):
     held = RuleState(is_known=True, met_since=AT)
-    page = desk.runner("dashboard", judge=lambda *_: Judged(Evaluation({"r": held}), rules=1))
+    page = desk.runner(
+        "dashboard", judge=lambda *_: Judged(Evaluation({"r": held}), rules=1), elapsed=lambda: 5_000.0
+    )
     page.observe(1)
     page.stop()
-    if idle is None:
-        desk.monotonic = 0.0  # the computer was started anew
-    else:
-        desk.monotonic += idle
     seen: list[RuleState] = []
 
     def judge(_: float, states: Mapping[str, RuleState]) -> Judged:
         seen.append(states["r"])
         return Judged(Evaluation(dict(states)), rules=1)
 
-    desk.runner("watch", judge=judge, elapsed=lambda: 5_000.0).observe(1)
+    now = 100.0 if idle is None else 5_000.0 + idle  # None: the computer was started anew
+    desk.runner("watch", judge=judge, elapsed=lambda: now).observe(1)
     assert seen == [held if lasts else RuleState(is_known=True)]
+
+
+def test_a_program_that_only_renewed_the_lease_has_not_looked(desk: Desk):
+    """It ended before its first look: whoever comes after it counts from the last look of the one before."""
+    held = RuleState(is_known=True, met_since=AT)
+    page = desk.runner(
+        "dashboard", judge=lambda *_: Judged(Evaluation({"r": held}), rules=1), elapsed=lambda: 5_000.0
+    )
+    page.observe(1)
+    page.keep()
+    page.stop()
+    desk.runner("dashboard", elapsed=lambda: 5_040.0).stop()
+    seen: list[RuleState] = []
+
+    def judge(_: float, states: Mapping[str, RuleState]) -> Judged:
+        seen.append(states["r"])
+        return Judged(Evaluation(dict(states)), rules=1)
+
+    desk.runner("dashboard", judge=judge, elapsed=lambda: 5_070.0).observe(1)
+    assert seen == [RuleState(is_known=True)]
 
 
 def test_a_file_of_targets_that_is_being_written_loses_none_and_one_that_stays_so_does(desk: Desk):
