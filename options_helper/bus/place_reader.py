@@ -42,13 +42,22 @@ class PlaceReader:
             0  # events in messages that could not be read; one for a message whose events nobody knows
         )
         self.holes = 0
+        self.unowned_ns = 0  # how long no owner listened, between one and the next
         self._nth = 0
         self._damaged: list[str] = []
+        # What a new owner sent before its first frame; it is handed over behind the gap, which lasts until then.
+        self._opening: list[tuple[int, Batch]] = []
+        self._connected = (BEGINNING, 0)
+
+    def connected(self, epoch: int, since_ns: int) -> None:
+        """The owner of that term says since when it has the stream, by its own clock."""
+        self._connected = epoch, since_ns
 
     def begin(self) -> None:
         """A consumer was begun anew, at the place."""
         self._nth = 0
         self._damaged = []
+        self._opening = []
 
     def take(self, sequence: int, nth: int, data: bytes) -> tuple[Item, ...] | None:
         """What is new in a message, the `nth` of its consumer; None: begin anew, for one before it has died."""
@@ -65,9 +74,13 @@ class PlaceReader:
             arrival = self._judge(batch.head)
             if arrival.verdict is Verdict.HOLE and arrival.missed and nth > 1 and not self._damaged:
                 return None
-            # A term opens with a batch without frames: the gap before it lasts until the first of those.
-            if not arrival.is_new or (arrival.verdict is Verdict.NEW_OWNER and _is_opening(batch)):
+            if not arrival.is_new:
                 self._nth = nth
+                return ()
+            # A term opens with batches without frames: the gap before it lasts until the first of those.
+            if arrival.verdict is Verdict.NEW_OWNER and not _has_frame(batch):
+                self._nth = nth
+                self._opening.append((sequence, batch))
                 return ()
             skipped, gap = 0, self._gap_of(batch, arrival)
         self._nth = nth
@@ -106,6 +119,12 @@ class PlaceReader:
             self.place.received_ns or first_ns or (batch.records[0].received_ns if batch.records else 0)
         )
         until_ns = max(since_ns, first_ns or since_ns)
+        if arrival.verdict is Verdict.NEW_OWNER:
+            epoch, connected_ns = self._connected
+            # One that was connected all the time began a new term on a bus that had lost what it was sent.
+            if epoch == batch.head.epoch and since_ns < connected_ns < until_ns:
+                until_ns = connected_ns
+            self.unowned_ns += until_ns - since_ns
         self.holes += 1
         if damaged:
             lost = None if arrival.missed is None else max(arrival.missed, damaged)
@@ -121,6 +140,9 @@ class PlaceReader:
     def _items(self, sequence: int, batch: Batch, skipped: int, gap: Gap | None) -> Iterator[Item]:
         if gap is not None:
             yield Item(None, Mark(self.place, gap))
+        opening, self._opening = self._opening, []
+        for before, opened in opening:
+            yield from self._items(before, opened, 0, None)
         head = batch.head
         events = head.events_before + sum(record.events for record in batch.records[:skipped])
         received_ns = self.place.received_ns
@@ -137,8 +159,8 @@ class PlaceReader:
             yield Item(None, Mark(self.place))
 
 
-def _is_opening(batch: Batch) -> bool:
-    return all(record.kind is RecordKind.TICK for record in batch.records)
+def _has_frame(batch: Batch) -> bool:
+    return any(record.kind is RecordKind.FRAME for record in batch.records)
 
 
 def is_place_of(place: Place, stream: StreamId, data: bytes) -> bool:
@@ -172,5 +194,5 @@ def _reason(arrival: Arrival) -> str:
         )
     return (
         f"Another owner took over, or the bus lost what it had: {format_count(arrival.missed, 'event')} of before are "
-        "missing, and what was sent between the two."
+        "missing, and what was sent between the two, which nobody could count."
     )

@@ -37,6 +37,7 @@ from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
 from options_helper.model.frames import Mark, Place
 from options_helper.model.gaps import Gap
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.market_hours import Session
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
@@ -209,6 +210,12 @@ class BusRecording:
         return owner if health is None else f"{owner}, served by {health.host} (process {health.pid})"
 
     @property
+    def unowned_seconds(self) -> float:
+        """How long no owner listened, of the stream that was without one the longest."""
+        with self._lock:
+            return max((reader.unowned_ns for reader in self._readers.values()), default=0) / NANOSECONDS
+
+    @property
     def told_sessions(self) -> Mapping[date, Session | None]:
         """What the market told the owner of its hours."""
         health = self.heard.health
@@ -293,6 +300,8 @@ class BusRecordStreamer(BusStreamer):
                 "would be of both. Name the owner's feed, and another folder where this one has other data."
             )
         reader, published = self._recording.reader(self._stream), health.published.get(str(self._stream))
+        if reader is not None and published is not None and owner is not None and owner.connected_since:
+            reader.connected(published.epoch, datetime_nanoseconds(owner.connected_since))
         if reader is None or published is None or health.ended or published.epoch >= reader.place.epoch:
             return None
         return StreamError(

@@ -284,6 +284,7 @@ class CaptureEngine:
             # What came while this process did not run is on the bus.
             absent_seconds=self._streams.absent_seconds if bus is None else 0.0,
             owner=None if bus is None else bus.owner,
+            unowned_seconds=0.0 if bus is None else bus.unowned_seconds,
             clock_ahead_seconds=self._clock.ahead_ns / NANOSECONDS,
             told_sessions=dict(self._clock.told),
         )

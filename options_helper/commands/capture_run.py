@@ -390,11 +390,15 @@ class Capture:
                 f"{format_count(status.gaps, 'row')} in {self._request.out / 'gaps'}: each stretch in which a stream "
                 "could not hear, and each loss of events."
             )
+        if status.unowned_seconds:
+            display.say(
+                f"For {status.unowned_seconds:.1f} s no owner of the desk listened, between one and the next: what "
+                "came meanwhile is not here, and nobody could count it."
+            )
         if troubles:
             self._sound = False
-        display.say(
-            f"Ended, because {ending}. {'Something is missing, see above.' if troubles else 'Nothing was lost.'}"
-        )
+        whole = "Nothing that an owner received was lost." if status.unowned_seconds else "Nothing was lost."
+        display.say(f"Ended, because {ending}. {'Something is missing, see above.' if troubles else whole}")
 
     def _seal(self, display: Display) -> None:
         """Make the copies that are still to be made, unless a signal comes."""

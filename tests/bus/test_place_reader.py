@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -12,6 +13,7 @@ from options_helper.model.frames import Place
 from options_helper.model.streams import StreamName
 
 STOCKS = StreamName.STOCKS
+SECOND = 1_000_000_000
 BEGIN = Place(sequence=4, epoch=1, number=0)
 
 # Of each batch how many events its records announce; None: the store has lost it.
@@ -95,3 +97,52 @@ def test_the_message_of_a_place_is_known_by_its_batch_and_its_stream():
         assert not is_place_of(place, STOCKS, data)
     assert not is_place_of(Place(9, 1, 2, 6), StreamName.OPTIONS, data)
     assert not is_place_of(Place(9, 1, 2, 6), STOCKS, b"nothing")
+
+
+def takeover(*opening: Record, first_ns: int, connected: tuple[int, int] | None = None) -> list[Item]:
+    """What is read where an owner's last frame came at 5 s, and another's first one then, behind its opening."""
+    reader = PlaceReader(STOCKS, Place(sequence=4, epoch=1, number=0, events=2, received_ns=5 * SECOND))
+    if connected is not None:
+        reader.connected(*connected)
+    batches = [*([one] for one in opening), [Record(RecordKind.FRAME, first_ns, b"first", STOCKS, 1)]]
+    messages = {
+        5 + number: encode(Head(2, number, 2, sum(one.events for one in records)), records)
+        for number, records in enumerate(batches)
+    }
+    return read(reader, messages)
+
+
+TICK = Record(RecordKind.TICK, 8 * SECOND, stream=STOCKS)
+MARKET = Record(RecordKind.MARKET, 8 * SECOND, b"{}", STOCKS)
+
+
+@pytest.mark.parametrize("opening", [(), (TICK,), (TICK, MARKET), (TICK, MARKET, MARKET)])
+def test_the_gap_of_a_takeover_lasts_until_the_first_frame_whatever_the_new_owner_announces(
+    opening: tuple[Record, ...],
+):
+    first, *rest = takeover(*opening, first_ns=9 * SECOND)
+
+    assert first.mark.gap is not None
+    assert (first.mark.gap.since_ns, first.mark.gap.until_ns) == (5 * SECOND, 9 * SECOND)
+    assert first.mark.gap.lost is None, "nobody could count"
+    handed = [one.record for one in rest if one.record is not None]
+    assert [one.kind for one in handed] == [*(one.kind for one in opening), RecordKind.FRAME]
+    assert all(one.mark.gap is None for one in rest)
+
+
+@pytest.mark.parametrize(
+    ("connected", "until"),
+    [
+        ((2, 8 * SECOND), 8 * SECOND),
+        ((1, 8 * SECOND), 3600 * SECOND),  # another's word
+        ((2, 3 * SECOND), 3600 * SECOND),  # it was there all the time, and the bus lost what it had
+        ((2, 4000 * SECOND), 3600 * SECOND),  # it has connected anew since
+    ],
+)
+def test_where_nothing_trades_the_gap_of_a_takeover_ends_when_the_new_owner_is_connected(
+    connected: tuple[int, int], until: int
+):
+    first, *_ = takeover(TICK, MARKET, first_ns=3600 * SECOND, connected=connected)
+
+    assert first.mark.gap is not None
+    assert (first.mark.gap.since_ns, first.mark.gap.until_ns) == (5 * SECOND, until)

@@ -23,16 +23,20 @@ from options_helper.bus.connection import BusConnection
 from options_helper.bus.continuity import Position
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.viewer import BusManager
+from options_helper.clock import utc_now_ns
 from options_helper.data.recording.journal import RecordKind
+from options_helper.data.recording.loss_log import read_losses
+from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.messages import decode_frame
 from options_helper.model.events import Quote
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Heartbeat
-from options_helper.monitoring.heartbeat_file import read_heartbeat
+from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
+from tests.commands.test_bus_commands import command
 from tests.commands.test_serve_command import environment
 from tests.kit.builders import nanoseconds, new_york
 from tests.kit.bus import CURRENT, NatsServer, both_servers, nats_server
@@ -275,6 +279,49 @@ def test_an_owner_that_is_killed_is_followed_with_one_hole_and_nobody_calls_it_l
     made.check_one_story()
     assert "serving 1 stock" in said
     print(f"taken over after {took:.1f} s")  # noqa: T201 - shown with -s, for whoever measures
+
+
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
+def test_a_recording_has_the_time_without_an_owner_as_a_gap_and_says_how_long_it_was(
+    tmp_path: Path, how: signal.Signals
+):
+    out = tmp_path / "out"
+
+    def applied() -> int:
+        beat = read_heartbeat(out / CAPTURE_FILE)
+        return 0 if beat is None or "stocks" not in beat.streams else beat.streams["stocks"].applied
+
+    with (
+        scene(tmp_path, CURRENT) as made,
+        command(
+            tmp_path, {}, "stream", "capture", "--bus", made.nats.url, "--stocks", "AAPL", "--out", str(out)
+        ) as capture,
+    ):
+        wait_until(lambda: applied() > 5, A_PROCESS)
+        made.leads.send(how)
+        wait_until(lambda: not made.market.clients.get(IEX), every=0.005)
+        gone_ns = utc_now_ns()
+        wait_until(lambda: bool(made.market.subscribed(STOCKS)), A_PROCESS, every=0.005)
+        back_ns = utc_now_ns()
+        made.until_taken_over()
+        made.until_heard(20)
+        before = applied()
+        wait_until(lambda: applied() > before + 20, A_PROCESS)
+        capture.send_signal(signal.SIGTERM)
+        said, _ = capture.communicate(timeout=A_PROCESS)
+
+    (row,) = read_losses(out).rows
+    assert row.until_ns is not None
+    assert abs(row.since_ns - gone_ns) < 1_000_000_000, (row, gone_ns)
+    assert abs(row.until_ns - back_ns) < 1_000_000_000, (row, back_ns)
+    assert row.lost is None, "nobody could count"
+    lasted = f"{(row.until_ns - row.since_ns) / 1_000_000_000:.1f} s"
+    assert f"For {lasted} no owner of the desk listened" in said
+    assert "Nothing was lost" not in said
+    assert capture.returncode == 0, said
+    verified = audit(out)
+    assert verified.ok
+    assert [(one.since_ns, one.until_ns) for one in verified.gaps] == [(row.since_ns, row.until_ns)]
 
 
 @both_servers

@@ -48,6 +48,9 @@ class CaptureStatus:
         0.0  # this computer's, of the market's time, as far as that is known and matters
     )
     owner: str | None = None  # who has the connections, in words, where that is another program
+    unowned_seconds: float = (
+        0.0  # how long no owner of the desk listened, of the stream that was without the longest
+    )
     # Of which days the market's own calendar says otherwise than ours; a copy, which can travel to another process.
     told_sessions: ToldSessions = field(default_factory=dict)
 
