@@ -63,8 +63,10 @@ class StoreTeller:
 
     async def begin(self, bus: StateStore, epoch: int) -> None:
         """Begin a term: whoever spoke here before is refused from now on. Does nothing where it has begun."""
-        if self._epoch:
-            return
+        if not self._epoch:
+            await self._open(bus, epoch)
+
+    async def _open(self, bus: StateStore, epoch: int) -> None:
         for _ in range(BEGIN_TRIES):
             self._last_sequence = await bus.last_sequence(self._store)
             await self._require_newest(bus, epoch)
@@ -103,9 +105,8 @@ class StoreTeller:
     async def _find_out(self, bus: StateStore) -> None:
         """Another owner's word, one of this owner's whose acknowledgement was lost, or a server that has lost some."""
         await self._require_newest(bus, self._epoch)
-        epoch, self._epoch = self._epoch, 0
-        await self.begin(bus, epoch)
-        self.forget_told()
+        self.forget_told()  # first, as what follows may fail
+        await self._open(bus, self._epoch)
 
     async def _store_one(self, bus: StateStore, subject: str, data: bytes, epoch: int) -> None:
         self._count += 1
