@@ -158,6 +158,13 @@ class BusConnection:
         except StreamRefused as error:
             self._admissions.refuse(key, str(error))
             raise
+        except OptionsHelperError:
+            raise
+        except Exception as error:
+            # What is no greeting makes the client stumble in its own ways: whoever waits for a bus waits on.
+            raise StreamError(
+                f"What listens at {self._address.url} does not speak as a bus does ({_named(error)})."
+            ) from error
         self._admissions.admit(key)
 
     def _identity(self) -> dict[str, Any]:

@@ -17,7 +17,7 @@ from options_helper.bus.connection import BusConnection, StoreWish, WrongSequenc
 from options_helper.bus.lease import TTL_SECONDS, Claim, Lease, Step, read_claim
 from options_helper.bus.loop import LoopThread
 from options_helper.clock import elapsed_seconds
-from options_helper.errors import ConfigError, OptionsHelperError, StreamError
+from options_helper.errors import OptionsHelperError, StreamError
 
 log = logging.getLogger(__name__)
 
@@ -129,11 +129,13 @@ class LeaseKeeper:
         """Renew what is held, and try for what is not; again and again, on whatever connection there is."""
         while not self._stopping.is_set():
             try:
-                bus = await self._connect()
+                await self._keep_on(await self._connect())
             except OptionsHelperError as error:
                 self._note_problem(str(error))
-            else:
-                await self._keep_on(bus)
+            except Exception as error:
+                # The thread's last line: a lease that nobody renews any more is lost, and not held for ever.
+                log.exception("the lease could not be looked after; it is tried again")
+                self._note_problem(f"{type(error).__name__}: {error}")
             await asyncio.sleep(LOOK_SECONDS)
 
     async def _keep_on(self, bus: BusConnection) -> None:
@@ -144,12 +146,6 @@ class LeaseKeeper:
                 await asyncio.wait([bus.ended], timeout=LOOK_SECONDS)
             if bus.ended.done():
                 self._note_problem(f"The connection to the bus ended: {bus.ended.result()}.")
-        except (StreamError, ConfigError) as error:
-            self._note_problem(str(error))
-        except Exception as error:
-            # The thread's last line: a lease that nobody renews any more is lost, and not held for ever.
-            log.exception("the lease could not be looked after; it is tried again")
-            self._note_problem(f"{type(error).__name__}: {error}")
         finally:
             await bus.close()
 

@@ -143,6 +143,20 @@ def test_one_that_is_alone_leads_on_while_the_bus_is_away_and_when_it_is_back():
         assert first.lost == []
 
 
+def test_one_that_stumbles_over_what_answers_says_so_and_tries_again(monkeypatch):
+    async def stumble(*_: object) -> None:
+        raise AttributeError("nobody thought of this")
+
+    with nats_server() as server, Relay(server.port) as relay, keeping(relay.address, "den") as kept:
+        kept.until_leads()
+        with monkeypatch.context() as patched:
+            patched.setattr(BusConnection, "open", stumble)
+            relay.cut()
+            wait_until(lambda: "nobody thought of this" in (kept.keeper.standing.problem or ""))
+        wait_until(lambda: kept.keeper.standing.problem is None)
+        assert kept.leads
+
+
 def test_one_that_is_alone_and_comes_back_to_another_leaves():
     with nats_server() as server, Relay(server.port) as relay, keeping(relay.address, "den") as first:
         first.until_leads()
