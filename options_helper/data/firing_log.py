@@ -242,7 +242,8 @@ class FiringLog:
                 self._follow()
                 if is_first:
                     self._stood = self._fold.logged().states
-                for row in rows:
+                # All of them: the fold was made anew from the file where another process has written.
+                for row in self._unwritten:
                     self._fold.add(row)
                 self._shown = None
         else:

@@ -196,6 +196,25 @@ def test_rows_that_come_late_do_not_undo_what_another_program_has_written_since(
     assert "k1" in logged.firings
 
 
+def test_what_the_disk_refused_stays_known_when_it_refuses_again_after_another_wrote(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Else the rule would be armed again, and fire a second time."""
+    one, other = FiringLog(path), FiringLog(path)
+    one.append(Round(states={"a": ARMED}))
+    full = Mock(side_effect=OSError(28, "No space left on device"))
+    with monkeypatch.context() as patched:
+        patched.setattr(firing_log, "_append", full)
+        one.append(Round(fired=(firing(),), states={"a": FIRED}))
+    other.append(Round(states={"b": ARMED}))
+    with monkeypatch.context() as patched:
+        patched.setattr(firing_log, "_append", full)
+        one.append(Round(states={"c": ARMED}))
+
+    assert one.look().firings.keys() == {"k1"}
+    assert one.look().states == {"a": FIRED, "b": ARMED, "c": ARMED}
+
+
 def test_rows_that_come_late_stay_whole_where_nobody_wrote_meanwhile(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
