@@ -308,6 +308,11 @@ class BusOwner:
             connection = self._connection
             if connection is None or connection.ended.done():
                 connection = self._connection = await self._connect()
+                if (
+                    self.fenced is not None
+                ):  # it was yielded meanwhile, when there was only the old one to close
+                    await connection.close()
+                    self._require_desk()
             return connection
 
     async def _connect(self) -> BusConnection:

@@ -4,19 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import threading
+from contextlib import suppress
 from typing import Any
 
 import pytest
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Batch, decode
-from options_helper.bus.connection import BusConnection
+from options_helper.bus.connection import BusConnection, StoreWish
 from options_helper.bus.names import Names
+from options_helper.bus.publisher import Fenced
 from options_helper.bus.truth import DeskHealth, Picture
 from options_helper.bus.truth import decode as read_truth
 from options_helper.data.recording.journal import RecordKind
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamName
@@ -27,7 +30,7 @@ from tests.kit.fakes import (
     deliver,
     wait_for,
 )
-from tests.kit.serving import Serving, quotes, serving
+from tests.kit.serving import Relay, Serving, quotes, serving
 from tests.kit.waiting import AT_ONCE, wait_until
 
 NAMES = Names()
@@ -166,6 +169,37 @@ def test_an_owner_that_was_followed_by_another_closes_its_streams():
             wait_until(lambda: first.manager.snapshot().streams[StreamName.STOCKS].phase is Phase.FAILED)
 
             assert payloads(stored(server)) == quotes(0, 10)
+
+
+def test_one_that_yields_while_it_connects_publishes_nothing_more(monkeypatch):
+    connecting, go_on = threading.Event(), threading.Event()
+    keep = BusConnection.keep
+
+    async def keep_late(self: BusConnection, wish: StoreWish) -> None:
+        connecting.set()
+        await asyncio.to_thread(go_on.wait, AT_ONCE)
+        await keep(self, wish)
+
+    def carry() -> None:
+        with suppress(Fenced):
+            while True:
+                owner.carry([Frame(StreamName.STOCKS, b"[]", 1, NOON)])
+
+    with nats_server() as server, Relay(server.port) as relay:
+        owner = Serving(relay).owner
+        owner.open()
+        monkeypatch.setattr(BusConnection, "keep", keep_late)
+        relay.cut()
+        carrying = threading.Thread(target=carry)
+        carrying.start()
+        assert connecting.wait(AT_ONCE)
+        owner.yield_to_another("another leads")
+        go_on.set()
+        carrying.join(AT_ONCE)
+        owner.close()
+
+        assert not carrying.is_alive()
+        assert stored(server) == []
 
 
 def test_a_simulated_market_is_announced_as_of_now():
