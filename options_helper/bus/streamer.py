@@ -29,6 +29,7 @@ from options_helper.data.streaming.connection.connection_runner import Connectio
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.messages import Decode, decode_frame
 from options_helper.errors import StreamError
+from options_helper.model.announcement import Announcement
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
 
@@ -173,7 +174,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
             if ended.done():
                 raise connection.loss()
         self._offset = await measure_offset(bus, names, self._now_ns)
-        self._sink.connected(health.announcement)
+        self._sink.connected(_readable(health.announcement))
         # What comes from now on is heard, and the answer to the wishes before any of it.
         self._answer()
         await bus.subscribe(names.followed(self._stream), lambda _, data, __: self._hear(data))
@@ -221,7 +222,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
             return
         before, self._health = self._health, health
         if before is not None and self._told is not None and _is_another(before, health):
-            self._sink.connected(health.announcement)
+            self._sink.connected(_readable(health.announcement))
             if self._ask_now is not None:
                 self._ask_now.set()
         news.set()
@@ -263,7 +264,17 @@ class BusStreamer(ConnectionRunner[BusLink]):
             if record.kind is RecordKind.FRAME:
                 self._sink.frame(record.payload, record.events, self._offset.here(record.received_ns))
             elif record.kind is RecordKind.MARKET:
-                self._sink.connected(record.payload.decode())
+                self._sink.connected(_readable(record.payload))
+
+
+def _readable(announced: str | bytes | None) -> str | None:
+    """What is announced of a market; None where it cannot be read, and what comes beside it counts all the same."""
+    try:
+        header = announced.decode() if isinstance(announced, bytes) else announced
+        return None if header is None else Announcement.parse(header).header()
+    except ValueError as error:
+        log.warning("what the owner announces of its market cannot be read: %s", error)
+        return None
 
 
 def _is_another(before: DeskHealth, now: DeskHealth) -> bool:

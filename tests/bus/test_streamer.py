@@ -1,0 +1,96 @@
+"""What a viewer makes of the batches and the health that an owner sends, without a bus."""
+
+# ruff: noqa: SLF001 - what a subscription hands in is handed in here, without a server
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.batch import Head, encode
+from options_helper.bus.streamer import BusStreamer, Legs
+from options_helper.bus.truth import DeskHealth
+from options_helper.bus.truth import encode as encode_truth
+from options_helper.data.recording.journal import Record, RecordKind
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.streams import StreamName
+
+STOCKS = StreamName.STOCKS
+PLAYED = Announcement(MarketKind.SIMULATED, 5, 1.0, None).header()
+
+
+class Heard:
+    """A sink that reads what is announced, as a worker does."""
+
+    def __init__(self) -> None:
+        self.events = 0
+        self.announced: list[str | None] = []
+
+    def connected(self, announcement: str | None) -> None:
+        if announcement is not None:
+            Announcement.parse(announcement)
+        self.announced.append(announcement)
+
+    def subscribed(
+        self, requested: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
+    ) -> None:
+        pass
+
+    def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
+        self.events += events
+
+    def notice(self, problem: str) -> None:
+        raise AssertionError(problem)
+
+
+@pytest.fixture
+def heard() -> Heard:
+    return Heard()
+
+
+@pytest.fixture
+def streamer(heard: Heard) -> BusStreamer:
+    address = BusAddress.parse("nats://127.0.0.1:4222", "desk")
+    return BusStreamer(address, STOCKS, heard, Legs(), viewer="v")  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("payload", [b"of a newer version", b"kind=dreamt; now_ns=5; speed=1", b"\xff"])
+def test_what_is_in_a_batch_beside_a_market_that_cannot_be_read_is_heard(
+    streamer: BusStreamer, heard: Heard, payload: bytes
+):
+    streamer._hear(encode(Head(1, 0, 0, 0), [Record(RecordKind.TICK, 1, stream=STOCKS)]))
+    frame = Record(RecordKind.FRAME, 6, b"[]", STOCKS, 3)
+    streamer._hear(encode(Head(1, 1, 0, 3), [Record(RecordKind.MARKET, 5, payload, STOCKS), frame]))
+
+    assert (heard.events, heard.announced) == (3, [None])
+
+
+def test_a_market_that_can_be_read_is_told(streamer: BusStreamer, heard: Heard):
+    streamer._hear(encode(Head(1, 0, 0, 0), [Record(RecordKind.MARKET, 5, PLAYED.encode(), STOCKS)]))
+
+    assert heard.announced == [PLAYED]
+
+
+def test_another_owner_whose_market_cannot_be_read_is_followed(streamer: BusStreamer, heard: Heard):
+    async def hear() -> bool:
+        news = asyncio.Event()
+        streamer._told = "something"
+        for epoch in (1, 2):
+            health = DeskHealth(
+                program="1",
+                host="den",
+                pid=7,
+                at_ns=0,
+                epoch=epoch,
+                market=MarketKind.ALPACA,
+                announcement="newer",
+            )
+            news.clear()
+            streamer._hear_health(encode_truth(health), news)
+        return news.is_set()
+
+    assert asyncio.run(hear())
+    assert heard.announced == [None]
