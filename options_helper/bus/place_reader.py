@@ -44,7 +44,8 @@ class PlaceReader:
         self.holes = 0
         self.unowned_ns = 0  # how long no owner listened, between one and the next
         self._nth = 0
-        self._damaged: list[str] = []
+        self._damaged = 0  # messages in a row that cannot be read, and why the last of them cannot
+        self._damage: str | None = None
         # What a new owner sent before its first frame; it is handed over behind the gap, which lasts until then.
         self._opening: list[tuple[int, Batch]] = []
         self._connected = (BEGINNING, 0)
@@ -56,7 +57,7 @@ class PlaceReader:
     def begin(self) -> None:
         """A consumer was begun anew, at the place."""
         self._nth = 0
-        self._damaged = []
+        self._damaged, self._damage = 0, None
         self._opening = []
 
     def take(self, sequence: int, nth: int, data: bytes) -> tuple[Item, ...] | None:
@@ -66,7 +67,7 @@ class PlaceReader:
         batch = decode(data)
         if isinstance(batch, str):
             self._nth = nth
-            self._damaged.append(batch)
+            self._damaged, self._damage = self._damaged + 1, batch
             return ()
         if self._is_rest(batch.head):
             skipped, gap = self.place.taken, self._gap_of(batch, Arrival(Verdict.NEXT))
@@ -84,13 +85,13 @@ class PlaceReader:
                 return ()
             skipped, gap = 0, self._gap_of(batch, arrival)
         self._nth = nth
-        self._damaged = []
+        self._damaged, self._damage = 0, None
         return tuple(self._items(sequence, batch, skipped, gap))
 
     @property
     def complaint(self) -> str | None:
         """Why the last message was none; None where it was one."""
-        return self._damaged[-1] if self._damaged else None
+        return self._damage
 
     def _is_rest(self, head: Head) -> bool:
         place = self.place
@@ -107,7 +108,7 @@ class PlaceReader:
 
     def _gap_of(self, batch: Batch, arrival: Arrival) -> Gap | None:
         """What is to be written down of what is not there; it is counted."""
-        damaged = len(self._damaged)
+        damaged = self._damaged
         is_whole = arrival.verdict in (Verdict.FIRST, Verdict.NEXT) or (
             arrival.verdict is Verdict.HOLE and arrival.missed == 0
         )
@@ -130,7 +131,7 @@ class PlaceReader:
             lost = None if arrival.missed is None else max(arrival.missed, damaged)
             self.rejected += damaged if lost is None else lost
             messages = format_count(damaged, "message")
-            reason = f"rejected: {messages} of the bus could not be read: {self._damaged[-1]}"
+            reason = f"rejected: {messages} of the bus could not be read: {self._damage}"
         else:
             self.missed += arrival.missed or 0
             lost = arrival.missed if arrival.verdict is Verdict.HOLE else arrival.missed or None

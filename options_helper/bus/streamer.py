@@ -23,7 +23,7 @@ from options_helper.bus.losses import counted_gaps
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import decode as decode_truth
 from options_helper.clock import utc_now_ns
-from options_helper.data.recording.journal import RecordKind
+from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.connection.connection_runner import ConnectionRunner, StreamSink
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
@@ -244,6 +244,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
 
     def _hear(self, data: bytes) -> None:
         batch = decode_batch(data)
+        if not isinstance(batch, str) and any(_is_of_another(self._stream, one) for one in batch.records):
+            # Who may read the store may have the server deliver what is in it under any subject.
+            batch = f"A message of another stream came as one of {self._stream}."
         leg = self._legs.of(self._stream)
         if isinstance(batch, str):
             self._legs.put(leg.spoil(), hole=False)
@@ -265,6 +268,10 @@ class BusStreamer(ConnectionRunner[BusLink]):
                 self._sink.frame(record.payload, record.events, self._offset.here(record.received_ns))
             elif record.kind is RecordKind.MARKET:
                 self._sink.connected(_readable(record.payload))
+
+
+def _is_of_another(stream: StreamId, record: Record) -> bool:
+    return record.kind is RecordKind.FRAME and record.stream != stream
 
 
 def _readable(announced: str | bytes | None) -> str | None:

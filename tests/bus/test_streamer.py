@@ -28,6 +28,7 @@ class Heard:
     def __init__(self) -> None:
         self.events = 0
         self.announced: list[str | None] = []
+        self.problems: list[str] = []
 
     def connected(self, announcement: str | None) -> None:
         if announcement is not None:
@@ -43,7 +44,7 @@ class Heard:
         self.events += events
 
     def notice(self, problem: str) -> None:
-        raise AssertionError(problem)
+        self.problems.append(problem)
 
 
 @pytest.fixture
@@ -65,7 +66,23 @@ def test_what_is_in_a_batch_beside_a_market_that_cannot_be_read_is_heard(
     frame = Record(RecordKind.FRAME, 6, b"[]", STOCKS, 3)
     streamer._hear(encode(Head(1, 1, 0, 3), [Record(RecordKind.MARKET, 5, payload, STOCKS), frame]))
 
-    assert (heard.events, heard.announced) == (3, [None])
+    assert (heard.events, heard.announced, heard.problems) == (3, [None], [])
+
+
+def test_what_is_of_another_stream_is_rejected_and_said_and_takes_no_place(
+    streamer: BusStreamer, heard: Heard
+):
+    """Whoever may make consumers may have the server deliver one stream's batches as another's."""
+    mine = Record(RecordKind.FRAME, 6, b"[]", STOCKS, 3)
+    streamer._hear(encode(Head(1, 0, 0, 3), [mine]))
+    strange = Record(RecordKind.FRAME, 7, b"[]", StreamName.OPTIONS, 60)
+    streamer._hear(encode(Head(1, 9, 3, 60), [strange]))
+    streamer._hear(encode(Head(1, 1, 3, 3), [mine]))
+
+    leg = streamer._legs.of(STOCKS)
+    assert heard.events == 6
+    assert (leg.damaged, leg.gap_count) == (1, 0)
+    assert heard.problems == ["A message of another stream came as one of stocks."]
 
 
 def test_a_market_that_can_be_read_is_told(streamer: BusStreamer, heard: Heard):
