@@ -57,7 +57,8 @@ class CaptureEngine:
 
     StoreError at `start` when another process records into the same folder, or the disk is nearly full; ConfigError
     when keys are missing, or the source decodes a stream that is recorded in another way than Alpaca's. `group_cls` and
-    `writer_cls` make what runs in threads.
+    `writer_cls` make what runs in threads; `monotonic` measures silences, `writer_clock` the writer's pauses and the
+    end.
     """
 
     def __init__(
@@ -75,6 +76,7 @@ class CaptureEngine:
         bus: BusRecording | None = None,
         group_cls: Callable[..., StreamGroup] = StreamGroup,
         writer_cls: Callable[..., CaptureWriter] = CaptureWriter,
+        writer_clock: Callable[[], float] = time.monotonic,
     ) -> None:
         settings = settings or Settings.load()
         source = bus or source or AlpacaSource()
@@ -93,7 +95,7 @@ class CaptureEngine:
         self._began = elapsed()
         self.session = session_name(self._started_at, os.getpid())
         self._drain_seconds = drain_seconds
-        self._deadline = Deadline(monotonic)
+        self._deadline = Deadline(writer_clock)
         # Replaced whole by the writer, read by any.
         self._books: Mapping[str, Book] = {}
         # Filled by the stream threads, emptied by the writer.
@@ -144,7 +146,7 @@ class CaptureEngine:
             status=partial(self._status, watched=True),
             on_rows=self._on_rows,
             now_ns=now_ns,
-            monotonic=monotonic,
+            monotonic=writer_clock,
         )
 
     def start(self) -> None:

@@ -246,7 +246,7 @@ def test_what_a_sum_lacks_stands_at_it_and_is_never_cut_off(screen_for):
     screen = replace(screen, totals=replace(screen.totals, at_natural=lacking))
 
     tile = liquidation_tile(screen)
-    assert "1 of 3 known" in tile.caveat
+    assert "1 of 3 positions known" in tile.caveat
     assert "known" not in tile.note
 
 

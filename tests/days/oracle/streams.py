@@ -368,7 +368,8 @@ class StreamOracle(Heard):
             for lost, known_ns in truth.to_cover:
                 if any(self._covers(gap, lost) for gap in health.gaps):
                     continue
-                if now - known_ns < (PINGS_SECONDS + 4) * NS or not self._settled(self._woke_ns):
+                # Its pings tell of a dead connection while the process runs.
+                if now - max(known_ns, self._woke_ns) < (PINGS_SECONDS + 4) * NS:
                     left.append((lost, known_ns))
                     continue
                 return f"{name}: {lost.what} of {clock_time(lost.true_ns)} was lost ({lost.why}) and is in no gap"

@@ -191,6 +191,7 @@ class Process:
             retry=RetryPolicy(jitter=stage.dice("recorder's jitter").random),
             now_ns=clocks.wall_ns,
             monotonic=clocks.monotonic,
+            writer_clock=clocks.monotonic,
             elapsed=clocks.elapsed,
             disk=disk.calls(),
             group_cls=partial(

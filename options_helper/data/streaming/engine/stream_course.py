@@ -149,6 +149,11 @@ class StreamCourse:
         # was, in epoch nanoseconds, since the clock that measures may have stood still in between.
         self._silent_before: Moment | None = None
         self._silent_before_ns = 0
+        # When the process ran again after the last time that it did not, and since when a dead connection may have
+        # brought nothing before that, which its pings would have told only later.
+        self._ran_again: Moment | None = None
+        self._gap_opened = began  # the one that lasts, or the last
+        self._undetected_ns = 0
         # What the server complained about on this connection.
         self._complaint: str | None = None
         self._silence = SilenceJudge(policy.stall_seconds)
@@ -338,6 +343,10 @@ class StreamCourse:
         if self._unheard_since() is None:
             self._silent_before = before = self._silence.since(self._live_since, self._last_frame)
             self._silent_before_ns = 0 if before is None else _told_before(before, now, absence)
+        self._ran_again = now
+        known = latest(self._report.live_since or self.began, self._last_frame)
+        undetected_ns = absence.since_ns - int(UNDETECTED_SECONDS * NANOSECONDS)
+        self._undetected_ns = max(undetected_ns, min(known.wall_ns, absence.since_ns))
         self._silence.restart(now)
         report = self._report
         if self._is_stopping or report.is_final or _lasts(report.gaps):
@@ -356,12 +365,26 @@ class StreamCourse:
         if self._complaint is not None:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
-        if self._stall is not None and self._unheard_since() is not None:
-            for since_ns, until_ns in _uncovered(gaps, self._told(self._silent_before_ns)):
+        if (before_ns := self._missed_before(now)) is not None:
+            for since_ns, until_ns in _uncovered(gaps, self._told(before_ns)):
                 self._add_gap(Gap(self.name, since_ns, until_ns, reason))
         since_ns = self._told(self._last_received_ns(now))
         since_ns = _after(gaps, since_ns, self._told(now.wall_ns))
+        self._gap_opened = now
         self._add_gap(Gap(self.name, since_ns, None, reason))
+
+    def _missed_before(self, now: Moment) -> int | None:
+        """Since when nothing may have been heard before the process did not run, in epoch nanoseconds; None: nothing.
+
+        Of a connection that turns out to be mute, or that turns out to be lost about as soon as the process runs again.
+        """
+        if self._stall is not None:
+            return None if self._unheard_since() is None else self._silent_before_ns
+        again, live_since = self._ran_again, self._report.live_since
+        if again is None or live_since is None or now.monotonic - again.monotonic > UNDETECTED_SECONDS:
+            return None
+        known = latest(live_since, self._last_frame)
+        return self._undetected_ns if known.monotonic <= again.monotonic else None
 
     def _unheard_since(self) -> Moment | None:
         """Since when nothing is heard on this connection, where the process did not run in between; else None."""
@@ -394,8 +417,12 @@ class StreamCourse:
             # What the time was on a simulator's clock is only known since it announced it.
             began_ns = self._told(self.began.wall_ns)
             gap = replace(gap, since_ns=_after(others, began_ns, self._told(now.wall_ns)))
-        # A clock that was put back meanwhile makes no gap of less than nothing.
-        gap = replace(gap, until_ns=max(gap.since_ns, self._told(now.wall_ns)))
+        # A clock that was put back meanwhile takes nothing of its length: it is told by the clock that it began by.
+        until_ns = self._told(now.wall_ns)
+        lasted_ns = int((now.monotonic - self._gap_opened.monotonic) * NANOSECONDS)
+        if gap.since_ns + lasted_ns - until_ns > NANOSECONDS:
+            until_ns = gap.since_ns + lasted_ns
+        gap = replace(gap, until_ns=max(gap.since_ns, until_ns))
         self._update(gaps=(*others, gap))
 
     # How it is.

@@ -196,6 +196,48 @@ def test_a_silence_in_which_the_process_did_not_run_is_told_from_its_beginning()
     assert talk.health.gap_count == 3
 
 
+def test_a_gap_in_which_the_clock_was_put_back_is_as_long_as_it_was():
+    talk = Conversation()
+    talk.go_live()
+    talk.after(20).hear()
+    talk.course.ended(talk.now, CUT, jitter=1.0)
+    talk.after(30)
+    talk.slept -= 600
+    talk.after(50).go_live()
+
+    (gap,) = talk.health.gaps
+    assert (gap.since_ns, gap.until_ns) == (NOON + 20 * SECOND, NOON + 100 * SECOND)
+
+
+def test_what_a_dead_connection_lost_before_a_sleep_is_told_when_the_loss_is_found_after_it():
+    """Its pings would have told of it while the computer slept."""
+    talk = Conversation()
+    talk.go_live()
+    talk.after(10).hear()
+    talk.after(12)
+    talk.slept += 40
+    wall_ns = talk.now.wall_ns
+    talk.course.absent(talk.now, Absence(wall_ns - 40 * SECOND, wall_ns))
+    talk.after(2).course.ended(talk.now, CUT, jitter=1.0)
+
+    told = sorted((gap.since_ns, gap.until_ns) for gap in talk.health.gaps[:2])
+    assert told == [(NOON + 10 * SECOND, NOON + 22 * SECOND), (NOON + 22 * SECOND, NOON + 62 * SECOND)]
+    assert talk.health.gaps[2].until_ns is None
+
+
+def test_a_connection_that_is_heard_after_a_sleep_had_lost_nothing_before_it():
+    talk = Conversation()
+    talk.go_live()
+    talk.after(10).hear()
+    talk.slept += 40
+    wall_ns = talk.now.wall_ns
+    talk.course.absent(talk.now, Absence(wall_ns - 40 * SECOND, wall_ns))
+    talk.after(1).hear()
+    talk.after(1).course.ended(talk.now, CUT, jitter=1.0)
+
+    assert len(talk.health.gaps) == 2
+
+
 def test_a_silence_before_a_sleep_is_told_by_the_clock_that_went_on():
     """What measures stands still while the computer sleeps."""
     talk = Conversation(stall_seconds=60.0)
