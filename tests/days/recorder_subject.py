@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tempfile
+import weakref
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
@@ -109,10 +111,9 @@ class RecorderSubject:
         stage.law("a recording has every row, or tells of its loss", lambda: self._broken)
 
     def _first(self) -> None:
-        self._folder = tempfile.TemporaryDirectory(
-            prefix="oh-days-", dir=_memory(), ignore_cleanup_errors=True
-        )
-        self._root = Path(self._folder.name)
+        self._root = Path(tempfile.mkdtemp(prefix="oh-days-", dir=_memory()))
+        # Also where the day ends before the recording does.
+        self._remove = weakref.finalize(self, shutil.rmtree, self._root, ignore_errors=True)
         self._is_wanted = True
         self._start()
 
@@ -194,7 +195,7 @@ class RecorderSubject:
             self._broken = problem or self._oracle.broken_law(self._root)
         finally:
             self._is_wanted = False
-            self._folder.cleanup()
+            self._remove()
         self._stage.check(sampled=False)
 
 
