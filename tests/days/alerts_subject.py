@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import random
+import shutil
 import tempfile
+import weakref
 from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -100,8 +102,10 @@ class AlertsSubject:
         assert isinstance(watched, Watched)
         self._stage, self._watched = stage, watched
         stage.parts["alert dice"] = stage.dice("alerts' pauses")
-        self._folder = tempfile.TemporaryDirectory(prefix="oh-days-", dir=_memory())
-        path = Path(self._folder.name) / "account"
+        self._folder = Path(tempfile.mkdtemp(prefix="oh-days-", dir=_memory()))
+        # Also where the day ends before the alerts do.
+        self._remove = weakref.finalize(self, shutil.rmtree, self._folder, ignore_errors=True)
+        path = self._folder / "account"
         self._oracle = AlertOracle(stage, RULES, path.with_suffix(".jsonl"), NAMES)
         self._price = watched.prices[0][1]
         self._file = ""
@@ -138,7 +142,7 @@ class AlertsSubject:
         for program in self._programs.values():
             program.kill()
             program.is_over = True
-        self._folder.cleanup()
+        self._remove()
 
     def _put_price(self, price: float) -> None:
         self._price = price
