@@ -76,7 +76,7 @@ class VirtualStreamer(Client):
         self.feed = stream
 
     def run(self) -> None:
-        raise NotImplementedError  # `open` is what runs it here
+        raise AssertionError("`open` is what runs it here")
 
     def open(self, gone: Callable[[OptionsHelperError | None], None]) -> None:
         """Connect; `gone` is called once, when all is over."""
