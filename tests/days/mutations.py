@@ -87,8 +87,6 @@ MUTATIONS: Final = (
              subject="account"),
     Mutation("an execution that was taken back stands", f"{STREAMING}/state/blotter.py",
              "key, wrong = executions.pop(meant)", "key, wrong = executions[meant]", subject="account"),
-    Mutation("fills that the activities tell late are not asked for again", f"{_POLLING}/fill_backfill.py",
-             "OVERLAP: Final = timedelta(minutes=5)", "OVERLAP: Final = timedelta(0)", subject="account"),
     Mutation("a silence before a sleep is forgotten", _COURSE,
              "return before if heard is None or heard.monotonic <= before.monotonic else None", "return None"),
     Mutation("the end of a killed capture is told once, whether or not the disk had room", f"{_CAPTURE}/writer.py",
