@@ -37,7 +37,7 @@ PUBLIC: Final = {
     "totals": ("LiveTotals", "Tally", "labels", "sum_up"),
 }
 SHARED: Final = {
-    "account_side": ("AccountSide", "account_side"),
+    "account_side": ("AccountSide", "account_side", "ended_in_account"),
     "columns": ("RISK_COLUMNS",),
     "day_pnl": ("AccountDay", "dollars_per_point", "read_account_day"),
     "holdings": ("Holdings", "is_unread", "was_split"),

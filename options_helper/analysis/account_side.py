@@ -7,11 +7,14 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 
-from options_helper.analysis.holdings import Holdings, is_unread
+from options_helper.analysis.holdings import Holdings, account_quantities, is_unread
 from options_helper.analysis.reconcile.account_import import NotImportableError, entry_of, opening_price
 from options_helper.model.account import AccountPosition, AccountState
+from options_helper.model.contract_hours import has_ended
+from options_helper.model.contract_records import named_at_open
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioEntry, PortfolioLine
+from options_helper.model.snapshot import LiveSnapshot
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,6 +58,41 @@ def account_side(portfolio: Portfolio, account: AccountState, holdings: Holdings
         only=tuple(only),
         unread=tuple(unread),
         last_known=MappingProxyType(dict(_last_known(account, holdings))),
+    )
+
+
+def ended_in_account(
+    portfolio: Portfolio, live: LiveSnapshot, holdings: Holdings
+) -> tuple[PortfolioLine, ...]:
+    """The contracts that the account lists though they have ended by now, a line each; file or no file has them.
+
+    Until it has booked their end, what that costs or brings is in no quantity and no cash of its own.
+    """
+    view = live.account.view
+    if view is None:
+        return ()
+    instruments = {one.live_symbol: one for one in portfolio.instruments}
+    found: list[PortfolioLine] = []
+    for symbol, quantity in account_quantities(view, live.account).items():
+        if not is_contract_symbol(symbol) or view.is_foreign(symbol) or symbol in holdings.unread:
+            continue
+        instrument = instruments.get(symbol) or _instrument_of(view.positions.get(symbol))
+        if quantity and instrument is not None and _is_over(instrument, live):
+            found.append(PortfolioLine(instrument, quantity, None))
+    return tuple(found)
+
+
+def _instrument_of(position: AccountPosition | None) -> Instrument | None:
+    try:
+        return None if position is None else entry_of(position).lines[0].instrument
+    except NotImportableError:
+        return None
+
+
+def _is_over(one: Instrument, live: LiveSnapshot) -> bool:
+    at_open = named_at_open(one, live.expiry_facts.records)
+    return one.expiry is not None and has_ended(
+        one.live_symbol, one.expiry, live.as_of, live.told_sessions, at_open=at_open
     )
 
 

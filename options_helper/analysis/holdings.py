@@ -116,7 +116,7 @@ def compare_holdings(
     unanswered = _unanswered(account)
     if view is None:
         return _not_compared(portfolio, account, unanswered)
-    in_file, in_account = portfolio.quantities, _account_quantities(view, account)
+    in_file, in_account = portfolio.quantities, account_quantities(view, account)
     unread = tuple(symbol for symbol in in_file if is_unread(view, symbol) or symbol in account.unsettled)
     known = [symbol for symbol in in_file if symbol not in unread]
     other = [symbol for symbol in known if in_account.get(symbol, _ZERO) != in_file[symbol]]
@@ -171,7 +171,8 @@ def _unanswered(account: AccountState) -> str:
     return "it has not answered yet" if account.view is None and report.phase is not RestPhase.WAITING else ""
 
 
-def _account_quantities(view: AccountPositions, account: AccountState) -> Mapping[str, Decimal]:
+def account_quantities(view: AccountPositions, account: AccountState) -> Mapping[str, Decimal]:
+    """How much the account holds of each symbol, signed, with what was executed since it was read."""
     quantities = {symbol: position.quantity for symbol, position in view.positions.items()}
     for execution in account.later:
         quantities[execution.symbol] = quantities.get(execution.symbol, _ZERO) + execution.quantity

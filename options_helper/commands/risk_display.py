@@ -109,7 +109,8 @@ def could_not_judge(book: BookFigures) -> tuple[str, ...]:
     ]
     worst = book.max_loss
     unknown = [f"The greatest loss is not known: {worst.reason}."] if worst.limit is Limit.UNKNOWN else []
-    return (*legs, *unpriced, *unread, *missing, *unknown, *book.extremes.ended.sentences)
+    ended = (*book.extremes.ended.sentences, *book.doubt.ended_sentences())
+    return (*legs, *unpriced, *unread, *missing, *unknown, *ended)
 
 
 def json_text(
@@ -166,6 +167,7 @@ def _facts_of_underlying(
         "max_loss_without": list(one.ended.labels),
         "quantity_in_doubt": one.symbol in doubt.underlyings,
         **_facts_of_worst(doubt.worst_of(one.symbol), "max_loss_by_account"),
+        "max_loss_by_account_without": list(doubt.ended.on(one.symbol).labels),
         "what_if": None if elsewhere is None else _facts_of_curve(elsewhere.underlyings[one.symbol]),
     }
 
@@ -195,6 +197,7 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
         "max_loss_without": list(book.extremes.ended.labels),
         "quantity_in_doubt": bool(book.doubt.underlyings),
         **_facts_of_worst(book.doubt.worst, "max_loss_by_account"),
+        "max_loss_by_account_without": list(book.doubt.ended.labels),
         "undefined_risks": list(book.extremes.undefined),
         "pnl_today": book.profits.book_today,
         "pnl_today_reasons": list(book.profits.today_reasons),

@@ -243,9 +243,26 @@ def test_what_has_ended_is_named_beside_the_greatest_loss_that_lacks_it():
     assert (told["book"]["max_loss"], told["book"]["max_loss_without"]) == (200, [gone])
     assert (aapl["max_loss"], aapl["max_loss_without"]) == (200, [])
     assert (spx["max_loss"], spx["max_loss_state"], spx["max_loss_without"]) == (None, "unknown", [gone])
+    assert told["book"]["max_loss_by_account_without"] == []
     lines = printed(portfolio(VERTICAL, settled), open_of_day)
     assert sum("(without 1 ended leg)" in line for line in lines) == 2
     assert any(line.startswith("SPX") and "unknown (without 1 ended leg)" in line for line in lines)
+
+
+def test_what_has_ended_in_the_account_is_named_beside_its_greatest_loss_and_is_a_problem():
+    ended = "AAPL261113C00180000"
+    live = beside({"AAPL261218C00180000": 1, "AAPL261218C00185000": -1, ended: -1})
+    told = told_of(portfolio(VERTICAL), live)
+    (aapl,) = told["underlyings"]
+
+    for row in (aapl, told["book"]):
+        assert row["max_loss_by_account_without"] == ["AAPL 13 Nov 26 180 C"]
+        assert row["max_loss_without"] == []
+    look = look_at_book(
+        portfolio(VERTICAL), live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25
+    ).risk
+    (said,) = [one for one in could_not_judge(look) if "in the account alone" in one]
+    assert said in told["book"]["alarms"]
 
 
 def printed(book: Portfolio, live: LiveSnapshot) -> list[str]:

@@ -124,7 +124,7 @@ def _worst(screen: ScreenModel) -> Tile:
     caveats = (
         # Of one line only the beginning is seen, so what is gravest is first, and short.
         _by_account(screen),
-        screen.risk.extremes.ended.words,
+        *screen.risk.ended_words,
         f"loss: {in_doubt}" if (in_doubt := _in_doubt(_held(screen))) else "",
         totals.holdings.caveat,
         *(f"long premium: {said}" for said in _against_premium(premium)),
@@ -167,7 +167,7 @@ def _loss(amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
 def _by_account(screen: ScreenModel) -> str:
     """The worst by the account's quantities, where it is another than by the file's; why it is no number, apart."""
     by_account = screen.risk.doubt.worst
-    if by_account is None or by_account == screen.risk.extremes.worst:
+    if by_account is None or by_account == screen.risk.max_loss:
         return ""
     if by_account.amount is None:
         word = "UNDEFINED" if by_account.limit is Limit.UNDEFINED else "not known"

@@ -96,7 +96,7 @@ def assess_book(
     )
     ended = {one.symbol for one in found if one.has_ended}
     extremes = book_risk(portfolio, ended=ended)
-    in_doubt = quantity_doubt(portfolio, live.account, priced.holdings, ended)
+    in_doubt = quantity_doubt(portfolio, live, priced.holdings, ended)
     names = [line.instrument.underlying for line in lines]
     betas = {name: _beta(name, live, choices) for name in dict.fromkeys(names)}
     held = {one.name: one for one in extremes.underlyings}
@@ -140,7 +140,7 @@ def assess_book(
         doubt=in_doubt,
         profits=profits,
         alarms=(
-            *alarms_of(in_doubt, extremes.worst),
+            *alarms_of(in_doubt, extremes.known_worst),
             *(one.words for one in doubts.values()),
             *_alarms(found, weighted, extremes.known_worst),
             *extremes.ended.sentences,

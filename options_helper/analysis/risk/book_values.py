@@ -179,3 +179,9 @@ class BookFigures:
     def max_loss(self) -> Extreme:
         """The book's worst of what has not ended; its amount is negative where it is a loss."""
         return self.extremes.known_worst
+
+    @property
+    def ended_words(self) -> tuple[str, ...]:
+        """How many legs that have ended its greatest loss is without: of the file, and of the account alone."""
+        alone = self.doubt.ended_alone.words
+        return tuple(filter(None, (self.extremes.ended.words, alone and f"of the account alone, {alone}")))

@@ -233,8 +233,10 @@ def _doubts(lines: Sequence[LineRisk]) -> Iterable[str]:
 def _ended(book: BookFigures, subject: Subject) -> Iterable[str]:
     """What of it has ended, so that no curve has it."""
     ended = book.extremes.ended
-    is_name = subject.key.startswith("u:")
-    return (ended.on(subject.underlying) if is_name else ended.of_entry(subject.held.name)).sentences
+    if not subject.key.startswith("u:"):
+        return ended.of_entry(subject.held.name).sentences
+    name = subject.underlying
+    return (*ended.on(name).sentences, *book.doubt.ended_sentences(name))
 
 
 def _notes(today: Curve, first: Curve | None, held: Held) -> Iterable[str]:

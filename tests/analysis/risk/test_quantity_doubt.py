@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import date
+from datetime import date, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -16,7 +16,7 @@ from options_helper.model.account import AccountPosition, AccountState
 from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.risk.test_book_risk import market, quoted, risk_of
 from tests.analysis.test_day_pnl import account, held, traded
-from tests.kit.builders import AAPL_CALL, holding, leg, position, share_leg, structure
+from tests.kit.builders import AAPL_CALL, AS_OF, holding, leg, position, share_leg, structure
 
 C185 = "AAPL261218C00185000"
 PRICES = market(quoted("AAPL", 180.0), quoted(AAPL_CALL, 6.0), quoted(C185, 4.0), quoted("MSFT", 400.0))
@@ -190,6 +190,70 @@ def test_a_quantity_that_is_being_read_hides_no_undefined_loss_of_another_name()
 
 def test_an_account_that_nobody_asked_says_nothing_against_the_file():
     assert beside(AccountState(), VERTICAL).doubt.labels == ()
+
+
+GONE = position(expiry=date(2026, 11, 13), identity="gone")
+GONE_SYMBOL = "AAPL261113C00180000"
+GONE_LABEL = "AAPL 13 Nov 26 180 C"
+
+
+@pytest.mark.parametrize(
+    ("in_file", "there", "by_account", "alone"),
+    [
+        ((GONE, VERTICAL), {GONE_SYMBOL: 1, AAPL_CALL: 1, C185: -1}, (GONE_LABEL,), ()),
+        ((GONE, VERTICAL), {AAPL_CALL: 1, C185: -1}, (), ()),
+        ((VERTICAL,), {GONE_SYMBOL: -2, AAPL_CALL: 1, C185: -1}, (GONE_LABEL,), (GONE_LABEL,)),
+        ((VERTICAL,), {GONE_SYMBOL: 0, AAPL_CALL: 1, C185: -1}, (), ()),
+    ],
+    ids=["both have it", "the account has booked it", "the account alone", "the account has none of it"],
+)
+def test_what_has_ended_and_the_account_still_lists_is_named_beside_its_worst(
+    in_file: tuple[PortfolioEntry, ...],
+    there: dict[str, Any],
+    by_account: tuple[str, ...],
+    alone: tuple[str, ...],
+):
+    """Its settlement is owed, by the account too; a contract that the file lacked was named by nobody."""
+    found = beside(there, *in_file)
+    sentences = [one for one in found.alarms if "in the account alone" in one]
+
+    assert found.doubt.ended.labels == by_account
+    assert found.doubt.ended_alone.labels == alone
+    assert [one.split(" has ended")[0] for one in sentences] == list(alone)
+    assert found.ended_words == tuple(
+        [f"{'of the account alone, ' if alone else ''}1 leg that has ended is not in it"]
+        if alone or GONE in in_file
+        else []
+    )
+
+
+def test_a_worst_by_the_account_of_what_has_ended_there_alone_is_not_known_and_no_0():
+    found = beside({GONE_SYMBOL: 3}, VERTICAL)
+
+    assert worst(found).limit is Limit.UNKNOWN
+    of_aapl = found.doubt.worst_of("AAPL")
+    assert of_aapl is not None
+    assert of_aapl.limit is Limit.UNKNOWN
+    (said,) = [one for one in found.alarms if one.startswith("By the account's quantities")]
+    assert said.endswith(f"(1 leg that has ended is not in it: {GONE_LABEL}).")
+
+
+def test_what_ended_since_the_account_was_read_is_no_open_position_of_it():
+    """Read a minute before its end: a call that was sold there alone made the worst undefined for that minute."""
+    ended_at = datetime(2026, 11, 20, 21, 0, tzinfo=AS_OF.tzinfo)
+    known = account({"AAPL261120C00185000": -1, AAPL_CALL: 1, C185: -1})
+    assert known.view is not None
+    known = replace(known, view=replace(known.view, as_of=ended_at - timedelta(seconds=30)))
+    before, after = (
+        risk_of(VERTICAL, live=replace(PRICES, account=known, as_of=ended_at + timedelta(seconds=seconds)))
+        for seconds in (-10, 10)
+    )
+
+    assert worst(before).limit is Limit.UNDEFINED
+    assert before.doubt.ended_alone.labels == ()
+    assert worst(after) == after.max_loss
+    assert after.doubt.account_only == ()
+    assert after.doubt.ended_alone.labels == ("AAPL 20 Nov 26 185 C",)
 
 
 def drawn(book: BookFigures, key: str) -> PayoffView:
