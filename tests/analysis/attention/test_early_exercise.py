@@ -147,6 +147,33 @@ class TestShortPuts:
             assert "of interest on its strike" in found[0].what
             assert found[0].by == new_york("2026-11-20 16:00")
 
+    @pytest.mark.parametrize(
+        ("bid", "call", "told"),
+        [
+            (20.85, (0.03, 0.05), "its time value at the bid is 0.85, beside 0.65 of interest on its strike"),
+            (None, (0.03, 0.05), "nobody bids for it, beside 0.65 of interest on its strike"),
+            # The call of its strike costs more: its volatility is such that waiting is worth something.
+            (20.85, (1.50, 1.52), None),
+        ],
+    )
+    def test_what_by_the_model_is_worth_no_more_than_exercising_it_is_told_whatever_is_bid(
+        self, bid: float | None, call: tuple[float, float], told: str | None
+    ):
+        """Its own bid says more than the interest, or there is none; the volatility is that of the call."""
+        put = position("AAPL", 210, "put", contracts=-1, expiry=DECEMBER)
+        prices = {
+            "AAPL": (189.99, 190.01),
+            "AAPL261218P00210000": (bid, 23.85),
+            "AAPL261218C00210000": call,
+        }
+        none = [dividend("AAPL", date(2027, 12, 1), 1.0)]
+        live = live_at("2026-11-20 12:00", prices, held=[put], actions=none)
+
+        found = of_kind(attention([put], live, with_risk=True), AttentionKind.EARLY_EXERCISE)
+
+        signs = f"by the model it is worth no more than exercising it now; {told}."
+        assert [one.what.split("any night: ")[1].strip() for one in found] == ([signs] if told else [])
+
     def test_on_a_weekend_it_can_be_closed_on_monday(self):
         prices = {"AAPL": (189.99, 190.01), self.SYMBOL: (60.1, 63.0)}
         live = live_at(
