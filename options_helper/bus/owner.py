@@ -25,15 +25,14 @@ from options_helper.bus.connection import BusConnection, Reply, StoreWish
 from options_helper.bus.demand import Demand, demands, read_wish
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.names import Names
-from options_helper.bus.publisher import DeskPublisher, Fenced, Progress, StreamCounts
-from options_helper.bus.teller import DeskTeller
+from options_helper.bus.owner_term import OwnerTerm
+from options_helper.bus.publisher import Fenced, StreamCounts
 from options_helper.bus.truth import (
     DeskAccount,
     DeskHealth,
     DeskNews,
     DeskRisk,
     Published,
-    decode,
     pictures,
 )
 from options_helper.data.periodic_task import PeriodicTask
@@ -46,7 +45,7 @@ from options_helper.model.announcement import Announcement
 from options_helper.model.frames import Frame
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.model.streams import StreamId, stream_named
+from options_helper.model.streams import StreamId
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -146,9 +145,8 @@ class BusOwner:
     """Carries one run's frames to the bus, and tells how it is. `carry` is for the run's consumer alone.
 
     `open` first: it begins this owner's term, and an owner of before is refused from then on; StreamError where there
-    is no bus. `tell_of` begins to tell, `close` says goodbye. `fenced` says why this owner must end, once another one
-    is there. `limits` are the streams of which viewers may want symbols, and how
-    many the plan allows of each; None: any number.
+    is no bus. `tell_of` begins to tell, `close` says goodbye. `limits` are the streams of which viewers may
+    want symbols, and how many the plan allows of each; None: any number.
     """
 
     def __init__(
@@ -176,18 +174,12 @@ class BusOwner:
         self._teller = PeriodicTask("live-desk", self._tell, TELL_SECONDS, self._could_not_tell)
         self._snapshot: Callable[[], LiveSnapshot] | None = None
         # The rest belongs to the loop's thread; what is replaced whole may be read by any.
-        self._publisher = DeskPublisher(self._names, streams, owner.epoch)
-        self._teller_of_desk = DeskTeller(self._names)
+        self._term = OwnerTerm(self._names, streams, owner.epoch)
         self._connecting = asyncio.Lock()
         self._publishing = asyncio.Lock()
         self._connection: BusConnection | None = None
         self._answers: set[asyncio.Future[None]] = set()
-        # The consumer's: what it has offered is not offered again until it is known to be stored.
-        self._carried: Announcement | None = None
-        self._is_offered = False
-        self._settled = 0
         self.problem: str | None = None
-        self.fenced: str | None = None
         self.facts: ServerFacts | None = None  # of the server that it was connected to last
 
     def open(self) -> None:
@@ -206,16 +198,11 @@ class BusOwner:
 
     def carry(self, frames: Sequence[Frame]) -> bool:
         """Have the bus store these frames; False where it is away, after a moment. Raises Fenced for good."""
-        if self.fenced is not None:
-            raise Fenced(self.fenced)
-        if not self._is_offered:
-            self._announce()
-            self._publisher.offer(frames)
-            self._is_offered = True
+        self._term.offer(frames, self._announced(), self._now_ns())
         try:
             self._loop.call(self._publish(), CALL_SECONDS)
         except Fenced as error:
-            self.fenced = str(error)
+            self._term.yield_to_another(str(error))
             raise
         except StreamError as error:
             if self.problem is None:
@@ -224,41 +211,37 @@ class BusOwner:
             self._stopping.wait(PAUSE_SECONDS)
             return False
         self.problem = None
-        self._is_offered = False
-        self._settled += sum(frame.events for frame in frames)
+        self._term.settle(frames)
         return True
 
-    def _announce(self) -> None:
-        """Tell of a simulator's market where its frames stand, so that nobody takes them for Alpaca's."""
-        announced = self._announced()
-        if announced is not None and announced is not self._carried:
-            self._carried = announced
-            self._publisher.announce(announced.header(), self._now_ns())
+    @property
+    def fenced(self) -> str | None:
+        """Why this owner must end, as a sentence; None while no other is there."""
+        return self._term.fenced
 
     @property
     def counts(self) -> Mapping[StreamId, StreamCounts]:
         """What became of each stream's events at the bus."""
-        return self._publisher.counts
+        return self._term.counts
 
     @property
     def lost_messages(self) -> int:
         """Messages that the server had acknowledged, and lost."""
-        return self._publisher.lost_messages
+        return self._term.lost_messages
 
     @property
     def stored_unsettled(self) -> int:
         """Events that were found stored only after the run was told that the bus was away: it has them as queued."""
-        counts = self._publisher.counts.values()
-        return sum(one.stored + one.unsendable for one in counts) - self._settled
+        return self._term.stored_unsettled
 
     @property
     def unknown(self) -> int:
         """Events that were on their way at the end, and may be stored or not."""
-        return sum(one.waiting for one in self._publisher.counts.values())
+        return self._term.unknown
 
     def yield_to_another(self, why: str) -> None:
         """Publish and tell nothing from now on, at once; from any thread, and it waits for nothing."""
-        self.fenced = self.fenced or why
+        self._term.yield_to_another(why)
         self._stopping.set()
         with suppress(RuntimeError):  # it has ended already
             self._loop.begin(self._disconnect())
@@ -271,7 +254,7 @@ class BusOwner:
         self._stopping.set()
         self._teller.stop(STOP_SECONDS)
         try:
-            if self.fenced is None and not self._publisher.is_done:
+            if not self._term.is_done:
                 self._finish()
             if self._snapshot is not None and self.fenced is None:
                 self._loop.call(self._say_goodbye(self._snapshot()), STOP_SECONDS)
@@ -286,7 +269,7 @@ class BusOwner:
         try:
             self._loop.call(self._publish_patiently(), FINISH_SECONDS)
         except Fenced as error:
-            self.fenced = str(error)
+            self._term.yield_to_another(str(error))
         except StreamError as error:
             log.warning("whether the last events are stored is not known: %s", error)
 
@@ -304,15 +287,13 @@ class BusOwner:
     async def _connected(self) -> BusConnection:
         """The connection, made anew where it is gone."""
         async with self._connecting:
-            self._require_desk()
+            self._term.require_desk()
             connection = self._connection
             if connection is None or connection.ended.done():
                 connection = self._connection = await self._connect()
-                if (
-                    self.fenced is not None
-                ):  # it was yielded meanwhile, when there was only the old one to close
+                if self.fenced is not None:  # it was yielded when there was only the old one to close
                     await connection.close()
-                    self._require_desk()
+                    self._term.require_desk()
             return connection
 
     async def _connect(self) -> BusConnection:
@@ -322,7 +303,7 @@ class BusOwner:
             self.facts = connection.facts
             for wish in stores_of(self._names, self._keep_bytes):
                 await connection.keep(wish)
-            await self._begin(connection)
+            await self._term.begin(connection, self._now_ns())
             await connection.subscribe(self._names.ask("time"), lambda _, __, answer: self._tell_time(answer))
             await connection.subscribe(
                 self._names.ask("want"), lambda _, data, answer: self._take_wish(data, answer)
@@ -330,15 +311,7 @@ class BusOwner:
         except BaseException:
             await connection.close()
             raise
-        self._teller_of_desk.forget_told()
         return connection
-
-    async def _begin(self, connection: BusConnection) -> None:
-        """Begin the term, where it has not begun."""
-        known = await self._known(connection)
-        newest = await self._teller_of_desk.newest_term(connection)
-        await self._publisher.begin(connection, known, self._now_ns(), newer_than=newest)
-        await self._teller_of_desk.begin(connection, self._publisher.epoch)
 
     def unite(self, own: Mapping[StreamId, Sequence[str]]) -> dict[StreamId, tuple[str, ...]]:
         """What is to be streamed now: the owner's own symbols, and what those who follow want."""
@@ -389,13 +362,6 @@ class BusOwner:
         if not task.cancelled() and (error := task.exception()) is not None:
             log.info("a viewer's question was not answered: %s", error)
 
-    async def _known(self, connection: BusConnection) -> dict[StreamId, Progress]:
-        """How far the owner before this one had got, as it said itself."""
-        stored = await connection.last(self._names.state_store, self._names.state("health"), direct=False)
-        health = None if stored is None else decode(stored.data, DeskHealth)
-        published = {} if health is None else health.published
-        return {stream_named(name): Progress(one.epoch, one.events) for name, one in published.items()}
-
     async def _disconnect(self) -> None:
         if self._connection is not None:
             await self._connection.close()
@@ -405,7 +371,7 @@ class BusOwner:
         async with self._publishing:
             connection = await self._connected()
             try:
-                await self._publisher.publish(connection)
+                await self._term.publish(connection)
             except Fenced:
                 raise
             except StreamError:
@@ -413,17 +379,13 @@ class BusOwner:
                 await connection.close()
                 raise
 
-    def _require_desk(self) -> None:
-        if self.fenced is not None:
-            raise Fenced(self.fenced)
-
     def _tell(self) -> None:
         if self._snapshot is None or self.fenced is not None:
             return
         try:
             self._loop.call(self._tell_all(self._snapshot()), CALL_SECONDS)
         except Fenced as error:
-            self.fenced = str(error)
+            self._term.yield_to_another(str(error))
 
     def _could_not_tell(self, error: Exception) -> None:
         log.info("the bus was not told how the streams are: %s", error)
@@ -433,7 +395,7 @@ class BusOwner:
 
     async def _tell_all(self, snapshot: LiveSnapshot) -> None:
         connection = await self._connected()
-        teller = self._teller_of_desk
+        teller = self._term.teller
         account = DeskAccount(snapshot.account, snapshot.fills, snapshot.expiry_facts)
         parts = list(pictures(snapshot))
         await teller.tell_account(connection, "truth", account)
@@ -447,15 +409,14 @@ class BusOwner:
         self, connection: BusConnection, snapshot: LiveSnapshot, *, parts: int = 0, ended: bool = False
     ) -> None:
         health = self._health(snapshot, parts=parts, ended=ended)
-        await self._teller_of_desk.tell(connection, "health", health)
+        await self._term.teller.tell(connection, "health", health)
 
     def _health(self, snapshot: LiveSnapshot, *, parts: int, ended: bool) -> DeskHealth:
-        counts = self._publisher.counts
         return DeskHealth(
             program=__version__,
             host=self._owner.host,
             pid=self._owner.pid,
-            epoch=self._publisher.epoch,
+            epoch=self._term.epoch,
             at_ns=self._now_ns(),
             market=snapshot.market,
             announcement=self._announcement(snapshot),
@@ -464,10 +425,10 @@ class BusOwner:
             played_out=snapshot.played_out,
             replay_of=snapshot.replay_of,
             streams={str(name): health for name, health in snapshot.streams.items()},
-            published={
-                str(name): Published(at.epoch, at.events) for name, at in self._publisher.progress.items()
+            published={str(name): Published(at.epoch, at.events) for name, at in self._term.progress.items()},
+            unsendable={
+                str(name): one.unsendable for name, one in self._term.counts.items() if one.unsendable
             },
-            unsendable={str(name): one.unsendable for name, one in counts.items() if one.unsendable},
             picture_parts=parts,
             clock_skew=snapshot.clock_skew,
             told_sessions=dict(snapshot.told_sessions),

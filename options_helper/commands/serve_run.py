@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.keeper import LeaseKeeper, Standing
+from options_helper.bus.keeper import LeaseKeeper
+from options_helper.bus.lease_course import Standing
 from options_helper.bus.owner import DEFAULT_KEEP_BYTES, BusOwner
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.capture_display import open_console

@@ -89,23 +89,6 @@ def test_one_that_was_killed_is_followed_when_its_time_is_over_and_not_before(bi
             second.until_leads()
 
 
-def test_one_whose_clock_says_that_its_time_is_over_leaves_before_it_asks_the_server():
-    """As one that slept: another waits, and may have it by now."""
-    with (
-        nats_server() as server,
-        keeping(server.address, "den") as first,
-        keeping(server.address, "attic", 2) as second,
-    ):
-        wait_until(lambda: first.leads or second.leads)
-        holder, waiter = (first, second) if first.leads else (second, first)
-        wait_until(lambda: holder.keeper.is_followed)
-        holder.slept = TTL_SECONDS
-
-        wait_until(lambda: holder.lost)
-        assert "not renewed in time" in holder.lost[0]
-        waiter.until_leads()
-
-
 def test_one_that_is_cut_off_leaves_where_another_waits_and_its_streams_are_closed_before_anything_else():
     with (
         nats_server() as server,
@@ -155,19 +138,6 @@ def test_one_that_stumbles_over_what_answers_says_so_and_tries_again(monkeypatch
             wait_until(lambda: "nobody thought of this" in (kept.keeper.standing.problem or ""))
         wait_until(lambda: kept.keeper.standing.problem is None)
         assert kept.leads
-
-
-def test_one_that_is_alone_and_comes_back_to_another_leaves():
-    with nats_server() as server, Relay(server.port) as relay, keeping(relay.address, "den") as first:
-        first.until_leads()
-        relay.cut(stays_away=True)
-        with keeping(server.address, "attic", 2) as second:
-            second.until_leads()
-            assert first.lost == [], "nobody was known to wait"
-            relay.heal()
-            wait_until(lambda: first.lost, saw=lambda: first.keeper.standing)
-            assert first.lost == ["attic (process 2) has taken the lease of this desk: this one steps down."]
-            assert second.leads
 
 
 def held_by(server: NatsServer) -> bytes | None:
