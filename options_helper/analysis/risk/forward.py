@@ -17,11 +17,14 @@ import numpy as np
 
 from options_helper.analysis.marks import Flags, Integers, Numbers
 from options_helper.analysis.risk.black import european_value
-from options_helper.analysis.risk.pricing import Market, Terms, value
+from options_helper.analysis.risk.implied_volatility import OptionQuotes, implied_volatility, usual_tick
+from options_helper.analysis.risk.pricing import CashDividends, Market, Terms, value
 
 STRIKES: Final = 5
 # So few strikes have no median that would catch a bad one.
 _FEWEST_STRIKES: Final = 3
+# Two more than decide stand in for those that have no volatility.
+_FREED: Final = STRIKES + 2
 _LEAST_WIDTH: Final = 0.01  # dollars; a locked quote is no proof
 
 
@@ -86,6 +89,52 @@ def parity_forward(pairs: StrikePairs, *, rate: float, years: float) -> ParityFo
 
 def _weighted(said: Numbers, half: Numbers) -> float:
     return float(np.average(said, weights=1 / np.maximum(half, _LEAST_WIDTH)))
+
+
+def american_parity_forward(
+    pairs: StrikePairs, paid: CashDividends, *, rate: float, years: float
+) -> ParityForward | None:
+    """The same of American options: their quotes near the money less what exercising early is worth by our model.
+
+    `paid` are the dividends of one leg that lives as long (of an index none: they are in the forward), and what is told
+    is the forward with them inside. Places are those among the strikes nearest to the money.
+    """
+    roughly = parity_forward(pairs, rate=rate, years=years)
+    if roughly is None:
+        return None
+    nearest = _nearest(pairs)
+    to_come = float(paid.present_value(np.array([rate]), np.array([years]))[0])
+    freed = _freed(pairs.take(nearest), roughly.spot(rate, years) + to_come, paid, rate=rate, years=years)
+    found = parity_forward(freed, rate=rate, years=years)
+    return None if found is None else replace(found, places=tuple(nearest[list(found.places)].tolist()))
+
+
+def _nearest(pairs: StrikePairs) -> Integers:
+    """The places of the strikes at which call and put are closest."""
+    apart = np.abs(pairs.call_bid + pairs.call_ask - pairs.put_bid - pairs.put_ask)
+    return np.argsort(apart, kind="stable")[:_FREED]
+
+
+def _freed(
+    pairs: StrikePairs, implied_spot: float, paid: CashDividends, *, rate: float, years: float
+) -> StrikePairs:
+    """American quotes less what exercising early is worth, at the price that they imply themselves."""
+    count = len(pairs.strike)
+    each = np.zeros(count, dtype=np.int64)
+    market = Market(np.full(count, implied_spot), np.full(count, rate), np.zeros(count), paid.take(each))
+    calls, puts, outside = (
+        Terms(pairs.strike, is_call, np.ones(count, dtype=bool), np.full(count, years))
+        for is_call in (
+            np.ones(count, dtype=bool),
+            np.zeros(count, dtype=bool),
+            pairs.strike > market.forward(np.full(count, years)),
+        )
+    )
+    bid = np.where(outside.is_call, pairs.call_bid, pairs.put_bid)
+    ask = np.where(outside.is_call, pairs.call_ask, pairs.put_ask)
+    quotes = OptionQuotes(bid, ask, (bid + ask) / 2, usual_tick(bid))
+    volatility = implied_volatility(outside, market, quotes).volatility
+    return without_early_exercise(pairs, calls, puts, market, volatility)
 
 
 def without_early_exercise(

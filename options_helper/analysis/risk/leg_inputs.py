@@ -6,6 +6,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import lru_cache
+from math import isnan
 from types import MappingProxyType
 from typing import Final
 
@@ -19,10 +21,15 @@ from options_helper.analysis.risk.dividends import (
     cash_dividends,
     dividends_of_leg,
 )
-from options_helper.analysis.risk.forward import ParityForward, StrikePairs, parity_forward
+from options_helper.analysis.risk.forward import (
+    ParityForward,
+    StrikePairs,
+    american_parity_forward,
+    parity_forward,
+)
 from options_helper.analysis.risk.implied_volatility import OptionQuotes, usual_tick
 from options_helper.analysis.risk.leg_risk import LegInputs
-from options_helper.analysis.risk.pricing import Market, Terms
+from options_helper.analysis.risk.pricing import CashDividends, Market, Terms
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import (
     MINUTES_A_YEAR,
@@ -37,7 +44,7 @@ from options_helper.model.events import Quote
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.rates import DEFAULT_RATES, RateTable
-from options_helper.model.risk_inputs import Dividend
+from options_helper.model.risk_inputs import Dividend, ExpiryChain
 from options_helper.model.snapshot import LiveSnapshot
 
 # Type and strike, the end of a contract's symbol: "C00180000".
@@ -49,6 +56,13 @@ _CENT: Final = 0.01
 _APART_AT_MOST: Final = 5.0  # seconds; what is older than that beside the other is of another moment
 # A share that moved by less after hours has not moved.
 _MOVED_AFTER_HOURS: Final = 0.001
+_FREED: Final = (
+    "Options on its index may be exercised early: the forward is what they imply less what that is worth by the model, "
+    "and what the index pays until the end is taken as paid by now."
+)
+# More than a book has expiries of such a class; each keeps some dozens of quotes.
+_CHAINS: Final = 32
+_RATE_DIGITS: Final = 6
 _NOT_READ: Final = LegDividends(DividendState.UNKNOWN, notes=("Its dividends were not read.",))
 
 
@@ -259,19 +273,20 @@ def _dividends(
             DividendState.UNKNOWN,
             notes=("What the shares of the index pay is not known and not subtracted.",),
         )
-    if contract.expiry is None:
-        return _NOT_READ
-    end = settles_at(
-        contract.live_symbol,
-        contract.expiry,
-        live.told_sessions,
-        at_open=named_at_open(contract, live.expiry_facts.records),
-    )
+    end = _settles(contract, live)
     if end is None:
         return _NOT_READ
     actions = live.risk_inputs.actions.get(contract.underlying)
     own = choices.own_dividends.get(contract.underlying, ())
     return dividends_of_leg(actions, live.as_of, end, assume=choices.assume_dividends, own=own)
+
+
+def _settles(contract: Instrument, live: LiveSnapshot) -> datetime | None:
+    """When its worth is fixed; None for what has no end that is known."""
+    if contract.expiry is None:
+        return None
+    at_open = named_at_open(contract, live.expiry_facts.records)
+    return settles_at(contract.live_symbol, contract.expiry, live.told_sessions, at_open=at_open)
 
 
 def _spots(
@@ -283,10 +298,17 @@ def _spots(
     on_index = {
         class_and_expiry(one.live_symbol): place
         for place, one in enumerate(contracts.instruments)
-        if is_index(one.underlying) and not is_american(one, live.expiry_facts.records) and years[place] > 0
+        if is_index(one.underlying) and years[place] > 0
+    }
+    american = {
+        place
+        for place, one in enumerate(contracts.instruments)
+        if is_index(one.underlying) and is_american(one, live.expiry_facts.records)
     }
     implied = {
-        expiry: _implied_by(expiry, live, rate=float(rate[place]), years=float(years[place]))
+        expiry: _implied_early(expiry, contracts.instruments[place], live, float(rate[place]))
+        if place in american
+        else _implied_by(expiry, live, rate=float(rate[place]), years=float(years[place]))
         for expiry, place in on_index.items()
     }
     for place, one in enumerate(contracts.instruments):
@@ -295,15 +317,12 @@ def _spots(
             found, age[place] = told
             spot[place] = found.spot(float(rate[place]), float(years[place]))
             by_parity[place] = True
+            if place in american:
+                notes[place].append(_FREED)
         elif expiry in on_index:
             notes[place].append(
                 "Fewer than three strikes of its expiry are quoted on both sides, so its options imply no forward"
                 + ("." if np.isnan(spot[place]) else "; the index itself is used.")
-            )
-        elif is_index(one.underlying) and years[place] > 0 and np.isnan(spot[place]):
-            notes[place].append(
-                f"Options on {one.underlying} may be exercised early, so call and put do not say its price, "
-                "and no quote of the index is read: without a price there are no figures."
             )
     return spot, age, by_parity
 
@@ -318,21 +337,41 @@ def _implied_by(
     chain = live.risk_inputs.chains.get(expiry)
     streamed = [quote for symbol, quote in live.quotes.items() if class_and_expiry(symbol) == expiry]
     found = [
-        one
+        (forward, _age_of(forward, quoted, live))
         for quotes in ((() if chain is None else chain.quotes.values()), streamed)
-        if (one := _implied(strike_pairs(quotes), live.as_of, rate, years)) is not None
+        for quoted in (strike_pairs(quotes),)
+        if (forward := parity_forward(quoted.pairs, rate=rate, years=years)) is not None
     ]
     return min(found, key=lambda one: one[1] // _APART_AT_MOST, default=None)
 
 
-def _implied(
-    quoted: QuotedPairs, as_of: datetime, rate: float, years: float
+def _implied_early(
+    expiry: str, contract: Instrument, live: LiveSnapshot, rate: float
 ) -> tuple[ParityForward, float] | None:
-    forward = parity_forward(quoted.pairs, rate=rate, years=years)
-    if forward is None:
+    """The same of a class that may be exercised early: as its options were asked for last."""
+    chain = live.risk_inputs.chains.get(expiry)
+    end = _settles(contract, live)
+    if chain is None or end is None or isnan(rate):
         return None
-    oldest = min(quoted.received[place] for place in forward.places)
-    return forward, max(0.0, as_of.timestamp() - oldest)
+    found = _freed_of_early_exercise(chain, end, round(rate, _RATE_DIGITS))
+    return None if found is None else (found[0], _age_of(*found, live))
+
+
+@lru_cache(maxsize=_CHAINS)
+def _freed_of_early_exercise(
+    chain: ExpiryChain, end: datetime, rate: float
+) -> tuple[ParityForward, QuotedPairs] | None:
+    """What one look at a chain says; it never changes, and takes the lattice some milliseconds."""
+    quoted = strike_pairs(chain.quotes.values())
+    years = (end - chain.read_at).total_seconds() / 60 / MINUTES_A_YEAR
+    forward = american_parity_forward(quoted.pairs, CashDividends.none(1), rate=rate, years=years)
+    return None if forward is None else (forward, quoted)
+
+
+def _age_of(forward: ParityForward, quoted: QuotedPairs, live: LiveSnapshot) -> float:
+    """Of the oldest quote in it, seconds."""
+    oldest = float(min(quoted.received[place] for place in forward.places))
+    return max(0.0, live.as_of.timestamp() - oldest)
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -13,26 +13,16 @@ from typing import Final
 
 import numpy as np
 
-from options_helper.analysis.marks import Integers
 from options_helper.analysis.risk.dividends import cash_dividends, dividends_of_leg
-from options_helper.analysis.risk.forward import (
-    SpotAlarm,
-    StrikePairs,
-    parity_forward,
-    spot_alarm,
-    without_early_exercise,
-)
-from options_helper.analysis.risk.implied_volatility import OptionQuotes, implied_volatility, usual_tick
+from options_helper.analysis.risk.forward import SpotAlarm, american_parity_forward, spot_alarm
 from options_helper.analysis.risk.leg_inputs import RiskChoices, strike_pairs
-from options_helper.analysis.risk.pricing import CashDividends, Market, Terms
+from options_helper.analysis.risk.pricing import Market
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import MINUTES_A_YEAR, settles_at
 from options_helper.model.rates import DEFAULT_RATES, RateTable
 from options_helper.model.risk_inputs import CorporateActions, Dividend, ExpiryChain
 from options_helper.model.snapshot import LiveSnapshot
 
-# Five strikes decide; two more stand in for those that have no volatility.
-_STRIKES: Final = 7
 # What the market says of a rate that nobody wrote down, and of one that somebody did, may be off by this much.
 _DOUBT_OF_DEFAULT_RATE: Final = 0.005
 _DOUBT_OF_RATE: Final = 0.001
@@ -113,55 +103,18 @@ def _check(
     spot, half = (quote.bid_price + quote.ask_price) / 2, (quote.ask_price - quote.bid_price) / 2
     pairs = quoted.pairs.take(quoted.received >= quote.received_ns / 1e9 - _OPTIONS_BEHIND_AT_MOST)
     rate = rates.at(years)
-    roughly = parity_forward(pairs, rate=rate, years=years)
-    if roughly is None or half < 0:
-        return None
     leg = dividends_of_leg(actions, chain.read_at, end, assume=assume, own=own)
     paid = cash_dividends([leg], chain.read_at)
-    to_come = float(paid.present_value(np.array([rate]), np.array([years]))[0])
-    nearest = pairs.take(_nearest(pairs))
-    freed = _freed(nearest, roughly.spot(rate, years) + to_come, rate, years, paid)
-    parity = parity_forward(freed, rate=rate, years=years)
+    parity = None if half < 0 else american_parity_forward(pairs, paid, rate=rate, years=years)
     if parity is None:
         return None
+    market = Market(np.array([spot]), np.array([rate]), np.zeros(1), paid)
     return spot_alarm(
         parity,
         spot=spot,
         spot_half_width=half,
-        forward=float(_market(spot, rate, paid, 1).forward(np.array([years]))[0]),
+        forward=float(market.forward(np.array([years]))[0]),
         rate=rate,
         years=years,
         rate_doubt=_DOUBT_OF_DEFAULT_RATE if rates is DEFAULT_RATES else _DOUBT_OF_RATE,
     )
-
-
-def _nearest(pairs: StrikePairs) -> Integers:
-    """The places of the strikes at which call and put are closest."""
-    apart = np.abs(pairs.call_bid + pairs.call_ask - pairs.put_bid - pairs.put_ask)
-    return np.argsort(apart, kind="stable")[:_STRIKES]
-
-
-def _freed(
-    pairs: StrikePairs, implied_spot: float, rate: float, years: float, paid: CashDividends
-) -> StrikePairs:
-    """The quotes less what exercising early is worth, at the price that they imply themselves."""
-    count = len(pairs.strike)
-    market = _market(implied_spot, rate, paid, count)
-    calls, puts, outside = (
-        Terms(pairs.strike, is_call, np.ones(count, dtype=bool), np.full(count, years))
-        for is_call in (
-            np.ones(count, dtype=bool),
-            np.zeros(count, dtype=bool),
-            pairs.strike > market.forward(np.full(count, years)),
-        )
-    )
-    bid = np.where(outside.is_call, pairs.call_bid, pairs.put_bid)
-    ask = np.where(outside.is_call, pairs.call_ask, pairs.put_ask)
-    quotes = OptionQuotes(bid, ask, (bid + ask) / 2, usual_tick(bid))
-    volatility = implied_volatility(outside, market, quotes).volatility
-    return without_early_exercise(pairs, calls, puts, market, volatility)
-
-
-def _market(spot: float, rate: float, paid: CashDividends, count: int) -> Market:
-    each = np.zeros(count, dtype=np.int64)
-    return Market(np.full(count, spot), np.full(count, rate), np.zeros(count), paid.take(each))
