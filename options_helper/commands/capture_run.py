@@ -38,6 +38,7 @@ from options_helper.data.rest.budget_ledger import RECORDER
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.option_contracts import Chain, ContractFinder
 from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError, OptionsHelperError, StoreError
 from options_helper.model.announcement import MarketKind
@@ -155,7 +156,7 @@ class Capture:
     def prepare(cls, request: CaptureRequest, settings: Settings, shutdown: Shutdown, **more: Any) -> Capture:
         """Find out whether it can be done, before anybody waits for a market; OptionsHelperError when not."""
         settings.require_credentials()
-        _load_sdk()
+        load_sdk()  # it takes a moment, which would be missing at the beginning of the recording
         _require_means(request)
         # A pause that Alpaca asked for is kept by tomorrow's finder, too.
         limits = more.setdefault("limits", RequestLimits(RECORDER))
@@ -444,16 +445,6 @@ def _was_written(path: Path, last: Heartbeat) -> bool:
     except StoreError:
         return False
     return found is not None and found.written_at == last.written_at
-
-
-def _load_sdk() -> None:
-    """Import it now: it takes a second or two, which would be missing at the beginning of the recording."""
-    try:
-        from alpaca.data import live  # noqa: F401 - only to have it loaded
-    except ImportError as error:
-        raise ConfigError(
-            "Recording needs the extra alpaca. Install it: pip install 'options-helper[alpaca]'"
-        ) from error
 
 
 def require_same_place(out: Path, streams: LiveStreamConfig, market: MarketKind) -> None:

@@ -59,6 +59,6 @@ PUBLIC: Final = {
     "private_file": ("read_private_text",),
     "proxy_tunnel": ("NEXT_ADDRESS_SECONDS", "open_tunnel"),
     "secret_name": ("secret_name",),
-    "sdk_import": ("load_sdk",),
+    "sdk_import": ("load_sdk", "sdk_class"),
     "state_folder": ("state_folder",),
 }

@@ -19,7 +19,7 @@ from urllib.parse import quote
 from options_helper.clock import utc_now
 from options_helper.data.rest.rate_limit import DEFAULT_POLICY, RequestLimits, RestPolicy
 from options_helper.data.rest.server_clock import ServerClock
-from options_helper.data.sdk_import import load_sdk
+from options_helper.data.sdk_import import sdk_class
 from options_helper.errors import RestError, TooManyPages
 from options_helper.model.announcement import MarketKind
 from options_helper.model.tolerant import word
@@ -81,14 +81,8 @@ class AlpacaRest:
         key, secret = settings.require_credentials()
         data = settings.market_data
         data_key, data_secret = data.require_credentials()
-        load_sdk()
-        from alpaca.data.historical import (
-            CryptoHistoricalDataClient,
-            OptionHistoricalDataClient,
-            StockHistoricalDataClient,
-        )
-        from alpaca.trading.client import TradingClient
-
+        trading_client = sdk_class("alpaca.trading.client", "TradingClient")
+        # It stands on what comes with the SDK.
         from options_helper.data.rest.transport import ReadOnlyAdapter
 
         limits, stopping = limits or RequestLimits(), stopping or threading.Event()
@@ -103,6 +97,12 @@ class AlpacaRest:
                 server_clock=server_clock,
             )
 
+        def data_client(name: str) -> Any:
+            client_cls = sdk_class("alpaca.data.historical", name)
+            return _behind(
+                data_side, client_cls(data_key, data_secret, raw_data=True, url_override=data.data_url)
+            )
+
         # One for each account that is asked, since each has a minute of its own, also at one host.
         account_side = adapter(settings)
         data_side = account_side if data is settings else adapter(data)
@@ -110,20 +110,11 @@ class AlpacaRest:
         self._market = settings.market_kind
         self._account = _behind(
             account_side,
-            TradingClient(key, secret, paper=settings.paper, raw_data=True, url_override=settings.base_url),
+            trading_client(key, secret, paper=settings.paper, raw_data=True, url_override=settings.base_url),
         )
-        self._stocks = _behind(
-            data_side,
-            StockHistoricalDataClient(data_key, data_secret, raw_data=True, url_override=data.data_url),
-        )
-        self._options = _behind(
-            data_side,
-            OptionHistoricalDataClient(data_key, data_secret, raw_data=True, url_override=data.data_url),
-        )
-        self._crypto = _behind(
-            data_side,
-            CryptoHistoricalDataClient(data_key, data_secret, raw_data=True, url_override=data.data_url),
-        )
+        self._stocks = data_client("StockHistoricalDataClient")
+        self._options = data_client("OptionHistoricalDataClient")
+        self._crypto = data_client("CryptoHistoricalDataClient")
 
     def __enter__(self) -> Self:
         return self

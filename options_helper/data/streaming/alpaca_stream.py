@@ -9,7 +9,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, assert_never
 
 from options_helper.clock import utc_now_ns
-from options_helper.data.sdk_import import load_sdk
+from options_helper.data.sdk_import import sdk_class
 from options_helper.data.streaming.connection.alpaca_sdk import (
     DEFAULT_TIMING,
     ConnectionTiming,
@@ -284,31 +284,19 @@ class AlpacaNewsStreamer(_AlpacaDataStreamer):
 
 def stock_stream_class() -> type[Any]:
     """alpaca-py's stock stream, imported on first use."""
-    load_sdk()
-    from alpaca.data.live import StockDataStream
-
-    return StockDataStream
+    return sdk_class("alpaca.data.live", "StockDataStream")
 
 
 def option_stream_class() -> type[Any]:
     """alpaca-py's option stream, imported on first use."""
-    load_sdk()
-    from alpaca.data.live import OptionDataStream
-
-    return OptionDataStream
+    return sdk_class("alpaca.data.live", "OptionDataStream")
 
 
 def crypto_stream_class() -> type[Any]:
     """alpaca-py's crypto stream, imported on first use."""
-    load_sdk()
-    from alpaca.data.live import CryptoDataStream
-
-    return CryptoDataStream
+    return sdk_class("alpaca.data.live", "CryptoDataStream")
 
 
 def news_stream_class() -> type[Any]:
     """alpaca-py's news stream, imported on first use."""
-    load_sdk()
-    from alpaca.data.live import NewsDataStream
-
-    return NewsDataStream
+    return sdk_class("alpaca.data.live", "NewsDataStream")

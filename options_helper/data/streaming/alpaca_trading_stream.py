@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from typing import Any, assert_never
 
-from options_helper.data.sdk_import import load_sdk
+from options_helper.data.sdk_import import sdk_class
 from options_helper.data.streaming.connection.alpaca_sdk import (
     DEFAULT_TIMING,
     ConnectionTiming,
@@ -126,7 +126,4 @@ class AlpacaTradingStreamer(ConnectionRunner[SdkConnection]):
 
 def trading_stream_class() -> type[Any]:
     """alpaca-py's trading stream, imported on first use."""
-    load_sdk()
-    from alpaca.trading.stream import TradingStream
-
-    return TradingStream
+    return sdk_class("alpaca.trading.stream", "TradingStream")
