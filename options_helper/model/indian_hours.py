@@ -1,7 +1,8 @@
 """When NSE and BSE trade, shares and contracts alike; instants are India's.
 
-The days are exchange_calendars' own of the BSE (XBOM), which both keep; it has none of the NSE. What it leaves out
-stands below, each with where it was announced: a Muhurat session, an hour at Diwali, has another time each year.
+The days are exchange_calendars' own of the BSE (XBOM), which both keep; it has none of the NSE. They come from a table
+where that was written from the installed version: another one may know better. What it leaves out stands below, each
+with where it was announced: a Muhurat session, an hour at Diwali, has another time each year.
 """
 
 from __future__ import annotations
@@ -14,6 +15,8 @@ from typing import Any, Final
 from zoneinfo import ZoneInfo
 
 from options_helper.model.calendar_package import calendar_package
+from options_helper.model.calendar_table import INDIAN_YEARS, WRITTEN_FROM
+from options_helper.model.tabled_days import days_of, weekdays_of
 
 INDIA: Final = ZoneInfo("Asia/Kolkata")
 OPENS: Final = time(9, 15)
@@ -62,6 +65,8 @@ def indian_days_known_until() -> date:
 
 @lru_cache(maxsize=16)
 def _days(year: int) -> frozenset[date]:
+    if year in INDIAN_YEARS and _installed_version() == WRITTEN_FROM:
+        return frozenset(weekdays_of(year)) - days_of(year, INDIAN_YEARS[year])
     first, last = _bounds()
     if not first.year <= year <= last.year:
         return frozenset()
@@ -76,3 +81,9 @@ def _bounds() -> tuple[date, date]:
 
 def _calendar() -> Any:
     return calendar_package().exchange_calendar_xbom.XBOMExchangeCalendar
+
+
+def _installed_version() -> str:
+    from importlib.metadata import version
+
+    return version("exchange_calendars")

@@ -11,13 +11,18 @@ from typing import Final, assert_never
 from zoneinfo import ZoneInfo
 
 from options_helper.model.calendar_package import calendar_package
+from options_helper.model.calendar_table import NEW_YORK_YEARS
 from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, short_date, underlying_of_root
 from options_helper.model.indian_hours import is_indian_session
 from options_helper.model.streams import Hours, StreamId
+from options_helper.model.tabled_days import days_of, weekdays_of
 
 NEW_YORK: Final = ZoneInfo("America/New_York")
 
 EXTRA_OPTION_TIME: Final = timedelta(minutes=15)
+_OPENS: Final = time(9, 30)
+_CLOSES: Final = time(16)
+_CLOSES_EARLY: Final = time(13)
 _NIGHT_BEGINS: Final = time(20)
 _NIGHT_ENDS: Final = time(4)
 # The calendar counts nanoseconds in 64 bits, and these are the years that lie in them as a whole.
@@ -177,6 +182,22 @@ def regular_session(day: date, told: ToldSessions = NOTHING_TOLD) -> Session | N
 
 @lru_cache(maxsize=16)
 def _sessions(year: int) -> Mapping[date, Session]:
+    return _tabled_sessions(year) if year in NEW_YORK_YEARS else _computed_sessions(year)
+
+
+def _tabled_sessions(year: int) -> Mapping[date, Session]:
+    closed, early = (days_of(year, words) for words in NEW_YORK_YEARS[year])
+    return {
+        day: Session(
+            datetime.combine(day, _OPENS, NEW_YORK),
+            datetime.combine(day, _CLOSES_EARLY if day in early else _CLOSES, NEW_YORK),
+        )
+        for day in weekdays_of(year)
+        if day not in closed
+    }
+
+
+def _computed_sessions(year: int) -> Mapping[date, Session]:
     # More than half a second for the first year, so it happens when it is needed and once.
     new_york = calendar_package().exchange_calendar_xnys.XNYSExchangeCalendar
     schedule = new_york(start=f"{year}-01-01", end=f"{year}-12-31").schedule
