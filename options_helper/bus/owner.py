@@ -418,6 +418,7 @@ class BusOwner:
             pid=self._owner.pid,
             epoch=self._term.epoch,
             at_ns=self._now_ns(),
+            as_of_ns=datetime_nanoseconds(snapshot.as_of),
             market=snapshot.market,
             announcement=self._announcement(snapshot),
             running=snapshot.running,

@@ -22,7 +22,8 @@ from options_helper.bus.batch import read_head
 from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.connection import BusConnection, Pull
 from options_helper.bus.demand import RECORDS
-from options_helper.bus.legs import both_legs
+from options_helper.bus.legs import FIRST_LEG, both_legs
+from options_helper.bus.listening import Listening, Span
 from options_helper.bus.place_reader import BEGINNING, Item, PlaceReader, is_place_of
 from options_helper.bus.roles import right_to_record
 from options_helper.bus.streamer import BusLink, BusStreamer, Legs
@@ -37,7 +38,7 @@ from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
 from options_helper.model.frames import Mark, Place
 from options_helper.model.gaps import Gap
-from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
+from options_helper.model.instants import NANOSECONDS
 from options_helper.model.market_hours import Session
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
@@ -53,6 +54,7 @@ EMPTY_FETCHES: Final = 2
 FULL: Final = 0.4
 WAIT_SECONDS: Final = 0.02
 LOOK_SECONDS: Final = 0.25
+NOBODY: Final = "no owner of the desk listened, and what came meanwhile nobody could count."
 
 
 class PlacedSink(StreamSink, Protocol):
@@ -94,6 +96,9 @@ class BusRecording:
         # Made by the stream threads, each its own, and read by any.
         self._lock = threading.Lock()
         self._readers: dict[StreamId, PlaceReader] = {}
+        self._listening: dict[StreamId, Listening] = {}  # likewise
+        # When it was asked to end, by both clocks: what comes to pass later is no matter of this recording.
+        self._ended: tuple[float, int] | None = None
         # Replaced whole by the stream threads.
         self.heard = _Heard()
         self.offset = Offset()
@@ -128,6 +133,25 @@ class BusRecording:
     def hear(self, health: DeskHealth, *, now: bool) -> None:
         """The owner's word; `now` is when it was heard and not found."""
         self.heard = _Heard(health, self.monotonic() if now else self.heard.at)
+
+    def reach(self, stream: StreamId) -> None:
+        """The bus is there, for that stream."""
+        now = self.monotonic()
+        with self._lock:
+            known = self._listening.get(stream) or Listening(until=now)
+            self._listening[stream] = known.reach(now)
+
+    def note(self, stream: StreamId, change: Callable[[Listening, float], Listening]) -> None:
+        """Something shows whether an owner listens to that stream."""
+        now = self.monotonic()
+        with self._lock:
+            if self._ended is None and (known := self._listening.get(stream)) is not None:
+                self._listening[stream] = change(known, now)
+
+    def end(self) -> None:
+        """It is to end: before its streams are stopped."""
+        with self._lock:
+            self._ended = self._ended or (self.monotonic(), self.now_ns())
 
     # What StreamSource asks for.
 
@@ -180,8 +204,18 @@ class BusRecording:
         where all came in the end.
         """
         lasting = self._lasting(mine)
-        gaps = () if lasting is None else (lasting,)
+        gaps = (*self._unowned(mine.name), *(() if lasting is None else (lasting,)))
         return replace(self._both(mine), gaps=gaps, gap_count=len(gaps))
+
+    def _unowned(self, stream: StreamId) -> tuple[Gap, ...]:
+        """At the end, the time without an owner of which nothing on the bus tells; before, it may yet."""
+        with self._lock:
+            known, ended = self._listening.get(stream), self._ended
+        if known is None or ended is None:
+            return ()
+        at, at_ns = ended
+        owners_ns = at_ns + (self.offset.ahead_ns if self.offset.matters else 0)  # as all receipts
+        return tuple(_gap_of(stream, span, at, owners_ns) for span in known.spans(at))
 
     def _both(self, mine: StreamHealth) -> StreamHealth:
         heard = self.heard
@@ -212,8 +246,16 @@ class BusRecording:
     @property
     def unowned_seconds(self) -> float:
         """How long no owner listened, of the stream that was without one the longest."""
+        now = self.monotonic()
         with self._lock:
-            return max((reader.unowned_ns for reader in self._readers.values()), default=0) / NANOSECONDS
+            now = now if self._ended is None else self._ended[0]
+            streams = self._listening.keys() | self._readers.keys()
+            return max((self._unowned_of(one, now) for one in streams), default=0.0)
+
+    def _unowned_of(self, stream: StreamId, now: float) -> float:
+        reader, known = self._readers.get(stream), self._listening.get(stream)
+        told = 0.0 if reader is None else reader.unowned_ns / NANOSECONDS
+        return told + (0.0 if known is None else known.seconds(now))
 
     @property
     def told_sessions(self) -> Mapping[date, Session | None]:
@@ -249,6 +291,7 @@ class BusRecordStreamer(BusStreamer):
         header = None if self._health is None else self._health.announcement
         # Before anything is told of a connection that will bring nothing.
         await bus.require_may_publish(right_to_record(names.store(self._stream)))
+        self._recording.reach(self._stream)
         self._sink.connected(header)
         self._announced = None if header is None else Announcement.parse(header)
         self._pulls = False
@@ -267,6 +310,8 @@ class BusRecordStreamer(BusStreamer):
                 if self._pulls:
                     self._answer()
         finally:
+            if not self._stopped:
+                self._recording.note(self._stream, lambda known, _: known.lose())
             await _end(tasks)
         if self._stopped:
             return
@@ -287,6 +332,7 @@ class BusRecordStreamer(BusStreamer):
         if health is None:
             return
         self._recording.hear(health, now=True)
+        self._recording.note(self._stream, lambda known, now: known.hear(health, self._stream, now))
         self._problem = self._strangeness(health)
         if self._problem is not None:
             news.set()
@@ -300,8 +346,9 @@ class BusRecordStreamer(BusStreamer):
                 "would be of both. Name the owner's feed, and another folder where this one has other data."
             )
         reader, published = self._recording.reader(self._stream), health.published.get(str(self._stream))
-        if reader is not None and published is not None and owner is not None and owner.connected_since:
-            reader.connected(published.epoch, datetime_nanoseconds(owner.connected_since))
+        lasts = health.connected_for(self._stream)
+        if reader is not None and published is not None and lasts is not None:
+            reader.connected(published.epoch, health.at_ns - int(lasts * NANOSECONDS))
         if reader is None or published is None or health.ended or published.epoch >= reader.place.epoch:
             return None
         return StreamError(
@@ -369,6 +416,10 @@ class BusRecordStreamer(BusStreamer):
         return not self._stopped
 
     def _hand_over(self, items: Sequence[Item]) -> None:
+        if any(mark.gap is not None for _, mark in items):
+            self._recording.note(self._stream, Listening.told)
+        elif any(record is not None and record.kind is RecordKind.FRAME for record, _ in items):
+            self._recording.note(self._stream, lambda known, _: known.go_on())
         for record, mark in items:
             if record is not None and record.kind is RecordKind.FRAME:
                 self._placed_sink.placed(record.payload, record.events, record.received_ns, mark)
@@ -384,6 +435,12 @@ class BusRecordStreamer(BusStreamer):
             if self._announced is None or announced.kind is not self._announced.kind:
                 self._announced = announced
                 self._sink.connected(announced.header())
+
+
+def _gap_of(stream: StreamId, span: Span, now: float, now_ns: int) -> Gap:
+    """The time without an owner as a row, by a clock that is at `now_ns` when the monotonic one is at `now`."""
+    since_ns, until_ns = (now_ns - int((now - at) * NANOSECONDS) for at in (span.since, span.until))
+    return Gap(stream, since_ns, until_ns, f"From {FIRST_LEG}: {NOBODY}")
 
 
 async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:

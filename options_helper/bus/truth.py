@@ -14,10 +14,11 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from options_helper.model.account import AccountState
-from options_helper.model.announcement import MarketKind
+from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.events import Bar, Quote, RestQuote, RestTrade, Trade, UpdatedBar
 from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.market_hours import Session
 from options_helper.model.news import Article
 from options_helper.model.order_updates import BlotterEntry
@@ -57,6 +58,7 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     host: str
     pid: int
     at_ns: int  # the owner's computer's clock
+    as_of_ns: int = 0  # the same moment on the clock of `streams`; 0: an owner of before did not say
     epoch: int = 0  # its term
     market: MarketKind
     announcement: str | None = None  # what a simulator would say of its time at `at_ns`
@@ -74,6 +76,24 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     def health_of(self, stream: StreamId) -> StreamHealth | None:
         """How a stream is at the owner; None where it has no such stream."""
         return self.streams.get(stream)
+
+    def connected_for(self, stream: StreamId) -> float | None:
+        """For how many seconds of the owner's it has been connected; None where it is not, or nobody said."""
+        health = self.health_of(stream)
+        if health is None or health.connected_since is None:
+            return None
+        played_ns = (self.as_of_ns or self.at_ns) - datetime_nanoseconds(health.connected_since)
+        return max(0.0, played_ns / NANOSECONDS / (self._speed or 1.0))
+
+    @property
+    def _speed(self) -> float:
+        """How fast the market's time passes that a simulator plays."""
+        if self.announcement is None:
+            return 1.0
+        try:
+            return Announcement.parse(self.announcement).speed
+        except ValueError:
+            return 1.0
 
 
 class DeskAccount(msgspec.Struct, frozen=True):

@@ -210,6 +210,8 @@ class CaptureEngine:
         next capture makes the rows from the journal, as after a kill.
         """
         self._deadline.start(self._drain_seconds)
+        if self._bus is not None:
+            self._bus.end()
         try:
             self._streams.stop(STOP_SECONDS)
         finally:  # whatever the streams raise, what was received is written

@@ -27,7 +27,7 @@ from options_helper.commands.capture_session import (
     Shutdown,
     Signals,
 )
-from options_helper.commands.capture_troubles import troubles_of
+from options_helper.commands.capture_troubles import SHOWN_SECONDS, troubles_of, wholeness
 from options_helper.commands.durations import format_duration
 from options_helper.commands.shutdown_signals import Interrupted, ShutdownSignals
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
@@ -391,15 +391,15 @@ class Capture:
                 f"{format_count(status.gaps, 'row')} in {self._request.out / 'gaps'}: each stretch in which a stream "
                 "could not hear, and each loss of events."
             )
-        if status.unowned_seconds:
+        if status.unowned_seconds >= SHOWN_SECONDS:
             display.say(
-                f"For {status.unowned_seconds:.1f} s no owner of the desk listened, between one and the next: what "
-                "came meanwhile is not here, and nobody could count it."
+                f"For {status.unowned_seconds:.1f} s no owner of the desk listened: what came meanwhile is not here, "
+                "and nobody could count it."
             )
         if troubles:
             self._sound = False
-        whole = "Nothing that an owner received was lost." if status.unowned_seconds else "Nothing was lost."
-        display.say(f"Ended, because {ending}. {'Something is missing, see above.' if troubles else whole}")
+        whole = "Something is missing, see above." if troubles else wholeness(status)
+        display.say(f"Ended, because {ending}. {whole}")
 
     def _seal(self, display: Display) -> None:
         """Make the copies that are still to be made, unless a signal comes."""

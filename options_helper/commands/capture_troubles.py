@@ -3,12 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
+from typing import Final
 
 from options_helper.commands.durations import format_duration
 from options_helper.data.recording.status import CaptureState, CaptureStatus
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from options_helper.model.text import format_count, named
+
+# What is shorter would be said to have lasted 0.0 s.
+SHOWN_SECONDS: Final = 0.05
+
+
+def wholeness(status: CaptureStatus) -> str:
+    """What a capture without troubles may say of its files: a stretch in which nobody heard is no loss, nor nothing."""
+    if status.unowned_seconds >= SHOWN_SECONDS:
+        return "Nothing that an owner received, and that came here, was lost."
+    if status.gaps:
+        return "Nothing that was received was lost."
+    return "Nothing was lost."
 
 
 def troubles_of(status: CaptureStatus, *, complete: bool = True) -> list[str]:

@@ -12,8 +12,9 @@ from pathlib import Path
 import pytest
 
 from options_helper.bus.address import BusAddress
+from options_helper.bus.recording import NOBODY
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
-from options_helper.commands.capture_troubles import troubles_of
+from options_helper.commands.capture_troubles import troubles_of, wholeness
 from options_helper.data.recording.journal import Record, RecordKind, gap_record, recorded_market
 from options_helper.data.recording.loss_log import LossRow, loss_rows
 from options_helper.data.recording.rebuild import rebuild
@@ -65,7 +66,14 @@ def begun(address: BusAddress, out: Path) -> None:
 
 
 def ledger(out: Path) -> list[LossRow]:
-    return [row for row in loss_rows(out) if row.stream == STOCKS]
+    """What is missing, but for the time in which nobody spoke as an owner: of batches that a test writes, all of it."""
+    return [row for row in loss_rows(out) if row.stream == STOCKS and NOBODY not in row.reason]
+
+
+def unowned(out: Path) -> LossRow:
+    """The one row of a time without an owner."""
+    (row,) = [row for row in loss_rows(out) if NOBODY in row.reason]
+    return row
 
 
 def as_expected(numbers: Sequence[int]) -> list[float]:
@@ -364,3 +372,36 @@ def test_only_what_was_asked_for_becomes_rows_and_all_of_it_is_counted(tmp_path:
 
     assert (bids(tmp_path), len(bids(tmp_path, "MSFT"))) == ([], 4)
     assert audit(tmp_path).problems == ()
+
+
+def test_a_recorder_that_ends_before_the_next_owners_first_frame_says_that_nobody_listened(tmp_path: Path):
+    """The row of a takeover comes with a frame; the next capture finds it, and this one must not pass it over."""
+    with nats_server() as server, recording(server.address, tmp_path) as engine:
+        with serving(server, deliver(*quotes(0, 3))) as owner:
+            wait_until(lambda: stocks(engine).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: stocks(engine))
+            owner.source_stream().sink.frame(quotes(3, 1)[0], 2)
+            wait_until(lambda: bids(tmp_path) or stocks(engine).applied, saw=lambda: stocks(engine))
+        wait_until(lambda: engine.status().unowned_seconds > 0.2, saw=engine.status)
+        with serving(server, epoch=NOON + 1):
+            wait_until(lambda: stocks(engine).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: stocks(engine))
+            status = engine.stop()
+
+    assert status.unowned_seconds > 0.2
+    assert "an owner received" in wholeness(status)
+    row = unowned(tmp_path)
+    assert row.lost is None
+    assert row.until_ns is not None
+    assert (row.until_ns - row.since_ns) / 1e9 == pytest.approx(status.unowned_seconds, abs=0.01)
+
+
+def test_a_recorder_whose_owner_has_ended_and_that_ends_without_another_says_so(tmp_path: Path):
+    with nats_server() as server, recording(server.address, tmp_path) as engine:
+        with serving(server, deliver(*quotes(0, 3))):
+            wait_until(lambda: stocks(engine).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: stocks(engine))
+        wait_until(lambda: engine.status().unowned_seconds > 0.2, saw=engine.status)
+        status = engine.stop()
+
+    assert status.unowned_seconds > 0.2
+    assert engine.status().unowned_seconds == status.unowned_seconds, "it has ended"
+    assert "an owner received" in wholeness(status)
+    assert unowned(tmp_path).until_ns is not None
