@@ -56,6 +56,6 @@ SHARED: Final = {
     ),
     "priced_lines": ("PricedLines", "numbers"),
     "remembered": ("remembered",),
-    "row_table": ("row_table",),
+    "row_table": ("late_table",),
     "structure_kinds": ("StructureKind",),
 }

@@ -56,9 +56,9 @@ class RowTable:
         """A column of numbers, NaN for what is not known."""
         return np.array(self.columns[name], dtype=np.float64)
 
-    def row(self, place: int) -> dict[str, Any]:
-        """All that stands in one row, as plain values."""
-        return {name: self.values(name)[place] for name in self.kinds}
+    def row(self, place: int) -> Mapping[str, Any]:
+        """All that stands in one row, as plain values; a column is read when it is asked for."""
+        return _Row(self, place)
 
     def rows(self, names: Sequence[str]) -> Iterator[dict[str, Any]]:
         """What stands in these columns of each row, as plain values."""
@@ -66,11 +66,13 @@ class RowTable:
 
     def beside(self, other: RowTable) -> RowTable:
         """The columns of both, of the same rows."""
-        return RowTable(self.identities, {**self.kinds, **other.kinds}, {**self.columns, **other.columns})
+        return RowTable(
+            self.identities, {**self.kinds, **other.kinds}, LateColumns(self.columns, other.columns)
+        )
 
     def assign(self, **columns: Any) -> RowTable:
         """The table with other values in some of its columns."""
-        return replace(self, columns={**self.columns, **columns})
+        return replace(self, columns=LateColumns(self.columns, columns))
 
     def frame(self) -> DataFrame:
         """The table as a DataFrame, indexed by identity, each column of the type that its kind has there."""
@@ -80,9 +82,9 @@ class RowTable:
         return pd.DataFrame(typed, index=pd.Index(list(self.identities), dtype=str))
 
     def _plain(self, name: str) -> list[Any]:
-        values = self.columns.get(name)
-        if values is None:
+        if name not in self.columns:
             return [None] * len(self)
+        values = self.columns[name]
         kind = self.kinds[name]
         if kind is Kind.TIME:
             return [None if at == UNKNOWN_TIME else utc_datetime(at) for at in values.tolist()]
@@ -93,6 +95,69 @@ class RowTable:
         if isinstance(values, np.ndarray) and values.dtype == np.float64 and np.isnan(values).any():
             return [None if value != value else value for value in plain]  # noqa: PLR0124
         return plain
+
+
+class LateColumns(Mapping[str, Any]):
+    """Columns by name; one that is a function is made when it is first read.
+
+    Most of what a table can say is asked for by nobody at a refresh. Of `several` the last that has a column counts.
+    Callable from any thread; what two read at once is made twice at worst.
+    """
+
+    def __init__(self, *several: Mapping[str, Any]) -> None:
+        self._columns: dict[str, Any] = {}
+        for one in several:
+            self._columns |= one.unread if isinstance(one, LateColumns) else one
+
+    @property
+    def unread(self) -> Mapping[str, Any]:
+        """The columns as they are, made or not yet."""
+        return self._columns
+
+    def __getitem__(self, name: str) -> Any:
+        column = self._columns[name]
+        if callable(column):
+            column = self._columns[name] = column()
+        return column
+
+    def __contains__(self, name: object) -> bool:
+        return name in self._columns
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._columns)
+
+    def __len__(self) -> int:
+        return len(self._columns)
+
+
+class _Row(Mapping[str, Any]):
+    """One row of a table."""
+
+    def __init__(self, table: RowTable, place: int) -> None:
+        self._table = table
+        self._place = place
+
+    def __getitem__(self, name: str) -> Any:
+        if name not in self._table.kinds:
+            raise KeyError(name)
+        return self._table.values(name)[self._place]
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._table.kinds)
+
+    def __len__(self) -> int:
+        return len(self._table.kinds)
+
+
+def late_table(
+    makers: Mapping[str, Callable[[], Any]],
+    table: Table,
+    identities: Sequence[str],
+    declared: tuple[Column, ...],
+) -> RowTable:
+    """As `row_table`, of columns that are made when they are first read."""
+    kinds = {column.name: column.kind for column in stored_columns(table, declared)}
+    return RowTable(tuple(identities), kinds, LateColumns({name: makers[name] for name in kinds}))
 
 
 def row_table(

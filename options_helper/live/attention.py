@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from functools import partial
+from functools import lru_cache, partial
 from typing import Any, Final
 
 from options_helper.analysis.attention.entries import AttentionKind, Entry
@@ -121,19 +121,29 @@ class Item:
         return self.level is not Level.INFO
 
 
-def worth_saying(warnings: Collection[QuoteWarning], screen: ScreenModel) -> list[QuoteWarning]:
+def worth_saying(warnings: Collection[QuoteWarning], screen: ScreenModel) -> tuple[QuoteWarning, ...]:
     """Of one row's warnings those that mean something in this state of the screen, gravest first."""
     if not warnings:
-        return []
-    day_is_known_in_part, is_priced = screen.totals.day.counted > 0, screen.priced
-    return sorted(
-        (
-            warning
-            for warning in warnings
-            if (is_priced or warning in WARNINGS_WITHOUT_PRICES)
-            and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
-        ),
-        key=lambda warning: warning not in GRAVE_WARNINGS,
+        return ()
+    return _worth_saying(
+        tuple(warnings), is_priced=screen.priced, day_is_known_in_part=screen.totals.day.counted > 0
+    )
+
+
+@lru_cache(maxsize=1_024)  # rows have few combinations of them
+def _worth_saying(
+    warnings: tuple[QuoteWarning, ...], *, is_priced: bool, day_is_known_in_part: bool
+) -> tuple[QuoteWarning, ...]:
+    return tuple(
+        sorted(
+            (
+                warning
+                for warning in warnings
+                if (is_priced or warning in WARNINGS_WITHOUT_PRICES)
+                and (day_is_known_in_part or warning not in WARNINGS_ABOUT_TODAY)
+            ),
+            key=lambda warning: warning not in GRAVE_WARNINGS,
+        )
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import UTC, date, datetime
+from functools import partial
 
 import numpy as np
 import pandas as pd
@@ -17,7 +18,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 from options_helper.analysis.live_tables import multileg_tables, position_table
 from options_helper.analysis.marks import UNKNOWN_TIME
 from options_helper.analysis.priced_lines import price_entries
-from options_helper.analysis.row_table import RowTable, row_table, table_of_frame
+from options_helper.analysis.row_table import RowTable, late_table, row_table, table_of_frame
 from options_helper.analysis.totals import sum_up
 from options_helper.model.portfolio import load_portfolio
 from tests.portal import scenes
@@ -95,3 +96,22 @@ def test_totals_of_tables_are_those_of_their_frames():
         frames[0], compute_live_position_rows(book, live, stale_after_seconds=30, wide_spread_pct=25)
     )
     assert tuple(frames[0]) == POSITION_COLUMNS
+
+
+def test_a_late_column_is_made_when_it_is_first_read_and_once():
+    made: list[str] = []
+
+    def late(name: str) -> list[str]:
+        made.append(name)
+        return [name]
+
+    table = late_table(
+        {column.name: partial(late, column.name) for column in DECLARED}, Table.POSITION, ["one"], DECLARED
+    )
+    both = table.beside(RowTable(("one",), {"more": Kind.TEXT}, {"more": ["ready"]}))
+
+    assert list(both.kinds) == [*(column.name for column in DECLARED), "more"]
+    assert not made
+    assert (both.row(0)["words"], both.values("words"), both["words"]) == ("words", ["words"], ["words"])
+    assert both.values("more") == ["ready"]
+    assert made == ["words"]

@@ -16,6 +16,8 @@ from apps.streamlit.components.board_columns import headings, usual_headings
 from apps.streamlit.components.board_message import Sorting, Wishes, build_board
 from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.live_csv import tables_as_csv
+from apps.streamlit.components.live_pieces import pieces
+from options_helper.analysis.risk import risk_tables
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, PreviousClose
 from tests.portal.conftest import number
@@ -48,6 +50,22 @@ def test_four_figures_of_the_risk_are_shown_and_the_others_can_be_chosen():
 
     assert usual == ["Delta", "Theta", "IV", "% max"]
     assert {"Vega", "Rho", "Gamma", "POP", "Max loss $", "Forward $", "Days held"} <= set(headings())
+
+
+def test_a_refresh_works_out_no_column_that_nobody_sees(show: Show, monkeypatch: pytest.MonkeyPatch):
+    """The chance of a profit, which is in the CSV and in a column to be chosen, costs more than all that is shown."""
+
+    def refuse(*_: object) -> None:
+        raise AssertionError("nobody asked for it")
+
+    monkeypatch.setattr(risk_tables, "probabilities_of_profit", refuse)
+    screen = show(LONG, SOLD, OTHER)
+    pieces(screen)
+    board = build_board(screen, Wishes(Grouping.UNDERLYING, usual_headings()))
+
+    assert board.cells["book"]
+    with pytest.raises(AssertionError, match="nobody asked"):
+        build_board(screen, Wishes(Grouping.UNDERLYING, headings()))
 
 
 def test_a_line_says_its_position_and_a_group_the_sum_of_one_underlying(show: Show):

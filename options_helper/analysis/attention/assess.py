@@ -106,7 +106,7 @@ def assess_attention(
         entries=in_order(entries),
         # The cockpit has every entry's legs.
         cockpit=cockpit_lines(
-            found if by_entry is books else endings(by_entry, moment), by_entry.of_file, moment
+            found if by_entry is books else endings(by_entry, moment), by_entry.entries, moment
         ),
         morning_after=ended_contracts(portfolio, live),
         not_judged=(*_unjudged(found, lines), *unread_dividends(lives)),

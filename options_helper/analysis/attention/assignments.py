@@ -11,7 +11,7 @@ from options_helper.analysis.attention.deadlines import ContractLife, last_day_d
 from options_helper.analysis.attention.delivery import Outcome, outcome_at
 from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import CLOSE_IT, Ending, Moment
-from options_helper.analysis.attention.held_legs import HeldLine, implied_words, is_over
+from options_helper.analysis.attention.held_legs import Entries, HeldLine, implied_words, is_over
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import (
     day_word,
@@ -41,6 +41,7 @@ def short_entries(
     Of the symbols that were `told` to be exercised early nothing is said again.
     """
     near = {one.instrument.live_symbol: ending for ending in found for one in ending.all_legs}
+    entries = books.entries
     for one in (*books.of_file, *books.account_alone):
         symbol = one.instrument.live_symbol
         if not one.is_short or not one.is_in_the_money or one.life is None or is_over(one, moment.at):
@@ -59,7 +60,7 @@ def short_entries(
             level=Level.INFO if ending is None else ending.level(moment),
             subject=one.instrument.underlying,
             symbols=(symbol,),
-            what=_short_words(one, ending, moment, books.of_file),
+            what=_short_words(one, ending, moment, entries),
             by=due(deadlines, moment.at),
             deadlines=deadlines,
             amounts=f"{said}{f'; with all that ends with it: {lacks}' if lacks else f'; {alone}' if alone else ''}.",
@@ -102,7 +103,7 @@ def _how_near(one: HeldLine) -> str:
     return f"Its time value at the bid is {value:,.2f} a share: what a holder gives up who exercises it now."
 
 
-def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, book: Sequence[HeldLine]) -> str:
+def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, entries: Entries) -> str:
     life = one.life
     lacking = LACKING if one.account_alone else ""
     said = f"{one.instrument.label}{lacking} is in the money by {one.inside or 0.0:,.2f}"
@@ -116,14 +117,14 @@ def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, book: Seq
     if ending is not None and life is not None and life.at_open and life.settles is not None:
         # Its last day of trading is the day before, and a night lies between the two.
         when = f" at the open {day_word(new_york_date(life.settles), moment.today)}"
-    partners = partner_words(one, book)
+    partners = partner_words(one, entries)
     return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}{implied_words([one])}"
 
 
-def partner_words(one: HeldLine, book: Sequence[HeldLine]) -> str:
+def partner_words(one: HeldLine, entries: Entries) -> str:
     """What becomes of the other legs of its structure when it ends; empty where it has none."""
-    partners = [other for other in book if other.is_of(one) and other is not one and not other.ended]
-    if not partners or one.account_alone:
+    partners = [] if one.account_alone else [other for other in entries.beside(one) if not other.ended]
+    if not partners:
         return ""
     return f"Partner: {listed([_partner(other, one) for other in partners])}."
 

@@ -19,7 +19,7 @@ from options_helper.analysis.attention.delivery import (
 )
 from options_helper.analysis.attention.entries import Deadline
 from options_helper.analysis.attention.expiring import Ending, Moment
-from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.analysis.attention.held_legs import Entries, HeldLine
 from options_helper.analysis.attention.words import outcome_words
 from options_helper.analysis.risk.book_values import SpotSource
 
@@ -99,10 +99,11 @@ class CockpitLine:
         return f"{outcome_words(self.if_now_by_account, self.underlying)} by the account, {said} by the file"
 
 
-def cockpit_lines(
-    found: Sequence[Ending], book: Sequence[HeldLine], moment: Moment
-) -> tuple[CockpitLine, ...]:
-    """Of everything whose last day is today, its legs in the book's order and each structure before its own."""
+def cockpit_lines(found: Sequence[Ending], entries: Entries, moment: Moment) -> tuple[CockpitLine, ...]:
+    """Of everything whose last day is today, its legs in the book's order and each structure before its own.
+
+    `entries` are those of the file.
+    """
     lines: list[CockpitLine] = []
     for ending in found:
         if ending.last_day != moment.today:
@@ -110,9 +111,9 @@ def cockpit_lines(
         ids = dict.fromkeys(one.entry_id for one in ending.all_legs)
         for entry_id in ids:
             legs = [one for one in ending.all_legs if one.entry_id == entry_id]
-            if sum(one.entry_id == entry_id for one in book) > 1:
-                lines.append(_structure(entry_id, legs, ending, book, moment))
-            lines.extend(_leg(one, ending, book, moment) for one in legs)
+            if len(entries.of(entry_id)) > 1:
+                lines.append(_structure(entry_id, legs, ending, entries, moment))
+            lines.extend(_leg(one, ending, entries, moment) for one in legs)
     return tuple(lines)
 
 
@@ -125,7 +126,7 @@ def _state(one: HeldLine, moment: Moment) -> EndState:
     return EndState.IN_THE_MONEY if inside else EndState.OUT_OF_THE_MONEY
 
 
-def _leg(one: HeldLine, ending: Ending, book: Sequence[HeldLine], moment: Moment) -> CockpitLine:
+def _leg(one: HeldLine, ending: Ending, entries: Entries, moment: Moment) -> CockpitLine:
     strike, extrinsic = one.instrument.strike or 0.0, one.extrinsic_at_bid
     gives_up = one.is_long and bool(one.is_in_the_money) and extrinsic is not None
     return CockpitLine(
@@ -147,7 +148,7 @@ def _leg(one: HeldLine, ending: Ending, book: Sequence[HeldLine], moment: Moment
         if_now=None if one.spot is None else outcome_at(one, one.spot),
         above=outcome_at(one, strike + _CENT),
         below=outcome_at(one, strike - _CENT),
-        partners=partner_words(one, book),
+        partners=partner_words(one, entries),
         settles=ending.settles,
         deadlines=ending.deadlines,
         quantity_in_doubt=one.in_doubt,
@@ -169,7 +170,7 @@ _GRAVITY: Final = (EndState.UNKNOWN, EndState.PIN, EndState.IN_THE_MONEY, EndSta
 
 
 def _structure(
-    entry_id: str, legs: Sequence[HeldLine], ending: Ending, book: Sequence[HeldLine], moment: Moment
+    entry_id: str, legs: Sequence[HeldLine], ending: Ending, entries: Entries, moment: Moment
 ) -> CockpitLine:
     """What ends of a structure, together; what of it goes on is said among its partners."""
     states = {_state(one, moment) for one in legs}
@@ -177,9 +178,7 @@ def _structure(
     known = [one for one in deltas if one is not None]
     spot = next((one.spot for one in legs if one.spot is not None), None)
     strikes = [one.instrument.strike or 0.0 for one in legs]
-    going_on = [
-        one.instrument.label for one in book if one.entry_id == entry_id and one not in legs and not one.ended
-    ]
+    going_on = [one.instrument.label for one in entries.of(entry_id) if one not in legs and not one.ended]
     return CockpitLine(
         position_id=entry_id,
         label=f"{ending.underlying}: {len(legs)} legs of {entry_id}",

@@ -148,6 +148,15 @@ def class_ends(
 
 def last_day_deadlines(life: ContractLife, told: ToldSessions) -> tuple[Deadline, ...]:
     """The instants of the last day of a contract, in order; none where the calendar does not reach."""
+    return _last_day_deadlines(life, told) if told else _usual_last_day_deadlines(life)
+
+
+@lru_cache(maxsize=4_096)  # asked of each contract at each refresh
+def _usual_last_day_deadlines(life: ContractLife) -> tuple[Deadline, ...]:
+    return _last_day_deadlines(life, NOTHING_TOLD)
+
+
+def _last_day_deadlines(life: ContractLife, told: ToldSessions) -> tuple[Deadline, ...]:
     return tuple(sorted(_of_last_day(life, told), key=lambda one: one.at))
 
 

@@ -66,14 +66,15 @@ def together(legs: Iterable[HeldLine], spot: float) -> Outcome | None:
     return Outcome(fsum(one.shares for one in known), fsum(one.cash for one in known))
 
 
-def free_shares(underlying: str, book: Sequence[HeldLine], ending: Sequence[HeldLine]) -> float | None:
-    """Shares that are held and not needed behind a short call which does not end with these.
+def free_shares(of_name: Sequence[HeldLine], ending: Sequence[HeldLine]) -> float | None:
+    """Shares among the lines of one underlying that are not needed behind a short call which does not end with these.
 
     None: one of those is adjusted, and how many shares it delivers is not known. One that is held brings none for sure.
     """
-    of_name = [one for one in book if one.instrument.underlying == underlying and not one.ended]
-    held = fsum(one.quantity for one in of_name if not one.instrument.is_option)
-    going_on = [one for one in of_name if one.instrument.option_type == "call" and one not in ending]
+    going_on = [
+        one for one in of_name if one.instrument.option_type == "call" and not one.ended and one not in ending
+    ]
+    held = fsum(one.quantity for one in of_name if not one.instrument.is_option and not one.ended)
     if held > 0 and any(one.delivers_something_else and one.quantity < 0 for one in going_on):
         return None
     calls = fsum(

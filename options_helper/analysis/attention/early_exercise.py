@@ -18,7 +18,7 @@ from options_helper.analysis.attention.assignments import LACKING, if_exercised,
 from options_helper.analysis.attention.deadlines import before_ex_date, class_ends
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
 from options_helper.analysis.attention.expiring import Moment
-from options_helper.analysis.attention.held_legs import HeldLine, is_over
+from options_helper.analysis.attention.held_legs import Entries, HeldLine, is_over
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg, own_words
@@ -71,7 +71,7 @@ def early_entries(
     lives: Sequence[LegLife], live: LiveSnapshot, moment: Moment, has: float | None
 ) -> Iterator[Entry]:
     """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held."""
-    book = [leg.held for leg in lives]
+    entries = Entries(leg.held for leg in lives)
     for leg in lives:
         one = leg.held
         if one.life is None or not one.life.is_american or not one.is_in_the_money or is_over(one, moment.at):
@@ -79,13 +79,13 @@ def early_entries(
         if one.life.last_day == moment.today:
             continue  # what ends today is assigned today
         if one.instrument.option_type == "call":
-            yield from _of_call(leg, live, moment, has, book)
+            yield from _of_call(leg, live, moment, has, entries)
         elif one.is_short:
-            yield from _of_put(leg, live, moment, has, book)
+            yield from _of_put(leg, live, moment, has, entries)
 
 
 def _of_call(
-    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, book: Sequence[HeldLine]
+    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, entries: Entries
 ) -> Iterator[Entry]:
     dividend = next_session_dividend(leg, moment)
     one = leg.held
@@ -104,7 +104,7 @@ def _of_call(
     if one.is_short:
         against = _against(one, dividend)
         signs = (*signs, against) if against else signs
-        partners = partner_words(one, book)
+        partners = partner_words(one, entries)
         yield _short_call(one, pays, signs, partners, by=by, deadlines=deadlines, passed=passed, has=has)
     elif one.is_long and extrinsic is not None and extrinsic < dividend.amount:
         yield _long_call(one, pays, dividend, by=by, deadlines=deadlines, has=has)
@@ -219,7 +219,7 @@ def _long_call(
 
 
 def _of_put(
-    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, book: Sequence[HeldLine]
+    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, entries: Entries
 ) -> Iterator[Entry]:
     """A short put whose holder earns more by having its strike now than by waiting."""
     one = leg.held
@@ -240,7 +240,7 @@ def _of_put(
         signs.insert(0, f"{value}, less than {interest:,.2f} of interest on its strike")
     else:
         signs.append(f"{value}, beside {interest:,.2f} of interest on its strike")
-    partners = partner_words(one, book)
+    partners = partner_words(one, entries)
     deadlines = _closing_tonight(one, live, moment)
     said, outcome = if_exercised("Assigned", one)
     yield Entry(

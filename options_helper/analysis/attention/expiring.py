@@ -97,9 +97,9 @@ class Ending:
 
 def endings(books: TwoBooks, moment: Moment) -> tuple[Ending, ...]:
     """What is traded for the last time today or in the next session, or was and is not matched before the next one."""
-    of_file, of_account, last_known = (
-        _by_end(book, moment) for book in (books.of_file, books.of_account, books.of_last_known)
-    )
+    of_file = _by_end(books.of_file, moment)
+    of_account = of_file if books.of_account is books.of_file else _by_end(books.of_account, moment)
+    last_known = _by_end(books.of_last_known, moment)
     return tuple(
         _of_two(
             key, *(one.get(key, []) for one in (of_file, of_account, last_known)), books=books, moment=moment
@@ -129,15 +129,17 @@ def _of_two(
     """The file's, and beside it the account's where the two are apart."""
     name, settles = key
     if not ours:
-        alone = _ending(name, settles, theirs, books.of_account, moment)
+        alone = _ending(name, settles, theirs, books.account_on[name], moment)
         return replace(alone, quantities=Quantities.ACCOUNT_ALONE)
-    by_file = _ending(name, settles, ours, books.of_file, moment)
+    by_file = _ending(name, settles, ours, books.file_on[name], moment)
     quantities = books.quantities(name)
     if quantities is Quantities.ACCOUNT:
-        return replace(by_file, by_account=_beside(by_file, theirs, books.of_account, quantities))
+        return replace(
+            by_file, by_account=_beside(by_file, theirs, books.account_on.get(name, ()), quantities)
+        )
     if quantities is Quantities.IN_DOUBT and books.has_last_known(name):
         # For the seconds in which they are read anew a warning must not shrink.
-        before = _beside(by_file, last_known, books.of_last_known, Quantities.LAST_KNOWN)
+        before = _beside(by_file, last_known, books.last_known_on.get(name, ()), Quantities.LAST_KNOWN)
         if _takes_more(before.demand, by_file.demand):
             return replace(by_file, by_account=before)
     return replace(by_file, quantities=quantities)
@@ -153,7 +155,7 @@ def _beside(
         by_file,
         legs=tuple(legs),
         outcome=outcome,
-        demand=None if outcome is None else demand(outcome, free_shares(by_file.underlying, book, legs)),
+        demand=None if outcome is None else demand(outcome, free_shares(book, legs)),
         quantities=quantities,
     )
 
@@ -193,7 +195,7 @@ def _ending(
         is_over=all(is_over(one, moment.at) for one in legs),
         deadlines=() if life is None else last_day_deadlines(life, moment.told),
         outcome=outcome,
-        demand=None if outcome is None else demand(outcome, free_shares(name, book, legs)),
+        demand=None if outcome is None else demand(outcome, free_shares(book, legs)),
     )
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -12,7 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from options_helper.analysis.attention.deadlines import ContractLife, contract_life
-from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.marks import Numbers, QuoteWarning
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk, SpotSource
 from options_helper.analysis.risk.pricing import value
@@ -25,6 +25,7 @@ _NO_VALUE_OF_WAITING: Final = 0.005
 _CENT: Final = 0.01
 # Of prices, so that what equals in decimals equals here.
 _DIGITS: Final = 6
+_NO_WARNINGS: Final[frozenset[QuoteWarning]] = frozenset()
 
 
 @dataclass(frozen=True)
@@ -57,10 +58,6 @@ class HeldLine:
     beside: frozenset[str] = (
         frozenset()
     )  # ids of the entries that have it too, where it stands for all of them
-
-    def is_of(self, other: HeldLine) -> bool:
-        """Whether an entry has both."""
-        return not {self.entry_id, *self.beside}.isdisjoint({other.entry_id, *other.beside})
 
     @property
     def counted(self) -> float:
@@ -108,6 +105,29 @@ class HeldLine:
         return abs(self.counted) * (self.instrument.multiplier or STANDARD_MULTIPLIER)
 
 
+class Entries:
+    """The lines of a book by the entries that have them, for those who ask line after line."""
+
+    def __init__(self, book: Iterable[HeldLine]) -> None:
+        self._of_entry: dict[str, list[tuple[int, HeldLine]]] = {}
+        for place, one in enumerate(book):
+            for entry_id in (one.entry_id, *one.beside):
+                self._of_entry.setdefault(entry_id, []).append((place, one))
+
+    def of(self, entry_id: str) -> list[HeldLine]:
+        """The lines of one entry, in the order of the book."""
+        return [one for _, one in self._of_entry.get(entry_id, ())]
+
+    def beside(self, one: HeldLine) -> list[HeldLine]:
+        """The other lines of the entries that have this one, in the order of the book."""
+        found = {
+            place: other
+            for entry_id in (one.entry_id, *one.beside)
+            for place, other in self._of_entry.get(entry_id, ())
+        }
+        return [found[place] for place in sorted(found) if found[place] is not one]
+
+
 def inside_at(one: Instrument, spot: float) -> float:
     """By how many dollars a share a contract is in the money at a price of what it is written on."""
     strike = one.strike or 0.0
@@ -132,12 +152,15 @@ def held_lines(
         return ()
     risks = _risks(book, [(entry_id, line.instrument.live_symbol) for entry_id, line in owned])
     lives = _lives([line.instrument for _, line in owned], live)
-    columns = priced.columns
+    spots, bids, asks = (_known(priced.columns[name]) for name in ("underlying_price", "bid", "ask"))
+    warnings = _warnings(priced)
+    spreads = {name: _spread(live, name) for name in {line.instrument.underlying for _, line in owned}}
+    near = _Neighbours(zip((line.instrument for _, line in owned), (risk for risk, _ in risks), strict=True))
     found = []
     for n, (entry_id, line) in enumerate(owned):
         risk, in_region = risks[n]
-        instrument = line.instrument
-        spot = _known(columns["underlying_price"][n])
+        instrument, spot = line.instrument, spots[n]
+        own_iv = None if risk is None else risk.iv
         found.append(
             HeldLine(
                 entry_id=entry_id,
@@ -148,18 +171,27 @@ def held_lines(
                 # An index has no quote of its own: what its options imply stands in for it.
                 spot=risk.spot if spot is None and risk is not None else spot,
                 spot_source=_source(spot, risk),
-                spot_spread=_spread(live, instrument.underlying),
-                bid=_known(columns["bid"][n]),
-                ask=_known(columns["ask"][n]),
-                warnings=frozenset(kind for kind, flags in priced.findings.items() if flags[n]),
-                iv=None if risk is None else risk.iv,
-                near_iv=None if risk is None else risk.iv,
+                spot_spread=spreads[instrument.underlying],
+                bid=bids[n],
+                ask=asks[n],
+                warnings=warnings.get(n, _NO_WARNINGS),
+                iv=own_iv,
+                near_iv=near.of(instrument) if own_iv is None else own_iv,
                 delta=None if risk is None else risk.delta,
                 rate=None if risk is None else risk.rate,
                 in_exercise_region=in_region,
             )
         )
-    return _with_near_volatility(found)
+    return tuple(found)
+
+
+def _warnings(priced: PricedLines) -> dict[int, frozenset[QuoteWarning]]:
+    """What is said against each line of which anything is."""
+    found: dict[int, list[QuoteWarning]] = {}
+    for kind, flags in priced.findings.items():
+        for n in np.flatnonzero(flags).tolist():
+            found.setdefault(n, []).append(kind)
+    return {n: frozenset(kinds) for n, kinds in found.items()}
 
 
 def by_contract(lines: Sequence[HeldLine]) -> tuple[HeldLine, ...]:
@@ -221,20 +253,22 @@ def lone_line(
     )
 
 
-def _with_near_volatility(lines: Sequence[HeldLine]) -> tuple[HeldLine, ...]:
+class _Neighbours:
     """Where a leg has no volatility of its own, as in the last minutes, a neighbour's says how far the price may go."""
-    known: dict[tuple[str, date | None], list[HeldLine]] = {}
-    for one in lines:
-        if one.iv is not None:
-            known.setdefault((one.instrument.underlying, one.instrument.expiry), []).append(one)
-    return tuple(one if one.iv is not None else replace(one, near_iv=_nearest(one, known)) for one in lines)
 
+    def __init__(self, lines: Iterable[tuple[Instrument, LineRisk | None]]) -> None:
+        self._known: dict[tuple[str, date | None], list[tuple[float, float]]] = {}
+        for one, risk in lines:
+            if risk is not None and risk.iv is not None:
+                of_end = self._known.setdefault((one.underlying, one.expiry), [])
+                of_end.append((one.strike or 0.0, risk.iv))
 
-def _nearest(one: HeldLine, known: Mapping[tuple[str, date | None], Sequence[HeldLine]]) -> float | None:
-    strike = one.instrument.strike or 0.0
-    neighbours = known.get((one.instrument.underlying, one.instrument.expiry), ())
-    nearest = min(neighbours, key=lambda other: abs((other.instrument.strike or 0.0) - strike), default=None)
-    return None if nearest is None else nearest.iv
+    def of(self, one: Instrument) -> float | None:
+        """The volatility of the nearest strike that ends with it."""
+        strike = one.strike or 0.0
+        neighbours = self._known.get((one.underlying, one.expiry), ())
+        nearest = min(neighbours, key=lambda other: abs(other[0] - strike), default=None)
+        return None if nearest is None else nearest[1]
 
 
 def _lives(instruments: Sequence[Instrument], live: LiveSnapshot) -> list[ContractLife | None]:
@@ -288,8 +322,8 @@ def _spread(live: LiveSnapshot, symbol: str) -> float | None:
     return max(0.0, quote.ask_price - quote.bid_price)
 
 
-def _known(number: Any) -> float | None:
-    return None if isnan(number) else float(number)
+def _known(column: Numbers) -> list[float | None]:
+    return [None if isnan(number) else number for number in column.tolist()]
 
 
 def is_fixed(one: HeldLine, at: datetime) -> bool:

@@ -88,9 +88,10 @@ def ended_contracts(portfolio: Portfolio, live: LiveSnapshot) -> tuple[EndedCont
         )
     )
     found = []
+    tomorrow = new_york_date(live.as_of) + timedelta(days=1)
     for symbol in symbols:
         # Without the calendar of its year, which takes its time to make.
-        if parse_contract_symbol(symbol).expiry > new_york_date(live.as_of) + timedelta(days=1):
+        if parse_contract_symbol(symbol).expiry > tomorrow:
             continue
         ended = _ended_at(symbol, instruments.get(symbol), facts, told)
         if ended is None or not live.as_of - LOOKS_BACK <= ended <= live.as_of:

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from functools import cached_property
 
 from options_helper.analysis.account_side import AccountSide
-from options_helper.analysis.attention.held_legs import HeldLine, lone_line
+from options_helper.analysis.attention.held_legs import Entries, HeldLine, lone_line
 from options_helper.model.portfolio import PortfolioLine
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -23,9 +24,12 @@ class Quantities(StrEnum):
     ACCOUNT_ALONE = ", of what the account alone holds"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class TwoBooks:
-    """Every line by either side; one and the same where file and account agree, or no account is known."""
+    """Every line by either side; one and the same where file and account agree, or no account is known.
+
+    Without slots: what follows from the lines is asked for again and again, and worked out once.
+    """
 
     of_file: tuple[HeldLine, ...]
     of_account: tuple[HeldLine, ...]
@@ -34,7 +38,27 @@ class TwoBooks:
     of_last_known: tuple[HeldLine, ...] = ()
     unknown: frozenset[str] = frozenset()
 
-    @property
+    @cached_property
+    def file_on(self) -> Mapping[str, Sequence[HeldLine]]:
+        """The file's lines by their underlyings."""
+        return _by_underlying(self.of_file)
+
+    @cached_property
+    def account_on(self) -> Mapping[str, Sequence[HeldLine]]:
+        """The account's."""
+        return self.file_on if self.of_account is self.of_file else _by_underlying(self.of_account)
+
+    @cached_property
+    def last_known_on(self) -> Mapping[str, Sequence[HeldLine]]:
+        """Those that were known last."""
+        return _by_underlying(self.of_last_known)
+
+    @cached_property
+    def entries(self) -> Entries:
+        """The file's lines by its entries."""
+        return Entries(self.of_file)
+
+    @cached_property
     def account_alone(self) -> tuple[HeldLine, ...]:
         """What the file lacks."""
         return tuple(one for one in self.of_account if one.account_alone)
@@ -48,10 +72,7 @@ class TwoBooks:
 
     def quantities(self, underlying: str) -> Quantities:
         """Whose quantities count for what ends on one underlying: the account's wherever they are known."""
-        if not any(
-            one.instrument.underlying == underlying and (one.in_doubt or one.account_alone)
-            for one in (*self.of_file, *self.account_alone)
-        ):
+        if underlying not in self._apart:
             return Quantities.AGREED
         is_unread = any(
             one.instrument.underlying == underlying and one.instrument.live_symbol in self.unread
@@ -59,11 +80,28 @@ class TwoBooks:
         )
         return Quantities.IN_DOUBT if is_unread else Quantities.ACCOUNT
 
+    @cached_property
+    def _apart(self) -> frozenset[str]:
+        """The underlyings of what the account holds otherwise than the file."""
+        return frozenset(
+            one.instrument.underlying
+            for one in (*self.of_file, *self.account_alone)
+            if one.in_doubt or one.account_alone
+        )
+
+
+def _by_underlying(lines: Iterable[HeldLine]) -> dict[str, list[HeldLine]]:
+    found: dict[str, list[HeldLine]] = {}
+    for one in lines:
+        found.setdefault(one.instrument.underlying, []).append(one)
+    return found
+
 
 def two_books(lines: Sequence[HeldLine], side: AccountSide | None, live: LiveSnapshot) -> TwoBooks:
     """Both, of the file's lines and of what the account holds in place of some (`None`: nothing is apart)."""
     if side is None:
-        return TwoBooks(tuple(lines), tuple(lines))
+        same = tuple(lines)
+        return TwoBooks(same, same)
     theirs = {line.instrument.live_symbol: line for line in side.lines}
     times = Counter(one.instrument.live_symbol for one in lines)
     unread = frozenset(side.unread)

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, cached_property, partial
+from operator import attrgetter
 from typing import Any, Final, TypeVar
 
 import numpy as np
@@ -16,7 +18,7 @@ from options_helper.analysis.risk.extremes import Extreme, Held
 from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.probability import Outlook, expected_move, probabilities_of_profit
 from options_helper.analysis.risk.trade_progress import days_in_trade, percent_of_best
-from options_helper.analysis.row_table import RowTable, row_table
+from options_helper.analysis.row_table import RowTable, late_table
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import MultiLegPosition, Portfolio, PortfolioEntry
 from options_helper.model.text import format_count
@@ -66,37 +68,40 @@ def risk_tables(portfolio: Portfolio, book: BookFigures) -> RiskTables:
     )
 
 
-def _table(values: Mapping[str, Any], table: Table, identities: Sequence[str]) -> RowTable:
-    return row_table(values, table, identities, RISK_COLUMNS)
+def _table(makers: Mapping[str, Callable[[], Any]], table: Table, identities: Sequence[str]) -> RowTable:
+    return late_table(makers, table, identities, RISK_COLUMNS)
 
 
-def _line_columns(lines: Sequence[LineRisk]) -> dict[str, Any]:
-    def of(read: Callable[[LineRisk], float | None]) -> Any:
-        return numbers(map(read, lines))
+def _line_columns(lines: Sequence[LineRisk]) -> dict[str, Callable[[], Any]]:
+    def figures(read: Callable[[LineRisk], float | None], times: float = 1.0) -> Callable[[], Any]:
+        return lambda: times * numbers(map(read, lines))
+
+    def words(read: Callable[[LineRisk], str | None]) -> Callable[[], Any]:
+        return lambda: list(map(read, lines))
 
     return {
-        **{name: numbers(getattr(line, name) for line in lines) for name in SUMMED},
-        "delta_state": [line.delta_state.value for line in lines],
-        "theta_is": [_theta_is(line) for line in lines],
-        "iv": _PERCENT * of(lambda line: line.iv),
-        "iv_low": _PERCENT * of(lambda line: line.iv_low),
-        "iv_high": _PERCENT * of(lambda line: line.iv_high),
-        "iv_state": [None if line.iv_state is None else line.iv_state.value for line in lines],
-        "iv_reason": [line.iv_reason for line in lines],
-        "model": [line.model for line in lines],
-        "risk_spot": of(lambda line: line.spot),
-        "risk_spot_source": [_word(line.spot_source) for line in lines],
-        "forward": of(lambda line: line.forward),
-        "rate": _PERCENT * of(lambda line: line.rate),
-        "dividends_state": [
-            None if line.dividends_state is None else line.dividends_state.value for line in lines
-        ],
-        "greek_age_seconds": of(lambda line: line.greek_age_seconds),
-        "second_delta": of(lambda line: line.second_delta),
-        "second_iv": _PERCENT * of(lambda line: line.second_iv),
-        "vendor_delta": of(lambda line: line.vendor_delta),
-        "vendor_iv": _PERCENT * of(lambda line: line.vendor_iv),
-        "risk_reasons": [" ".join(line.reasons) or None for line in lines],
+        **{name: figures(attrgetter(name)) for name in SUMMED},
+        "delta_state": words(lambda line: line.delta_state.value),
+        "theta_is": words(_theta_is),
+        "iv": figures(lambda line: line.iv, _PERCENT),
+        "iv_low": figures(lambda line: line.iv_low, _PERCENT),
+        "iv_high": figures(lambda line: line.iv_high, _PERCENT),
+        "iv_state": words(lambda line: None if line.iv_state is None else line.iv_state.value),
+        "iv_reason": words(lambda line: line.iv_reason),
+        "model": words(lambda line: line.model),
+        "risk_spot": figures(lambda line: line.spot),
+        "risk_spot_source": words(lambda line: _word(line.spot_source)),
+        "forward": figures(lambda line: line.forward),
+        "rate": figures(lambda line: line.rate, _PERCENT),
+        "dividends_state": words(
+            lambda line: None if line.dividends_state is None else line.dividends_state.value
+        ),
+        "greek_age_seconds": figures(lambda line: line.greek_age_seconds),
+        "second_delta": figures(lambda line: line.second_delta),
+        "second_iv": figures(lambda line: line.second_iv, _PERCENT),
+        "vendor_delta": figures(lambda line: line.vendor_delta),
+        "vendor_iv": figures(lambda line: line.vendor_iv, _PERCENT),
+        "risk_reasons": words(lambda line: " ".join(line.reasons) or None),
     }
 
 
@@ -122,27 +127,28 @@ def _sum_is(lines: Sequence[LineRisk]) -> str | None:
 
 def _sum_columns(
     structures: Sequence[MultiLegPosition], lines_of: Mapping[str, Sequence[LineRisk]], book: BookFigures
-) -> dict[str, Any]:
+) -> dict[str, Callable[[], Any]]:
     """The sum of each structure's legs; none where a leg is missing in it."""
     sums = [book.sums_by_entry[entry.id] for entry in structures]
     lines = [lines_of[entry.id] for entry in structures]
-    covered = ("delta", "gamma", "theta", "vega", "rho")
+
+    def whole(name: str) -> Any:
+        return numbers(_whole(getattr(one, name), name, held) for one, held in zip(sums, lines, strict=True))
+
+    def covered(name: str) -> list[str]:
+        return [getattr(one, name).coverage.words for one in sums]
+
     return {
-        **{
-            name: numbers(
-                _whole(getattr(one, name), name, held) for one, held in zip(sums, lines, strict=True)
-            )
-            for name in SUMMED
-        },
-        "delta_state": [_state_of(one).value for one in sums],
-        "theta_is": [_sum_is(held) for held in lines],
-        "risk_spot": numbers(_same({line.spot for line in held}) for held in lines),
-        "risk_spot_source": [_word(_same({line.spot_source for line in held})) for held in lines],
-        "legs_in_doubt": numbers(
+        **{name: partial(whole, name) for name in SUMMED},
+        "delta_state": lambda: [_state_of(one).value for one in sums],
+        "theta_is": lambda: [_sum_is(held) for held in lines],
+        "risk_spot": lambda: numbers(_same({line.spot for line in held}) for held in lines),
+        "risk_spot_source": lambda: [_word(_same({line.spot_source for line in held})) for held in lines],
+        "legs_in_doubt": lambda: numbers(
             sum(line.quantity_in_doubt and not line.has_ended for line in held) or None for held in lines
         ),
-        **{f"{name}_coverage": [getattr(one, name).coverage.words for one in sums] for name in covered},
-        "greek_age_seconds": numbers(
+        **{f"{name}_coverage": partial(covered, name) for name in ("delta", "gamma", "theta", "vega", "rho")},
+        "greek_age_seconds": lambda: numbers(
             max((line.greek_age_seconds for line in held if line.greek_age_seconds is not None), default=None)
             for held in lines
         ),
@@ -174,32 +180,39 @@ def _entry_columns(
     lines_of: Mapping[str, Sequence[LineRisk]],
     book: BookFigures,
     outlooks: _Outlooks,
-) -> dict[str, Any]:
+) -> dict[str, Callable[[], Any]]:
     held_as = {one.name: one for one in book.extremes.entries}
     held = [held_as.get(entry.id) for entry in entries]
     ended = [book.extremes.ended.of_entry(entry.id) for entry in entries]
     worst = [gone.alone if one is None else one.worst for one, gone in zip(held, ended, strict=True)]
     best = [gone.alone if one is None else one.best for one, gone in zip(held, ended, strict=True)]
-    today = new_york_date(book.as_of)
-    outlook_of = [outlooks.of(lines_of[entry.id]) for entry in entries]
+
+    @cache
+    def outlook_of() -> list[_Expiry | None]:
+        return [outlooks.of(lines_of[entry.id]) for entry in entries]
+
+    def days() -> list[int | None]:
+        today = new_york_date(book.as_of)
+        return [days_in_trade(entry, today) for entry in entries]
+
     return {
-        "percent_of_max": numbers(
+        "percent_of_max": lambda: numbers(
             None if most is None else percent_of_best(book.profits.unrealized.get(entry.id), most)
             for entry, most in zip(entries, best, strict=True)
         ),
         **_limit_columns("max_loss", worst),
         **_limit_columns("max_profit", best),
-        "probability_of_profit": _PERCENT * numbers(_chances(held, outlook_of)),
-        "expected_move": numbers(None if one is None else one.move for one in outlook_of),
-        "limits_without": [", ".join(gone.labels) or None for gone in ended],
-        "days_in_trade": [days_in_trade(entry, today) for entry in entries],
+        "probability_of_profit": lambda: _PERCENT * numbers(_chances(held, outlook_of())),
+        "expected_move": lambda: numbers(None if one is None else one.move for one in outlook_of()),
+        "limits_without": lambda: [", ".join(gone.labels) or None for gone in ended],
+        "days_in_trade": days,
     }
 
 
-def _limit_columns(name: str, limits: Sequence[Extreme | None]) -> dict[str, Any]:
+def _limit_columns(name: str, limits: Sequence[Extreme | None]) -> dict[str, Callable[[], Any]]:
     return {
-        name: numbers(None if one is None else one.amount for one in limits),
-        f"{name}_state": [None if one is None else one.limit.value for one in limits],
+        name: lambda: numbers(None if one is None else one.amount for one in limits),
+        f"{name}_state": lambda: [None if one is None else one.limit.value for one in limits],
     }
 
 
@@ -229,13 +242,27 @@ class _Outlooks:
     """What all legs of the book on one underlying say together of each end, for those who ask after it."""
 
     def __init__(self, book: BookFigures) -> None:
-        options = [line for line in book.lines if line.iv_state is not None]
-        self._years = dict(zip(map(id, options), book.scenario.terms.years.tolist(), strict=True))
-        self._strikes = dict(zip(map(id, options), book.scenario.terms.strike.tolist(), strict=True))
-        self._of_end: dict[tuple[str, float], list[LineRisk]] = defaultdict(list)
-        for line in options:
-            self._of_end[line.underlying, self._years[id(line)]].append(line)
+        self._book = book
         self._known: dict[tuple[str, float], _Expiry] = {}
+
+    @cached_property
+    def _options(self) -> list[LineRisk]:
+        return [line for line in self._book.lines if line.iv_state is not None]
+
+    @cached_property
+    def _years(self) -> dict[int, float]:
+        return dict(zip(map(id, self._options), self._book.scenario.terms.years.tolist(), strict=True))
+
+    @cached_property
+    def _strikes(self) -> dict[int, float]:
+        return dict(zip(map(id, self._options), self._book.scenario.terms.strike.tolist(), strict=True))
+
+    @cached_property
+    def _of_end(self) -> Mapping[tuple[str, float], Sequence[LineRisk]]:
+        found: dict[tuple[str, float], list[LineRisk]] = defaultdict(list)
+        for line in self._options:
+            found[line.underlying, self._years[id(line)]].append(line)
+        return found
 
     def of(self, lines: Sequence[LineRisk]) -> _Expiry | None:
         """Of the end of these; None where they have none, or several."""
