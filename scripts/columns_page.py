@@ -6,7 +6,7 @@ import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
-from options_helper.analysis.columns import COLUMNS, CSV_COLUMNS, Column, Table
+from options_helper.analysis.columns import COLUMNS_OF_ACCOUNTS, CSV_COLUMNS, Column, Table
 
 HEAD = """# The columns
 
@@ -24,7 +24,7 @@ TITLES = {
 CSV_TITLE = "In the CSV before each row"
 
 
-def page(declared: tuple[Column, ...] = COLUMNS) -> str:
+def page(declared: tuple[Column, ...] = COLUMNS_OF_ACCOUNTS) -> str:
     """The whole page in Markdown."""
     tables = (
         line

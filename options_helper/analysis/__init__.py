@@ -8,6 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
+    "accounts_together": ("portfolio_together",),
     "book_look": ("BookLook", "look_at_book"),
     "book_ladder": (
         "DepthPoint",
@@ -20,7 +21,15 @@ PUBLIC: Final = {
         "spread_words",
         "trust",
     ),
-    "columns": ("COLUMNS", "CSV_COLUMNS", "Column", "Kind", "Table", "amount_names", "page_columns"),
+    "columns": (
+        "COLUMNS",
+        "CSV_COLUMNS",
+        "Column",
+        "Kind",
+        "Table",
+        "amount_names",
+        "page_columns",
+    ),
     "grades": ("Grade",),
     "live_health": ("Headline", "Level", "book_caveats", "book_remarks", "feed_labels", "headline"),
     "live_portfolio_metrics": (

@@ -646,6 +646,16 @@ RISK_COLUMNS: Final = (
 )
 
 COLUMNS: Final = (*PRICE_COLUMNS, *RISK_COLUMNS)
+# In tables of several accounts, beside all others.
+ACCOUNT_COLUMN: Final = Column(
+    "account",
+    {POSITION: 5, STRUCTURE: 5, LEG: 5},
+    "Whose it is, by the name that you gave the account; only where several are shown.",
+    "Account",
+    72,
+    stays=98,
+)
+COLUMNS_OF_ACCOUNTS: Final = (*COLUMNS, ACCOUNT_COLUMN)
 
 # What the CSV says of every row before the columns of its table.
 CSV_COLUMNS: Final = (

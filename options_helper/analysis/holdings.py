@@ -43,6 +43,7 @@ class Holdings:
     # nobody asks it. With `read_at` it was known before.
     unanswered: str = ""
     is_account: bool = False  # what is compared was made of the account itself, and is no file
+    without: tuple[str, ...] = ()  # of several accounts together, those of which nothing is known
 
     @property
     def in_doubt(self) -> frozenset[str]:
@@ -81,7 +82,8 @@ class Holdings:
         only = "NOT ALL OF IT" if self.is_account else "FILE ONLY"
         missing = f"{only}: {format_count(count, 'position')} of the account {are} missing" if count else ""
         doubt = f"QUANTITIES {self.not_compared}" if self.unanswered else ""
-        return "\n".join(filter(None, (missing, doubt)))
+        without = f"WITHOUT {' and '.join(self.without)}: what it holds is not known" if self.without else ""
+        return "\n".join(filter(None, (without, missing, doubt)))
 
     def sentences(self, explained: Collection[str] = ()) -> tuple[str, ...]:
         """What file and account hold differently, in sentences without amounts; what is `explained` is left out."""

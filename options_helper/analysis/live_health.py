@@ -25,7 +25,7 @@ from options_helper.model.market_hours import (
     next_change,
 )
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamName
 from options_helper.model.text import format_count, format_symbol, named
 from options_helper.model.told_sessions import format_hours
 
@@ -94,8 +94,9 @@ def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
     beyond = len(totals.not_believed)
     impossible = f"{format_count(beyond, 'structure')} quoted beyond what it can be worth"
     lines = tuple(f"{format_count(len(lines), 'line')} {what}" for lines, what in facts if lines)
-    not_compared = totals.holdings.not_compared
+    not_compared, without = totals.holdings.not_compared, " and ".join(totals.holdings.without)
     return (
+        *((f"without what the account {without} holds, which is not known",) if without else ()),
         *((f"quantities {not_compared}",) if not_compared else ()),
         *lines,
         *((impossible,) if beyond else ()),
@@ -201,12 +202,18 @@ def _in_phase(snapshot: LiveSnapshot, phase: Phase) -> list[StreamHealth]:
 
 
 def _failure(failed: Sequence[StreamHealth], as_of: datetime) -> str:
-    reasons = [health.last_error or f"the {health.name} stream ended and said nothing." for health in failed]
+    reasons = [_named_reason(health) for health in failed]
     # A wrong key fails every stream with the same sentence.
     sentences = [f"Failed: {reason}" for reason in dict.fromkeys(reasons)]
     if tries := [health.next_try_at for health in failed if health.next_try_at]:
         sentences.append(f"It is tried again in {max(0, ceil((min(tries) - as_of).total_seconds()))} s.")
     return " ".join(sentences)
+
+
+def _named_reason(health: StreamHealth) -> str:
+    """Why a stream failed; of an account that has a name, whose it is: the keys of one are none of another's."""
+    reason = health.last_error or f"the {health.name} stream ended and said nothing."
+    return reason if health.name.account == DEFAULT_ACCOUNT else f"{health.name.label}: {reason}"
 
 
 def _reconnecting(lost: Sequence[StreamHealth], as_of: datetime) -> Iterator[str]:

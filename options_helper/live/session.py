@@ -8,15 +8,17 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import defaultdict
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Final, Protocol, assert_never
+from typing import Final, assert_never
 
+from options_helper.analysis.accounts_together import portfolio_together
 from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.live_tables import multileg_tables, position_table
@@ -39,14 +41,23 @@ from options_helper.data.streaming.breeze.source import breeze_request
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.data.streaming.subscriptions import SubscriptionPlan, build_subscription_plan
 from options_helper.errors import ConfigError
-from options_helper.live.account_book import ACCOUNT_FILE, AccountBooks, PortfolioSource, as_file
+from options_helper.live.account_book import (
+    ACCOUNT_FILE,
+    AccountBooks,
+    PortfolioSource,
+    as_file,
+    is_account,
+)
 from options_helper.live.alerts_view import AlertsReader, AlertsView, judging
-from options_helper.live.change_history import ChangeHistory, ChangeRecord
+from options_helper.live.book_history import BookHistory, measures_together
+from options_helper.live.change_history import ChangeRecord
 from options_helper.live.comparison import FileComparison
 from options_helper.live.connections import PROCESS_MODULE, process_connections
-from options_helper.live.pnl_history import Measure, PnlHistory, PnlPoint, is_heard, was_interrupted
+from options_helper.live.further_accounts import FurtherAccount, FurtherAccounts, Manager
+from options_helper.live.pnl_history import Measure, PnlPoint
 from options_helper.live.shared_look import SharedLook
 from options_helper.live.shared_ticks import SharedTicks, Tick
+from options_helper.live.snapshots_together import snapshots_together
 from options_helper.model.earnings import Earnings
 from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
@@ -64,23 +75,11 @@ STALE_AFTER_SECONDS: Final = 30.0
 # A hidden tab draws once a minute, so one that has drawn nothing for this long is gone even if nobody said so.
 VIEWER_LIMIT_SECONDS: Final = 300.0
 DEFAULT_RISK_CHOICES: Final = RiskChoices()
+WHOLE: Final = ""  # in place of an account's name: all that a run has
 ACCOUNT_NEEDS_FILLS: Final = (
     "The account is asked for its positions beside the stream of fills: "
     "choose the stream fills, or a portfolio file."
 )
-
-
-class Manager(Protocol):
-    """What a session needs of `LiveStreamManager`."""
-
-    def start(self, config: LiveStreamConfig) -> None:
-        """Run with this config."""
-
-    def stop(self) -> None:
-        """End the run."""
-
-    def snapshot(self) -> LiveSnapshot:
-        """What is known now."""
 
 
 class NewsOf(StrEnum):
@@ -99,6 +98,7 @@ class RunSettings:
     account: str | None = (
         None  # by its name, of several; None: as the file says, or the one with the market data
     )
+    further: tuple[str, ...] = ()  # accounts that are asked beside it, by name
     stream_stocks: bool = True
     stream_options: bool = True
     stream_fills: bool = True
@@ -128,11 +128,36 @@ class Run:
     started_at: datetime | None = field(default=None, compare=False)  # by this computer's clock
     ended: str | None = None  # why it is over, as a sentence
     ended_at: datetime | None = None  # by this computer's clock
+    further: tuple[FurtherAccount, ...] = ()
 
     @property
     def of_account(self) -> bool:
         """Whether its portfolio is the account's."""
         return self.choices.source is PortfolioSource.ACCOUNT
+
+    @property
+    def portfolios(self) -> dict[str, Portfolio | None]:
+        """What each of its accounts holds, by name; None where that is not known yet."""
+        return {
+            self.settings.account: self.portfolio_file.portfolio,
+            **{one.name: one.portfolio for one in self.further},
+        }
+
+
+@dataclass(frozen=True, slots=True)
+class AccountPart:
+    """One account of a run that has several: what it has in one snapshot, and who looks at that for all viewers."""
+
+    account: str
+    snapshot: LiveSnapshot
+    portfolio_file: PortfolioFile  # the file, or what stands for the account
+    book: AccountBook | None  # the account's positions; None: of a file, or not known yet
+    looks: SharedLook
+
+    @property
+    def portfolio(self) -> Portfolio | None:
+        """What it holds, as far as that is known."""
+        return self.portfolio_file.portfolio if self.book is None else self.book.portfolio
 
 
 @dataclass(frozen=True, slots=True)
@@ -160,6 +185,7 @@ class LiveSession:
         housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
         heartbeat: Path | None = None,
         alerts: AlertsReader | None = None,
+        further_alerts: Callable[[], AlertsReader] | None = None,
     ) -> None:
         # One pace for all managers: new settings do not give an account another minute.
         self._limits = RequestLimits(PAGE)
@@ -173,7 +199,11 @@ class LiveSession:
         self.looks = SharedLook()
         self._ticks = SharedTicks()
         self._books = AccountBooks()
+        self._further = FurtherAccounts(self._build_manager)
+        self._further_looks: dict[str, SharedLook] = {}  # by account; they stay
         self._alerts = alerts
+        self._make_alerts = further_alerts
+        self._further_alerts: Mapping[str, AlertsReader] = {}  # by account; replaced whole
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
@@ -186,9 +216,8 @@ class LiveSession:
         self._holder: str | None = None
         # Guards the history: written by the housekeeper, copied by the pages.
         self._history_lock = threading.Lock()
-        self._history = PnlHistory()
-        self._changes = ChangeHistory()
-        self._read_until: datetime | None = None
+        # Of all that the run has under `WHOLE`, and of several accounts each one's under its name.
+        self._histories: defaultdict[str, BookHistory] = defaultdict(BookHistory)
         # Looked at by the housekeeper alone.
         self._next_reading = 0.0
         # Guards the viewers; never held while anything waits, since Streamlit releases on its event loop.
@@ -211,17 +240,46 @@ class LiveSession:
         manager, run = self._manager, self._run
         if manager is None:
             return None
+        if run is None or not run.further:
+            return self._snapshot_of(manager, run)
+        # The others first, so that nothing that one of them was told is newer than the whole.
+        others = self._further.snapshots([one.name for one in run.further])
+        return snapshots_together(run.settings.account, self._snapshot_of(manager, run), others)
+
+    def _snapshot_of(self, manager: Manager, run: Run | None) -> LiveSnapshot:
         if run is None or not run.of_account:
             return manager.snapshot()
         return self._books.settled(manager.snapshot)
+
+    def parts(self, snapshot: LiveSnapshot, own: PortfolioFile) -> tuple[AccountPart, ...]:
+        """Each account of a snapshot that is of several; none where it is of one. `own` is the first one's file."""
+        return tuple(
+            AccountPart(name, one, own, self._book_beside(own, one), self.looks)
+            if place == 0
+            else AccountPart(
+                name,
+                one,
+                ACCOUNT_FILE,
+                self._with_prices_soon(self._further.book(name, one), name),
+                self._further_looks.setdefault(name, SharedLook()),
+            )
+            for place, (name, one) in enumerate(snapshot.accounts.items())
+        )
+
+    def _book_beside(self, own: PortfolioFile, snapshot: LiveSnapshot) -> AccountBook | None:
+        return self.account_book(snapshot) if is_account(own) else None
 
     def account_book(self, snapshot: LiveSnapshot) -> AccountBook | None:
         """The account's positions as this snapshot of a run has them; None before they were read, and of a file."""
         run = self._run
         if run is None or not run.of_account:
             return None
-        book, housekeeper = self._books.book_in(snapshot), self._housekeeper
-        if book is not None and housekeeper is not None and book.portfolio != run.portfolio_file.portfolio:
+        return self._with_prices_soon(self._books.book_in(snapshot), run.settings.account)
+
+    def _with_prices_soon(self, book: AccountBook | None, account: str) -> AccountBook | None:
+        run, housekeeper = self._run, self._housekeeper
+        is_new = run is not None and book is not None and book.portfolio != run.portfolios.get(account)
+        if is_new and housekeeper is not None:
             # What was bought a moment ago has prices once it is streamed.
             housekeeper.run_within(0)
         return book
@@ -235,41 +293,55 @@ class LiveSession:
             viewer, now, again=again, run=self._run, hear=self.snapshot, longest_seconds=longest_seconds
         )
 
-    def alerts(self) -> AlertsView:
-        """What alerts of the run's account have fired, whichever program judged them."""
-        return AlertsView() if self._alerts is None else self._alerts.view()
+    def alerts(self, account: str | None = None) -> AlertsView:
+        """What alerts of the run's account have fired, or of a further one's, whichever program judged them."""
+        reader = self._alerts if account is None else self._further_alerts.get(account, self._alerts)
+        return AlertsView() if reader is None else reader.view()
 
     def acknowledge(self, firing: str) -> None:
         """Note for all tabs and programs that somebody has seen a firing, by its key."""
-        if self._alerts is not None:
-            self._alerts.acknowledge(firing, self._now())
+        for reader in (self._alerts, *self._further_alerts.values()):
+            if reader is not None:
+                reader.acknowledge(firing, self._now())
 
     @property
     def holder(self) -> str | None:
         """Who on this computer has a connection that this run is refused, and how to share it, as a sentence."""
         return self._holder if self.running else None
 
-    def changes(self) -> ChangeRecord | None:
-        """What the book was, step after step, the same for every viewer; None before the first prices."""
-        with self._history_lock:
-            return self._changes.record()
+    def changes(self, account: str = WHOLE) -> ChangeRecord | None:
+        """What the book was, step after step, the same for every viewer; None before the first prices.
 
-    def history(self) -> History:
-        """The P&L and the marks so far, the same for every viewer."""
+        Of several accounts each has its own, and all together have none.
+        """
         with self._history_lock:
-            return History(self._history.points(), self._history.trends())
+            return self._histories[account].changes.record()
 
-    def start(self, portfolio_file: PortfolioFile, choices: RunSettings, settings: Settings) -> None:
+    def history(self, account: str = WHOLE) -> History:
+        """The P&L and the marks so far, the same for every viewer; of all accounts together, or of one of several."""
+        with self._history_lock:
+            kept = self._histories[account].pnl
+            return History(kept.points(), kept.trends())
+
+    def start(
+        self,
+        portfolio_file: PortfolioFile,
+        choices: RunSettings,
+        settings: Settings,
+        further: Sequence[FurtherAccount] = (),
+    ) -> None:
         """Run with these choices for this portfolio; where that is what runs, only what has failed is tried again.
 
         Choices that only change symbols or the idle time leave the connections up. Where the account is the source,
         no file is needed, and what it holds is streamed as soon as it is known. ConfigError when the portfolio or the
-        keys are missing.
+        keys are missing; of the `further` accounts one that cannot be asked costs none of the others.
         """
         with self._changing:
             now = self._run
             portfolio_file = self._begin_with(portfolio_file, choices, settings)
-            plan = plan_for(portfolio_file.portfolio or Portfolio(positions=()), choices)
+            further = self._further.with_portfolios(further)
+            held = held_together(settings.account, portfolio_file.portfolio, further)
+            plan = plan_for(held or Portfolio(positions=()), choices)
             wanted = Run(
                 choices,
                 portfolio_file,
@@ -278,21 +350,39 @@ class LiveSession:
                 *_risk_choices(),
                 *_earnings(),
                 started_at=self._now(),
+                further=further,
             )
             if now == wanted:
-                self._manager_for(settings).start(config_for(choices, wanted.plan, portfolio_file.portfolio))
+                self._manager_for(settings).start(config_for(choices, wanted.plan, held))
+                self._further.start(further)
                 return
             try:
-                self._manager_for(settings).start(config_for(choices, wanted.plan, portfolio_file.portfolio))
+                self._manager_for(settings).start(config_for(choices, wanted.plan, held))
             except BaseException:
                 if not self.running:
                     # The run before is over and nothing came in its place: there is no house to keep.
+                    self._further.stop()
                     self._end_housekeeping()
                 raise
+            self._further.start(further)
             self._go_on_as(wanted)
-            if self._alerts is not None:
-                self._alerts.follow(settings, None if wanted.of_account else portfolio_file.path, self._now())
+            self._follow_alerts(wanted)
             self._keep_house()
+
+    def _follow_alerts(self, run: Run) -> None:
+        """Those of each account of the run; under the lock."""
+        if self._alerts is not None:
+            self._alerts.follow(
+                run.settings, None if run.of_account else run.portfolio_file.path, self._now()
+            )
+        for reader in self._further_alerts.values():
+            reader.stop()
+        found: dict[str, AlertsReader] = {}
+        for one in run.further:
+            if one.settings is not None and self._make_alerts is not None:
+                found[one.name] = self._make_alerts()
+                found[one.name].follow(one.settings, None, self._now())
+        self._further_alerts = found
 
     def stop(self, because: str = "Stopped.") -> None:
         """End the run; harmless when none is on."""
@@ -302,6 +392,7 @@ class LiveSession:
                 housekeeper.request_stop()
             if self._manager is not None:
                 self._manager.stop()
+            self._further.stop()
             self._end_housekeeping()
             if self._run is not None and self._run.ended is None:
                 self._run = replace(self._run, ended=because, ended_at=self._now())
@@ -371,17 +462,15 @@ class LiveSession:
     def _go_on_as(self, run: Run) -> None:
         """Make this the run; the history of another file's book, or of the account's, is not its own."""
         last = self._run
-        before = None if last is None else last.portfolio_file
         # Both in one step: a sample that was measured for the run before must not land in this one's history.
         with self._history_lock:
-            is_of_another = last is not None and last.settings.account != run.settings.account
-            if before is None or is_of_another or before.path != run.portfolio_file.path:
-                self._history = PnlHistory()
-                self._changes, self._read_until = ChangeHistory(), None
-            elif _are_the_same_positions(before.portfolio, run.portfolio_file.portfolio):
-                self._history.break_line()
+            if last is None or not _is_of_the_same(last, run):
+                self._histories.clear()
             else:
-                self._history.begin_book()
+                before, after = last.portfolios, run.portfolios
+                same = {name: _are_the_same_positions(before[name], after[name]) for name in after}
+                for name, history in self._histories.items():
+                    history.go_on(is_same=same.get(name, all(same.values())))
             self._run = run
 
     def _keep_house(self) -> None:
@@ -410,6 +499,8 @@ class LiveSession:
         if self._alerts is not None:
             # Under the lock, so that it cannot end those of a run that begins meanwhile.
             self._alerts.stop()
+        for reader in self._further_alerts.values():
+            reader.stop()
 
     def _follow_file(self, *, unchanged_too: bool = False) -> None:
         run = self._run
@@ -427,85 +518,105 @@ class LiveSession:
             if portfolio_file.portfolio == run.portfolio_file.portfolio:
                 self._run = replace(run, portfolio_file=portfolio_file)
                 return
-            self._become(run, portfolio_file, portfolio_file.portfolio)
+            self._become(run, replace(run, portfolio_file=portfolio_file))
 
     def _follow_account(self) -> None:
-        """Stream what the account holds now, on the same connections."""
+        """Stream what the accounts hold now, on the same connections."""
         run = self._run
-        if run is None or run.ended or not run.of_account:
+        if run is None or run.ended or not (run.of_account or run.further):
             return
         self.snapshot()
-        book = self._books.newest
-        if book is None or book.portfolio == run.portfolio_file.portfolio:
+        book = self._books.newest if run.of_account else None
+        after = replace(
+            run,
+            portfolio_file=run.portfolio_file if book is None else as_file(book),
+            further=self._further.with_portfolios(run.further),
+        )
+        if after.portfolios == run.portfolios:
             return
         with self._changing:
             if self._run is run:
-                self._become(run, as_file(book), book.portfolio)
+                self._become(run, after)
+                self._further.follow_ends()
 
-    def _become(self, run: Run, portfolio_file: PortfolioFile, portfolio: Portfolio) -> None:
-        """Let the run go on with this portfolio; under the lock."""
+    def _become(self, run: Run, after: Run) -> None:
+        """Let the run go on with other portfolios; under the lock."""
         if self._manager is None:
             return
-        plan = plan_for(portfolio, run.choices)
+        held = held_together(after.settings.account, after.portfolio_file.portfolio, after.further)
+        plan = plan_for(held or Portfolio(positions=()), run.choices)
         if plan != run.plan or run.choices.news is NewsOf.PORTFOLIO:
-            self._manager.start(config_for(run.choices, plan, portfolio))
-        self._go_on_as(replace(run, portfolio_file=portfolio_file, plan=plan))
+            self._manager.start(config_for(run.choices, plan, held))
+        self._go_on_as(replace(after, plan=plan))
 
     def _sample(self) -> None:
         run, snapshot = self._run, self.snapshot()
         if run is None or snapshot is None or not snapshot.running:
             return
-        book = self._books.book_in(snapshot) if run.of_account else None
-        portfolio = run.portfolio_file.portfolio if book is None else book.portfolio
-        if portfolio is None:
+        parts = self.parts(snapshot, run.portfolio_file) or (self._only_part(run, snapshot),)
+        measures = {
+            part.account: None if (held := part.portfolio) is None else self._measure(held, part.snapshot)
+            for part in parts
+        }
+        if all(measure is None for measure in measures.values()):
             return
-        measure = self._measure(portfolio, snapshot)
         with self._history_lock:
             if self._run is not run:
                 return
-            seen_until = self._history.seen_until
-            if seen_until is not None and snapshot.as_of < seen_until:
-                if snapshot.market.plays:
-                    # A replay begun again starts at its own morning: that is another session.
-                    self._history = PnlHistory()
-                    self._changes, self._read_until = ChangeHistory(), None
-                else:
-                    # This computer's clock was set or put right; the session goes on.
-                    self._history.forget_after(snapshot.as_of)
-                    # Steps of a time that is still to come can be told from no more.
-                    self._changes, self._read_until = ChangeHistory(), None
-            self._history.add(snapshot, measure)
-        self._note_change(run, portfolio, snapshot)
-        if self._alerts is not None:
-            self._alerts.observe(
-                portfolio, snapshot, self._now(), lambda: self._look(run, portfolio, snapshot)
-            )
+            for part in parts:
+                measure = measures[part.account]
+                if measure is not None:
+                    self._histories[self._key_of(run, part)].sample(part.snapshot, measure)
+            if run.further:
+                self._histories[WHOLE].sample(snapshot, measures_together(measures))
+        self._note_changes(run, parts)
+        self._judge(run, parts)
 
-    def _look(self, run: Run, portfolio: Portfolio, snapshot: LiveSnapshot) -> BookLook:
+    def _only_part(self, run: Run, snapshot: LiveSnapshot) -> AccountPart:
+        """All of a run that has one account."""
+        book = self._books.book_in(snapshot) if run.of_account else None
+        return AccountPart(run.settings.account, snapshot, run.portfolio_file, book, self.looks)
+
+    def _key_of(self, run: Run, part: AccountPart) -> str:
+        """Under which the history of a part is kept."""
+        return part.account if run.further else WHOLE
+
+    def _judge(self, run: Run, parts: Sequence[AccountPart]) -> None:
+        """Have the rules judged, of each account by itself."""
+        for part in parts:
+            first = part.account == run.settings.account
+            reader = self._alerts if first else self._further_alerts.get(part.account)
+            if reader is not None and part.portfolio is not None:
+                reader.observe(
+                    part.portfolio, part.snapshot, self._now(), partial(self._look, run, part, part.portfolio)
+                )
+
+    def _look(self, run: Run, part: AccountPart, portfolio: Portfolio) -> BookLook:
         """Everything that is said of the book, by the usual thresholds."""
-        return self.looks.look(
+        return part.looks.look(
             portfolio,
-            snapshot,
+            part.snapshot,
             run.risk,
             stale_after_seconds=STALE_AFTER_SECONDS,
             wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
             earnings=run.earnings,
         )
 
-    def _note_change(self, run: Run, portfolio: Portfolio, snapshot: LiveSnapshot) -> None:
-        """What the book is now, so that its change can be told by causes; some times a minute, as it costs a look."""
+    def _note_changes(self, run: Run, parts: Sequence[AccountPart]) -> None:
+        """What each book is now, so that its change can be told by causes; some times a minute, as it costs a look."""
         now = self._monotonic()
         if now < self._next_reading:
             return
         self._next_reading = now + READING_SECONDS
-        book = self._look(run, portfolio, snapshot).risk
-        trades, heard = trades_of_day(portfolio, snapshot), is_heard(snapshot)
-        with self._history_lock:
-            if self._run is not run:
-                return
-            lost = heard and was_interrupted(snapshot, self._read_until)
-            self._changes.add(book, trades, is_heard=heard, was_lost=lost)
-            self._read_until = snapshot.as_of
+        for part in parts:
+            if (portfolio := part.portfolio) is None:
+                continue
+            book = self._look(run, part, portfolio).risk
+            trades = trades_of_day(portfolio, part.snapshot)
+            with self._history_lock:
+                if self._run is not run:
+                    return
+                self._histories[self._key_of(run, part)].note(book, trades, part.snapshot)
 
     def _look_for_holder(self) -> None:
         run, snapshot = self._run, self.snapshot()
@@ -537,6 +648,22 @@ def _live_manager(settings: Settings, limits: RequestLimits) -> Manager:
     if (address := bus_of(os.environ)) is not None:
         return BusManager(settings, address)
     return LiveStreamManager(settings, source=process_connections().of("the page"), limits=limits)
+
+
+def held_together(
+    account: str, portfolio: Portfolio | None, further: Sequence[FurtherAccount]
+) -> Portfolio | None:
+    """All that is held, to be streamed: of one account its own portfolio, of several theirs beside each other."""
+    if not further:
+        return portfolio
+    known = [(account, portfolio), *((one.name, one.portfolio) for one in further)]
+    return portfolio_together([(name, held) for name, held in known if held is not None])
+
+
+def _is_of_the_same(last: Run, run: Run) -> bool:
+    """Whether what was drawn of the one is the history of the other: the same file, of the same accounts."""
+    is_same_file = last.portfolio_file.path == run.portfolio_file.path
+    return is_same_file and list(last.portfolios) == list(run.portfolios)
 
 
 def _are_the_same_positions(one: Portfolio | None, other: Portfolio | None) -> bool:
@@ -656,7 +783,11 @@ def process_session() -> LiveSession:
 
 def new_session() -> LiveSession:
     """One as the page has it: it is seen from outside, and takes part in the alerts of its account."""
-    return LiveSession(heartbeat=dashboard_file(), alerts=AlertsReader(time.monotonic, judging=judging))
+    return LiveSession(heartbeat=dashboard_file(), alerts=_judging_alerts(), further_alerts=_judging_alerts)
+
+
+def _judging_alerts() -> AlertsReader:
+    return AlertsReader(time.monotonic, judging=judging)
 
 
 def changed_code(session: LiveSession) -> bool:

@@ -140,6 +140,9 @@ class LiveSnapshot:
     desk: DeskRemarks | None = None  # who has the connections, where that is another program
     # Of all callbacks together, those that were removed among them.
     callbacks: CallbackStats = field(default_factory=CallbackStats)
+    # Of several accounts what each of them has alone, by name; its own fills, positions and trouble, and these prices.
+    # Then fills, streams and trouble here are those of all, and no positions are: they have no sum.
+    accounts: Mapping[str, LiveSnapshot] = field(default_factory=lambda: EMPTY)
 
     @property
     def stock_quotes(self) -> Mapping[str, Quote]:

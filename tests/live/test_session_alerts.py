@@ -15,7 +15,8 @@ from options_helper.alerting.books import AlertBooks, Scope, books_at
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.errors import ConfigError
 from options_helper.live.alerts_view import AlertsReader, judging
-from options_helper.live.session import LiveSession, Manager, RunSettings
+from options_helper.live.further_accounts import Manager
+from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 from tests.kit.alerting import alert_books

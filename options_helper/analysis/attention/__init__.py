@@ -12,7 +12,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "assess": ("Attention", "assess_attention"),
     "cockpit": ("CockpitLine", "EndState"),
     "delivery": ("Outcome",),
-    "entries": ("AttentionKind", "Deadline", "Entry"),
+    "entries": ("AttentionKind", "Deadline", "Entry", "in_order"),
     "morning_after": ("EndedContract", "EndedState"),
     "words": ("outcome_words",),
 }

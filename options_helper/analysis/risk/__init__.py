@@ -25,6 +25,7 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
     "change_subject": ("BOOK", "DayProfits", "day_profits", "has_closed_line", "keys_of"),
     "dividends": ("DividendState",),
     "extremes": ("EndedLegs", "Extreme", "Held", "Limit", "together"),
+    "figures_together": ("AccountFigures", "figures_together", "id_of", "in_all_or_of"),
     "fill_costs": ("DayTrades", "FillCosts", "trades_of_day"),
     "greeks": ("OF_ONE_UNDERLYING", "FigureState", "GreekSum", "GreekSums"),
     "leg_inputs": ("RiskChoices",),

@@ -78,6 +78,8 @@ class Held:
     least: Extreme  # that they can come to, dollars without the basis
     most: Extreme
     why_no_basis: str = NO_BASIS  # in words, where there is none
+    # In how many accounts: of several, least and most are each one's own, added up, and no price need bring them.
+    accounts: int = 1
 
     @cached_property
     def worst(self) -> Extreme:

@@ -240,6 +240,11 @@ def _ended(book: BookFigures, subject: Subject) -> Iterable[str]:
 
 
 def _notes(today: Curve, first: Curve | None, held: Held) -> Iterable[str]:
+    if held.accounts > 1:
+        yield (
+            f"Most and least are those of {held.accounts} accounts, each as if it were alone, added up: what is held "
+            "in one covers nothing in another. The curves are all of it at one price."
+        )
     if today.by_intrinsic:
         yield f"Without a volatility, so at intrinsic value: {', '.join(today.by_intrinsic)}."
     if today.without_mark:

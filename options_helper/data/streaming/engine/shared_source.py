@@ -17,7 +17,7 @@ from options_helper.data.streaming.engine.shared_connection import SharedConnect
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_source import StreamSource
 from options_helper.data.streaming.messages import Decode, decode_frame
-from options_helper.model.streams import StreamId
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId
 from options_helper.settings import Settings
 
 
@@ -31,18 +31,20 @@ class SharedConnections:
         self._source = source
         self._now_ns = now_ns
         self._lock = threading.Lock()
-        self._connections: dict[StreamId, SharedConnection] = {}  # guarded by self._lock
+        # Guarded by self._lock; by the account too where a stream is an account's own.
+        self._connections: dict[tuple[StreamId, str], SharedConnection] = {}
 
     def of(self, user: str) -> SharedSource:
         """The source for one run; `user` names it in sentences for the others: "the recording"."""
         return SharedSource(self, self._source, user)
 
-    def connection(self, stream: StreamId) -> SharedConnection:
-        """The one of that stream."""
+    def connection(self, stream: StreamId, account: str = DEFAULT_ACCOUNT) -> SharedConnection:
+        """The one of that stream; of a stream that carries orders, the one of that account."""
+        key = stream, account if stream.kind.carries_orders else DEFAULT_ACCOUNT
         with self._lock:
-            found = self._connections.get(stream)
+            found = self._connections.get(key)
             if found is None:
-                found = self._connections[stream] = SharedConnection(stream, self._source, self._now_ns)
+                found = self._connections[key] = SharedConnection(stream, self._source, self._now_ns)
             return found
 
 
@@ -76,5 +78,5 @@ class SharedSource:
         """A part in the connection, made when it runs and nobody has made it."""
         if stream.kind.channels and self._source.decoder(stream) is not decode_frame:
             return self._source.streamer(stream, settings, config, sink)
-        connection = self._connections.connection(stream)
+        connection = self._connections.connection(stream, settings.account)
         return SharedStreamer(connection, self._user, settings, config, sink)

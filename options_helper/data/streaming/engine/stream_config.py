@@ -53,8 +53,9 @@ class LiveStreamConfig:
     `symbol_channels` say of some symbols which channels are wanted, in place of their stream's; without channels such a
     symbol is not streamed. `further` are streams beside the default account's own, for a source that has them; those
     with channels are wanted while they have symbols. Of streams that carry orders one is wanted at most: a run has one
-    blotter. `paper` None: the base URL decides. `max_reconnects` None: without end. `queue_maxsize` counts events.
-    ConfigError where it cannot work.
+    blotter. Of `ending_contracts` the account is asked what became of them, as of those that are streamed. `paper`
+    None: the base URL decides. `max_reconnects` None: without end. `queue_maxsize` counts events. ConfigError where it
+    cannot work.
     """
 
     stocks: tuple[str, ...] = ()
@@ -80,6 +81,7 @@ class LiveStreamConfig:
     news_channels: tuple[str, ...] = ("news",)
     further: tuple[StreamRequest, ...] = ()
     symbol_channels: tuple[StreamRequest, ...] = ()
+    ending_contracts: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.stock_feed not in STOCK_FEEDS:
@@ -99,6 +101,7 @@ class LiveStreamConfig:
         # As in a request: an equal config must compare equal.
         object.__setattr__(self, "stocks", to_alpaca_symbols(self.stocks))
         object.__setattr__(self, "option_contracts", to_alpaca_symbols(self.option_contracts))
+        object.__setattr__(self, "ending_contracts", to_alpaca_symbols(self.ending_contracts))
         object.__setattr__(self, "stock_channels", _channels(StreamName.STOCKS, self.stock_channels))
         object.__setattr__(self, "option_channels", _channels(StreamName.OPTIONS, self.option_channels))
         object.__setattr__(self, "crypto", _symbols(StreamName.CRYPTO, self.crypto))
@@ -155,7 +158,14 @@ class LiveStreamConfig:
         """The same config for any symbols: two that agree in this need no reconnect."""
         further = tuple(replace(request, symbols=()) for request in self.further)
         return replace(
-            self, stocks=(), option_contracts=(), crypto=(), news=(), further=further, symbol_channels=()
+            self,
+            stocks=(),
+            option_contracts=(),
+            crypto=(),
+            news=(),
+            further=further,
+            symbol_channels=(),
+            ending_contracts=(),
         )
 
     def request(self, stream: StreamId) -> StreamRequest:

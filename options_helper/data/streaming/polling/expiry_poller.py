@@ -45,7 +45,7 @@ class ExpiryPoller(HeldPoller):
 
     def _poll(self) -> float:
         """Ask if it is time, or if a stream has told since that it is another day; seconds until the next look."""
-        context, contracts, session = self._context, contracts_of(self._config), self._session
+        context, contracts, session = self._context, self._held(self._config), self._session
         wanted = contracts, session, context.today()
         if wanted == self._asked and self._elapsed() - self._asked_at < context.pace(self._policy.expiries):
             return self._policy.poll
@@ -75,6 +75,9 @@ class ExpiryPoller(HeldPoller):
             return self._policy.again
         self._asked, self._asked_at = wanted, self._elapsed()
         return min(self._policy.poll, self._policy.expiries)
+
+    def _held(self, config: LiveStreamConfig) -> tuple[str, ...]:
+        return tuple(dict.fromkeys((*contracts_of(config), *config.ending_contracts)))
 
     def _must_ask_again(self, found: ExpiryReading) -> bool:
         """Whether some had no turn yet, or something failed since the first had theirs."""

@@ -1,0 +1,150 @@
+"""The snapshots of several accounts as one: the market's of one run, and from each account's run what is its own.
+
+Pure. Each account's own is kept beside the whole (`LiveSnapshot.accounts`), so that nobody takes one's for another's.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, replace
+from datetime import date
+from types import MappingProxyType
+from typing import Final
+
+from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask, Source
+from options_helper.model.instants import epoch_nanoseconds
+from options_helper.model.order_updates import BlotterEntry
+from options_helper.model.snapshot import LiveSnapshot, StreamHealth
+from options_helper.model.streams import StreamId
+
+# What is asked of the account itself. All else is of the market, whoever asks.
+_OF_ACCOUNT: Final = (RestTask.FILLS, RestTask.POSITIONS)
+_WORST_FIRST: Final = (
+    RestPhase.FAILED,
+    RestPhase.REQUESTING,
+    RestPhase.WAITING,
+    RestPhase.DONE,
+    RestPhase.OFF,
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Unusable:
+    """An account that cannot be asked at all, and why, as a sentence."""
+
+    problem: str
+
+
+def snapshots_together(
+    first: str, market: LiveSnapshot, others: Mapping[str, LiveSnapshot | Unusable]
+) -> LiveSnapshot:
+    """The whole, `first` being the account of the run that has the prices.
+
+    Taken after the others, so that no fill is newer than its instant.
+    """
+    accounts = {first: market} | {
+        name: _unusable(market, own) if isinstance(own, Unusable) else _account(market, own)
+        for name, own in others.items()
+    }
+    streams = {name: health for one in accounts.values() for name, health in one.streams.items()}
+    return replace(
+        market,
+        streams=MappingProxyType(streams),
+        fills=_in_order(accounts.values()),
+        account=_accounts({name: one.account for name, one in accounts.items()}),
+        accounts=MappingProxyType(accounts),
+    )
+
+
+def _account(market: LiveSnapshot, own: LiveSnapshot) -> LiveSnapshot:
+    """These prices beside the account's own fills, positions, closes and ended contracts."""
+    reports = {
+        task: own.account.reports[task] if _is_own(own.account.reports[task]) else report
+        for task, report in market.account.reports.items()
+    }
+    facts = own.expiry_facts
+    return replace(
+        market,
+        streams=_with_fills_of(market, own.streams.values()),
+        fills=own.fills,
+        account=replace(
+            own.account,
+            reports=MappingProxyType(reports),
+            closes=MappingProxyType({**own.account.closes, **market.account.closes}),
+        ),
+        expiry_facts=replace(
+            market.expiry_facts,
+            records=MappingProxyType({**facts.records, **market.expiry_facts.records}),
+            executions=facts.executions,
+            executions_since=facts.executions_since,
+        ),
+    )
+
+
+def _unusable(market: LiveSnapshot, own: Unusable) -> LiveSnapshot:
+    reports = {
+        task: RestReport(task, RestPhase.FAILED, problem=own.problem) if task in _OF_ACCOUNT else report
+        for task, report in market.account.reports.items()
+    }
+    return replace(
+        market,
+        streams=_with_fills_of(market, ()),
+        fills=(),
+        account=AccountState(reports=MappingProxyType(reports), closes=market.account.closes),
+        expiry_facts=replace(market.expiry_facts, executions=(), executions_since=None),
+    )
+
+
+def _is_own(report: RestReport) -> bool:
+    """Whether it is the account's to tell: what is asked of it, and what it asked in vain."""
+    return report.task in _OF_ACCOUNT or report.problem is not None
+
+
+def _with_fills_of(market: LiveSnapshot, own: Iterable[StreamHealth]) -> Mapping[StreamId, StreamHealth]:
+    prices = {name: health for name, health in market.streams.items() if not name.kind.carries_orders}
+    return MappingProxyType(prices | {one.name: one for one in own if one.name.kind.carries_orders})
+
+
+def _in_order(snapshots: Iterable[LiveSnapshot]) -> tuple[BlotterEntry, ...]:
+    """The fills of all, newest last; what has only a day comes after what has a time on it, as in each of them."""
+
+    def key(fill: BlotterEntry) -> tuple[date, bool, int]:
+        streamed = None if fill.source is Source.REST else epoch_nanoseconds(fill.received_at)
+        time_ns = streamed if fill.timestamp_ns is None else fill.timestamp_ns
+        return fill.day or date.min, time_ns is None, time_ns or 0
+
+    return tuple(sorted((fill for one in snapshots for fill in one.fills), key=key))
+
+
+def _accounts(states: Mapping[str, AccountState]) -> AccountState:
+    """The trouble of all, with whose it is. Positions have no sum, so there are none."""
+    first = next(iter(states.values()))
+    closes = {symbol: close for one in (*states.values(), first) for symbol, close in one.closes.items()}
+    reports = {task: _report({name: one.reports[task] for name, one in states.items()}) for task in RestTask}
+    return AccountState(
+        reports=MappingProxyType(reports),
+        closes=MappingProxyType(closes),
+        doubts=tuple(f"{name}: {doubt}" for name, one in states.items() for doubt in one.doubts),
+    )
+
+
+def _report(by_account: Mapping[str, RestReport]) -> RestReport:
+    reports = list(by_account.values())
+    first = reports[0]
+    problems: dict[str, list[str]] = {}
+    for name, report in by_account.items():
+        if report.problem is not None:
+            problems.setdefault(report.problem, []).append(name)
+    said = [
+        problem if len(names) == len(reports) else f"{' and '.join(names)}: {problem}"
+        for problem, names in problems.items()
+    ]
+    is_own = first.task in _OF_ACCOUNT
+    finished = [one.finished_at for one in reports if one.finished_at is not None]
+    return replace(
+        first,
+        phase=min((one.phase for one in reports), key=_WORST_FIRST.index),
+        done=sum(one.done for one in reports) if is_own else first.done,
+        finished_at=min(finished) if len(finished) == len(reports) else None,
+        problem=" ".join(said) or None,
+    )

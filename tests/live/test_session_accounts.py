@@ -1,0 +1,263 @@
+"""A run of several accounts: prices once, each account's fills and positions by its own keys, and nothing shared."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from decimal import Decimal
+from pathlib import Path
+from types import MappingProxyType
+
+import pytest
+from pydantic import SecretStr
+
+from options_helper.data.streaming.live_manager import LiveStreamConfig
+from options_helper.errors import ConfigError
+from options_helper.live.account_book import ACCOUNT_FILE, PortfolioSource
+from options_helper.live.further_accounts import FurtherAccount
+from options_helper.live.session import LiveSession, RunSettings
+from options_helper.model.account import AccountPositions, AccountState, RestPhase, RestReport, RestTask
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import fills_of
+from options_helper.monitoring.heartbeat_file import read_heartbeat
+from options_helper.settings import Settings
+from tests.kit.builders import AS_OF, quote, snapshot_with
+from tests.portal.scenes import account_position
+
+MAIN = Settings(api_key=SecretStr("main"), api_secret=SecretStr("s"), account="main")
+IRA = replace(MAIN, api_key=SecretStr("ira"), account="ira", data_account=MAIN)
+ACCOUNT = RunSettings(source=PortfolioSource.ACCOUNT, further=("ira",))
+
+
+class AccountManager:
+    """Says what the account holds; its time moves with each look."""
+
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.account = AccountState()
+        self.configs: list[LiveStreamConfig] = []
+        self.is_running = False
+        self.refuses: ConfigError | None = None
+        self.seconds = 0.0
+
+    def start(self, config: LiveStreamConfig) -> None:
+        if self.refuses is not None:
+            raise self.refuses
+        self.configs.append(config)
+        self.is_running = True
+
+    def stop(self) -> None:
+        self.is_running = False
+
+    def hold(self, held: dict[str, int]) -> None:
+        reports = {task: RestReport(task, RestPhase.DONE, finished_at=AS_OF) for task in RestTask}
+        positions = {
+            symbol: replace(
+                account_position(symbol, Decimal(count)),
+                average_price=Decimal(100),
+                cost_basis=Decimal(100 * count),
+            )
+            for symbol, count in held.items()
+        }
+        self.account = AccountState(reports=reports, view=AccountPositions(AS_OF, positions, Decimal(0)))
+
+    def snapshot(self) -> LiveSnapshot:
+        self.seconds += 1
+        shown = snapshot_with(
+            quote("AAPL", 199.9, 200.1),
+            quote("MSFT", 499.9, 500.1),
+            as_of=AS_OF + timedelta(seconds=self.seconds),
+            running=self.is_running,
+        )
+        own = fills_of(self.settings.account)
+        streams = {name: one for name, one in shown.streams.items() if not name.kind.carries_orders}
+        return replace(
+            shown,
+            account=self.account,
+            streams=MappingProxyType({**streams, own: StreamHealth(own, Phase.LIVE)}),
+        )
+
+
+class Stage:
+    """A session whose accounts are scripted."""
+
+    def __init__(self, folder: Path) -> None:
+        self.managers: dict[str, AccountManager] = {}
+        self.refused: dict[str, ConfigError] = {}
+        self.heartbeat = folder / "heartbeat.json"
+        self.seconds = 1_000.0
+        self.session = LiveSession(
+            build_manager=self._build,
+            monotonic=lambda: self.seconds,
+            housekeeping_seconds=3_600,
+            heartbeat=self.heartbeat,
+        )
+
+    def _build(self, settings: Settings) -> AccountManager:
+        made = self.managers[settings.account] = AccountManager(settings)
+        made.refuses = self.refused.get(settings.account)
+        return made
+
+    def start(self, *further: FurtherAccount, choices: RunSettings = ACCOUNT) -> None:
+        self.session.start(ACCOUNT_FILE, choices, MAIN, further or (FurtherAccount("ira", IRA),))
+
+    def hold(self, account: str, **shares: int) -> None:
+        self.managers[account].hold(shares)
+
+    @property
+    def held(self) -> dict[str, dict[str, int] | None]:
+        run = self.session.run
+        assert run is not None
+        return {
+            name: None if book is None else {symbol: int(count) for symbol, count in book.quantities.items()}
+            for name, book in run.portfolios.items()
+        }
+
+
+@pytest.fixture
+def stage(tmp_path: Path):
+    stage = Stage(tmp_path)
+    yield stage
+    stage.session.stop()
+
+
+def test_the_further_account_has_fills_alone_and_the_first_streams_what_both_hold(stage: Stage):
+    stage.start()
+    stage.hold("main", AAPL=10)
+    stage.hold("ira", AAPL=5, MSFT=3)
+
+    stage.session.keep()
+
+    main, ira = stage.managers["main"], stage.managers["ira"]
+    assert ira.settings is IRA
+    (config, *_) = ira.configs
+    assert (config.stream_stocks, config.stream_options, config.stream_fills) == (False, False, True)
+    assert not config.stocks
+    assert set(main.configs[-1].stocks) == {"AAPL", "MSFT"}
+    assert stage.held == {"main": {"AAPL": 10}, "ira": {"AAPL": 5, "MSFT": 3}}
+
+
+def test_each_part_is_the_accounts_own_and_quantities_stay_apart(stage: Stage):
+    stage.start()
+    stage.hold("main", AAPL=10)
+    stage.hold("ira", AAPL=5)
+
+    snapshot = stage.session.snapshot()
+    assert snapshot is not None
+    parts = stage.session.parts(snapshot, ACCOUNT_FILE)
+
+    assert [part.account for part in parts] == ["main", "ira"]
+    assert [part.portfolio.quantities["AAPL"] for part in parts if part.portfolio] == [10, 5]
+    assert parts[0].looks is not parts[1].looks
+
+
+def test_who_has_one_account_has_one_run_and_no_parts(stage: Stage):
+    stage.session.start(ACCOUNT_FILE, replace(ACCOUNT, further=()), MAIN)
+
+    snapshot = stage.session.snapshot()
+    assert snapshot is not None
+    assert not snapshot.accounts
+    assert stage.session.parts(snapshot, ACCOUNT_FILE) == ()
+    assert list(stage.managers) == ["main"]
+
+
+@pytest.mark.parametrize("how", ["no settings", "no manager"])
+def test_an_account_that_cannot_be_asked_costs_the_others_nothing_and_says_why(stage: Stage, how: str):
+    said = "env_file ira.env is not there."
+    if how == "no settings":
+        stage.start(FurtherAccount("ira", problem=said))
+    else:
+        stage.refused["ira"] = ConfigError(said)
+        stage.start()
+    stage.hold("main", AAPL=10)
+
+    stage.session.keep()
+    snapshot = stage.session.snapshot()
+
+    assert snapshot is not None
+    assert stage.session.running
+    assert stage.held == {"main": {"AAPL": 10}, "ira": None}
+    assert snapshot.accounts["ira"].account.reports[RestTask.POSITIONS].problem == said
+    assert snapshot.accounts["main"].account.view is not None
+
+
+def test_a_stop_ends_all_and_what_was_known_last_stays(stage: Stage):
+    stage.start()
+    stage.hold("main", AAPL=10)
+    stage.hold("ira", MSFT=3)
+    stage.session.keep()
+
+    stage.session.stop()
+
+    assert not any(one.is_running for one in stage.managers.values())
+    snapshot = stage.session.snapshot()
+    assert snapshot is not None
+    held = [part.portfolio for part in stage.session.parts(snapshot, ACCOUNT_FILE)]
+    assert [list(book.quantities) if book else None for book in held] == [["AAPL"], ["MSFT"]]
+
+
+def test_a_start_without_it_ends_the_further_account_alone(stage: Stage):
+    stage.start()
+    ira = stage.managers["ira"]
+
+    stage.session.start(ACCOUNT_FILE, replace(ACCOUNT, further=()), MAIN)
+
+    assert not ira.is_running
+    assert stage.managers["main"].is_running
+
+
+def test_another_start_of_the_same_leaves_what_runs_and_tries_again_what_failed(stage: Stage):
+    stage.refused["ira"] = ConfigError("The key is missing.")
+    stage.start()
+    main = stage.managers["main"]
+    stage.refused.clear()
+
+    stage.start()
+
+    assert stage.managers["main"] is main
+    assert stage.managers["ira"].is_running
+    snapshot = stage.session.snapshot()
+    assert snapshot is not None
+    assert snapshot.accounts["ira"].account.reports[RestTask.POSITIONS].problem is None
+
+
+def test_the_line_is_kept_for_each_account_and_for_all_and_one_that_is_not_known_lacks_in_it(stage: Stage):
+    stage.start()
+    stage.hold("main", AAPL=10)
+    stage.session.keep()
+    *_, first = stage.session.history().points
+    assert (first.counted, first.positions) == (1, 2), "of ira nothing is known"
+
+    stage.hold("ira", MSFT=3)
+    stage.seconds += 60
+    stage.session.keep()
+
+    *_, last = stage.session.history().points
+    by_account = [stage.session.history(name).points for name in ("main", "ira")]
+    assert last.pnl == pytest.approx(sum(points[-1].pnl for points in by_account))
+    assert (last.counted, last.positions) == (2, 2)
+    assert last.segment != first.segment or last.book != first.book
+    assert set(stage.session.history().trends) == {"main/aapl-shares", "ira/msft-shares"}
+    assert [stage.session.changes(name) is not None for name in ("main", "ira", "")] == [True, True, False]
+
+
+def test_what_becomes_of_its_contracts_is_asked_of_the_account_that_holds_them(stage: Stage):
+    stage.start()
+    stage.hold("main", AAPL=10)
+    stage.hold("ira", AAPL261218C00180000=2)
+
+    stage.session.keep()
+
+    assert stage.managers["ira"].configs[-1].ending_contracts == ("AAPL261218C00180000",)
+    assert stage.managers["main"].configs[-1].ending_contracts == ()
+    assert stage.managers["main"].configs[-1].option_contracts == ("AAPL261218C00180000",)
+
+
+def test_the_heartbeat_tells_of_every_accounts_stream(stage: Stage):
+    stage.start()
+    stage.session.stop()
+
+    beat = read_heartbeat(stage.heartbeat)
+
+    assert beat is not None
+    assert {"alpaca/main/fills", "alpaca/ira/fills", "stocks"} <= set(beat.streams)
