@@ -37,7 +37,8 @@ class LeaseKeeper:
     """Owns the thread `live-lease`. `open` first, then `stop`; `standing` is replaced whole and may be read by any.
 
     `lost` is called on that thread with a sentence when the lease is lost: it closes the streams, and until it returns
-    nothing else is done there. `elapsed` are seconds that go on while the computer sleeps.
+    nothing else is done there. What it raises is logged, and the next lease is looked after all the same. `elapsed` are
+    seconds that go on while the computer sleeps.
     """
 
     def __init__(
@@ -148,4 +149,8 @@ class LeaseKeeper:
     def _end_where_lost(self, why: str | None) -> None:
         if why is not None:
             log.warning("%s", why)
-            self._lost(why)
+            try:
+                self._lost(why)
+            except Exception:
+                # Of somebody else's code: a keeper that ended by it would let the next lease run out unseen.
+                log.exception("closing the streams failed, though another leads")

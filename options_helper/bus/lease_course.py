@@ -16,6 +16,7 @@ from options_helper.bus.names import Names
 
 # So often who waits says so; the holder believes it for as long as a lease.
 WAITING_SECONDS: Final = 1.0
+TRIES: Final = 3
 NOT_IN_TIME: Final = "The lease of this desk was not renewed in time, and another waits: this one steps down."
 
 
@@ -155,10 +156,16 @@ class LeaseCourse:
         return was_held
 
     async def free(self, bus: Bus) -> None:
-        """Tell the server that what this one held is anybody's."""
-        found = await self._found(bus)
-        if found is not None and found[0].holder == self._me.holder:
-            await self._write(bus, msgspec.structs.replace(self._me, free=True), found[1])
+        """Tell the server that what this one held is anybody's; nothing where it holds it anew."""
+        for _ in range(TRIES):
+            found = await self._found(bus)
+            if self._lease is not None or found is None or found[0].holder != self._me.holder:
+                return
+            try:
+                await self._write(bus, msgspec.structs.replace(self._me, free=True), found[1])
+            except WrongSequence:
+                continue  # a renewal that was on its way came between
+            return
 
     def _lose(self, why: str) -> str:
         self._lease, self._is_wanted = None, False

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import logging
 import threading
 from collections.abc import Coroutine
 from concurrent.futures import CancelledError, Future
@@ -11,6 +12,8 @@ from contextlib import suppress
 from typing import Any, Final, TypeVar
 
 from options_helper.errors import StreamError
+
+log = logging.getLogger(__name__)
 
 # A task that swallows its cancellation does not hold up the end.
 END_SECONDS: Final = 1.0
@@ -37,8 +40,18 @@ class LoopThread:
         self._thread.start()
 
     def begin(self, work: Coroutine[Any, Any, T]) -> Future[T]:
-        """Run it there, and do not wait."""
-        return asyncio.run_coroutine_threadsafe(work, self._loop)
+        """Run it there, and do not wait; what it raises is logged, since nobody may ever ask for it."""
+        try:
+            future = asyncio.run_coroutine_threadsafe(work, self._loop)
+        except RuntimeError:  # it has ended
+            work.close()
+            raise
+        future.add_done_callback(self._say_failure)
+        return future
+
+    def _say_failure(self, future: Future[Any]) -> None:
+        if not future.cancelled() and (error := future.exception()) is not None:
+            log.error("what ran on %s has ended: %r", self._thread.name, error, exc_info=error)
 
     def call(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         """Run it there and wait for what it comes to; StreamError where that takes longer. From any other thread.
@@ -49,7 +62,7 @@ class LoopThread:
         if self._loop.is_closed():
             work.close()
             raise StreamError("The connection to the bus was closed.")
-        future = self.begin(_bounded(work, seconds))
+        future = asyncio.run_coroutine_threadsafe(_bounded(work, seconds), self._loop)
         try:
             return future.result(seconds + END_SECONDS)
         except (NotInTime, CancelledError):

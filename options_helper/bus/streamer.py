@@ -208,6 +208,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
             except (StreamError, msgspec.MsgspecError) as error:
                 # What is streamed is in the owner's health in any case.
                 log.info("the owner did not answer to what is wanted of %s: %s", self._stream, error)
+            except Exception:
+                # This task's last line: a wish that is not repeated expires, and its symbols are left without a word.
+                log.exception("what is wanted of %s could not be asked for; it is tried again", self._stream)
             with suppress(TimeoutError):
                 async with asyncio.timeout(ASK_SECONDS):
                     await ask_now.wait()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable, Mapping
 from typing import Final
 
@@ -53,8 +52,7 @@ class ServeTerm:
         self.manager = LiveStreamManager(
             settings, source=source, limits=limits, carry=self.owner.carry, retry=retry
         )
-        # Held while streams begin, and while it is noted that none may begin any more.
-        self._lock = threading.Lock()
+        # Set once, by whoever is first; `start` looks before streams begin and after, so that nobody waits for it.
         self._stepped_down: str | None = None
 
     def open(self) -> None:
@@ -64,14 +62,14 @@ class ServeTerm:
 
     def start(self, config: LiveStreamConfig) -> None:
         """Stream this, unless another leads."""
-        with self._lock:
-            if self.yields is None:
-                self.manager.start(config)
+        if self.yields is None:
+            self.manager.start(config)
+        if self.yields is not None:
+            self.manager.stop()  # it was stepped down meanwhile, when there was nothing to close yet
 
     def step_down(self, why: str) -> None:
-        """Another leads, or may lead any moment: close Alpaca's connections first, and publish nothing from now on."""
-        with self._lock:
-            self._stepped_down = self._stepped_down or why
+        """Another leads, or may lead: publish nothing from now on, at once, and close the connections to Alpaca."""
+        self._stepped_down = self._stepped_down or why
         self.owner.yield_to_another(why)
         self.manager.stop()
 

@@ -26,6 +26,7 @@ class Kept:
     def __init__(self, address: BusAddress, name: str, pid: int) -> None:
         self.slept = 0.0
         self.lost: list[str] = []
+        self.fails = False
         self.closed = threading.Event()
         self.closed.set()
         self.keeper = LeaseKeeper(address, name, pid, lost=self._lose, elapsed=self._elapsed)
@@ -36,6 +37,8 @@ class Kept:
     def _lose(self, why: str) -> None:
         assert self.closed.wait(AT_ONCE)
         self.lost.append(why)
+        if self.fails:
+            raise RuntimeError("nobody thought of this")
 
     @property
     def leads(self) -> bool:
@@ -163,3 +166,22 @@ def test_the_server_keeps_a_claim_for_as_long_as_a_lease_and_one_of_each_key():
     wish = lease_store(BusAddress.parse("nats://127.0.0.1"))
 
     assert (wish.max_age, wish.per_subject) == (TTL_SECONDS, 1)
+
+
+def test_one_whose_streams_could_not_be_closed_is_heard_of_and_looks_after_its_next_lease(caplog):
+    with (
+        nats_server() as server,
+        keeping(server.address, "den") as first,
+        keeping(server.address, "attic", 2) as second,
+    ):
+        for holder in (first, second):
+            holder.fails = True
+        for _ in range(3):
+            wait_until(lambda: first.leads or second.leads)
+            holder = first if first.leads else second
+            before = len(holder.lost)
+            wait_until(lambda: holder.keeper.is_followed)  # noqa: B023
+            holder.slept += TTL_SECONDS
+            wait_until(lambda: len(holder.lost) > before)  # noqa: B023
+            holder.keeper.want()
+    assert "closing the streams failed" in caplog.text

@@ -34,16 +34,19 @@ def look(course: LeaseCourse, bus: AnswersAtOnce, now: float) -> str | None:
 
 
 class Interrupted(AnswersAtOnce):
-    """Something happens while the answer to a claim is on its way; or the answer is lost."""
+    """Something happens while the answer to a claim is on its way, or the next claim itself; or the answer is lost."""
 
     def __init__(self, bus: AnswersAtOnce) -> None:
         super().__init__(bus.server)
         self.meanwhile: Callable[[], object] = lambda: None
+        self.before: Callable[[], object] = lambda: None
         self.loses_answer = False
 
     async def store_fenced(
         self, subject: str, data: bytes, *, message_id: str, last: int, of_subject: bool = False
     ) -> int:
+        before, self.before = self.before, lambda: None
+        before()
         stored = await super().store_fenced(
             subject, data, message_id=message_id, last=last, of_subject=of_subject
         )
@@ -213,3 +216,40 @@ def test_why_the_server_cannot_be_asked_stands_beside_who_leads():
     assert (den.standing.leads, den.standing.problem) == (True, "The bus is away.")
     den.note_problem(None)
     assert den.standing.problem is None
+
+
+def test_what_was_lost_before_another_is_found_to_have_it_is_lost_once():
+    """Its streams are closed for the first reason; a second one would close those of a later time."""
+    bus, den = Interrupted(a_bus()), one("den")
+    attic = followed(den, bus)
+    bus.before = lambda: (den.overdue(3.4), look(attic, AnswersAtOnce(bus.server), 4.0))
+
+    assert look(den, bus, 1.2) is None
+    assert attic.standing.leads
+
+
+def test_what_is_given_back_is_free_though_a_renewal_came_between():
+    bus, den, attic = Interrupted(a_bus()), one("den"), one("attic")
+    look(den, bus, 0.0)
+    den.give_back()
+    mine = held(bus)
+    assert mine is not None
+    bus.before = lambda: bus.server.put(0.1, NAMES.lease_key, mine.data)
+    at_once(den.free(bus))
+    look(attic, bus, 0.2)
+
+    assert attic.standing.leads
+
+
+def test_what_is_held_anew_by_then_is_not_given_away():
+    bus, den = Interrupted(a_bus()), one("den")
+    look(den, bus, 0.0)
+    den.give_back()
+    den.want()
+    bus.before = lambda: look(den, AnswersAtOnce(bus.server), 0.1)
+    at_once(den.free(bus))
+    look(one("attic"), bus, 0.2)
+
+    assert den.standing.leads
+    assert look(den, bus, 0.7) is None
+    assert den.standing.leads

@@ -10,7 +10,7 @@ import pytest
 
 from options_helper.bus.loop import LoopThread
 from options_helper.errors import StreamError
-from tests.kit.waiting import AT_ONCE
+from tests.kit.waiting import AT_ONCE, wait_until
 
 
 @pytest.fixture
@@ -63,3 +63,14 @@ def test_an_end_in_the_midst_of_a_question_is_an_error_that_may_pass(loop: LoopT
     ending.join(AT_ONCE)
     with pytest.raises(StreamError, match="was closed"):
         loop.call(work(), AT_ONCE)
+
+
+def test_what_nobody_waits_for_is_heard_of_when_it_fails(loop: LoopThread, caplog: pytest.LogCaptureFixture):
+    async def work() -> None:
+        raise RuntimeError("nobody thought of this")
+
+    future = loop.begin(work())
+    with pytest.raises(RuntimeError):
+        future.result(AT_ONCE)
+    wait_until(lambda: "nobody thought of this" in caplog.text)
+    assert "live-test-loop" in caplog.text

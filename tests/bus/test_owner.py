@@ -246,3 +246,28 @@ def test_an_address_that_is_not_of_this_computer_is_refused_with_its_reason(url,
 )
 def test_an_address_of_this_computer_is_enough(url):
     assert BusAddress.parse(url).url.startswith("nats://")
+
+
+def test_what_is_told_of_the_account_is_told_again_to_a_server_that_has_lost_it_though_nothing_has_changed():
+    with nats_server() as server, serving(server, deliver(*quotes(0, 1))) as owner:
+        wait_until(lambda: owner.events() == 2)
+        wait_until(lambda: kept_truth(server))
+        server.kill()
+        server.forget()
+        server.start()
+
+        wait_until(lambda: kept_truth(server))
+
+
+def kept_truth(server: NatsServer) -> bytes | None:
+    """What the bus keeps of the account."""
+    names = server.address.names
+
+    async def look() -> bytes | None:
+        connection = BusConnection(server.address)
+        await connection.open("a test")
+        stored = await connection.kept(names.account_state_store, names.account_state("truth"))
+        await connection.close()
+        return None if stored is None else stored.data
+
+    return asyncio.run(asyncio.wait_for(look(), AT_ONCE))

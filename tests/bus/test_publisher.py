@@ -276,6 +276,28 @@ def test_a_new_owner_goes_on_counting_where_the_last_one_ended_also_when_its_bat
     run(story())
 
 
+def test_whoever_finds_all_batches_aged_away_and_the_store_gone_on_yields():
+    """Somebody stored what is gone by now, when this one did not: a term that began anew would be a second owner's."""
+
+    class GoneOn(Shrinking):
+        aged = False
+
+        async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
+            return None if self.aged else await super().last(store, subject, direct=direct)
+
+    async def story() -> None:
+        made, bus = DeskPublisher(NAMES, [StreamName.STOCKS], 1), GoneOn()
+        await made.begin(bus, {})
+        bus.batches.append(b"of another owner, and gone by now")
+        bus.aged = True
+        made.offer(frames(0, 1))
+        with pytest.raises(Fenced):
+            await made.publish(bus)
+        assert made.lost_messages == 0
+
+    run(story())
+
+
 def test_a_batch_is_as_large_as_the_server_takes_headers_included_and_no_larger(tmp_path: Path):
     """Of more it would end the connection, again and again."""
     payload = bytes(600)

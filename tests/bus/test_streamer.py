@@ -8,15 +8,18 @@ import asyncio
 from collections.abc import Mapping, Sequence
 
 import pytest
+from msgspec.msgpack import encode as encode_answer
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Head, encode
+from options_helper.bus.demand import Answer
 from options_helper.bus.streamer import BusStreamer, Legs
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import encode as encode_truth
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.streams import StreamName
+from tests.kit.waiting import AT_ONCE
 
 STOCKS = StreamName.STOCKS
 PLAYED = Announcement(MarketKind.SIMULATED, 5, 1.0, None).header()
@@ -111,3 +114,28 @@ def test_another_owner_whose_market_cannot_be_read_is_followed(streamer: BusStre
 
     assert asyncio.run(hear())
     assert heard.announced == [None]
+
+
+def test_whatever_goes_wrong_with_a_wish_it_is_asked_for_again(streamer: BusStreamer):
+    """One that ended would be felt two minutes later: its symbols would be left."""
+
+    class Stumbling:
+        def __init__(self) -> None:
+            self.asked = asyncio.Event()
+
+        async def ask(self, subject: str, data: bytes) -> bytes:
+            if not self.asked.is_set():
+                self.asked.set()
+                raise AttributeError("nobody thought of this")
+            return encode_answer(Answer({"TSLA": "no room"}))
+
+    async def story() -> dict[str, str]:
+        bus, news, again = Stumbling(), asyncio.Event(), asyncio.Event()
+        asking = asyncio.create_task(streamer._keep_asking(bus, news, again))  # type: ignore[arg-type]
+        await bus.asked.wait()
+        again.set()
+        await asyncio.wait_for(news.wait(), AT_ONCE)
+        asking.cancel()
+        return streamer._refusals
+
+    assert asyncio.run(story()) == {"TSLA": "no room"}

@@ -1,0 +1,101 @@
+"""One time of leading a desk: whoever is to step down does so at once, whatever its streams are at."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+
+import pytest
+
+from options_helper.bus.address import BusAddress
+from options_helper.commands.serve_term import ServeTerm
+from options_helper.data.rest.rate_limit import RequestLimits
+from options_helper.data.streaming.live_manager import LiveStreamConfig
+from tests.kit.fakes import SETTINGS
+from tests.kit.waiting import AT_ONCE
+
+
+class SlowManager:
+    """Streams that take their time to begin; as a manager's, its end waits for its beginning."""
+
+    def __init__(self) -> None:
+        self.may_begin = threading.Event()
+        self.begins = threading.Event()
+        self.runs = False
+        self.begun = 0
+        self.before: Callable[[], object] = lambda: None
+        self._lock = threading.Lock()
+
+    def start(self, _: LiveStreamConfig) -> None:
+        self.before()
+        with self._lock:
+            self.begins.set()
+            assert self.may_begin.wait(AT_ONCE)
+            self.runs = True
+            self.begun += 1
+
+    def stop(self) -> None:
+        with self._lock:
+            self.runs = False
+
+
+@pytest.fixture
+def term() -> Iterator[ServeTerm]:
+    made = ServeTerm(
+        BusAddress.parse("nats://127.0.0.1"),
+        SETTINGS,
+        RequestLimits("a test"),
+        keep_bytes=1,
+        plan={},
+        took_over=False,
+    )
+    made.manager = SlowManager()  # type: ignore[assignment]
+    made.owner._loop.start()  # noqa: SLF001 - it is connected to nothing
+    yield made
+    made.owner.close()
+
+
+def streams(term: ServeTerm) -> SlowManager:
+    assert isinstance(term.manager, SlowManager)
+    return term.manager
+
+
+def test_nothing_begins_after_it_was_stepped_down(term: ServeTerm):
+    streams(term).may_begin.set()
+    term.step_down("another leads")
+    term.start(LiveStreamConfig())
+
+    assert streams(term).begun == 0
+    assert term.yields == "another leads"
+
+
+def test_it_yields_at_once_while_its_streams_begin_and_they_do_not_stay(term: ServeTerm):
+    beginning = threading.Thread(target=term.start, args=(LiveStreamConfig(),))
+    beginning.start()
+    assert streams(term).begins.wait(AT_ONCE)
+    leaving = threading.Thread(target=term.step_down, args=("another leads",))
+    leaving.start()
+    while term.yields is None:
+        assert leaving.is_alive()
+    assert term.owner.fenced == "another leads"
+    streams(term).may_begin.set()
+    beginning.join(AT_ONCE)
+    leaving.join(AT_ONCE)
+
+    assert not streams(term).runs
+
+
+def test_the_first_reason_to_step_down_stays(term: ServeTerm):
+    term.step_down("another leads")
+    term.step_down("and another")
+
+    assert term.yields == "another leads"
+
+
+def test_what_was_stepped_down_just_before_its_streams_begin_has_none(term: ServeTerm):
+    streams(term).may_begin.set()
+    streams(term).before = lambda: term.step_down("another leads")
+    term.start(LiveStreamConfig())
+
+    assert streams(term).begun == 1
+    assert not streams(term).runs
