@@ -9,7 +9,14 @@ from pathlib import Path
 
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.commands.portfolio_display import Screen
-from options_helper.commands.rest_look import DEFAULT_FILE, book_of_account, connected, look, with_account
+from options_helper.commands.rest_look import (
+    DEFAULT_FILE,
+    book_of_account,
+    connected,
+    look,
+    with_account,
+    with_records,
+)
 from options_helper.data.accounts_file import load_accounts
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError
@@ -56,6 +63,6 @@ def look_once(
             portfolio, left_out = book_of_account(rest, now(), waiting)
             problems += left_out
         live = look(rest, settings, portfolio, choices, now=now, waiting=waiting, problems=problems)
-        if with_activities:
-            live = with_account(rest, live, portfolio, waiting, problems)
+        add = with_account if with_activities else with_records
+        live = add(rest, live, portfolio, waiting, problems)
     return OneLook(portfolio, live, problems)

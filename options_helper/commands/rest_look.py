@@ -36,6 +36,7 @@ from options_helper.model.alpaca_symbols import fund_of_index, is_index
 from options_helper.model.contract_hours import has_ended
 from options_helper.model.contract_symbols import is_contract_symbol, other_type
 from options_helper.model.events import Quote, RestQuote, Trade
+from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
 from options_helper.model.portfolio import AccountPortfolio, Instrument, Portfolio
 from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, SessionClose, VendorGreeks
@@ -200,21 +201,40 @@ def with_account(
     else:
         account = replace(account, view=reading.view)
         problems += reading.problems
-    waiting.request("contracts that end")
-    held = {one.live_symbol for one in portfolio.instruments if one.is_option}
     listed = () if account.view is None else filter(is_contract_symbol, account.view.positions)
-    told = read_expiry_facts(rest, held.union(listed), live.as_of)
+    waiting.request("contracts that end")
+    facts = _expiry_facts(rest, {*_listed(portfolio), *listed}, live.as_of, problems)
+    today = new_york_date(live.as_of)
+    of_today = tuple(one for one in facts.executions if one.day == today)
+    known = facts.executions_since is not None
+    account = replace(account, executions=of_today, executions_day=today if known else None)
+    return replace(live, account=account, expiry_facts=facts)
+
+
+def with_records(
+    rest: AlpacaRest, live: LiveSnapshot, portfolio: Portfolio, waiting: RequestStatus, problems: list[str]
+) -> LiveSnapshot:
+    """The snapshot with the records of contracts that end soon or are adjusted; what failed is a problem."""
+    waiting.request("contracts that end")
+    facts = _expiry_facts(rest, _listed(portfolio), live.as_of, problems, traded=False)
+    return replace(live, expiry_facts=facts)
+
+
+def _listed(portfolio: Portfolio) -> set[str]:
+    return {one.live_symbol for one in portfolio.instruments if one.is_option}
+
+
+def _expiry_facts(
+    rest: AlpacaRest, contracts: set[str], at: datetime, problems: list[str], *, traded: bool = True
+) -> ExpiryFacts:
+    told = read_expiry_facts(rest, contracts, at, traded=traded)
     problems += told.problems
     if told.left:
         problems.append(
             f"One look has room for so many questions: {format_count(told.left, 'question')} more had none, so "
             "their roots decide how they are settled and how long they are traded."
         )
-    today = new_york_date(live.as_of)
-    of_today = tuple(one for one in told.facts.executions if one.day == today)
-    known = told.facts.executions_since is not None
-    account = replace(account, executions=of_today, executions_day=today if known else None)
-    return replace(live, account=account, expiry_facts=told.facts)
+    return told.facts
 
 
 class _MarketClock:

@@ -79,7 +79,14 @@ PUBLIC: Final = {
         "option_trading_ends_at",
         "settles_at",
     ),
-    "contract_records": ("ContractRecord", "is_american", "named_at_open"),
+    "contract_records": (
+        "ContractRecord",
+        "Deliverable",
+        "delivery_of",
+        "is_american",
+        "is_usual",
+        "named_at_open",
+    ),
     "contract_symbols": (
         "CLASS_SHARES",
         "INDEX_ROOTS",

@@ -201,4 +201,4 @@ def test_what_alpacas_record_says_of_the_style_holds_for_the_model_and_for_assig
     life = contract_life(contract, american, NOTHING_TOLD)
     assert life is not None
     assert life.is_american
-    assert any("may be exercised early" in one for one in risk.lines[0].reasons)
+    assert risk.scenario.terms.is_american.tolist() == [True]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import date, timedelta
+from decimal import Decimal
 
 import pytest
 
@@ -13,7 +14,8 @@ from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStr
 from options_helper.data.streaming.polling import expiry_reading
 from options_helper.data.streaming.polling.expiry_reading import read_expiry_facts, together
 from options_helper.model.account import ExecutionKind, RestPhase, RestReport, RestTask
-from options_helper.model.contract_records import ContractRecord
+from options_helper.model.contract_records import ContractRecord, Deliverable
+from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import utc_datetime
 from options_helper.simulator.faults import Faults
@@ -129,6 +131,21 @@ def test_a_class_and_expiry_is_one_question(friday: SimulatorServer):
     assert found.problems == ()
     assert found.facts.records.keys() == set(strikes)
     assert [friday.requests[path] for path in asked] == [1]
+
+
+def test_what_an_adjusted_contract_delivers_is_asked_for_as_long_as_it_lives(friday: SimulatorServer):
+    """Of others only what ends within a week is; what ended is not asked for."""
+    adjusted, usual, ended = "AAPL1270115C00200000", "AAPL270115C00200000", "AAPL1261113C00200000"
+    for symbol in (adjusted, usual, ended):
+        friday.account.set_position(symbol, 1, 2)
+    with AlpacaRest(settings_for(friday), policy=PATIENT_REST) as rest:
+        found = read_expiry_facts(rest, [adjusted, usual, ended, PUT], utc_datetime(friday.now_ns))
+
+    assert found.facts.records.keys() == {adjusted, PUT}
+    assert found.facts.records[adjusted].deliverables == (Deliverable("AAPL", Decimal(110)),)
+    usually = found.facts.records[PUT]
+    assert (usually.size, usually.multiplier) == (Decimal(100), Decimal(100))
+    assert usually.deliverables == (Deliverable(parse_contract_symbol(PUT).underlying, Decimal(100)),)
 
 
 MANY = (PUT, INDEX, "MSFT261120P00400000", "NVDA261120P00100000", "SPY261123P00600000")

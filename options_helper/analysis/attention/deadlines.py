@@ -20,7 +20,12 @@ from options_helper.model.contract_hours import (
     option_trading_ends_at,
     settles_at,
 )
-from options_helper.model.contract_records import ContractRecord, is_american, named_at_open
+from options_helper.model.contract_records import (
+    ContractRecord,
+    is_american,
+    is_usual,
+    named_at_open,
+)
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import (
     EXTRA_OPTION_TIME,
@@ -56,7 +61,10 @@ class ContractLife:
     trading_ends: datetime | None  # of its last day; None, as below: the calendar does not reach
     hours_source: str
     settles: datetime | None  # the instant by whose price its worth is fixed
-    is_odd: bool = False  # by the record it delivers another number of shares than its dollars a point say
+    is_odd: bool = (
+        False  # by the record it delivers something else than so many shares as its dollars a point are
+    )
+    delivers: str = ""  # what, by the record, as in "110 AAPL and $12.50"; empty where it does not say
 
 
 def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> ContractLife | None:
@@ -108,16 +116,9 @@ def _life(
         trading_ends=ends,
         hours_source=hours_source,
         settles=settles,
-        is_odd=_is_odd(one, record),
+        is_odd=not one.adjusted and not is_usual(one, facts.records),
+        delivers="" if record is None else record.delivers,
     )
-
-
-def _is_odd(one: Instrument, record: ContractRecord | None) -> bool:
-    """Whether its strike is no price of one share of what it delivers: 110 shares at 100 times the strike."""
-    if record is None or record.size is None or is_index(one.underlying):
-        return False
-    points = record.multiplier if record.multiplier is not None else one.multiplier
-    return points is not None and record.size != points
 
 
 def _trading_ends(

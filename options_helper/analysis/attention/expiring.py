@@ -273,8 +273,11 @@ def _place_words(inside: float) -> str:
 
 
 def _why_unknown(ending: Ending) -> str:
-    if any(one.delivers_something_else or one.instrument.multiplier is None for one in ending.legs):
-        return "an adjusted contract delivers something else"
+    odd = [one for one in ending.legs if one.delivers_something_else or one.instrument.multiplier is None]
+    if odd:
+        told = next((one.life.delivers for one in odd if one.life is not None and one.life.delivers), "")
+        by = f": {told} for each contract by Alpaca's record" if told else ""
+        return f"an adjusted contract delivers something else{by}"
     return f"{ending.underlying} has no price"
 
 

@@ -53,6 +53,8 @@ def reading_of(book: BookFigures) -> Reading:
     lines = book.lines
     is_option = np.array([line.iv_state is not None for line in lines], dtype=bool)
     mark = numbers(line.mark for line in lines)
+    # Of an option for each share that it delivers, as its Greeks are.
+    mark[is_option] = book.scenario.mark
     slope = np.full(len(lines), np.nan)
     slope[is_option] = book.scenario.slope
     slope[~is_option] = [

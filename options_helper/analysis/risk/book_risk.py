@@ -40,6 +40,7 @@ from options_helper.analysis.risk.scenario import ScenarioLines
 from options_helper.analysis.risk.second_voice import Disagreement, Voice, compare, european_voice
 from options_helper.analysis.risk.spot_check import SpotDoubt, spot_doubts
 from options_helper.model.alpaca_symbols import fund_of_index
+from options_helper.model.contract_records import is_usual
 from options_helper.model.portfolio import Portfolio, PortfolioLine
 from options_helper.model.risk_inputs import VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
@@ -143,6 +144,7 @@ def assess_book(
             *alarms_of(in_doubt, extremes.known_worst),
             *(one.words for one in doubts.values()),
             *_alarms(found, weighted, extremes.known_worst),
+            *_counted_as_usual(lines, found, live),
             *extremes.ended.sentences,
         ),
         computed=legs.risk,
@@ -165,6 +167,8 @@ class _OptionLegs:
     against_vendor: Disagreement
     forward: Numbers
     is_by_lattice: Any
+    worth: Numbers  # shares that it delivers for its quantity, short is negative; NaN: not known
+    mark: Numbers  # dollars for each of these shares
 
 
 def _option_legs(
@@ -203,7 +207,8 @@ def _option_legs(
     risk = refresh(inputs, earlier, budget)
     terms, market = inputs.terms.take(contract), inputs.market.take(contract)
     volatility, per_share = taken(risk.volatility, contract), taken(risk.greeks, contract)
-    worth = np.where(_adjusted(lines, options), np.nan, priced.worth[options])
+    points_a_share = gathered.points_a_share[contract]
+    worth, mark = priced.worth[options] / points_a_share, priced.mark[options] * points_a_share
     second = european_voice(terms, market, volatility)
     told = [live.risk_inputs.vendor_greeks.get(lines[n].instrument.live_symbol) for n in options.tolist()]
     vendor = Voice(
@@ -216,13 +221,15 @@ def _option_legs(
         contract=contract,
         gathered=gathered,
         risk=risk,
-        greeks=position_greeks(terms, market, volatility, per_share, mark=priced.mark[options], worth=worth),
+        greeks=position_greeks(terms, market, volatility, per_share, mark=mark, worth=worth),
         second=Voice(second.volatility, second.delta * worth),
         vendor=Voice(vendor.volatility, vendor.delta * worth),
         against_second=compare(ours, second, volatility, worth),
         against_vendor=compare(ours, _of_one_moment(vendor, told, gathered, contract), volatility, worth),
         forward=np.where(terms.years > 0, market.forward(terms.years), np.nan),
         is_by_lattice=needs_lattice(terms, market),
+        worth=worth,
+        mark=mark,
     )
 
 
@@ -246,21 +253,16 @@ def _scenario(
     legs: _OptionLegs,
 ) -> ScenarioLines:
     inputs = legs.gathered.inputs
-    adjusted = _adjusted(lines, options)
     return ScenarioLines(
         labels=tuple(lines[n].instrument.label for n in options.tolist()),
         terms=inputs.terms.take(legs.contract),
         market=inputs.market.take(legs.contract),
         volatility=legs.risk.volatility.volatility[legs.contract],
-        mark=priced.mark[options],
-        slope=np.where(adjusted, np.nan, priced.worth[options]),
+        mark=legs.mark,
+        slope=legs.worth,
         share_labels=tuple(lines[n].instrument.label for n in others.tolist()),
         share_worth=priced.worth[others] * priced.mark[others],
     )
-
-
-def _adjusted(lines: Sequence[PortfolioLine], options: Integers) -> Any:
-    return np.array([lines[n].instrument.adjusted for n in options.tolist()], dtype=bool)
 
 
 def _of_shares(priced: PricedLines, others: Integers) -> PositionGreeks:
@@ -350,7 +352,7 @@ def _line(
         )
     at = int(legs.contract[place])
     gathered, volatility = legs.gathered, legs.risk.volatility
-    iv_reason = _iv_reason(line, volatility.reason[at])
+    iv_reason = _iv_reason(volatility.reason[at], is_known=not isnan(gathered.points_a_share[at]))
     is_known = common["delta"] is not None
     waiting = ("Its inputs moved; it waits for its turn.",) if legs.risk.is_waiting[at] else ()
     by_partner = volatility.state[at] is VolatilityState.FROM_PARTNER
@@ -399,8 +401,9 @@ def _implied_by(line: LineRisk | None) -> date | None:
     return line.expiry if line is not None and line.spot_source is SpotSource.OPTIONS else None
 
 
-def _iv_reason(line: PortfolioLine, reason: Any) -> str | None:
-    if line.instrument.adjusted and reason is not None:
+def _iv_reason(reason: Any, *, is_known: bool) -> str | None:
+    """`is_known`: what it delivers is."""
+    if not is_known and reason is not None:
         return "an adjusted contract delivers something else"
     return None if reason is None else str(reason)
 
@@ -502,6 +505,25 @@ def _alarms(lines: Sequence[LineRisk], weighted: BetaWeighted, worst: Extreme) -
         )
     for sentence in weighted.missing:
         yield f"Not in the beta-weighted delta: {sentence}."
+
+
+def _counted_as_usual(
+    lines: Sequence[PortfolioLine], found: Sequence[LineRisk], live: LiveSnapshot
+) -> Iterable[str]:
+    """What is not usual by Alpaca's record alone: payoffs and limits know the file's symbols only."""
+    records = live.expiry_facts.records
+    for line, one in zip(lines, found, strict=True):
+        instrument = line.instrument
+        if (
+            instrument.is_option
+            and not one.is_over
+            and not instrument.adjusted
+            and not is_usual(instrument, records)
+        ):
+            yield (
+                f"{one.label} delivers {records[instrument.live_symbol].delivers} by Alpaca's record; payoff and "
+                "greatest loss count it as a usual contract."
+            )
 
 
 def _known(value: Any) -> float | None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import lru_cache
 from math import isnan
@@ -38,7 +38,7 @@ from options_helper.model.contract_hours import (
     option_trading_ends_at,
     settles_at,
 )
-from options_helper.model.contract_records import is_american, named_at_open
+from options_helper.model.contract_records import delivery_of, is_american, is_usual, named_at_open
 from options_helper.model.contract_symbols import class_and_expiry, other_type, plain_number
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import new_york_date
@@ -107,6 +107,8 @@ class Gathered:
     is_by_parity: Flags
     notes: tuple[tuple[str, ...], ...]  # sentences for each contract
     at_seconds: float  # the snapshot's instant, epoch seconds
+    # Its dollars a point for each share that it delivers: 1 of a usual one; NaN where it is not known what it delivers.
+    points_a_share: Numbers
 
 
 def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Gathered:
@@ -118,21 +120,19 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
     rate[np.isnan(years)] = np.nan
     notes: list[list[str]] = [[] for _ in legs]
     spot, spot_age, is_by_parity = _spots(contracts, live, years, rate, notes)
-    adjusted = _flags([one.adjusted for one in legs])
-    spot[adjusted] = np.nan
+    points_a_share, strike = _deliveries(legs, live, notes)
+    spot[np.isnan(points_a_share)] = np.nan
     dividends = tuple(
         _dividends(one, live, choices, is_by_parity=bool(by_parity), has_ended=bool(left <= 0))
         for one, by_parity, left in zip(legs, is_by_parity, years, strict=True)
     )
-    for place, (leg, known) in enumerate(zip(legs, dividends, strict=True)):
+    for place, known in enumerate(dividends):
         notes[place] += known.notes
-        if leg.adjusted:
-            notes[place].append("An adjusted contract: what it delivers is not known.")
     ended_at = _session_ends(contracts, live)
     _note_ages(contracts, spot_age, ended_at, notes)
-    partners, names, partner_age = _partners(legs, live)
+    partners, names, partner_age = _partners(legs, live, points_a_share)
     terms = Terms(
-        strike=numbers(one.strike for one in legs),
+        strike=strike,
         is_call=_flags([one.option_type == "call" for one in legs]),
         is_american=_flags([is_american(one, live.expiry_facts.records) for one in legs]),
         years=years,
@@ -143,8 +143,11 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
         keys=tuple(one.live_symbol for one in legs),
         terms=terms,
         market=Market(spot, rate, np.zeros(len(legs)), cash_dividends(dividends, live.as_of)),
-        quotes=OptionQuotes(
-            contracts.bid, contracts.ask, contracts.mid, _ticks(legs, contracts.bid, contracts.ask)
+        quotes=_of_one_share(
+            OptionQuotes(
+                contracts.bid, contracts.ask, contracts.mid, _ticks(legs, contracts.bid, contracts.ask)
+            ),
+            points_a_share,
         ),
         quoted_spot=np.where(
             is_by_parity,
@@ -167,7 +170,45 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
         is_by_parity,
         tuple(map(tuple, notes)),
         live.as_of.timestamp(),
+        points_a_share,
     )
+
+
+def _deliveries(
+    legs: Sequence[Instrument], live: LiveSnapshot, notes: list[list[str]]
+) -> tuple[Numbers, Numbers]:
+    """`points_a_share` of each contract, and its strike for one share.
+
+    A right to N shares and C dollars for K times its M dollars a point is N rights to a share for (K M - C) / N: what
+    the dollars are worth is fixed, so they come off the strike.
+    """
+    records = live.expiry_facts.records
+    points, strike = np.ones(len(legs)), numbers(one.strike for one in legs)
+    for place, one in enumerate(legs):
+        if is_usual(one, records):
+            continue
+        record, delivery = records.get(one.live_symbol), delivery_of(one, records)
+        told = "" if record is None else record.delivers
+        if delivery is None or one.multiplier is None:
+            points[place] = np.nan
+            notes[place].append(
+                f"An adjusted contract: it delivers {told} by Alpaca's record."
+                if told
+                else "An adjusted contract: what it delivers is not known."
+            )
+            continue
+        shares = float(delivery.shares)
+        points[place] = one.multiplier / shares
+        strike[place] = (strike[place] * one.multiplier - float(delivery.cash)) / shares
+        notes[place].append(
+            f"An adjusted contract: by Alpaca's record it delivers {told}, so its figures are those of "
+            f"{plain_number(shares)} rights to a share for {strike[place]:,.4g}."
+        )
+    return points, strike
+
+
+def _of_one_share(quotes: OptionQuotes, points_a_share: Numbers) -> OptionQuotes:
+    return OptionQuotes(*(getattr(quotes, one.name) * points_a_share for one in fields(OptionQuotes)))
 
 
 def _years(contracts: Contracts, live: LiveSnapshot, at: datetime) -> Numbers:
@@ -398,7 +439,7 @@ def strike_pairs(quotes: Iterable[Quote]) -> QuotedPairs:
 
 
 def _partners(
-    legs: Sequence[Instrument], live: LiveSnapshot
+    legs: Sequence[Instrument], live: LiveSnapshot, points_a_share: Numbers
 ) -> tuple[OptionQuotes, tuple[str, ...], Numbers]:
     """The quotes of the other type at the same strike and expiry where there are any, their names, and their ages."""
     symbols = [other_type(one.live_symbol) for one in legs]
@@ -413,7 +454,8 @@ def _partners(
     names = tuple(
         f"{plain_number(one.strike or 0.0)} {'put' if one.option_type == 'call' else 'call'}" for one in legs
     )
-    return OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask)), names, marks.quote_age
+    quotes = OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask))
+    return _of_one_share(quotes, points_a_share), names, marks.quote_age
 
 
 def _note_ages(

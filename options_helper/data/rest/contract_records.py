@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from datetime import date
 from typing import Any, Final
 
-from options_helper.model.contract_records import ContractRecord
-from options_helper.model.tolerant import amount, field, word
+from options_helper.model.contract_records import ContractRecord, Deliverable
+from options_helper.model.tolerant import amount, field, items, word
 
 # No page of Alpaca's names the fields of an index option's settlement; these are what the field calls them.
 _SETTLEMENTS: Final = ("settlement", "settlement_type", "settlement_style", "settlement_time")
@@ -33,7 +33,18 @@ def read_contract_record(symbol: str, row: Any) -> ContractRecord:
         settled_at_open=next((one for one in settlements if one is not None), None),
         exercise_style=(word(field(row, "style")) or "").lower() or None,
         last_trading_day=next((one for one in last_days if one is not None), None),
+        deliverables=tuple(map(_deliverable, items(field(row, "deliverables")))),
     )
+
+
+def _deliverable(row: Any) -> Deliverable:
+    """Alpaca writes an amount of "0" while it is not determined, with a word that its settlement is delayed."""
+    is_cash = (word(field(row, "type")) or "").lower() == "cash"
+    told = amount(field(row, "amount"))
+    is_open = field(row, "delayed_settlement") is True and not told
+    # Shares that are not named are of nobody knows what.
+    symbol = None if is_cash else word(field(row, "symbol")) or "shares that are not named"
+    return Deliverable(symbol, None if is_open else told)
 
 
 def _day(value: Any) -> date | None:

@@ -177,12 +177,27 @@ def _contract(symbol: str, terms: ParsedContract, context: RequestContext) -> di
         "style": "european" if is_index(underlying) else "american",
         "strike_price": strike,
         "multiplier": "100",
-        "size": "100",
+        # Whatever happened to what has a digit in its root: it left 110 shares.
+        "size": "110" if terms.adjusted else "100",
+        "deliverables": [] if is_index(underlying) else [_deliverable(underlying, adjusted=terms.adjusted)],
         # Invented, as everything here, and the same whenever one asks.
         "open_interest": str(crc32(symbol.encode()) % _OPEN_INTEREST_BELOW),
         "open_interest_date": context.last_session.isoformat(),
         "close_price": None,
         "close_price_date": None,
+    }
+
+
+def _deliverable(underlying: str, *, adjusted: bool) -> dict[str, Any]:
+    return {
+        "type": "equity",
+        "symbol": underlying,
+        "asset_id": str(uuid5(NAMESPACE_OID, underlying)),
+        "amount": "110" if adjusted else "100",
+        "allocation_percentage": "100",
+        "settlement_type": "T+1",
+        "settlement_method": "CCC",
+        "delayed_settlement": False,
     }
 
 

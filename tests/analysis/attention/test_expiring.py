@@ -13,7 +13,7 @@ from options_helper.analysis.attention.cockpit import CockpitLine, EndState
 from options_helper.analysis.attention.delivery import Outcome
 from options_helper.analysis.attention.entries import AttentionKind, Entry, Who
 from options_helper.analysis.live_health import Level
-from options_helper.model.contract_records import ContractRecord
+from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, live_at, of_kind, only
 from tests.kit.builders import holding, leg, new_york, position, structure
@@ -214,6 +214,20 @@ class TestIfItExpiresNow:
         assert "delivers something else" in odd.amounts
         assert of_kind(of(110), AttentionKind.LONG_WITHOUT_MONEY) == []
         assert any("cannot be judged" in one for one in of(110).not_judged)
+
+    def test_what_an_adjusted_contract_delivers_by_its_record_is_named(self):
+        adjusted = position("SPY1", 560, contracts=1, expiry=FRIDAY, multiplier=100)
+        symbol = adjusted.instrument.live_symbol
+        parts = (Deliverable("SPY", Decimal(110)), Deliverable(None, Decimal("12.5")))
+        record = ContractRecord(symbol=symbol, multiplier=Decimal(100), deliverables=parts)
+        live = live_at("2026-11-20 14:30", {"SPY": (564.99, 565.01)}, held=[adjusted], records=[record])
+
+        entry = only(attention([adjusted], live), AttentionKind.EXPIRING)
+
+        assert (
+            "delivers something else: 110 SPY and $12.50 for each contract by Alpaca's record"
+            in entry.amounts
+        )
 
     def test_shares_behind_an_adjusted_call_are_not_said_to_be_free_or_not(self):
         """A call that may deliver 110 shares, or shares and cash, is sold against some of those that are held."""

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from options_helper.analysis.reconcile.contract_check import (
     share_findings,
 )
 from options_helper.data.rest.contract_records import read_contract_record
+from options_helper.model.contract_records import Deliverable
 from options_helper.model.portfolio import PortfolioEntry
 from tests.kit.builders import holding, leg, portfolio, position, structure
 
@@ -44,6 +46,31 @@ def said(entry: PortfolioEntry, **fields: Any) -> list[str]:
 
 def mine(symbol: str = "AAPL", cost: float | None = 4.0, **fields: Any) -> Any:
     return position(symbol, contracts=1, cost_basis=cost, identity="mine", **fields)
+
+
+@pytest.mark.parametrize(
+    ("rows", "read"),
+    [
+        (None, ()),
+        ("all", ()),
+        ([{"type": "equity", "symbol": "AAPL", "amount": "110"}], (Deliverable("AAPL", Decimal(110)),)),
+        (
+            [
+                {"type": "equity", "symbol": "AAPL", "amount": 100},
+                {"type": "cash", "symbol": "USD", "amount": "2.5"},
+            ],
+            (Deliverable("AAPL", Decimal(100)), Deliverable(None, Decimal("2.5"))),
+        ),
+        # Alpaca's word of 7 October 2026: "0" while it is not determined.
+        ([{"type": "cash", "amount": "0", "delayed_settlement": True}], (Deliverable(None, None),)),
+        ([{"type": "equity", "symbol": "AAPL", "amount": "many"}], (Deliverable("AAPL", None),)),
+        ([{"type": "equity", "amount": "5"}], (Deliverable("shares that are not named", Decimal(5)),)),
+        ([3], (Deliverable("shares that are not named", None),)),
+    ],
+)
+def test_what_a_contract_delivers_is_read_part_by_part(rows: Any, read: tuple[Deliverable, ...]):
+    """What cannot be read is not known and no 0, and is a part all the same."""
+    assert read_contract_record("AAPL1261218C00180000", record(deliverables=rows)).deliverables == read
 
 
 def test_a_file_that_says_what_the_record_says_has_nothing_to_look_at():

@@ -4,11 +4,14 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
+from decimal import Decimal
 from math import erf, exp, log, pi, sqrt
 from typing import Any
 
+import numpy as np
 import pytest
 
+from options_helper.analysis.risk.book_reading import reading_of
 from options_helper.analysis.risk.book_risk import assess_book
 from options_helper.analysis.risk.book_values import (
     EUROPEAN,
@@ -22,8 +25,11 @@ from options_helper.analysis.risk.book_values import (
 from options_helper.analysis.risk.extremes import Limit
 from options_helper.analysis.risk.greeks import FigureState
 from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.analysis.risk.scenario import curve
+from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.contract_symbols import OptionType
 from options_helper.model.events import Quote
+from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import MultiLegPosition, Position
 from options_helper.model.risk_inputs import (
@@ -216,6 +222,90 @@ def test_an_adjusted_contract_has_no_figures_and_says_why():
 
     assert (line.delta, line.iv, line.theta) == (None, None, None)
     assert any("adjusted" in one.lower() for one in line.reasons)
+
+
+ADJUSTED = "AAPL1261218C00180000"
+
+
+def delivering(symbol: str, *parts: tuple[str | None, str | None]) -> ExpiryFacts:
+    """What Alpaca's record says that a contract at 100 dollars a point delivers."""
+    deliverables = tuple(Deliverable(of, None if amount is None else Decimal(amount)) for of, amount in parts)
+    record = ContractRecord(symbol=symbol, multiplier=Decimal(100), deliverables=deliverables)
+    return ExpiryFacts(records={symbol: record})
+
+
+def test_an_adjusted_contract_has_the_figures_of_what_its_record_delivers():
+    """A right to 110 shares and 250 dollars for 18,000 is 110 rights to a share for 161.36."""
+    each = black(180, (18_000 - 250) / 110)
+    price = 110 * each["price"] / 100
+    facts = delivering(ADJUSTED, ("AAPL", "110"), (None, "250"))
+    live = replace(market(quoted("AAPL", 180.0), quoted(ADJUSTED, price)), expiry_facts=facts)
+
+    book = risk_of(position("AAPL1", contracts=-2, multiplier=100), live=live)
+
+    (line,) = book.lines
+    assert line.iv == pytest.approx(VOLATILITY, abs=1e-3)
+    assert line.delta == pytest.approx(-220 * each["delta"], abs=0.2)
+    assert line.gamma == pytest.approx(-220 * each["gamma"], rel=1e-2)
+    assert line.vega == pytest.approx(-2.2 * each["vega"], rel=1e-2)
+    assert line.mark == pytest.approx(price)
+    assert any(
+        "it delivers 110 AAPL and $250.00, so its figures are those of 110 rights" in one
+        for one in line.reasons
+    )
+    # The curve of today goes through the marks, and what it changed by is a hundred times what its price did.
+    assert curve(book.scenario, np.ones(1)).worth[0] == pytest.approx(-200 * price)
+    reading = reading_of(book)
+    assert reading.mark[0] * reading.slope[0] == pytest.approx(-200 * price)
+    assert book.max_loss.limit is Limit.UNDEFINED
+
+
+@pytest.mark.parametrize(
+    "parts",
+    [
+        (("AAPL", "100"), ("SPUN", "10")),
+        (("AAPL", "100"), (None, None)),
+        (("AAPL", None),),
+        ((None, "18250"),),
+        (("SPUN", "100"),),
+    ],
+    ids=["two shares", "cash to be told", "shares to be told", "cash alone", "another share"],
+)
+def test_what_delivers_more_than_a_share_and_dollars_has_no_figures_and_names_it(
+    parts: tuple[tuple[str | None, str | None], ...],
+):
+    live = replace(
+        market(quoted("AAPL", 180.0), quoted(ADJUSTED, CALL["price"])),
+        expiry_facts=delivering(ADJUSTED, *parts),
+    )
+
+    (line,) = risk_of(position("AAPL1", multiplier=100), live=live).lines
+
+    assert (line.delta, line.iv, line.theta) == (None, None, None)
+    assert line.iv_reason == "an adjusted contract delivers something else"
+    assert any(one.startswith("An adjusted contract: it delivers ") for one in line.reasons)
+
+
+def test_a_contract_that_only_its_record_knows_as_adjusted_is_no_usual_one():
+    """Its symbol has no digit, so file and payoff take it for a hundred shares; that is said."""
+    each = black(180, 18_000 / 110)
+    quotes = quoted("AAPL", 180.0), quoted(AAPL_CALL, 110 * each["price"] / 100)
+    usual = delivering(AAPL_CALL, ("AAPL", "100"))
+    odd = delivering(AAPL_CALL, ("AAPL", "110"))
+
+    of_usual, of_odd = (
+        risk_of(position(), live=replace(market(*quotes), expiry_facts=facts)) for facts in (usual, odd)
+    )
+
+    assert of_odd.lines[0].delta == pytest.approx(110 * each["delta"], abs=0.1)
+    assert of_usual.lines[0].delta is not None
+    assert of_usual.lines[0].delta < 100
+    said = (
+        "AAPL 18 Dec 26 180 C delivers 110 AAPL by Alpaca's record; payoff and greatest loss count it as a usual "
+        "contract."
+    )
+    assert said in of_odd.alarms
+    assert not any("Alpaca's record" in one for one in of_usual.alarms)
 
 
 def test_what_has_ended_is_counted_nowhere():

@@ -17,7 +17,11 @@ from options_helper.data.streaming.state.blotter import settled_executions
 from options_helper.errors import RestError
 from options_helper.model.alpaca_symbols import is_index, to_alpaca_symbol
 from options_helper.model.contract_records import ContractRecord
-from options_helper.model.contract_symbols import is_contract_symbol, parse_contract_symbol
+from options_helper.model.contract_symbols import (
+    ParsedContract,
+    is_contract_symbol,
+    parse_contract_symbol,
+)
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.text import named
@@ -51,7 +55,7 @@ def read_expiry_facts(
     traded: bool = True,
     asked: Collection[Question] = (),
 ) -> ExpiryReading:
-    """What is told of those that end within a week and of the account's last week; blocks while it asks.
+    """What is told of those that end within a week, of adjusted ones, and of the account's last week; blocks.
 
     Contracts of one class and expiry have one record between them, which costs one question. One look has so many
     questions at most; those of `asked` had their turn in a look before. With `traded` the account's executions are
@@ -61,7 +65,7 @@ def read_expiry_facts(
     near = sorted(
         symbol
         for symbol in set(contracts)
-        if is_contract_symbol(symbol) and today <= parse_contract_symbol(symbol).expiry <= today + AHEAD
+        if is_contract_symbol(symbol) and _is_asked(parse_contract_symbol(symbol), today)
     )
     problems: list[str] = []
     classes = {key: some for key, some in _classes(near).items() if key not in asked}
@@ -113,6 +117,11 @@ def together(before: ExpiryFacts, now: ExpiryFacts, since: date) -> ExpiryFacts:
     )
 
 
+def _is_asked(terms: ParsedContract, today: date) -> bool:
+    """Whether it ends soon; what an adjusted one delivers is asked for as long as it lives."""
+    return today <= terms.expiry and (terms.adjusted or terms.expiry <= today + AHEAD)
+
+
 def _classes(near: Iterable[str]) -> Mapping[Question, list[str]]:
     """The contracts of each class and expiry."""
     classes: dict[Question, list[str]] = {}
@@ -133,7 +142,7 @@ def _shares(near: Iterable[str]) -> Iterator[str]:
 def _records(
     rest: AlpacaRest, classes: Mapping[Question, list[str]], sought: list[Question], problems: list[str]
 ) -> dict[str, ContractRecord]:
-    """The settlement of each contract, by the record of the first of its class and expiry."""
+    """Settlement and delivery of each contract, by the record of the first of its class and expiry."""
     found: dict[str, ContractRecord] = {}
     for key, symbols in islice(classes.items(), AT_MOST):
         sought.append(key)
@@ -156,6 +165,9 @@ def _records(
                 settled_at_open=record.settled_at_open,
                 exercise_style=record.exercise_style,
                 last_trading_day=record.last_trading_day,
+                multiplier=record.multiplier,
+                size=record.size,
+                deliverables=record.deliverables,
             )
             for symbol in symbols
         }
