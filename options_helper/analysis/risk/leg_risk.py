@@ -125,13 +125,16 @@ def _compute(
     return replace(found, solution=_sharpened(found, terms, market, per_share)), per_share
 
 
+# Nobody bids for it, or a cent is so much of it that no volatility can be read from it.
+_WORTHLESS: Final = frozenset({VolatilityReason.NO_BID, VolatilityReason.LOW_VEGA})
+
+
 def _bounded_by_ask(found: ImpliedVolatility, inputs: LegInputs, legs: Integers) -> ImpliedVolatility:
-    """Legs that nobody bids for, out of the money: their delta grows with the volatility, which the ask bounds."""
+    """Worthless legs out of the money: their delta grows with the volatility, which the ask bounds."""
     terms, market = inputs.terms.take(legs), inputs.market.take(legs)
     out_of_the_money = terms.sign * (market.spot - terms.strike) < 0
-    asked = np.flatnonzero(
-        out_of_the_money & (found.reason == VolatilityReason.NO_BID) & (inputs.quotes.ask[legs] > 0)
-    )
+    worthless = np.array([one in _WORTHLESS for one in found.reason.tolist()], dtype=bool)
+    asked = np.flatnonzero(out_of_the_money & worthless & (inputs.quotes.ask[legs] > 0))
     if not asked.size:
         return found
     some = legs[asked]

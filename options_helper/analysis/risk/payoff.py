@@ -139,4 +139,4 @@ def unknown_deliveries(instruments: Iterable[Instrument]) -> str | None:
     if not labels:
         return None
     verb = "is an adjusted contract" if len(labels) == 1 else "are adjusted contracts"
-    return f"{', '.join(labels)} {verb}: what is delivered is not known"
+    return f"{', '.join(labels)} {verb}: the file does not say what is delivered"

@@ -693,19 +693,28 @@ def test_at_night_an_index_keeps_its_volatility_and_its_forward():
     assert evening.delta == pytest.approx(morning.delta, abs=0.2)
 
 
+@pytest.mark.parametrize(
+    ("bid", "expiry", "reason"),
+    [
+        (0.0, EXPIRY, "no bid"),
+        # So near its end a point of volatility is less than half a cent of it.
+        (0.01, date(2026, 11, 27), "a point of volatility is less than half a tick"),
+    ],
+)
 @pytest.mark.parametrize(("contracts", "option_type"), [(-3, "call"), (2, "put")])
-def test_what_nobody_bids_for_has_a_delta_between_nothing_and_what_its_ask_allows(
-    contracts: int, option_type: OptionType
+def test_what_is_worthless_has_a_delta_between_nothing_and_what_its_ask_allows(
+    contracts: int, option_type: OptionType, bid: float, expiry: date, reason: str
 ):
     """A worthless leg is no hole in the delta; what else it has is not known."""
     strike, kind = (240, "C") if option_type == "call" else (130, "P")
-    worthless = quote(f"AAPL261218{kind}{strike:05d}000", 0.0, 0.05)
+    worthless = quote(f"AAPL{expiry:%y%m%d}{kind}{strike:05d}000", bid, 0.05)
     book = risk_of(
-        position(strike=strike, option_type=option_type, contracts=contracts),
+        position(strike=strike, option_type=option_type, contracts=contracts, expiry=expiry),
         live=market(quoted("AAPL", 180.0), worthless),
     )
 
     (line,) = book.lines
+    assert line.iv_reason == reason
     assert (line.delta_state, line.gamma, line.theta) == (FigureState.BOUND, None, None)
     assert line.delta is not None
     # At the volatility at which it would cost the five cents of its ask.

@@ -127,8 +127,8 @@ def test_its_least_and_most_are_the_bounds_that_marks_are_believed_by(legs: tupl
 @pytest.mark.parametrize(
     ("entry", "reason"),
     [
-        (structure(symbol="AAPL1"), "are adjusted contracts: what is delivered is not known"),
-        (structure(symbol="AAPL1", multiplier=100), "what is delivered is not known"),
+        (structure(symbol="AAPL1"), "are adjusted contracts: the file does not say what is delivered"),
+        (structure(symbol="AAPL1", multiplier=100), "the file does not say what is delivered"),
         (structure(leg("long", 180), leg("short", 185, symbol="MSFT")), "it is over 2 underlyings: AAPL, MSFT"),
         (
             structure(leg("short", 180), leg("long", 180, expiry=LATER)),
