@@ -38,6 +38,10 @@ class Ledger:
     gone: int  # events that were put off, and whose journal is gone; they count as queued for ever
 
 
+def _not_later(records: Sequence[Record], latest: Callable[[int], int]) -> Iterator[Record]:
+    return (record._replace(received_ns=latest(record.received_ns)) for record in records)
+
+
 class _Waiting:
     """Stream and events of each record that was put off, in order; five bytes a record."""
 
@@ -121,8 +125,20 @@ class WriteAhead:
         return [] if self._journal is None else self._journal.take_displaced()
 
     def add(self, before: Sequence[Record], frames: Sequence[Frame] = (), *after: Record) -> int:
-        """Take these, in this order; how many records that is."""
-        records = [*before, *self._frame_records(frames), *self._reached(frames), *after]
+        """Take these, in this order; how many records that is.
+
+        What a killed capture lost begins with the last moment in its journal, so what it says of itself has none at
+        which something still waits that was received before, as it does while the disk refuses.
+        """
+        taken_until = self._queue.taken_until
+        records = [
+            *_not_later(
+                before, lambda own_ns: min(own_ns, frames[0].received_ns) if frames else taken_until(own_ns)
+            ),
+            *self._frame_records(frames),
+            *self._reached(frames),
+            *_not_later(after, taken_until),
+        ]
         if records:
             self._last_ns = records[-1].received_ns
         self._frames += [frame for frame in frames if frame.is_message]

@@ -253,7 +253,8 @@ class CaptureWriter:
         asked = [] if self.state.behind else self._ask_for_books()
         self._keep_folder()
         displaced = self._note_displaced() + self._note_gone() + self._log.restore_losses(self._now_ns())
-        observed = self._log.observe(self._status(), self._now_ns())
+        now_ns = self._now_ns()
+        observed = self._log.observe(self._status(), now_ns, self._streams.queue.taken_until(now_ns))
         self._confirm_missed()
         return Noted(self._records.add([*asked, *displaced, *observed]))
 
@@ -303,7 +304,8 @@ class CaptureWriter:
         return self._log.note_gone(self._records.take_gone(), self._now_ns())
 
     def _sync(self) -> None:
-        self._log.stay_alive(self._now_ns(), self._records.filed())
+        taken_until_ns = self._streams.queue.taken_until(self._now_ns())
+        self._log.stay_alive(taken_until_ns, self._records.filed())
         try:
             self._records.sync()
         except OSError as error:

@@ -12,6 +12,7 @@ from options_helper.capture.write_ahead import CATCH_UP_RECORDS, WriteAhead
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.journal import (
     JournalWriter,
+    Record,
     RecordKind,
     facts_record,
     journal_files,
@@ -32,6 +33,7 @@ class Hands:
     """Records in a writer's hands, all of which are put off as soon as they are in the journal."""
 
     def __init__(self, root: Path) -> None:
+        self.root = root
         self.queue = FrameQueue(100_000, (STOCKS,))
         self.recorder = Recorder(root, "one", StorePolicy(min_free_bytes=0))
         self.recorder.apply(facts_record(RecordKind.SESSION, NOON, {}))
@@ -57,6 +59,23 @@ def hands(tmp_path: Path) -> Iterator[Hands]:
     yield hands
     hands.records.close()
     hands.recorder.close()
+
+
+def test_nothing_that_a_capture_says_of_itself_is_told_at_a_moment_after_what_still_waits(hands: Hands):
+    """A later capture counts what came after the journal's last moment as lost: nothing of that may be in it."""
+    hands.queue.put(STOCKS, frame(quote_message("AAPL")), 1, NOON + 5)
+    hands.records.add([facts_record(RecordKind.GAP, NOON + 120, {})])
+    frames = hands.queue.take(0.0, 1)
+    hands.queue.put(STOCKS, frame(quote_message("AAPL")), 1, NOON + 9)
+    hands.records.add(
+        [facts_record(RecordKind.GAP, NOON + 121, {})], frames, Record(RecordKind.TICK, NOON + 122)
+    )
+    hands.queue.take(0.0, 1)
+    hands.records.add([], (), Record(RecordKind.TICK, NOON + 123))
+    assert hands.records.flush().waiting == 0
+
+    told = [record.received_ns - NOON for record in read_records(journal_files(hands.root))]
+    assert told == [5, 5, 5, 9, 123]
 
 
 def test_a_frame_behind_a_loss_or_on_a_new_connection_has_a_record_before_it_that_ends_the_books(

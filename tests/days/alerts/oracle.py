@@ -59,6 +59,7 @@ class AlertOracle:
         self._next: tuple[str, Mapping[str, _Stands], list[tuple[str, int]]] | None = None
         self._looked_ns: dict[str, int] = {}
         self._lasts_ns: int | None = None  # when anybody looked last
+        self._told_ns: int | None = None  # and the last look that came to its end, which others are told of
         self.must: dict[tuple[str, int], _Fired] = {}  # by rule and crossing
         self._unwritten: set[str] = set()
         self._is_loose = (
@@ -83,13 +84,15 @@ class AlertOracle:
         # To the microsecond, as instants are written.
         now = self._stage.clocks.true_ns // 1_000 * 1_000
         mine, self._looked_ns[who] = self._looked_ns.get(who), now
-        before = mine if mine is not None else self._lasts_ns
+        before, told = (mine, mine) if mine is not None else (self._lasts_ns, self._told_ns)
         self._lasts_ns = now
         if not counts:
             return
         # About there, one who was killed between a look and a renewal may be right either way.
         self._is_loose |= before is not None and abs((now - before) / NS - _UNSEEN_SECONDS) < 12
-        has_paused = before is None or now - before >= _UNSEEN_SECONDS * NS
+        has_paused = _has_paused(before, now)
+        # Who is killed when the row of its look is written, and nobody is told of it yet, may be right either way too.
+        self._is_loose |= has_paused is not _has_paused(told, now)
         after, fires = {}, []
         for rule in self._rules:
             stands = self._stands[rule.name]
@@ -103,13 +106,17 @@ class AlertOracle:
 
     def looked(self, who: str) -> None:
         """The look is over, and the process lives."""
+        self._told_ns = self._looked_ns.get(who, self._told_ns)
+        self._take_next_of(who)
+
+    def _take_next_of(self, who: str) -> None:
         if self._next is not None and self._next[0] == who:
             self._take_next()
 
     def wrote(self, who: str) -> None:
         """All that this process knows is on the disk, of the look that it is at too."""
         self._unwritten.discard(who)
-        self.looked(who)
+        self._take_next_of(who)
 
     def refused(self, who: str) -> None:
         """The disk does not take a row."""
@@ -233,6 +240,10 @@ class AlertOracle:
 
     def _break(self, sentence: str) -> None:
         self.broken = self.broken or sentence
+
+
+def _has_paused(before: int | None, now: int) -> bool:
+    return before is None or now - before >= _UNSEEN_SECONDS * NS
 
 
 def _seen(rule: Rule, stands: _Stands, price: float, now: int) -> tuple[_Stands, int | None]:

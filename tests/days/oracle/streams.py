@@ -77,6 +77,8 @@ class StreamOracle(Heard):
         self.started_ns = 0
         self._woke_ns = self._absent_ns = self._changed_ns = 0
         self._offsets = [0]
+        # How late what came since the clock was set was at most: one that is behind is put right by just that.
+        self._latest_ns = 0
         self._snapshot: LiveSnapshot | None = None
         self.told_closed: tuple[int, int] = (0, 0)
         self.desk: Desk | None = None
@@ -127,6 +129,7 @@ class StreamOracle(Heard):
     def clock_was_set(self) -> None:
         """Times are told by another offset from now on."""
         self._offsets.append(self._stage.clocks.offset_ns)
+        self._latest_ns = 0
         for truth in self.truths.values():
             # Until it is known by how much, nothing may be due, and a silence begins anew.
             truth.muted.clear()
@@ -171,6 +174,7 @@ class StreamOracle(Heard):
         if truth.is_live:
             truth.received_ns.append(now)
         for quote in message.quotes:
+            self._latest_ns = max(self._latest_ns, now - quote.made_ns)
             if not kept:
                 self.unsure.add(quote.symbol)
                 continue
@@ -380,8 +384,10 @@ class StreamOracle(Heard):
         walls = {lost.wall_ns, *(lost.true_ns + offset for offset in self._offsets)}
         # What was under way is missed when it would have come, and so is what was made after it.
         early_ns = int((1 + max(lost.late, MOST_DELAY * (lost.why == "under way"))) * NS)
+        # A clock that is behind is known to be so by what comes, less the time that it was under way.
+        told_early_ns = NS + self._latest_ns * (self._stage.clocks.offset_ns < 0)
         return any(
-            gap.since_ns <= wall + early_ns and (gap.until_ns is None or gap.until_ns >= wall - NS)
+            gap.since_ns <= wall + early_ns and (gap.until_ns is None or gap.until_ns >= wall - told_early_ns)
             for wall in walls
         )
 

@@ -214,9 +214,11 @@ class Line:
             case "late":
                 self.network.stage.agenda.after(6.0, lambda: self._acknowledge(state))
             case "split":
-                # Channel by channel.
+                # Channel by channel; the last one makes the answer whole.
+                *_, last = self.subscribed
                 for name in self.subscribed:
-                    self.send(Message(frame_of([{"T": "subscription", name: state[name]}]), answers=True))
+                    part = frame_of([{"T": "subscription", name: state[name]}])
+                    self.send(Message(part, answers=name == last))
             case "behind data":
                 self._held_ack = state
             case _:

@@ -130,6 +130,11 @@ class FrameQueue:
         with self._lock:
             return self._depth / self._limit
 
+    def taken_until(self, now_ns: int) -> int:
+        """Until when all that was received has been taken: now, or the receipt of the oldest frame that waits."""
+        with self._lock:
+            return min(now_ns, self._frames[0].received_ns) if self._frames else now_ns
+
     @property
     def drained(self) -> bool:
         """Whether the queue is closed and empty."""

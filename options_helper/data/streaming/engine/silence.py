@@ -35,6 +35,9 @@ class Moment(NamedTuple):
         return Moment(self.monotonic - seconds, self.wall_ns - int(seconds * NANOSECONDS))
 
 
+_NEVER: Final = Moment(float("-inf"), 0)
+
+
 def latest(first: Moment, *others: Moment | None) -> Moment:
     """The latest of those that are known, by the clock that nobody sets."""
     known = [first, *(moment for moment in others if moment is not None)]
@@ -59,7 +62,7 @@ class SilenceJudge:
         # While nothing that comes can be read: the last frame before that, which is all that was heard.
         self._heard_before: Moment | None = None
         self._last_frame: Moment | None = None
-        self._last_heard: Moment | None = None
+        self._last_heard = _NEVER
         self._silent_connections = 0
         self._last_silence = 0.0
         self._longest_silence = 0.0
@@ -86,10 +89,11 @@ class SilenceJudge:
             self._expected_since = None
         elif self._expected_since is None:
             self._expected_since = now
-        if self._heard(last_frame) != self._last_heard:
+        heard = self._heard(last_frame) or _NEVER
+        if heard.monotonic > self._last_heard.monotonic:
             # Something was received since the last look, so this feed can be that quiet and be well.
             self._longest_silence = max(self._longest_silence, self._last_silence)
-        self._last_heard = self._heard(last_frame)
+        self._last_heard = heard
         self._last_silence = self.seconds(now, live_since, last_frame)
         return self._last_silence
 
@@ -145,6 +149,3 @@ class SilenceJudge:
 
     def _heard(self, last_frame: Moment | None) -> Moment | None:
         return last_frame if self._heard_before is None else self._heard_before
-
-
-_NEVER: Final = Moment(float("-inf"), 0)

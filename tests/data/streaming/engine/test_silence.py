@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -122,6 +123,18 @@ def test_a_stream_of_which_nothing_can_be_read_is_silent_however_much_comes():
     stream.hear()
     stream.look()
     assert stream.silence == 0
+
+
+@pytest.mark.parametrize("heard_before", [False, True])
+def test_what_cannot_be_read_ends_no_silence_from_which_patience_is_earned(*, heard_before: bool):
+    stream = at("2026-11-25T12:00:00")
+    if heard_before:
+        stream.hear()
+    stream.pass_by(50)
+    stream.hear(readable=False)
+    stream.pass_by(5)
+    assert stream.silence == 55
+    assert stream.judge.patience_seconds == STALL
 
 
 def test_a_bad_message_among_good_ones_is_no_silence():
