@@ -26,9 +26,10 @@ TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
 # Tests in these folders have a marker of the same name.
 CIRCLES = ("wire", "faults", "browser")
-SLOW = ("browser", "processes", "real_data", "exhaustive", "faults")
-# Tests in these folders wait, each for itself; those of a module elsewhere share what was read, made or worked out.
-WAITING = ("wire", "faults", "commands", "portal")
+SLOW = ("browser", "processes", "days", "real_data", "exhaustive", "faults")
+# Tests in these folders each wait or work for themselves; those of a module elsewhere share what was read, made or
+# worked out.
+ALONE = ("wire", "faults", "commands", "portal", "days")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OWNED_THREADS = ("live-", "simulator", "doctor-", "parent-watch")
 
@@ -102,7 +103,7 @@ class TestsTogether(LoadScopeScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
         if in_folder(nodeid, "browser"):
             return "live portfolio" if "/test_live_portfolio_in_a_browser.py::" in nodeid else "browser"
-        return nodeid if any(in_folder(nodeid, name) for name in WAITING) else nodeid.partition("::")[0]
+        return nodeid if any(in_folder(nodeid, name) for name in ALONE) else nodeid.partition("::")[0]
 
 
 def in_folder(nodeid: str, name: str) -> bool:

@@ -18,8 +18,9 @@ FAILED_ONCE = [
     if line.strip() and not line.startswith("#")
 ]
 # In parts, so that several workers share them.
-PARTS = 8
-DAYS = int(os.environ.get("DAYS", "200"))
+PARTS = 16
+# A handful with all other tests; `sh scripts/test --days` plays more, and `sh scripts/check-long` many.
+DAYS = int(os.environ.get("DAYS", "20"))
 # Fresh ones, chosen once for all workers; the report's header has them.
 FIRST = int(os.environ["DAYS_FROM"])
 
@@ -30,6 +31,7 @@ def holds(seed: int) -> str:
     return "" if outcome.broken is None else f"{outcome.broken}\n{story(shrink(outcome))}"
 
 
+@pytest.mark.days
 @pytest.mark.timeout(3_600)
 @pytest.mark.parametrize("part", range(PARTS))
 def test_every_law_holds_on_bad_days(part: int):
@@ -37,6 +39,7 @@ def test_every_law_holds_on_bad_days(part: int):
         assert not (told := holds(seed)), f"python -m tests.days --seed {seed} --story\n{told}"
 
 
+@pytest.mark.days
 @pytest.mark.parametrize("seed", FAILED_ONCE)
 def test_what_failed_once_holds(seed: int):
     assert not holds(seed)

@@ -7,9 +7,10 @@ from datetime import UTC, datetime
 import pytest
 import time_machine
 
-# A child process has the computer's clock, and what takes long is left to the run of the real day.
+# A child process has the computer's clock, simulated days have one of their own, and what takes long is left to the
+# run of the real day.
 FOLDERS_LEFT_OUT = ("wire", "faults", "browser")
-MARKERS_LEFT_OUT = ("processes", "real_data", "exhaustive")
+MARKERS_LEFT_OUT = ("processes", "days", "real_data", "exhaustive")
 
 
 def moment(text: str) -> datetime:
