@@ -7,6 +7,7 @@ import shutil
 import socket
 import threading
 import zlib
+from asyncio.selector_events import BaseSelectorEventLoop
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -187,6 +188,25 @@ def no_other_computer(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
         monkeypatch.setattr(socket.socket, name, here_only(getattr(socket.socket, name)))
     yield
     assert strangers == [], "a test wanted to connect to another computer"
+
+
+@pytest.fixture(autouse=True)
+def no_connection_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test in which an event loop is closed over an open connection.
+
+    The collector finds it later, closes it and complains, in the midst of a test that has no part in it.
+    """
+    left: list[str] = []
+    close = BaseSelectorEventLoop.close
+
+    def look_and_close(loop: Any) -> None:
+        # Each transport that still has a socket; with TLS it is the one underneath.
+        left.extend(repr(one) for one in list(loop._transports.values()) if one._sock is not None)  # noqa: SLF001
+        close(loop)
+
+    monkeypatch.setattr(BaseSelectorEventLoop, "close", look_and_close)
+    yield
+    assert left == [], "an event loop was closed over open connections"
 
 
 @pytest.fixture(autouse=True)

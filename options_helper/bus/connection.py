@@ -5,6 +5,9 @@ not. The client's own reconnecting is switched off, because retrying has one hom
 
 An address with `tls` begins with TLS, before anything else is said or heard: the client itself would log in to a server
 without encryption, whatever the address says.
+
+The client forgets its socket, and that it has ended, where its own end goes wrong. So a task beside it closes both,
+whatever way it ends, also with the event loop.
 """
 
 from __future__ import annotations
@@ -17,7 +20,7 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, TypeVar, cast
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.admission import (
@@ -114,13 +117,17 @@ Heard = Callable[[str, bytes, Reply | None], None]
 
 
 class BusConnection:
-    """An open connection; for one event loop. `ended` is done when it is gone, with the reason."""
+    """An open connection; for one event loop. `ended` is done when it is gone, with the reason.
+
+    It is closed by `close`, when it is gone, when `open` raises, and when the tasks of its loop are cancelled.
+    """
 
     def __init__(self, address: BusAddress, admissions: Admissions = _ADMISSIONS) -> None:
         self._address, self._admissions = address, admissions
         self._client: Client | None = None
         self._seed: Seed | None = None
         self._last_error: str | None = None
+        self._watching: asyncio.Task[None] | None = None
         # What the server did not let us do so far: it says so beside what was asked, which gets no answer.
         self._refused: deque[tuple[int, Refused]] = deque(maxlen=KEPT_REFUSALS)
         self._refusals = 0
@@ -133,7 +140,7 @@ class BusConnection:
         StreamRefused where the server does not let us in, or is not the one; after that the same answer is given for a
         while without asking. StreamError, or ConfigError where the extra is missing.
         """
-        self._client = client = _client_class()()
+        client = _client_class()()
         options = self._identity()
         key = (self._address.url, str(self._address.access.ca_file), self._public_key or "")
         self._admissions.require(key)
@@ -152,7 +159,6 @@ class BusConnection:
                     ping_interval=PING_SECONDS,
                     max_outstanding_pings=PINGS,
                     error_cb=self._on_error,
-                    closed_cb=self._on_closed,
                     **options,
                 )
         except StreamRefused as error:
@@ -165,6 +171,11 @@ class BusConnection:
             raise StreamError(
                 f"What listens at {self._address.url} does not speak as a bus does ({_named(error)})."
             ) from error
+        finally:
+            if not client.is_connected:
+                _cut(client)
+        self._client = client
+        self._watching = asyncio.create_task(self._watch(client))
         self._admissions.admit(key)
 
     def _identity(self) -> dict[str, Any]:
@@ -228,9 +239,22 @@ class BusConnection:
             self._refused.append((self._refusals, refused))
         log.info("bus: %s", said if refused is None else refused.sentence)
 
-    async def _on_closed(self) -> None:
+    async def _watch(self, client: Client) -> None:
+        """Close what is over: the client's reading ends with it in any case, while its own end may fail or hang."""
+        reading = cast("asyncio.Task[None]", client._reading_task)  # noqa: SLF001 - as it is connected, it reads
+        try:
+            await asyncio.wait([reading])
+        except asyncio.CancelledError:
+            _cut(client)  # the loop ends, and waits for no goodbye
+            raise
+        error = None if reading.cancelled() else reading.exception()
+        if self._client is client:
+            self._end(self._last_error or (_named(error) if error else "the server closed the connection"))
+            await self.close()
+
+    def _end(self, why: str) -> None:
         if not self.ended.done():
-            self.ended.set_result(self._last_error or "the server closed the connection")
+            self.ended.set_result(why)
 
     @property
     def version(self) -> tuple[int, int, int]:
@@ -269,12 +293,8 @@ class BusConnection:
                 async with asyncio.timeout(ANSWER_SECONDS):
                     await client.close()
         finally:
-            # Where its own goodbye was cut short, the client leaves the socket open.
-            transport = getattr(client, "_transport", None)
-            if transport is not None:
-                transport.close()
-            if not self.ended.done():
-                self.ended.set_result("closed")
+            _cut(client)
+            self._end("closed")
         await asyncio.sleep(0)
 
     async def subscribe(self, subject: str, heard: Heard) -> None:
@@ -601,7 +621,17 @@ def _of_jetstream(what: str, error: APIError, *, is_absent: bool) -> OptionsHelp
     return StreamError(f"{said}.")
 
 
-def _named(error: Exception) -> str:
+def _cut(client: Client) -> None:
+    """Close its socket now, whatever it has to say yet; harmless twice, and where there is none.
+
+    The client would wait until all was sent, and with TLS until the other side has said goodbye.
+    """
+    writer = getattr(client._transport, "_io_writer", None)  # noqa: SLF001 - there is no other way to it
+    if writer is not None:
+        writer.transport.abort()
+
+
+def _named(error: BaseException) -> str:
     return str(error).removeprefix("nats: ") or type(error).__name__
 
 

@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+import struct
 import time
-from contextlib import suppress
+from contextlib import ExitStack, suppress
+from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -12,7 +16,11 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import CONNECT_SECONDS, BusConnection
 from options_helper.errors import StreamError
 from tests.kit.bus import nats_server
+from tests.kit.secured import secured_bus
+from tests.kit.serving import Relay
 from tests.kit.waiting import AT_ONCE
+
+GREETING = b'INFO {"version": "2.15.0", "max_payload": 1048576}\r\n'
 
 
 def test_a_client_that_is_cut_while_it_begins_to_write_holds_nobody_up():
@@ -61,10 +69,80 @@ def test_what_greets_as_no_bus_does_is_told_as_one_that_is_away(greeting):
         bus = BusConnection(BusAddress.parse(f"nats://127.0.0.1:{port}", "desk"))
         with pytest.raises(StreamError, match="does not speak as a bus does"):
             await bus.open("a test")
-        await bus.close()
+        # Whoever could not open it need not close it.
         await gone.wait()
         server.close()
         await server.wait_closed()
 
     gone = asyncio.Event()
     asyncio.run(asyncio.wait_for(story(), AT_ONCE))
+
+
+def test_a_connection_that_is_reset_while_something_waits_to_be_sent_is_told_as_ended():
+    """The client's own end begins with what waits, stumbles over it, and tells nobody."""
+
+    async def reset(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        writer.write(GREETING)
+        while await reader.readline() != b"PING\r\n":
+            pass
+        writer.write(b"PONG\r\n")
+        await something_waits.wait()
+        lingering = struct.pack("ii", 1, 0)
+        writer.get_extra_info("socket").setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, lingering)
+        writer.transport.abort()
+
+    async def story() -> str:
+        async with await asyncio.start_server(reset, "127.0.0.1", 0) as server:
+            port = server.sockets[0].getsockname()[1]
+            bus = BusConnection(BusAddress.parse(f"nats://127.0.0.1:{port}", "desk"))
+            await bus.open("a test")
+            client = bus._open_client  # noqa: SLF001 - the moment between two of its steps
+            client._pending.append(b"PING\r\n")  # noqa: SLF001
+            client._pending_data_size += 6  # noqa: SLF001
+            something_waits.set()
+            return await bus.ended
+
+    something_waits = asyncio.Event()
+    assert "reset" in asyncio.run(asyncio.wait_for(story(), AT_ONCE)).lower()
+
+
+def test_a_loop_that_ends_leaves_no_socket_open():
+    """Nobody closed it, and there is more to send than the other side takes."""
+
+    async def story() -> None:
+        loop = asyncio.get_running_loop()
+        bus = BusConnection(BusAddress.parse(f"nats://127.0.0.1:{listener.getsockname()[1]}", "desk"))
+        opening = asyncio.create_task(bus.open("a test"))
+        server, _ = await loop.sock_accept(listener)
+        open_until_the_end.enter_context(server)
+        await loop.sock_sendall(server, GREETING)
+        said = b""
+        while b"PING" not in said:
+            said += await loop.sock_recv(server, 65_536)
+        await loop.sock_sendall(server, b"PONG\r\n")
+        await opening
+        transport = bus._open_client._transport  # noqa: SLF001
+        assert transport is not None
+        transport.write(b"x" * 32_000_000)
+
+    # The fixture that looks at each loop that is closed has the claim.
+    with ExitStack() as open_until_the_end, socket.create_server(("127.0.0.1", 0)) as listener:
+        listener.settimeout(0)  # for the loop
+        asyncio.run(asyncio.wait_for(story(), AT_ONCE))
+
+
+def test_a_server_that_does_not_answer_the_goodbye_of_tls_leaves_no_socket_open(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The same fixture has the claim."""
+    monkeypatch.setattr("options_helper.bus.connection.ANSWER_SECONDS", 0.05)
+
+    async def story() -> None:
+        bus = BusConnection(replace(secured.user("laptop").address, url=f"tls://127.0.0.1:{relay.port}"))
+        await bus.open("a test")
+        relay.mute()
+        await bus.close()
+        assert bus.ended.result() == "closed"
+
+    with secured_bus(tmp_path) as secured, Relay(secured.server.port) as relay:
+        asyncio.run(asyncio.wait_for(story(), AT_ONCE))

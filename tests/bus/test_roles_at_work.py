@@ -25,9 +25,6 @@ from tests.kit.secured import DESK, SecuredBus, User, secured_bus
 from tests.kit.serving import Relay, quotes, serving
 from tests.kit.waiting import AT_ONCE, wait_until
 
-# Where the server turns somebody away in the midst of a question, nats-py leaves a socket, which the collector closes.
-pytestmark = pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-
 NAMES = Names(DESK)
 
 
