@@ -14,7 +14,7 @@ import typer
 from options_helper import __version__
 from options_helper.commands.alerts import alerts
 from options_helper.commands.bus import bus as bus_commands
-from options_helper.commands.common_options import DeskOption, FollowOption
+from options_helper.commands.common_options import DeskOption, DetailOption, FollowOption
 from options_helper.commands.exit_codes import code_of
 from options_helper.commands.help_style import plain_typer
 from options_helper.commands.ingest import ingest
@@ -117,6 +117,7 @@ def ui(
     port: Annotated[int, typer.Option(min=0, max=65535, metavar="N", help="0 takes any free port.")] = 8501,
     bus: FollowOption = None,
     desk: DeskOption = "desk",
+    detail: DetailOption = "full",
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Open the live portfolio in a browser.
@@ -155,7 +156,7 @@ def ui(
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
     elif bus is not None:
-        market = nullcontext(bus_environment(asked_bus(bus, desk)))
+        market = nullcontext(bus_environment(asked_bus(bus, desk, detail)))
     recording = None
     if record is not None:
         from options_helper.commands.page_recording import recording_environment

@@ -9,12 +9,14 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from options_helper.bus.access import BusAccess
+from options_helper.bus.detail import Detail
 from options_helper.bus.names import Names
 from options_helper.errors import ConfigError
 
 DEFAULT_PORT: Final = 4222
 BUS_VARIABLE: Final = "OH_BUS_URL"
 DESK_VARIABLE: Final = "OH_BUS_DESK"
+DETAIL_VARIABLE: Final = "OH_BUS_DETAIL"
 PLAIN: Final = "nats"
 ENCRYPTED: Final = "tls"
 _NO_ADDRESS: Final = "is no address of a bus; one is nats://127.0.0.1:4222, or tls://bus.example.net:4222"
@@ -27,9 +29,16 @@ class BusAddress:
     url: str  # nats://host:port or tls://host:port
     names: Names = field(default_factory=Names)
     access: BusAccess = field(default_factory=BusAccess)
+    detail: Detail = Detail.FULL  # how much of its prices a viewer is to have
 
     @classmethod
-    def parse(cls, url: str, desk: str | None = None, access: BusAccess | None = None) -> BusAddress:
+    def parse(
+        cls,
+        url: str,
+        desk: str | None = None,
+        access: BusAccess | None = None,
+        detail: Detail = Detail.FULL,
+    ) -> BusAddress:
         """Read an address; ConfigError for what is none, and for what could be read or forged on the way."""
         parts = urlsplit(url if "://" in url else f"{PLAIN}://{url}")
         try:
@@ -50,7 +59,7 @@ class BusAddress:
         if not is_loopback(host):
             _require_protection(host, parts.scheme, access)
         shown = f"[{host}]" if ":" in host else host
-        return cls(f"{parts.scheme}://{shown}:{port}", Names(desk) if desk else Names(), access)
+        return cls(f"{parts.scheme}://{shown}:{port}", Names(desk) if desk else Names(), access, detail)
 
     @property
     def is_encrypted(self) -> bool:
@@ -80,7 +89,14 @@ def _require_protection(host: str, scheme: str, access: BusAccess) -> None:
 def bus_of(environ: Mapping[str, str]) -> BusAddress | None:
     """The bus that `ui --bus` leads its page to; None where there is none. ConfigError as `BusAddress.parse`."""
     url = environ.get(BUS_VARIABLE)
-    return BusAddress.parse(url, environ.get(DESK_VARIABLE), BusAccess.load(environ)) if url else None
+    if not url:
+        return None
+    asked = environ.get(DETAIL_VARIABLE, Detail.FULL)
+    try:
+        detail = Detail(asked)
+    except ValueError:
+        raise ConfigError(f"{DETAIL_VARIABLE} is full or slow, and not {asked!r}.") from None
+    return BusAddress.parse(url, environ.get(DESK_VARIABLE), BusAccess.load(environ), detail)
 
 
 def bus_environment(address: BusAddress) -> dict[str, str]:
@@ -88,6 +104,7 @@ def bus_environment(address: BusAddress) -> dict[str, str]:
     return {
         BUS_VARIABLE: address.url,
         DESK_VARIABLE: address.names.desk,
+        DETAIL_VARIABLE: address.detail,
         **address.access.environment,
     }
 

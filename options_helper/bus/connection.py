@@ -40,6 +40,7 @@ from options_helper.errors import ConfigError, OptionsHelperError, StreamError, 
 if TYPE_CHECKING:
     from nats.aio.client import Client
     from nats.aio.msg import Msg
+    from nats.aio.subscription import Subscription
     from nats.js.client import JetStreamContext
     from nats.js.errors import APIError
     from nats.js.manager import JetStreamManager
@@ -297,7 +298,7 @@ class BusConnection:
             self._end("closed")
         await asyncio.sleep(0)
 
-    async def subscribe(self, subject: str, heard: Heard) -> None:
+    async def subscribe(self, subject: str, heard: Heard) -> Followed:
         """Call `heard` on this loop with subject, data and how to answer, for each message from now on."""
 
         async def called(message: Msg) -> None:
@@ -306,13 +307,14 @@ class BusConnection:
             heard(message.subject, message.data, message.respond if may_answer else None)
 
         with self._asked(f"{subject} cannot be followed", subject, follows=True):
-            await self._open_client.subscribe(
+            made = await self._open_client.subscribe(
                 subject,
                 cb=called,
                 pending_bytes_limit=PENDING_BYTES,
                 pending_msgs_limit=PENDING_MESSAGES,
             )
             await self._settle()
+        return Followed(made)
 
     @contextmanager
     def _asked(self, what: str, subject: str, *, follows: bool = False) -> Iterator[None]:
@@ -539,6 +541,18 @@ class BusConnection:
         if self._client is None:
             raise StreamError("The connection to the bus is closed.")
         return self._client
+
+
+class Followed:
+    """A subject that is followed, until `leave`."""
+
+    def __init__(self, subscription: Subscription) -> None:
+        self._subscription = subscription
+
+    async def leave(self) -> None:
+        """Hear nothing more of it; harmless where the connection is gone."""
+        with suppress(Exception):
+            await self._subscription.unsubscribe()
 
 
 class Pull:

@@ -4,8 +4,12 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 from enum import StrEnum
+from typing import Final
 
 from options_helper.bus.batch import Head
+
+# The number of a batch of another feed of the same stream, which counts the same events and numbers otherwise.
+ANOTHER_FEED: Final = -1
 
 
 class Verdict(StrEnum):
@@ -25,6 +29,7 @@ class Arrival:
 
     verdict: Verdict
     missed: int | None = 0  # events between the last batch and this one; None: nobody can count them
+    known: int = 0  # of its events the first so many came before, over another feed
 
     @property
     def is_new(self) -> bool:
@@ -50,6 +55,11 @@ class Position:
         """Events that the owner published since the first batch, as far as is known here."""
         return self.delivered + self.missed
 
+    def on_another_feed(self) -> Position:
+        """The same, where what comes next is of another feed: it goes on by its events."""
+        last = self.last
+        return self if last is None else replace(self, last=last._replace(number=ANOTHER_FEED))
+
     def take(self, head: Head) -> tuple[Position, Arrival]:
         """The position after this batch, and what it is."""
         arrival = self._judge(head)
@@ -60,7 +70,7 @@ class Position:
                 self,
                 last=head,
                 began_at=head.events_before if self.last is None else self.began_at,
-                delivered=self.delivered + head.events,
+                delivered=self.delivered + head.events - arrival.known,
                 missed=self.missed + (arrival.missed or 0),
                 lost_count=self.lost_count + (arrival.missed is None),
             ),
@@ -77,8 +87,20 @@ class Position:
         if head.epoch > last.epoch:
             # A bus that was emptied counts from the beginning again: how many there were before, nobody knows.
             return Arrival(Verdict.NEW_OWNER, missed if missed >= 0 else None)
-        if head.number <= last.number:
-            return Arrival(Verdict.DUPLICATE)
-        if head.number == last.number + 1 and missed == 0:
-            return Arrival(Verdict.NEXT)
-        return Arrival(Verdict.HOLE, max(0, missed))
+        return _by_events(head, missed) if last.number == ANOTHER_FEED else _by_number(head, last, missed)
+
+
+def _by_number(head: Head, last: Head, missed: int) -> Arrival:
+    """What a batch of the same owner and feed is."""
+    if head.number <= last.number:
+        return Arrival(Verdict.DUPLICATE)
+    if head.number == last.number + 1 and missed == 0:
+        return Arrival(Verdict.NEXT)
+    return Arrival(Verdict.HOLE, max(0, missed))
+
+
+def _by_events(head: Head, missed: int) -> Arrival:
+    """What the first batch of another feed is, which may begin before the last one ended."""
+    if head.events and head.events + missed <= 0:
+        return Arrival(Verdict.DUPLICATE)
+    return Arrival(Verdict.HOLE, missed) if missed > 0 else Arrival(Verdict.NEXT, known=-missed)

@@ -8,6 +8,7 @@ from typing import Final
 
 import msgspec
 
+from options_helper.bus.detail import Detail
 from options_helper.model.alpaca_symbols import to_alpaca_symbols
 from options_helper.model.streams import StreamId
 from options_helper.model.text import format_count, named
@@ -35,6 +36,7 @@ class Wish(msgspec.Struct, frozen=True):
     stream: str
     symbols: tuple[str, ...]
     rank: int = LOOKS
+    detail: str = Detail.FULL  # which feed it follows, or wants to
 
 
 class Answer(msgspec.Struct, frozen=True):

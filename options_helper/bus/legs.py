@@ -8,6 +8,7 @@ from typing import Final
 
 from options_helper.bus.batch import Head
 from options_helper.bus.continuity import Arrival, Position, Verdict
+from options_helper.bus.detail import Detail
 from options_helper.bus.truth import DeskHealth
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
@@ -42,6 +43,14 @@ class Leg:
     last_received_ns: int | None = None
     gaps: tuple[Gap, ...] = ()
     gap_count: int = 0
+    feed: Detail = Detail.FULL  # of the last batch
+    left_out: int = 0  # quotes that the slow feed stood in for by newer ones
+    slow_events: int = 0  # all that it stood for
+
+    @property
+    def missed(self) -> int:
+        """Events that the owner published and that are not used here."""
+        return self.position.missed + self.left_out
 
     @property
     def epoch(self) -> int:
@@ -49,25 +58,37 @@ class Leg:
         return 0 if self.position.last is None else self.position.last.epoch
 
     def take(
-        self, head: Head, first_ns: int | None, last_ns: int | None, told: Sequence[Gap] = ()
+        self,
+        head: Head,
+        first_ns: int | None,
+        last_ns: int | None,
+        told: Sequence[Gap] = (),
+        feed: Detail = Detail.FULL,
     ) -> tuple[Leg, Arrival]:
         """The leg after a batch whose first and last frame the owner received then; None: it has no frame.
 
         `told` are gaps of the owner's own among the frames, in which it counted what it lost.
         """
-        position, arrival = self.position.take(head)
+        before = self.position if feed is self.feed else self.position.on_another_feed()
+        position, arrival = before.take(head)
         if not arrival.is_new:
-            return self, arrival
-        before = self.gaps if first_ns is None else tuple(_until(gap, first_ns) for gap in self.gaps)
+            return replace(self, position=before, feed=feed), arrival
+        gaps = self.gaps if first_ns is None else tuple(_until(gap, first_ns) for gap in self.gaps)
         new = [*([] if self._is_whole(arrival) else [self._gap(arrival, first_ns)]), *told]
         leg = replace(
             self,
             position=position,
             last_received_ns=last_ns or self.last_received_ns,
-            gaps=(*before, *new)[-KEPT_GAPS:],
+            gaps=(*gaps, *new)[-KEPT_GAPS:],
             gap_count=self.gap_count + len(new),
+            feed=feed,
+            slow_events=self.slow_events + (head.events - arrival.known if feed is Detail.SLOW else 0),
         )
         return leg, arrival
+
+    def leave_out(self, events: int) -> Leg:
+        """The leg after a batch of the slow feed in which so many quotes are left out."""
+        return replace(self, left_out=self.left_out + events) if events else self
 
     def _gap(self, arrival: Arrival, first_ns: int | None) -> Gap:
         """A new owner's lasts until something comes of it, or it says that it is connected."""
@@ -150,7 +171,7 @@ def _with_leg(
 ) -> StreamHealth:
     if leg is None:
         return mine
-    missed = leg.position.missed
+    missed = leg.missed
     moved = (_moved(gap, shift_ns, connected_since_ns) for gap in leg.gaps)
     return replace(
         mine,

@@ -34,6 +34,15 @@ class Names:
         """Where the server sends what it has stored."""
         return f"{self._root(stream)}.md.{_token(stream)}"
 
+    def slow(self, stream: StreamId) -> str:
+        """Where the owner sends the slow feed of a stream; nobody stores it."""
+        return f"oh.{self.desk}.slow.{_token(stream)}"
+
+    @property
+    def slow_feeds(self) -> str:
+        """All of those."""
+        return f"oh.{self.desk}.slow.>"
+
     def store(self, stream: StreamId) -> str:
         """The JetStream stream of a stream's batches: orders have one of their own, with rights of their own."""
         return self.account_store if stream.kind.carries_orders else self.market_store

@@ -23,10 +23,12 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.admission import ServerFacts
 from options_helper.bus.connection import BusConnection, Reply, StoreWish
 from options_helper.bus.demand import Demand, demands, read_wish
+from options_helper.bus.detail import Detail
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.names import Names
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced, StreamCounts
+from options_helper.bus.slow_feed import SLOW_SECONDS, SlowFeed
 from options_helper.bus.truth import (
     DeskAccount,
     DeskHealth,
@@ -174,7 +176,8 @@ class BusOwner:
         self._teller = PeriodicTask("live-desk", self._tell, TELL_SECONDS, self._could_not_tell)
         self._snapshot: Callable[[], LiveSnapshot] | None = None
         # The rest belongs to the loop's thread; what is replaced whole may be read by any.
-        self._term = OwnerTerm(self._names, streams, owner.epoch)
+        self._slow = SlowFeed()
+        self._term = OwnerTerm(self._names, streams, owner.epoch, self._slow.take)
         self._connecting = asyncio.Lock()
         self._publishing = asyncio.Lock()
         self._connection: BusConnection | None = None
@@ -190,6 +193,7 @@ class BusOwner:
         except BaseException:
             self._loop.stop(STOP_SECONDS)
             raise
+        self._loop.begin(self._tell_slowly())
 
     def tell_of(self, snapshot: Callable[[], LiveSnapshot]) -> None:
         """From now on tell what this run's snapshots say."""
@@ -337,12 +341,30 @@ class BusOwner:
     def _demand_for(self, name: str) -> Demand | None:
         return next((demand for stream, demand in self._demands.items() if stream == name), None)
 
+    async def _tell_slowly(self) -> None:
+        """Send the slow feed while this owner serves; what finds no connection is missed, and counted there."""
+        while not self._stopping.is_set():
+            await asyncio.sleep(SLOW_SECONDS)
+            connection = self._connection
+            if self.fenced is not None or connection is None or connection.ended.done():
+                continue
+            try:
+                for stream, data in self._slow.flush(self._monotonic(), connection.room):
+                    await connection.send(self._names.slow(stream), data)
+            except StreamError as error:
+                log.info("the slow feed was not sent: %s", error)
+            except Exception:
+                # This task's last line: the next interval is sent, and who follows counts what he missed.
+                log.exception("the slow feed was not sent")
+
     def _take_wish(self, data: bytes, answer: Reply | None) -> None:
         """Answer a viewer that wants symbols; what is no wish has no answer."""
         wish = read_wish(data)
         demand = None if wish is None else self._demand_for(wish.stream)
         if wish is None or demand is None or answer is None:
             return
+        if wish.detail == Detail.SLOW:
+            self._slow.want(demand.stream, self._monotonic())
         with self._demands_lock:
             told = demand.ask(wish, self._monotonic())
         self._send(answer, msgspec.msgpack.encode(told))

@@ -9,7 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from options_helper.bus.names import Names
-from options_helper.bus.publisher import DeskPublisher, Fenced, Progress, Store, StreamCounts
+from options_helper.bus.publisher import DeskPublisher, Fenced, OnStored, Progress, Store, StreamCounts
 from options_helper.bus.teller import DeskTeller, StateStore
 from options_helper.bus.truth import DeskHealth, decode
 from options_helper.model.announcement import Announcement
@@ -28,9 +28,11 @@ class OwnerTerm:
     raise Fenced. `teller` tells what is kept.
     """
 
-    def __init__(self, names: Names, streams: Sequence[StreamId], epoch: int) -> None:
+    def __init__(
+        self, names: Names, streams: Sequence[StreamId], epoch: int, stored: OnStored | None = None
+    ) -> None:
         self._names = names
-        self._publisher = DeskPublisher(names, streams, epoch)
+        self._publisher = DeskPublisher(names, streams, epoch, *(() if stored is None else (stored,)))
         self.teller = DeskTeller(names)
         self.fenced: str | None = None
         # What was offered is not offered again until it is known to be stored.

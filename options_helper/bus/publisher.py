@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
@@ -81,14 +81,24 @@ class _Waiting:
     data: bytes
 
 
+# Called with each batch of frames that the server has stored, once.
+OnStored = Callable[[StreamId, Head, Sequence[Record]], None]
+
+
+def _nobody(_: StreamId, __: Head, ___: Sequence[Record]) -> None:
+    return
+
+
 class StorePublisher:
     """Publishes the streams of one store; for one event loop. `survey` and `open_term` first.
 
     `offer` takes records; `publish` sends all that is not stored yet, and after an error goes on from there.
     """
 
-    def __init__(self, names: Names, store: str, streams: Iterable[StreamId]) -> None:
-        self._names, self._store = names, store
+    def __init__(
+        self, names: Names, store: str, streams: Iterable[StreamId], stored: OnStored = _nobody
+    ) -> None:
+        self._names, self._store, self._stored = names, store, stored
         self.epoch = 0
         self._opened_ns = 0
         self._last_sequence = 0
@@ -182,6 +192,7 @@ class StorePublisher:
     def _is_stored(self, waiting: _Waiting, sequence: int) -> None:
         self.counts[waiting.stream].stored += waiting.head.events
         self._go_on(waiting, sequence)
+        self._stored(waiting.stream, waiting.head, waiting.records)
 
     def _go_on(self, waiting: _Waiting, sequence: int) -> None:
         self._numbers[waiting.stream] = waiting.head.number + 1
@@ -245,12 +256,14 @@ class StorePublisher:
 class DeskPublisher:
     """Publishes frames of market data and of orders, each to its store; for one event loop."""
 
-    def __init__(self, names: Names, streams: Iterable[StreamId], epoch: int) -> None:
+    def __init__(
+        self, names: Names, streams: Iterable[StreamId], epoch: int, stored: OnStored = _nobody
+    ) -> None:
         self._epoch = epoch
         by_store: dict[str, list[StreamId]] = {}
         for stream in streams:
             by_store.setdefault(names.store(stream), []).append(stream)
-        self._publishers = [StorePublisher(names, store, of_it) for store, of_it in by_store.items()]
+        self._publishers = [StorePublisher(names, store, of_it, stored) for store, of_it in by_store.items()]
         self._of = {stream: one for one in self._publishers for stream in one.counts}
         self._heard: dict[StreamId, tuple[Continuity, int]] = {}
         self.has_begun = False

@@ -83,7 +83,7 @@ def rights_of(role: Role, names: Names, public_key: str) -> Rights:
     if role is Role.OWNER:
         return _owner(names, inbox)
     publish = [names.ask(">"), *_newest(names.state_store, names.state(">"))]
-    subscribe = [names.stored_market[1], inbox]
+    subscribe = [names.stored_market[1], names.slow_feeds, inbox]
     if role is Role.ACCOUNT_VIEWER:
         publish += _newest(names.account_state_store, names.account_state(">"))
         subscribe.append(names.stored_account[1])
@@ -100,6 +100,7 @@ def _owner(names: Names, inbox: str) -> Rights:
         names.stored_account[0],
         names.state(">"),
         names.account_state(">"),
+        names.slow_feeds,
         names.lease_keys,
         f"{_API}.INFO",
         f"{_API}.STREAM.*.{names.lease_store}",
@@ -146,6 +147,7 @@ def abilities(names: Names) -> tuple[Ability, ...]:
     """
     return (
         Ability("follow prices", names.stored_market[1], follow=True),
+        Ability("follow the slow feed", names.slow_feeds, follow=True),
         Ability("follow the owner's health", names.told(">"), follow=True),
         Ability(
             "read the newest of the owner", f"{_API}.DIRECT.GET.{names.state_store}.{names.state('health')}"
@@ -160,6 +162,7 @@ def abilities(names: Names) -> tuple[Ability, ...]:
         Ability("read stored prices", f"{_API}.DIRECT.GET.{names.market_store}"),
         Ability("record", right_to_record(names.market_store)),
         Ability("publish prices", f"{names.stored_market[0][:-1]}check"),
+        Ability("send the slow feed", f"{names.slow_feeds[:-1]}check"),
         Ability("publish orders", f"{names.stored_account[0][:-1]}check"),
         Ability("speak for the owner", names.state("check")),
         Ability("speak for the account", names.account_state("check")),

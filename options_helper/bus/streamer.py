@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
+import time
 import uuid
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -13,11 +14,15 @@ from typing import Final
 import msgspec
 
 from options_helper.bus.address import BusAddress
+from options_helper.bus.batch import Batch
 from options_helper.bus.batch import decode as decode_batch
 from options_helper.bus.clocks import Offset, measure_offset
-from options_helper.bus.connection import BusConnection
+from options_helper.bus.conflation import behind, left_out
+from options_helper.bus.connection import BusConnection, Followed
 from options_helper.bus.continuity import Verdict
 from options_helper.bus.demand import ASK_SECONDS, LOOKS, Answer, Wish
+from options_helper.bus.detail import Detail, Pace
+from options_helper.bus.feeds import Feeds
 from options_helper.bus.legs import Leg
 from options_helper.bus.losses import counted_gaps
 from options_helper.bus.truth import DeskHealth
@@ -28,13 +33,17 @@ from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.connection.connection_runner import ConnectionRunner, StreamSink
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.messages import Decode, decode_frame
-from options_helper.errors import StreamError
+from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
+# So often a viewer looks whether it keeps up.
+PACE_SECONDS: Final = 0.25
+# A slow feed speaks three times a second.
+SILENT_SECONDS: Final = 3.0
 BOOKS_CHANNEL: Final = "orderbooks"
 NO_BOOKS: Final = "Order books are not carried over the bus."
 
@@ -42,10 +51,17 @@ NO_BOOKS: Final = "Order books are not carried over the bus."
 class Legs:
     """The legs of all streams of one viewer; written by the stream threads, read by any."""
 
-    def __init__(self) -> None:
+    def __init__(self, asked: Detail = Detail.FULL) -> None:
         self._lock = threading.Lock()
         self._legs: dict[StreamId, Leg] = {}
         self.holes = 0  # how often a picture was needed since; only ever grows
+        self._pace = Pace(asked)
+
+    def pace(self, fill: float, now: float) -> Pace:
+        """Whether this viewer keeps up, judged now, by how full its queue is."""
+        with self._lock:
+            self._pace = self._pace.judge(fill, now)
+            return self._pace
 
     def of(self, stream: StreamId) -> Leg:
         """How that stream is."""
@@ -120,8 +136,11 @@ class BusStreamer(ConnectionRunner[BusLink]):
         *,
         viewer: str,
         now_ns: Callable[[], int] = utc_now_ns,
+        monotonic: Callable[[], float] = time.monotonic,
+        fill: Callable[[], float] = lambda: 0.0,
     ) -> None:
         super().__init__(stream, ConnectionTiming())
+        self._monotonic, self._fill = monotonic, fill
         self._now_ns = now_ns
         self._viewer = viewer
         self._address, self._stream, self._sink, self._legs = address, stream, sink, legs
@@ -136,6 +155,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._asked: tuple[str, ...] = ()
         self._refusals: dict[str, str] = {}
         self._ask_now: asyncio.Event | None = None
+        self._feeds = Feeds()
+        self._followed: dict[Detail, Followed] = {}
+        self._slow_heard_at = 0.0  # or when it was asked for
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Want these too."""
@@ -177,18 +199,22 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._sink.connected(_readable(health.announcement))
         # What comes from now on is heard, and the answer to the wishes before any of it.
         self._answer()
-        await bus.subscribe(names.followed(self._stream), lambda _, data, __: self._hear(data))
+        self._feeds, self._followed = Feeds(), {}
+        await self._follow(bus, Detail.FULL)
         self._legs.want_picture()
         self._ask_now = asyncio.Event()
-        asking = asyncio.create_task(self._keep_asking(bus, news, self._ask_now))
+        tasks = [asyncio.create_task(self._keep_asking(bus, news, self._ask_now))]
+        if self._stream.kind.channels and not self._stream.kind.carries_orders:
+            tasks.append(asyncio.create_task(self._keep_pace(bus, self._ask_now)))
         try:
             # The client may swallow a cancellation; the owner's next word then shows that this was stopped.
             while not ended.done() and not self._stopped:
                 await self._next_news(news, awaiting_answer=False)
                 self._answer()
         finally:
-            asking.cancel()
-            await asyncio.wait([asking])
+            for task in tasks:
+                task.cancel()
+            await asyncio.wait(tasks)
         if self._stopped:
             return
         raise connection.loss()
@@ -201,7 +227,8 @@ class BusStreamer(ConnectionRunner[BusLink]):
             ask_now.clear()
             wanted = self._asked = self._wanted_now()
             try:
-                wish = Wish(self._viewer, self._stream, wanted, self.RANK)
+                detail = Detail.SLOW if Detail.SLOW in self._followed else Detail.FULL
+                wish = Wish(self._viewer, self._stream, wanted, self.RANK, detail)
                 answer = await bus.ask(self._address.names.ask("want"), msgspec.msgpack.encode(wish))
                 self._refusals = msgspec.msgpack.decode(answer, type=Answer).refusals
                 news.set()
@@ -214,6 +241,54 @@ class BusStreamer(ConnectionRunner[BusLink]):
             with suppress(TimeoutError):
                 async with asyncio.timeout(ASK_SECONDS):
                     await ask_now.wait()
+
+    async def _keep_pace(self, bus: BusConnection, ask_now: asyncio.Event) -> None:
+        """Follow all prices, or the slow feed where that is asked for or this viewer is behind."""
+        while True:
+            try:
+                await self._change_feed(bus, ask_now)
+            except StreamRefused as error:
+                self._sink.notice(f"The slow feed cannot be followed, and all prices are: {error}")
+                return
+            except StreamError as error:
+                log.info("the feed of %s could not be changed: %s", self._stream, error)
+            except Exception:
+                # This task's last line: what is followed now goes on.
+                log.exception("the feed of %s could not be changed", self._stream)
+            await asyncio.sleep(PACE_SECONDS)
+
+    async def _change_feed(self, bus: BusConnection, ask_now: asyncio.Event) -> None:
+        now = self._monotonic()
+        pace = self._legs.pace(self._fill(), now)
+        if pace.wanted is Detail.SLOW and Detail.SLOW not in self._followed:
+            self._slow_heard_at = now
+            await self._follow(bus, Detail.SLOW)
+            ask_now.set()
+        # An owner that says nothing slowly, though it publishes: another one, or one that knows no slow feed.
+        is_silent = now - self._slow_heard_at > SILENT_SECONDS and self._is_left_behind()
+        use = pace.wanted if not is_silent else Detail.FULL
+        if use is Detail.FULL and Detail.FULL not in self._followed:
+            await self._follow(bus, Detail.FULL)
+        self._feeds.want(use)
+        if self._feeds.at_hand is not use:
+            return
+        other = Detail.SLOW if use is Detail.FULL else Detail.FULL
+        if other in self._followed and (other is Detail.FULL or pace.wanted is Detail.FULL):
+            await self._followed.pop(other).leave()
+            ask_now.set()
+
+    def _is_left_behind(self) -> bool:
+        """Whether the owner has published more than has come."""
+        published = None if self._health is None else self._health.published.get(str(self._stream))
+        last = self._legs.of(self._stream).position.last
+        if published is None or last is None:
+            return False
+        return (published.epoch, published.events) > (last.epoch, last.events_until)
+
+    async def _follow(self, bus: BusConnection, feed: Detail) -> None:
+        names, stream = self._address.names, self._stream
+        subject = names.followed(stream) if feed is Detail.FULL else names.slow(stream)
+        self._followed[feed] = await bus.subscribe(subject, lambda _, data, __: self._hear(data, feed))
 
     def _wanted_now(self) -> tuple[str, ...]:
         with self._wanted_lock:
@@ -245,7 +320,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
             self._told = answer
             self._sink.subscribed(*answer)
 
-    def _hear(self, data: bytes) -> None:
+    def _hear(self, data: bytes, feed: Detail = Detail.FULL) -> None:
         batch = decode_batch(data)
         if not isinstance(batch, str) and any(_is_of_another(self._stream, one) for one in batch.records):
             # Who may read the store may have the server deliver what is in it under any subject.
@@ -257,16 +332,26 @@ class BusStreamer(ConnectionRunner[BusLink]):
                 self._complained = True
                 self._sink.notice(batch)
             return
+        if feed is Detail.SLOW:
+            self._slow_heard_at = self._monotonic()
+        for one, of in self._feeds.take(feed, batch, leg.position.last, self._monotonic()):
+            self._use(one, of)
+
+    def _use(self, batch: Batch, feed: Detail) -> None:
         frames = [record for record in batch.records if record.kind is RecordKind.FRAME]
         first, last = (frames[0].received_ns, frames[-1].received_ns) if frames else (None, None)
-        leg, arrival = leg.take(batch.head, first, last, counted_gaps(batch.records))
+        leg, arrival = self._legs.of(self._stream).take(
+            batch.head, first, last, counted_gaps(batch.records), feed
+        )
         if not arrival.is_new:
+            self._legs.put(leg, hole=False)
             return
+        records = behind(batch.records, arrival.known)
         is_hole = arrival.verdict in (Verdict.FIRST, Verdict.HOLE, Verdict.NEW_OWNER)
-        self._legs.put(leg, hole=is_hole)
+        self._legs.put(leg.leave_out(left_out(records)), hole=is_hole)
         if arrival.verdict in (Verdict.HOLE, Verdict.NEW_OWNER):
             self._sink.connected(None)  # what is made of changes does not go on from here
-        for record in batch.records:
+        for record in records:
             if record.kind is RecordKind.FRAME:
                 self._sink.frame(record.payload, record.events, self._offset.here(record.received_ns))
             elif record.kind is RecordKind.MARKET:
@@ -297,9 +382,17 @@ def _is_another(before: DeskHealth, now: DeskHealth) -> bool:
 class BusSource:
     """A `StreamSource` of what an owner streams; it needs an address and no keys."""
 
-    def __init__(self, address: BusAddress, now_ns: Callable[[], int] = utc_now_ns) -> None:
+    def __init__(
+        self,
+        address: BusAddress,
+        now_ns: Callable[[], int] = utc_now_ns,
+        *,
+        monotonic: Callable[[], float] = time.monotonic,
+        fill: Callable[[], float] = lambda: 0.0,
+    ) -> None:
         self.address = address
-        self.legs = Legs()
+        self._monotonic, self._fill = monotonic, fill
+        self.legs = Legs(address.detail)
         self._viewer = uuid.uuid4().hex
         self._now_ns = now_ns
 
@@ -320,7 +413,16 @@ class BusSource:
         sink: StreamSink,
     ) -> BusStreamer:
         """A fresh one."""
-        return BusStreamer(self.address, stream, sink, self.legs, viewer=self._viewer, now_ns=self._now_ns)
+        return BusStreamer(
+            self.address,
+            stream,
+            sink,
+            self.legs,
+            viewer=self._viewer,
+            now_ns=self._now_ns,
+            monotonic=self._monotonic,
+            fill=self._fill,
+        )
 
     def decoder(self, stream: StreamId) -> Decode:  # noqa: ARG002 - the same for each
         """Frames are Alpaca's own."""

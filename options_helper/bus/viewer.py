@@ -12,8 +12,9 @@ from msgspec.structs import replace as replace_event
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.clocks import Offset
+from options_helper.bus.detail import slowness
 from options_helper.bus.follower import Desk, DeskFollower
-from options_helper.bus.legs import both_legs
+from options_helper.bus.legs import Leg, both_legs
 from options_helper.bus.streamer import BusSource
 from options_helper.bus.truth import PictureEvent
 from options_helper.clock import utc_now_ns
@@ -37,12 +38,14 @@ class BusManager:
         *,
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
+        fill: Callable[[], float] | None = None,  # of its queue; None: it looks itself
     ) -> None:
         self._settings, self._address = settings, address
         self._sees_account = True
         self._now_ns, self._monotonic = now_ns, monotonic
-        self._source = BusSource(address, now_ns)
-        self.streams = LiveStreamManager(
+        self._fill = fill or (lambda: self.streams.queue_fill)
+        self._source = BusSource(address, now_ns, monotonic=monotonic, fill=self._fill)
+        self.streams: LiveStreamManager = LiveStreamManager(
             settings,
             source=self._source,
             rest_cls=None,
@@ -122,15 +125,16 @@ class BusManager:
             risk_inputs=snapshot.risk_inputs if desk.risk_inputs is None else desk.risk_inputs,
             news=snapshot.news if desk.news is None else desk.news.articles,
             told_sessions=snapshot.told_sessions if health is None else health.told_sessions,
-            desk=self._remarks(desk),
+            desk=self._remarks(desk, snapshot),
         )
 
-    def _remarks(self, desk: Desk) -> DeskRemarks:
+    def _remarks(self, desk: Desk, snapshot: LiveSnapshot) -> DeskRemarks:
         health, names = desk.health, self._address.names
         owner = f"the desk {names.desk} at {self._address.url}"
         if health is not None:
             owner += f", served by {health.host} (process {health.pid})"
-        remarks = [desk.problem, desk.offset.sentence]
+        legs = [self._source.legs.of(name) for name in self._source.streams]
+        remarks = [desk.problem, desk.offset.sentence, self._slowness(legs, snapshot)]
         if not self._sees_account:
             remarks.append(
                 "This computer's seed is for prices: positions, orders and fills are not shown here."
@@ -141,7 +145,20 @@ class BusManager:
                 remarks.append(f"At the owner {dropped:,} events found no place.")
             if unsendable := sum(health.unsendable.values()):
                 remarks.append(f"{unsendable:,} events were in messages larger than the bus takes.")
-        missed = sum(self._source.legs.of(name).position.missed for name in self._source.streams)
+        missed = sum(leg.position.missed for leg in legs)
         if missed:
             remarks.append(f"On the way from the owner {missed:,} events were missed.")
         return DeskRemarks(owner, tuple(filter(None, remarks)))
+
+    def _slowness(self, legs: Sequence[Leg], snapshot: LiveSnapshot) -> str | None:
+        """What is to be said of the slow feed; None where this computer has all prices."""
+        left_out, told = sum(leg.left_out for leg in legs), sum(leg.slow_events for leg in legs)
+        pace = self._source.legs.pace(self._fill(), self._monotonic())
+        age = _newest_age(snapshot) if pace.reason else None
+        return slowness(pace, left_out, told - left_out, age)
+
+
+def _newest_age(snapshot: LiveSnapshot) -> float | None:
+    """How old the newest price is, seconds; None where there is none."""
+    prices = [quote.received_at for quote in snapshot.quotes.values()]
+    return (snapshot.as_of - max(prices)).total_seconds() if prices else None

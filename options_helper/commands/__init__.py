@@ -12,7 +12,7 @@ PUBLIC: Final = {
     "alerts": ("alerts",),
     "bus": ("bus",),
     "bus_request": ("asked_bus",),
-    "common_options": ("DeskOption", "FollowOption"),
+    "common_options": ("DeskOption", "DetailOption", "FollowOption"),
     "doctor": ("run_checkup",),
     "help_style": ("plain_typer",),
     "ingest": ("ingest",),

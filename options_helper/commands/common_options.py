@@ -56,6 +56,14 @@ FollowOption = Annotated[
         show_default="none",
     ),
 ]
+DetailOption = Annotated[
+    str,
+    typer.Option(
+        "--detail",
+        metavar="full|slow",
+        help="With --bus: all prices, or of each symbol's quotes the newest, three times a second.",
+    ),
+]
 DeskOption = Annotated[
     str, typer.Option("--desk", metavar="NAME", help="Which of several owners on one bus; a name you choose.")
 ]

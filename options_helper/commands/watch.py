@@ -10,6 +10,7 @@ import typer
 from options_helper.commands.common_options import (
     AccountNameOption,
     DeskOption,
+    DetailOption,
     DurationOption,
     FollowOption,
     MetricsPortOption,
@@ -53,6 +54,7 @@ def watch(
     duration: DurationOption = None,
     bus: FollowOption = None,
     desk: DeskOption = "desk",
+    detail: DetailOption = "full",
     metrics_port: MetricsPortOption = None,
     state: StateOption = None,
 ) -> None:
@@ -89,6 +91,6 @@ def watch(
         duration_seconds=limit,
         metrics_port=metrics_port,
         state=state,
-        bus=None if bus is None else asked_bus(bus, desk),
+        bus=None if bus is None else asked_bus(bus, desk, detail),
     )
     raise typer.Exit(run_watch(request, settings_of(request, account_name)))

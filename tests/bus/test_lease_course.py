@@ -197,6 +197,7 @@ def test_what_is_lost_while_its_renewal_is_on_its_way_stays_lost():
     look(den, bus, 1.2)
 
     assert not den.standing.leads
+    assert not den.is_followed, "it holds nothing"
 
 
 def test_what_is_no_claim_is_anybodys():

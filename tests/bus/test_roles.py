@@ -22,6 +22,7 @@ NAMES = Names(DESK)
 # Who may do what; what is not named here nobody may.
 MATRIX = {
     "follow prices": {"laptop", "study", "nas"},
+    "follow the slow feed": {"laptop", "study", "nas"},
     "follow the owner's health": {"laptop", "study", "nas"},
     "read the newest of the owner": {"owner", "laptop", "study", "nas"},
     "ask the owner": {"laptop", "study", "nas"},
@@ -32,6 +33,7 @@ MATRIX = {
     "read stored prices": {"owner", "nas"},
     "record": {"nas"},
     "publish prices": {"owner"},
+    "send the slow feed": {"owner"},
     "publish orders": {"owner"},
     "speak for the owner": {"owner"},
     "speak for the account": {"owner"},

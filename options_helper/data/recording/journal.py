@@ -78,6 +78,7 @@ class RecordKind(IntEnum):
         7  # JSON: order books of a stream do not go on from here: a new connection, a loss, asked for anew
     )
     BUS = 8  # JSON: how far each stream of a desk was followed, up to the frames before this record
+    LEFT_OUT = 9  # nothing but its events: quotes that the slow feed of a bus left out; in no journal
 
 
 class Record(NamedTuple):

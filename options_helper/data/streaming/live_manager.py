@@ -179,6 +179,12 @@ class LiveStreamManager:
             self._callbacks.close(run, max(CALLBACK_STOP_SECONDS, deadline - time.monotonic()))
 
     @property
+    def queue_fill(self) -> float:
+        """The share of the queue's room that is taken: near 1, what comes next is dropped. 0 where nothing runs."""
+        run = self._run
+        return 0.0 if run is None else run.streams.queue.fill
+
+    @property
     def failure(self) -> str | None:
         """Why what runs takes nothing in any more, as a sentence; None while it does."""
         run = self._run

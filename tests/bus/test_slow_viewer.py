@@ -1,0 +1,136 @@
+"""Viewers with the slow feed on a real bus: fewer quotes, all else, each event counted, and others as before."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.detail import Detail
+from options_helper.bus.viewer import BusManager
+from options_helper.data.streaming.messages import count_messages
+from options_helper.model.snapshot import StreamHealth
+from options_helper.settings import Settings
+from tests.bus.test_viewer import STOCKS, WANTED, bid, is_well, said, stocks, viewing
+from tests.kit.bus import nats_server
+from tests.kit.fakes import deliver, frame, quote_message, trade_message, wait_for
+from tests.kit.serving import quotes, serving
+from tests.kit.waiting import wait_until
+
+
+def slowly(address: BusAddress) -> BusAddress:
+    return replace(address, detail=Detail.SLOW)
+
+
+def feed_of(viewer: BusManager) -> Detail:
+    """The feed of its last batch of stocks."""
+    return viewer._source.legs.of(STOCKS).feed  # noqa: SLF001 - no user asks that
+
+
+def trades(first: int, count: int) -> list[bytes]:
+    """Frames of a quote, a quote and a trade, each numbered."""
+    return [
+        frame(
+            quote_message("AAPL", bid=number),
+            quote_message("AAPL", bid=number + 0.5),
+            trade_message("AAPL", price=number),
+        )
+        for number in range(first, first + count)
+    ]
+
+
+def on_the_slow_feed(viewer: BusManager, push: Callable[[], object]) -> None:
+    """Something has to come for a feed to be changed."""
+
+    def changed() -> bool:
+        push()
+        return feed_of(viewer) is Detail.SLOW
+
+    wait_until(changed, every=0.05, saw=lambda: stocks(viewer))
+
+
+def exact(health: StreamHealth) -> bool:
+    return (
+        health.received == health.applied + health.dropped + health.rejected + health.queued + health.missed
+    )
+
+
+def test_one_that_asks_for_it_has_fewer_quotes_all_trades_and_each_event_counted_while_another_has_all():
+    with (
+        nats_server() as server,
+        serving(server, wait_for(threading.Event())) as owner,
+        viewing(slowly(server.address)) as slow,
+        viewing(server.address) as full,
+    ):
+        wait_until(lambda: is_well(slow) and is_well(full), saw=lambda: (stocks(slow), stocks(full)))
+        stream = owner.source_stream()
+        began = stocks(full).received
+        on_the_slow_feed(slow, lambda: stream.sink.frame(quotes(0, 1)[0], 2))
+        for payload in [*quotes(0, 200), *trades(500, 20)]:
+            stream.sink.frame(payload, count_messages(payload))
+        sent = owner.manager
+        wait_until(lambda: bid(full.snapshot()) == 519.5)
+        wait_until(lambda: bid(slow.snapshot()) == 519.5, saw=lambda: stocks(slow))
+
+        all_of_it, some = stocks(full), stocks(slow)
+        assert slow.snapshot().trades["AAPL"].price == 519
+        assert all_of_it.missed == 0
+        assert some.received == all_of_it.received - began == sent.snapshot().streams[STOCKS].received
+        assert exact(some)
+        assert 0 < some.missed < some.received
+        assert some.applied >= 20, "each trade"
+        assert "This computer shows" in said(slow)
+        assert f"(as asked): {some.missed:,} missed, newest" in said(slow)
+        assert not any(gap.lost for gap in some.gaps)
+        ours, theirs = slow.snapshot().quotes["AAPL"], full.snapshot().quotes["AAPL"]
+        assert ours == theirs, "with the owner's receipt"
+
+
+def test_one_whose_queue_fills_falls_back_to_it_and_says_so_and_nothing_is_lost_on_the_way():
+    with (
+        nats_server() as server,
+        serving(server, wait_for(threading.Event())) as owner,
+        filling(server.address) as (viewer, fill),
+    ):
+        wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+        stream = owner.source_stream()
+        stream.sink.frame(quotes(0, 1)[0], 2)
+        wait_until(lambda: bid(viewer.snapshot()) == 100)
+        fill.append(0.8)
+        on_the_slow_feed(viewer, lambda: stream.sink.frame(trades(1, 1)[0], 3))
+        wait_until(lambda: "(it is behind)" in said(viewer))
+        fill.append(0.3)
+        wait_until(lambda: "(it was behind)" in said(viewer))
+        wait_until(
+            lambda: stocks(viewer).received == owner.manager.snapshot().streams[STOCKS].received,
+            saw=lambda: (stocks(viewer), owner.manager.snapshot().streams[STOCKS]),
+        )
+        assert not stocks(viewer).gaps
+
+
+@contextmanager
+def filling(address: BusAddress) -> Iterator[tuple[BusManager, list[float]]]:
+    """A viewer, and how full its queue is: the last of the list."""
+    fill = [0.0]
+    viewer = BusManager(Settings(), address, fill=lambda: fill[-1])
+    viewer.start(WANTED)
+    try:
+        yield viewer, fill
+    finally:
+        viewer.stop()
+        assert exact(stocks(viewer))
+
+
+def test_where_the_next_owner_knows_of_nobody_slow_all_prices_are_followed_until_it_does():
+    with nats_server() as server, viewing(slowly(server.address)) as viewer:
+        with serving(server, wait_for(threading.Event())) as owner:
+            wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+            stream = owner.source_stream()
+            on_the_slow_feed(viewer, lambda: stream.sink.frame(quotes(0, 1)[0], 2))
+        with serving(server, deliver(*quotes(50, 1)), epoch=owner.owner._term.epoch + 1) as second:  # noqa: SLF001
+            wait_until(lambda: bid(viewer.snapshot()) == 150, saw=lambda: stocks(viewer))
+            wait_until(lambda: is_well(viewer))
+            on_the_slow_feed(viewer, lambda: second.source_stream().sink.frame(quotes(60, 1)[0], 2))
+            assert exact(stocks(viewer))
