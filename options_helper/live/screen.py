@@ -151,18 +151,12 @@ class ScreenModel:
     of_account: bool  # whether the portfolio is the account's, at Alpaca's costs
     nothing_because: str  # why there is no portfolio, as a sentence; empty where there is one
     alerts: AlertsView  # what has fired, and who sends it
+    priced: bool  # whether a price could have come by now, so that a missing one is worth a warning
     _made: Once = field(default_factory=Once, init=False, repr=False, compare=False)
 
     def once(self, make: Callable[..., Value], *wishes: object) -> Value:
         """What `make` makes of this screen and these wishes; made by the first viewer who asks, for all of them."""
         return self._made.get((make, wishes), lambda: make(self, *wishes))
-
-    @property
-    def priced(self) -> bool:
-        """Whether a price could have come by now, so that a missing one is worth a warning."""
-        streams = self.snapshot.streams.items()
-        phases = (health.phase for name, health in streams if not name.kind.carries_orders)
-        return self.run is not None and any(phase not in SPEECHLESS for phase in phases)
 
 
 def build_screen(
@@ -238,6 +232,7 @@ def build_screen(
         trends=session.history().trends,
         of_account=of_account,
         alerts=session.alerts(),
+        priced=run is not None and _may_be_priced(snapshot),
         nothing_because="" if portfolio_file.portfolio is not None else waiting or NOTHING_LOADED,
     )
 
@@ -287,6 +282,11 @@ def _placed(
     if market_time is None or snapshot.market is not MarketKind.LOCAL:
         return snapshot
     return replace(snapshot, as_of=market_time)
+
+
+def _may_be_priced(snapshot: LiveSnapshot) -> bool:
+    streams = snapshot.streams.items()
+    return any(health.phase not in SPEECHLESS for name, health in streams if not name.kind.carries_orders)
 
 
 def _labels(run: Run | None, snapshot: LiveSnapshot, *, plays: bool) -> tuple[str, ...]:

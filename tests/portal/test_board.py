@@ -26,6 +26,7 @@ from apps.streamlit.components.board_message import (
     Wishes,
     build_board,
     next_message,
+    opened_rows,
     ranking,
     read_sorting,
     seen_rows,
@@ -261,35 +262,72 @@ def large_board(price: str) -> Board:
     return Board((), tuple(rows), {row["key"]: (row["key"], price) for row in rows})
 
 
+def seen_of(board: Board, *opened: str) -> Board:
+    """What is drawn of it where these rows are opened."""
+    seen = seen_rows(board.rows, viewed(*opened)["rows"])
+    return replace(board, cells={key: wires for key, wires in board.cells.items() if key in seen})
+
+
 def viewed(*opened: str, find: str = "") -> dict[str, str]:
     return {"rows": ",".join(map(quote, opened)), "find": find}
 
 
 def test_of_a_large_book_those_rows_are_seen_whose_parents_are_open():
-    board = large_board("1.00")
+    rows = large_board("1.00").rows
     closed = frozenset({"book", *(f"g:{place}" for place in range(100))})
 
-    assert seen_rows(board, viewed()) == closed
-    assert seen_rows(board, viewed("g:7")) == closed | {"s:7"}
-    assert seen_rows(board, viewed("g:7", "s:7")) == closed | {"s:7", "l:7,1"}
-    assert seen_rows(board, viewed("s:7")) == closed, "its group is closed"
-    assert seen_rows(board, viewed(find="spy")) is None, "a filter opens groups"
-    assert seen_rows(build_board(screen_of(with_account()), USUAL), viewed()) is None, "a small book"
+    def seen(*opened: str) -> frozenset[str]:
+        return seen_rows(rows, opened_rows(len(rows), viewed(*opened)) or "")
+
+    assert seen() == closed
+    assert seen("g:7") == closed | {"s:7"}
+    assert seen("g:7", "s:7") == closed | {"s:7", "l:7,1"}
+    assert seen("s:7") == closed, "its group is closed"
+    assert opened_rows(len(rows), viewed(find="spy")) is None, "a filter opens groups"
+    assert opened_rows(100, viewed()) is None, "a small book"
+
+
+def test_of_a_large_book_what_is_not_seen_is_not_drawn(tmp_path: Path):
+    many = [
+        {"id": f"n{place}", "symbol": "MSFT", "shares": 1, "cost_basis": 400.0 + place}
+        for place in range(101)
+    ]
+    path = file_of(tmp_path, *many)
+    screen = screen_of(lambda: scenes.live(load_portfolio(path)), path)
+
+    closed, opened = (build_board(screen, USUAL, view=viewed(*rows)) for rows in ((), ("g:MSFT",)))
+    assert list(closed.cells) == ["g:MSFT", "book"]
+    assert opened.rows == closed.rows, "whose names a filter is to find"
+    assert opened.cells == build_board(screen, USUAL).cells
+    assert opened.cells["book"] is closed.cells["book"], "drawn for one viewer, and there for the others"
+
+
+def test_a_column_that_needs_less_room_moves_nothing_and_one_that_needs_more_is_laid_out():
+    def of_width(*widths: int) -> Board:
+        columns = tuple(
+            {"heading": str(place), "width": width, "leaves": 0} for place, width in enumerate(widths)
+        )
+        return Board(columns, (), {})
+
+    _, sent = after_the_first(of_width(60, 60))
+    message, sent = next_message(sent, of_width(50, 60), in_full=False)
+    assert "full" not in message
+    message, sent = next_message(sent, of_width(50, 61), in_full=False)
+    assert [column["width"] for column in message["full"]["columns"]] == [50, 61]
+    assert "full" in next_message(sent, of_width(50), in_full=False)[0], "another column"
 
 
 def test_of_a_row_that_is_opened_all_cells_are_sent_and_of_one_that_is_closed_none():
     first, later = large_board("1.00"), large_board("1.05")
-    message, sent = after_the_first(first)
-    message, sent = next_message(sent, first, in_full=True, seen=seen_rows(first, viewed()))
-    assert message["full"]["cells"].keys() == seen_rows(first, viewed())
+    message, sent = after_the_first(seen_of(first))
     assert len(message["full"]["rows"]) == len(first.rows), "whose names a filter is to find"
 
-    message, sent = next_message(sent, later, in_full=False, seen=seen_rows(later, viewed("g:7")))
+    message, sent = next_message(sent, seen_of(later, "g:7"), in_full=False)
     assert message["changed"]["s:7"] == {"0": "s:7", "1": "1.05"}
     assert message["changed"]["g:7"] == {"1": "1.05"}
     assert "s:8" not in message["changed"]
 
-    message, sent = next_message(sent, first, in_full=False, seen=seen_rows(first, viewed("g:7")))
+    message, sent = next_message(sent, seen_of(first, "g:7"), in_full=False)
     assert message["changed"]["s:7"] == {"0": "s:7", "1": "1.00"}, "whatever became of the message between"
     assert message["changed"]["g:7"] == {}, "seen, and as it was"
 

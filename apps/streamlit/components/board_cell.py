@@ -17,10 +17,13 @@ class Cell:
 
 
 EMPTY: Final = Cell()
+_FORMATS: Final = tuple(f",.{digits}f" for digits in range(10))
 
 
 def written(value: float, digits: int, *, signed: bool) -> str:
     """With a true minus; what rounds to nothing has no sign."""
-    rounded = round(value, digits) + 0.0
-    sign = "−" if rounded < 0 else "+" if signed and rounded > 0 else ""
-    return f"{sign}{abs(rounded):,.{digits}f}"
+    rounded = round(value, digits)
+    if rounded < 0:
+        return "−" + format(-rounded, _FORMATS[digits])
+    # A negative zero is none.
+    return ("+" if signed and rounded > 0 else "") + format(rounded + 0.0, _FORMATS[digits])

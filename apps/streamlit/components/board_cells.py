@@ -48,17 +48,23 @@ class Cells:
         """Whether amounts stay on the server."""
         return self.screen.options.preferences.hide_amounts
 
-    def of(self, row: Row, column: BoardColumn) -> Cell:
-        """What stands where this row and this column meet."""
-        ref = row.ref
-        if ref is not None:
-            declared = column.declared.get(ref.table)
-            return EMPTY if declared is None else _drawn(self, row, ref, declared)
-        if row.kind is RowKind.BOOK:
-            return _of_book(self, column)
-        if row.kind is RowKind.CLOSED:
-            return self._of_closed(column)
-        return _of_several(self, row, column)
+    def of(self, column: BoardColumn) -> Callable[[Row], Cell]:
+        """What stands where a row and this column meet; what the column says of itself is asked once."""
+        of_line = {table: _drawer(self, table, declared) for table, declared in column.declared.items()}
+        of_several = _several(self, column)
+
+        def cell(row: Row) -> Cell:
+            ref = row.ref
+            if ref is not None:
+                draw = of_line.get(ref.table)
+                return EMPTY if draw is None else draw(row, ref)
+            if row.kind is RowKind.BOOK:
+                return _of_book(self, column)
+            if row.kind is RowKind.CLOSED:
+                return self._of_closed(column)
+            return of_several(row)
+
+        return cell
 
     def number(self, row: Row, column: BoardColumn) -> float | str | None:
         """What the row is ranked by in this column; None where it has nothing."""
@@ -99,7 +105,15 @@ Draw: TypeAlias = Callable[[Cells, Row, Ref, Column], Cell]
 
 
 def _drawn(cells: Cells, row: Row, ref: Ref, column: Column) -> Cell:
-    return _DRAW.get(column.kind, _text)(cells, row, ref, column)
+    return _drawer(cells, ref.table, column)(row, ref)
+
+
+def _drawer(cells: Cells, table: Table, column: Column) -> Callable[[Row, Ref], Cell]:
+    """How a column is drawn of the lines of one table."""
+    if column.kind in (Kind.NUMBER, Kind.WHOLE):
+        return _number(cells, table, column)
+    draw = _DRAW.get(column.kind, _text)
+    return lambda row, ref: draw(cells, row, ref, column)
 
 
 def _text(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
@@ -120,18 +134,20 @@ def _age(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
     return Cell(age(seconds), "warning" if stale else "")
 
 
-def _number(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
-    value = cells.tables.value(ref, column.name)
-    if value is None:
-        return EMPTY
-    if column.name == "dte":
-        return _days(cells, ref, int(value))
-    if column.unit == "$":
+def _number(cells: Cells, table: Table, column: Column) -> Callable[[Row, Ref], Cell]:
+    values = cells.tables.column(table, column.name)
+    # Of a single line its own warning says it; a structure is a sum, and says it as sums do.
+    is_doubted = table is Table.STRUCTURE and column.sums and cells.risk.has_doubts
+
+    def said(ref: Ref, value: float) -> Cell:
+        if column.name == "dte":
+            return _days(cells, ref, int(value))
+        if column.unit != "$":
+            return Cell(_figure(value, column))
         cell = _amount(value, column, cells)
-        # Of a single line its own warning says it; a structure is a sum, and says it as sums do.
-        of_structure = ref.table is Table.STRUCTURE and column.sums and cells.risk.is_in_doubt(ref)
-        return _with_doubt(cell, 1) if of_structure else cell
-    return Cell(_figure(value, column))
+        return _with_doubt(cell, 1) if is_doubted and cells.risk.is_in_doubt(ref) else cell
+
+    return lambda _row, ref: EMPTY if (value := values[ref.place]) is None else said(ref, value)
 
 
 def _days(cells: Cells, ref: Ref, days: int) -> Cell:
@@ -142,11 +158,11 @@ def _days(cells: Cells, ref: Ref, days: int) -> Cell:
 
 def _amount(value: float, column: Column, cells: Cells) -> Cell:
     """Whole dollars; the cents are under the pointer, unless amounts are hidden."""
-    tone = ""
-    if column.toned and round(value, 2):
-        tone = "gain" if value > 0 else "loss"
-    title = "" if cells.hides else written(value, 2, signed=column.signed)
-    return Cell(written(value, 0, signed=column.signed), tone, title)
+    signed = column.signed
+    title = "" if cells.hides else written(value, 2, signed=signed)
+    if not column.toned or not round(value, 2):
+        return Cell(written(value, 0, signed=signed), "", title)
+    return Cell(written(value, 0, signed=signed), "gain" if value > 0 else "loss", title)
 
 
 def _figure(value: float, column: Column) -> str:
@@ -279,8 +295,6 @@ def _pills(cells: Cells, refs: Iterable[Ref]) -> Cell:
 
 
 _DRAW: Final[Mapping[Kind, Draw]] = {
-    Kind.NUMBER: _number,
-    Kind.WHOLE: _number,
     Kind.AGE: _age,
     Kind.DATE: _date,
     Kind.QUOTE: _quote,
@@ -298,20 +312,27 @@ _DRAW: Final[Mapping[Kind, Draw]] = {
 }
 
 
-def _of_several(cells: Cells, row: Row, column: BoardColumn) -> Cell:
+def _several(cells: Cells, column: BoardColumn) -> Callable[[Row], Cell]:
     """A group, or shares with the calls sold against them."""
+    first = column.first
     if column.heading == PERCENT_OF_COST:
-        share = _share(cells, row.parts)
-        return EMPTY if share is None else Cell(written(share, 1, signed=True) + " %")
-    if column.first.kind is Kind.GREEK:
-        return cells.risk.summed(row.parts, column.first) if column.first.sums else EMPTY
-    if column.first.sums:
-        return _summed(_sum(cells, row, column), column.first, cells, _doubtful(cells, row, column))
-    if row.kind is RowKind.ENTRY:
-        return _of_combined(cells, row, column)
-    if row.symbol is not None and column.first.kind in (Kind.MARK, Kind.QUOTE):
-        return _spot(cells, row) if column.first.kind is Kind.MARK else _change(cells, row)
-    return EMPTY
+        return lambda row: _percent(_share(cells, row.parts))
+    if first.kind is Kind.GREEK:
+        return lambda row: cells.risk.summed(row.parts, first) if first.sums else EMPTY
+    if first.sums:
+        return lambda row: _summed(_sum(cells, row, column), first, cells, _doubtful(cells, row, column))
+    of_group = {Kind.MARK: _spot, Kind.QUOTE: _change}.get(first.kind)
+
+    def said(row: Row) -> Cell:
+        if row.kind is RowKind.ENTRY:
+            return _of_combined(cells, row, column)
+        return EMPTY if of_group is None or row.symbol is None else of_group(cells, row)
+
+    return said
+
+
+def _percent(share: float | None) -> Cell:
+    return EMPTY if share is None else Cell(written(share, 1, signed=True) + " %")
 
 
 def _of_combined(cells: Cells, row: Row, column: BoardColumn) -> Cell:
@@ -346,6 +367,8 @@ def _combined_mark(cells: Cells, row: Row) -> Cell:
 
 def _doubtful(cells: Cells, row: Row, column: BoardColumn) -> int:
     """In how many of the parts that a sum counts a quantity is in doubt; a worse grade hides none."""
+    if not cells.risk.has_doubts:
+        return 0
     return sum(
         cells.risk.is_in_doubt(ref)
         for ref in row.parts
@@ -360,18 +383,10 @@ def _with_doubt(cell: Cell, count: int) -> Cell:
 
 
 def _sum(cells: Cells, row: Row, column: BoardColumn) -> Tally:
-    values = [
-        cells.tables.value(ref, column.declared[ref.table].name)
-        for ref in row.parts
-        if ref.table in column.declared
-    ]
-    known = [value for value in values if value is not None]
-    grades = tuple(
-        Grade(cells.tables.value(ref, "grade"))
-        for ref, value in zip((one for one in row.parts if one.table in column.declared), values, strict=True)
-        if value is not None
-    )
-    return Tally(sum(known), len(known), len(values), grades)
+    declared, value = column.declared, cells.tables.value
+    values = [value(ref, declared[ref.table].name) for ref in row.parts if ref.table in declared]
+    known = [one for one in values if one is not None]
+    return Tally(sum(known), len(known), len(values))
 
 
 def _summed(tally: Tally, column: Column, cells: Cells, doubt: int) -> Cell:
@@ -459,8 +474,7 @@ def _of_book(cells: Cells, column: BoardColumn) -> Cell:
     totals = cells.screen.totals
     tallies = {"day_pnl": totals.day, "pnl_abs": totals.pnl, "pnl_natural_abs": totals.pnl_natural}
     if column.heading == PERCENT_OF_COST:
-        share = totals.pnl_pct
-        return EMPTY if share is None else Cell(written(share, 1, signed=True) + " %")
+        return _percent(totals.pnl_pct)
     if column.first.kind is Kind.GREEK:
         return cells.risk.of_book(column.first)
     if not column.first.sums:

@@ -6,7 +6,7 @@ short one; a browser that does not have that full one asks for another.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
@@ -31,7 +31,7 @@ from options_helper.live.screen import ScreenModel
 
 # A text alone, or text, tone, tooltip and pills: what most cells say is short.
 Wire: TypeAlias = str | list[Any]
-FULL_EVERY: Final = 30
+FULL_EVERY: Final = 60
 # While the browser is still fetching the table's script, which takes a busy one some seconds, only the newest message
 # reaches it; were that a short one, it would have to ask, and wait once more.
 FULL_AT_FIRST: Final = 6
@@ -84,7 +84,8 @@ class Board:
 
     columns: tuple[Mapping[str, Any], ...]
     rows: tuple[Mapping[str, Any], ...]
-    cells: Mapping[str, tuple[Wire, ...]]  # by the key of the row, in the order of the columns
+    # By the key of the row, in the order of the columns; of a large book those of the rows that are seen.
+    cells: Mapping[str, tuple[Wire, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -93,7 +94,6 @@ class Sent:
 
     key: int
     board: Board
-    told: frozenset[str]  # the keys of the rows whose cells it had
     around: Mapping[str, Any] = field(default_factory=dict)
     short_ones: int = 0
 
@@ -103,24 +103,37 @@ def build_board(
     wishes: Wishes,
     order: Mapping[str, int] | None = None,
     declared: tuple[Column, ...] = COLUMNS,
+    view: Mapping[str, str] | None = None,
 ) -> Board:
-    """The table of this screen; `order` is how its rows were ranked at last, where that is to be kept."""
+    """The table of this screen; `order` is how its rows were ranked at last, where that is to be kept.
+
+    Of a large book only what is seen in this `view` has cells; without one all that there is.
+    """
+    said = screen.once(_said, wishes.grouping, wishes.headings, declared)
+    opened = None if view is None else opened_rows(len(said.flat), view)
     if wishes.sorting is None:
-        return screen.once(_build, wishes, None, declared)
-    return _build(screen, wishes, order, declared)
+        return screen.once(_build, wishes, None, declared, opened)
+    return _build(screen, wishes, order, declared, opened)
 
 
 def _build(
-    screen: ScreenModel, wishes: Wishes, order: Mapping[str, int] | None, declared: tuple[Column, ...]
+    screen: ScreenModel,
+    wishes: Wishes,
+    order: Mapping[str, int] | None,
+    declared: tuple[Column, ...],
+    opened: str | None,
 ) -> Board:
     said = screen.once(_said, wishes.grouping, wishes.headings, declared)
-    rows = _ranked(said.rows, wishes.sorting, said.columns, said.cells, order)
+    ranked = _ranked(said.rows, wishes.sorting, said.columns, said.cells, order)
     closed = screen.totals.legs > CLOSED_FROM
-    return Board(
-        columns=tuple(_columns(said.columns, said.widths, wishes.sorting)),
-        rows=tuple(_row(row, parent, closed=closed) for row, parent in [*flatten(rows), (said.book, "")]),
-        cells=said.wires,
-    )
+    rows = tuple(_row(row, parent, closed=closed) for row, parent in [*flatten(ranked), (said.book, "")])
+    seen = None if opened is None else seen_rows(rows, opened)
+    wires = {row.key: said.wire(row) for row in said.flat if seen is None or row.key in seen}
+    widths = [
+        _width(column, of_column)
+        for column, of_column in zip(said.columns, zip(*wires.values(), strict=True), strict=True)
+    ]
+    return Board(tuple(_columns(said.columns, widths, wishes.sorting)), rows, wires)
 
 
 NO_BOARD: Final = Board((), (), {})
@@ -128,14 +141,23 @@ NO_BOARD: Final = Board((), (), {})
 
 @dataclass(frozen=True, slots=True)
 class _Said:
-    """All that the table says, before anybody ranks its rows."""
+    """All that the table can say, before anybody ranks or opens its rows."""
 
     cells: Cells
     columns: tuple[BoardColumn, ...]
-    widths: tuple[int, ...]
     rows: tuple[Row, ...]
     book: Row
-    wires: Mapping[str, tuple[Wire, ...]]
+    flat: tuple[Row, ...]  # all of them, in their order
+    draw: tuple[Callable[[Row], Cell], ...]  # each column's
+    # What was drawn for one viewer is there for the others; what two draw at once is drawn twice.
+    _wires: dict[str, tuple[Wire, ...]] = field(default_factory=dict)
+
+    def wire(self, row: Row) -> tuple[Wire, ...]:
+        """The cells of a row."""
+        found = self._wires.get(row.key)
+        if found is None:
+            found = self._wires[row.key] = tuple([_wire(draw(row)) for draw in self.draw])
+        return found
 
 
 def _said(
@@ -145,21 +167,16 @@ def _said(
     cells = Cells(screen, tables, RiskCells(screen, tables))
     columns = shown_columns(headings, hide_amounts=cells.hides, declared=declared)
     rows, book = build_rows(screen, tables, grouping), book_row(screen, tables)
-    flat = [*(row for row, _ in flatten(rows)), book]
-    of_rows = {row.key: [cells.of(row, column) for column in columns] for row in flat}
-    widths = tuple(
-        _width(column, [of_row[place] for of_row in of_rows.values()]) for place, column in enumerate(columns)
-    )
-    wires = {key: tuple(map(_wire, of_row)) for key, of_row in of_rows.items()}
-    return _Said(cells, columns, widths, rows, book, wires)
+    flat = (*(row for row, _ in flatten(rows)), book)
+    return _Said(cells, columns, rows, book, flat, tuple(map(cells.of, columns)))
 
 
-def _width(column: BoardColumn, cells: Iterable[Cell]) -> int:
+def _width(column: BoardColumn, wires: Iterable[Wire]) -> int:
     """As wide as declared, or as its longest figure: one that is cut off is another figure."""
     declared = column.first.width or 0
     if column.first.kind in WORDS:
         return declared
-    longest = max((text_pixels(cell.text) for cell in cells), default=0)
+    longest = max([text_pixels(wire if isinstance(wire, str) else wire[0]) for wire in wires], default=0)
     return max(declared, longest + CELL_PADDING_PIXELS)
 
 
@@ -181,30 +198,33 @@ def next_message(
     *,
     in_full: bool,
     around: Mapping[str, Any] | None = None,
-    seen: frozenset[str] | None = None,
 ) -> tuple[dict[str, Any], Sent]:
     """What to send now, and what was sent then: all of it, or the cells that differ from the last full message.
 
-    The same of what is `around` the table, by the name of its place. Where not all rows are `seen`, cells of the others
-    are in neither; a row that is seen is in both, if with nothing that differs.
+    The same of what is `around` the table, by the name of its place. A row that has cells is in the message, if with
+    nothing that differs.
     """
     around = around or {}
-    told = frozenset(board.cells) if seen is None else seen
-    same_layout = sent is not None and (sent.board.columns, sent.board.rows) == (board.columns, board.rows)
+    same_layout = sent is not None and sent.board.rows == board.rows and _fit(board, sent.board)
     is_due = sent is None or sent.key < FULL_AT_FIRST or sent.short_ones >= FULL_EVERY
     if sent is None or is_due or in_full or not same_layout:
         key = 1 if sent is None else sent.key + 1
-        cells = {row: cells for row, cells in board.cells.items() if row in told}
-        full = {"columns": board.columns, "rows": board.rows, "cells": cells}
-        return {"key": key, "full": full, "around": around}, Sent(key, board, told, around)
-    changed = {
-        row: _differing(sent.board.cells[row] if row in sent.told else None, after)
-        for row, after in board.cells.items()
-        if row in told
-    }
+        full = {"columns": board.columns, "rows": board.rows, "cells": board.cells}
+        return {"key": key, "full": full, "around": around}, Sent(key, board, around)
+    before = sent.board.cells
+    changed = {row: _differing(before.get(row), after) for row, after in board.cells.items()}
     beside = {name: now for name, now in around.items() if sent.around.get(name) != now}
     message = {"key": sent.key, "changed": changed, "around": beside}
     return message, replace(sent, short_ones=sent.short_ones + 1)
+
+
+def _fit(board: Board, before: Board) -> bool:
+    """Whether the columns are those of `before`, and none needs more room: figures that come and go move nothing."""
+    return len(board.columns) == len(before.columns) and all(
+        now == was
+        or (now["width"] <= was["width"] and now == {**was, "width": now["width"], "leaves": now["leaves"]})
+        for now, was in zip(board.columns, before.columns, strict=True)
+    )
 
 
 def _differing(before: Sequence[Wire] | None, after: Sequence[Wire]) -> dict[str, Wire]:
@@ -216,18 +236,22 @@ def _differing(before: Sequence[Wire] | None, after: Sequence[Wire]) -> dict[str
     return {str(place): new for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new}
 
 
-def seen_rows(board: Board, view: Mapping[str, str]) -> frozenset[str] | None:
-    """Which rows this viewer can see, by the address; None for all: of a small book, and while a filter opens them.
+def opened_rows(count: int, view: Mapping[str, str]) -> str | None:
+    """What the address says of the rows that this viewer opened; None where all of so many are told.
 
-    A row that is opened is empty until the refresh that this asks for. That is told of large books alone, whose rows
-    are closed at first and would be most of what a refresh sends.
+    Those are the rows of a small book, and all while a filter opens them. A row that is opened is empty until the
+    refresh that this asks for. That is told of large books alone, whose rows are closed at first and would be most of
+    what a refresh works out and sends.
     """
-    if len(board.rows) <= CLOSED_FROM or view["find"].strip():
-        return None
-    toggled = {unquote(key) for key in view["rows"].split(",")}
+    return None if count <= CLOSED_FROM or view["find"].strip() else view["rows"]
+
+
+def seen_rows(rows: Iterable[Mapping[str, Any]], toggled_rows: str) -> frozenset[str]:
+    """The keys of the rows that can be seen, where these are open that usually are not, or closed."""
+    toggled = {unquote(key) for key in toggled_rows.split(",")}
     seen: set[str] = set()
     opened: set[str] = {""}
-    for row in board.rows:
+    for row in rows:
         if row["parent"] in opened:
             seen.add(row["key"])
             if row["opens"] and row["open"] != (row["key"] in toggled):

@@ -47,6 +47,31 @@ class RiskCells:
         }
 
     @cached_property
+    def _lines_at(self) -> Mapping[Table, Sequence[LineRisk]]:
+        """The line of each position and of each leg, by its place in its table."""
+        positions, legs = (
+            self._tables.column(Table.POSITION, "id"),
+            zip(
+                self._tables.column(Table.LEG, "position_id"),
+                self._tables.column(Table.LEG, "leg_index"),
+                strict=True,
+            ),
+        )
+        return {
+            Table.POSITION: [self._lines_of[name][0] for name in positions],
+            Table.LEG: [self._lines_of[name][place] for name, place in legs],
+        }
+
+    @cached_property
+    def _in_doubt(self) -> frozenset[str]:
+        """The ids of the entries with a quantity in doubt."""
+        return frozenset(
+            line.position_id
+            for line in self._screen.risk.lines
+            if line.quantity_in_doubt and not line.has_ended
+        )
+
+    @cached_property
     def _held(self) -> Mapping[str, Held]:
         return {one.name: one for one in self._screen.risk.extremes.entries}
 
@@ -72,7 +97,8 @@ class RiskCells:
             f"its oldest input is {age(line.greek_age_seconds)} old" if aged else "",
         )
         return Cell(
-            f"{ROUGHLY if is_bound else ''}{_figure(value, column)}{left}{self._age_beside(column, [line])}",
+            f"{ROUGHLY if is_bound else ''}{_figure(value, column)}{left}"
+            f"{_age_beside(column, [line] if aged else [])}",
             "warning" if is_bound or aged else "",
             "; ".join(filter(None, titles)),
         )
@@ -97,6 +123,14 @@ class RiskCells:
     def total(self, names: Sequence[str], figure: str) -> GreekSum | None:
         """The sum of a figure over entries by their ids; None where it has no meaning."""
         sums = self._screen.risk.sums_by_entry
+        if len(names) == 1 and (of_one := sums.get(names[0])) is not None:
+            if (
+                figure in OF_ONE_UNDERLYING
+                and len({line.underlying for line in self._lines_of[names[0]]}) > 1
+            ):
+                return None
+            only: GreekSum = getattr(of_one, figure)
+            return only
         underlyings = {line.underlying for name in names for line in self._lines_of.get(name, ())}
         if figure in OF_ONE_UNDERLYING and len(underlyings) != 1:
             return None
@@ -160,19 +194,20 @@ class RiskCells:
         """Whether the price of an underlying should be moving."""
         return self._ages.is_moving(underlying, is_option=False)
 
+    @property
+    def has_doubts(self) -> bool:
+        """Whether a quantity of anything is in doubt."""
+        return bool(self._in_doubt)
+
     def is_in_doubt(self, ref: Ref) -> bool:
         """Whether of a position or of a leg in a structure the account holds another quantity, or may."""
-        lines = self._lines_of.get(self._tables.value(ref, "id"), ())
-        return any(line.quantity_in_doubt and not line.has_ended for line in lines)
+        return self._tables.value(ref, "id") in self._in_doubt
 
     def _line(self, ref: Ref) -> LineRisk:
-        if ref.table is Table.LEG:
-            place: int = self._tables.value(ref, "leg_index")
-            return self._lines_of[self._tables.value(ref, "position_id")][place]
-        return self._lines_of[self._tables.value(ref, "id")][0]
+        return self._lines_at[ref.table][ref.place]
 
     def _total(self, total: GreekSum, column: Column, lines: Sequence[LineRisk]) -> Cell:
-        missing = [line for line in lines if getattr(line, column.name) is None]
+        missing = [line for line in lines if getattr(line, column.name) is None] if total.missing else []
         if total.amount is None or not lines:
             is_worth_saying = missing and self._screen.priced
             return Cell(UNKNOWN, "quiet", f"missing: {_named(missing)}") if is_worth_saying else EMPTY
@@ -191,7 +226,7 @@ class RiskCells:
         )
         return Cell(
             f"{ROUGHLY if cover.bound or doubt else ''}{_figure(total.amount, column)}{has}"
-            f"{self._age_beside(column, lines)}",
+            f"{_age_beside(column, aged)}",
             "" if total.is_whole and not aged and not doubt else "warning",
             "; ".join(filter(None, titles)),
         )
@@ -210,10 +245,10 @@ class RiskCells:
             for day, of_day in of_expiry.items()
         )
 
-    def _age_beside(self, column: Column, lines: Iterable[LineRisk]) -> str:
-        """The age of what is old, said once in a row."""
-        aged = [line for line in lines if self._ages.is_old(line)] if column.name == "delta" else []
-        return f" · {age(oldest(aged))}" if aged else ""
+
+def _age_beside(column: Column, aged: Sequence[LineRisk]) -> str:
+    """The age of what is old, said once in a row."""
+    return f" · {age(oldest(aged))}" if aged and column.name == "delta" else ""
 
 
 def _figure(value: float, column: Column) -> str:

@@ -16,6 +16,7 @@ from typing import Any, Final, NamedTuple
 from options_helper.analysis.columns import Table
 from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.row_table import RowTable
 from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import plain_number, root_of, short_date
 from options_helper.model.text import format_count, format_holding, named
@@ -73,23 +74,36 @@ class Tables:
     """The screen's three tables, read cell by cell; what is not known is None."""
 
     def __init__(self, screen: ScreenModel) -> None:
-        self._tables = {
-            Table.POSITION: screen.positions,
-            Table.STRUCTURE: screen.structures,
-            Table.LEG: screen.legs,
+        self._columns = {
+            Table.POSITION: _Columns(screen.positions),
+            Table.STRUCTURE: _Columns(screen.structures),
+            Table.LEG: _Columns(screen.legs),
         }
 
     def value(self, ref: Ref, name: str) -> Any:
         """What stands in this column of this line; None also where its table has no such column."""
-        return self._tables[ref.table].values(name)[ref.place]
+        table, place = ref
+        return self._columns[table][name][place]
 
     def column(self, table: Table, name: str) -> list[Any]:
         """A whole column."""
-        return self._tables[table].values(name)
+        return self._columns[table][name]
 
     def refs(self, table: Table) -> list[Ref]:
         """A reference to each line of a table."""
-        return [Ref(table, index) for index in range(len(self._tables[table]))]
+        return [Ref(table, index) for index in range(len(self._columns[table].table))]
+
+
+class _Columns(dict[str, list[Any]]):
+    """The columns of a table by name, each read when it is first asked for."""
+
+    def __init__(self, table: RowTable) -> None:
+        super().__init__()
+        self.table = table
+
+    def __missing__(self, name: str) -> list[Any]:
+        found = self[name] = self.table.values(name)
+        return found
 
 
 @dataclass(frozen=True, slots=True)

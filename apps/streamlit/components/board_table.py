@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -19,13 +20,11 @@ from apps.streamlit.components.board_message import (
     RANKED_EVERY_SECONDS,
     Board,
     Sent,
-    Sorting,
     Wishes,
     build_board,
     next_message,
     ranking,
     read_sorting,
-    seen_rows,
 )
 from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.formatting import plain
@@ -105,13 +104,13 @@ def board_table(
 ) -> None:
     """Draw the table, or send what changed in it and around it; without a portfolio why there is none."""
     sent: Sent | None = st.session_state.get("board_sent")
-    board, view = _board(screen, grouping, columns) if screen.loaded else NO_BOARD, _view()
+    view = _view()
+    board = _board(screen, grouping, columns, view) if screen.loaded else NO_BOARD
     message, st.session_state["board_sent"] = next_message(
         sent,
         board,
         in_full=st.session_state.pop("board_resync", False),
         around=_around(screen, recording),
-        seen=seen_rows(board, view),
     )
     if "full" in message:
         message["full"] |= {"label": LABEL, "view": view, "colours": _colours()}
@@ -132,9 +131,13 @@ def board_key() -> int:
     return 0 if sent is None else sent.key
 
 
-def _board(screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...]) -> Board:
-    wishes = Wishes(grouping, columns, _sorting())
-    board = build_board(screen, wishes, _kept_order(screen, wishes))
+def _board(
+    screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...], view: Mapping[str, str]
+) -> Board:
+    wishes = Wishes(grouping, columns, read_sorting(view["sort"], headings()))
+    if wishes.sorting is None:
+        return build_board(screen, wishes, view=view)
+    board = build_board(screen, wishes, _kept_order(screen, wishes), view=view)
     st.session_state["board_ranked"] = _ranked_now(screen, wishes, ranking(board))
     return board
 
@@ -146,10 +149,6 @@ def _around(screen: ScreenModel, recording: str) -> dict[str, Any]:
         "window": screen.once(window_message),
         "style": colour_variables(),
     }
-
-
-def _sorting() -> Sorting | None:
-    return read_sorting(_view()["sort"], headings())
 
 
 def _view() -> dict[str, str]:

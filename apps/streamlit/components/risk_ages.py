@@ -17,16 +17,20 @@ class RiskAges:
         self._live = screen.snapshot
         self._limit = screen.options.preferences.stale_after_seconds
         self._moving: dict[tuple[str, bool], bool] = {}
+        self._old: dict[int, bool] = {}
 
     def is_old(self, line: LineRisk) -> bool:
-        """Whether an input of its figures should have moved since."""
-        seconds = line.greek_age_seconds
-        is_option = line.iv_state is not None
-        return (
-            seconds is not None
-            and seconds > self._limit
-            and self.is_moving(line.underlying, is_option=is_option)
-        )
+        """Whether an input of its figures should have moved since; `line` is one of the screen's."""
+        # Asked of each line by each sum and each figure that it is in.
+        found = self._old.get(id(line))
+        if found is None:
+            seconds = line.greek_age_seconds
+            found = self._old[id(line)] = (
+                seconds is not None
+                and seconds > self._limit
+                and self.is_moving(line.underlying, is_option=line.iv_state is not None)
+            )
+        return found
 
     def is_moving(self, underlying: str, *, is_option: bool) -> bool:
         """Whether prices of it, or of options on it, are expected at this moment."""
