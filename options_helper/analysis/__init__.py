@@ -63,7 +63,7 @@ SHARED: Final = {
         "undefined_risks",
         "worth_at_end",
     ),
-    "priced_lines": ("PricedLines", "numbers"),
+    "priced_lines": ("PricedLines", "latest_hours", "numbers"),
     "remembered": ("remembered",),
     "row_table": ("late_table",),
     "structure_kinds": ("StructureKind",),

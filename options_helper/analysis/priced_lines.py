@@ -119,7 +119,7 @@ def price_lines(
         is_option=is_option,
         as_of=live.as_of,
         short=quantity < 0,
-        hours=_latest_hours(instruments, live),
+        hours=latest_hours(instruments, live),
     )
     today = new_york_date(live.as_of)
     dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
@@ -209,7 +209,7 @@ def _last_day_findings(
     }
 
 
-def _latest_hours(instruments: Iterable[Instrument | str], live: LiveSnapshot) -> SessionTimes | None:
+def latest_hours(instruments: Iterable[Instrument | str], live: LiveSnapshot) -> SessionTimes | None:
     """The hours of the latest session; a line that is only a name is a share's or a coin's.
 
     A coin's session is the day up to now, whatever the exchange does.
@@ -290,7 +290,7 @@ def _underlyings(
         [live.trades.get(name) for name in indices],
         is_option=np.zeros(len(indices), dtype=bool),
         as_of=live.as_of,
-        hours=_latest_hours(indices, live),
+        hours=latest_hours(indices, live),
     )
     # One side of a quote that is too wide is no price of anything.
     is_bound = (marks.source == MarkSource.BID) | (marks.source == MarkSource.ASK)

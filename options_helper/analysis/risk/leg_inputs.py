@@ -14,7 +14,7 @@ from typing import Final
 import numpy as np
 
 from options_helper.analysis.marks import Flags, MarkSource, Numbers, read_marks
-from options_helper.analysis.priced_lines import numbers
+from options_helper.analysis.priced_lines import latest_hours, numbers
 from options_helper.analysis.risk.dividends import (
     DividendState,
     LegDividends,
@@ -41,7 +41,8 @@ from options_helper.model.contract_hours import (
 from options_helper.model.contract_records import delivery_of, is_american, is_usual, named_at_open
 from options_helper.model.contract_symbols import class_and_expiry, other_type, plain_number
 from options_helper.model.events import Quote
-from options_helper.model.market_hours import new_york_date
+from options_helper.model.instants import datetime_nanoseconds
+from options_helper.model.market_hours import ToldSessions, new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.rates import DEFAULT_RATES, RateTable
 from options_helper.model.risk_inputs import Dividend, ExpiryChain
@@ -347,9 +348,14 @@ def _spots(
         if is_index(one.underlying) and is_american(one, live.expiry_facts.records)
     }
     implied = {
-        expiry: _implied_early(expiry, contracts.instruments[place], live, float(rate[place]))
+        expiry: _implied_early(contracts.instruments[place], live, float(rate[place]))
         if place in american
-        else _implied_by(expiry, live, rate=float(rate[place]), years=float(years[place]))
+        else _implied_by(
+            contracts.instruments[place].live_symbol,
+            live,
+            rate=float(rate[place]),
+            years=float(years[place]),
+        )
         for expiry, place in on_index.items()
     }
     for place, one in enumerate(contracts.instruments):
@@ -369,44 +375,63 @@ def _spots(
 
 
 def _implied_by(
-    expiry: str, live: LiveSnapshot, *, rate: float, years: float
+    symbol: str, live: LiveSnapshot, *, rate: float, years: float
 ) -> tuple[ParityForward, float] | None:
-    """What call and put of a class and expiry ("SPXW261218") imply, and how old the oldest quote in it is, in seconds.
+    """What call and put of a contract's class and expiry imply, and how old the oldest quote in it is, in seconds.
 
     They are as they were asked for last, or as they are streamed where enough are and these are of a later moment.
     """
+    expiry = class_and_expiry(symbol)
     chain = live.risk_inputs.chains.get(expiry)
-    streamed = [quote for symbol, quote in live.quotes.items() if class_and_expiry(symbol) == expiry]
+    streamed = [quote for name, quote in live.quotes.items() if class_and_expiry(name) == expiry]
+    ended_ns = session_ended_ns(symbol, live.as_of, live.told_sessions)
     found = [
         (forward, _age_of(forward, quoted, live))
         for quotes in ((() if chain is None else chain.quotes.values()), streamed)
-        for quoted in (strike_pairs(quotes),)
+        for quoted in (strike_pairs(made_until(ended_ns, quotes)),)
         if (forward := parity_forward(quoted.pairs, rate=rate, years=years)) is not None
     ]
     return min(found, key=lambda one: one[1] // _APART_AT_MOST, default=None)
 
 
 def _implied_early(
-    expiry: str, contract: Instrument, live: LiveSnapshot, rate: float
+    contract: Instrument, live: LiveSnapshot, rate: float
 ) -> tuple[ParityForward, float] | None:
     """The same of a class that may be exercised early: as its options were asked for last."""
-    chain = live.risk_inputs.chains.get(expiry)
+    chain = live.risk_inputs.chains.get(class_and_expiry(contract.live_symbol))
     end = _settles(contract, live)
     if chain is None or end is None or isnan(rate):
         return None
-    found = _freed_of_early_exercise(chain, end, round(rate, _RATE_DIGITS))
+    ended_ns = session_ended_ns(contract.live_symbol, live.as_of, live.told_sessions)
+    found = _freed_of_early_exercise(chain, end, round(rate, _RATE_DIGITS), ended_ns)
     return None if found is None else (found[0], _age_of(*found, live))
 
 
 @lru_cache(maxsize=_CHAINS)
 def _freed_of_early_exercise(
-    chain: ExpiryChain, end: datetime, rate: float
+    chain: ExpiryChain, end: datetime, rate: float, ended_ns: int | None
 ) -> tuple[ParityForward, QuotedPairs] | None:
     """What one look at a chain says; it never changes, and takes the lattice some milliseconds."""
-    quoted = strike_pairs(chain.quotes.values())
+    quoted = strike_pairs(made_until(ended_ns, chain.quotes.values()))
     years = (end - chain.read_at).total_seconds() / 60 / MINUTES_A_YEAR
     forward = american_parity_forward(quoted.pairs, CashDividends.none(1), rate=rate, years=years)
     return None if forward is None else (forward, quoted)
+
+
+def session_ended_ns(symbol: str, at: datetime, told: ToldSessions) -> int | None:
+    """When the latest session of a contract's class ended, epoch nanoseconds; None while it goes on at `at`."""
+    session = latest_session(at, told)
+    if session is None:
+        return None
+    ends = option_trading_ends_at(symbol, session.opens.date(), told) or session.closes
+    return datetime_nanoseconds(ends) if ends < at else None
+
+
+def made_until(ended_ns: int | None, quotes: Iterable[Quote]) -> Iterable[Quote]:
+    """Those that were not made after a session: what is left standing then is no quote."""
+    if ended_ns is None:
+        return quotes
+    return [one for one in quotes if (one.timestamp_ns or one.received_ns) <= ended_ns]
 
 
 def _age_of(forward: ParityForward, quoted: QuotedPairs, live: LiveSnapshot) -> float:
@@ -449,6 +474,8 @@ def _partners(
         [None] * len(legs),
         is_option=np.ones(len(legs), dtype=bool),
         as_of=live.as_of,
+        # What is quoted after the session says nothing of a volatility, whoever is to take it.
+        hours=latest_hours(legs, live),
     )
     mid = np.where(marks.source == MarkSource.MID, marks.price, np.nan)
     names = tuple(

@@ -15,7 +15,7 @@ import numpy as np
 
 from options_helper.analysis.risk.dividends import cash_dividends, dividends_of_leg
 from options_helper.analysis.risk.forward import SpotAlarm, american_parity_forward, spot_alarm
-from options_helper.analysis.risk.leg_inputs import RiskChoices, strike_pairs
+from options_helper.analysis.risk.leg_inputs import RiskChoices, made_until, session_ended_ns, strike_pairs
 from options_helper.analysis.risk.pricing import Market
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import MINUTES_A_YEAR, settles_at
@@ -72,6 +72,7 @@ def spot_doubts(live: LiveSnapshot, choices: RiskChoices) -> Mapping[str, SpotDo
                 choices.rates,
                 assume=choices.assume_dividends,
                 own=choices.own_dividends.get(name, ()),
+                ended_ns=session_ended_ns(name, chain.read_at, live.told_sessions),
             )
         )
         if alarm is None or (name in found and _excess(found[name].alarm) >= _excess(alarm)):
@@ -94,10 +95,11 @@ def _check(
     *,
     assume: bool,
     own: tuple[Dividend, ...],
+    ended_ns: int | None,
 ) -> SpotAlarm | None:
     """What one look at a chain says against the price that the share had then."""
     years = (end - chain.read_at).total_seconds() / 60 / MINUTES_A_YEAR
-    quote, quoted = chain.spot, strike_pairs(chain.quotes.values())
+    quote, quoted = chain.spot, strike_pairs(made_until(ended_ns, chain.quotes.values()))
     if quote is None or not (quote.bid_price and quote.ask_price and years > 0):
         return None
     spot, half = (quote.bid_price + quote.ask_price) / 2, (quote.ask_price - quote.bid_price) / 2

@@ -535,6 +535,44 @@ def test_a_price_that_options_imply_says_so_with_its_expiry():
     assert (share.underlyings[0].spot_words, nothing.underlyings[0].spot_words) == ("", "")
 
 
+@pytest.mark.parametrize(("made", "is_of_session"), [(-60, True), (900, True), (901, False), (3_600, False)])
+def test_what_is_quoted_on_an_index_after_its_session_implies_no_forward(made: int, *, is_of_session: bool):
+    """Its options are traded until 16:15, and what is left standing then is no quote."""
+    quotes = [
+        quote(
+            one.symbol, one.bid_price, one.ask_price, age=(NIGHT - CLOSE).total_seconds() - made, as_of=NIGHT
+        )
+        for one in index_chain(6_000, strikes=range(5_900, 6_101, 50))
+    ]
+
+    (line,) = risk_of(position("SPXW", 6_000), live=snapshot_with(*quotes, as_of=NIGHT)).lines
+
+    assert (line.spot is not None) is is_of_session
+    assert any("Fewer than three strikes" in one for one in line.reasons) is not is_of_session
+
+
+@pytest.mark.parametrize(("made", "lends"), [(-1, True), (1, False)])
+def test_a_partner_lends_the_volatility_of_its_session_alone(made: int, *, lends: bool):
+    """What is quoted on it after the close is no more believed than if it were held itself."""
+    years = (datetime(2026, 12, 18, 21, 0, tzinfo=UTC) - CLOSE).total_seconds() / (365 * 86_400)
+    ago = (NIGHT - CLOSE).total_seconds()
+    put = black(180, 150, call=False, years=years)["price"]
+    live = market(
+        quoted("AAPL", 180.0, as_of=NIGHT),
+        # In the money, and bid for at what exercising brings.
+        quote("AAPL261218C00150000", 29.9, 31.5, age=ago + 1, as_of=NIGHT),
+        quoted("AAPL261218P00150000", put, age=ago - made, as_of=NIGHT),
+        as_of=NIGHT,
+    )
+    close = SessionClose("AAPL", date(2026, 11, 20), 180.0, NIGHT)
+    live = replace(live, risk_inputs=replace(live.risk_inputs, session_closes={("AAPL", close.day): close}))
+
+    (line,) = risk_of(position("AAPL", 150), live=live).lines
+
+    assert (line.iv_state == "from_partner") is lends
+    assert (line.iv is None) is not lends
+
+
 @pytest.mark.parametrize("symbol", ["OEX", "SPXW"])
 def test_an_index_without_any_price_says_why(symbol: str):
     (line,) = risk_of(position(symbol, 2_900), live=snapshot_with()).lines

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.data.rest.expiry_chains import ChainRequest, chain_requests, money_of, read_chain
@@ -18,11 +19,13 @@ from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.held_poller import HeldPoller, contracts_of
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.polling.reports import with_more
+from options_helper.data.streaming.state.session_end import SessionEnd
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import is_index, underlying_symbol
 from options_helper.model.contract_hours import latest_session, option_trading_ends_at
 from options_helper.model.contract_symbols import other_type, parse_contract_symbol
 from options_helper.model.events import Quote
+from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.market_hours import ToldSessions, new_york_date, next_change, regular_session
 from options_helper.model.risk_inputs import ExpiryChain, SessionClose
 
@@ -47,6 +50,7 @@ class ChainPoller(HeldPoller):
         self._money: dict[Expiry, float] = {}
         self._asked: dict[Expiry, int] = {}  # in which look
         self._looks = 0
+        self._session_end = SessionEnd()
 
     def _poll(self) -> float:
         """Ask for those whose turn it is; seconds until the next look."""
@@ -131,7 +135,16 @@ class ChainPoller(HeldPoller):
                 return
             # As both are now: an answer may have waited for its turn.
             read_at, spot = context.now(), context.state.quote(request.underlying)
-            chains = {name: replace(one, read_at=read_at, spot=spot) for name, one in found.items()}
+            before = context.risk_inputs.chains
+            chains = {
+                name: replace(
+                    one,
+                    read_at=read_at,
+                    spot=spot,
+                    quotes=self._of_session(one.quotes, before[name].quotes if name in before else {}),
+                )
+                for name, one in found.items()
+            }
             context.risk_inputs = replace(
                 context.risk_inputs, chains=with_more(context.risk_inputs.chains, chains)
             )
@@ -148,7 +161,20 @@ class ChainPoller(HeldPoller):
             found |= {quote.symbol: quote for quote in batch.quotes}
         with context.lock:
             if session == self._session:
-                context.risk_inputs = replace(context.risk_inputs, partners=with_more({}, found))
+                quotes = self._of_session(found, context.risk_inputs.partners)
+                context.risk_inputs = replace(context.risk_inputs, partners=with_more({}, quotes))
+
+    def _of_session(self, found: Mapping[str, Quote], known: Mapping[str, Quote]) -> Mapping[str, Quote]:
+        """These, and for one that was made after the session of its contract that of the session, if it is known."""
+        now_ns = datetime_nanoseconds(self._context.now())
+        if not self._session_end.is_over(now_ns, self._context.state.clock.told):
+            return found
+        return MappingProxyType(
+            {
+                symbol: known[symbol] if self._session_end.leaves_out(quote, known, now_ns) else quote
+                for symbol, quote in found.items()
+            }
+        )
 
     def _is_in_the_money(self, contract: str, spots: Mapping[str, float]) -> bool:
         terms = parse_contract_symbol(contract)

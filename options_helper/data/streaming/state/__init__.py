@@ -21,4 +21,5 @@ SHARED: Final = {
     "books": ("lost_books",),
     "live_state": ("LiveState",),
     "order_book": ("OrderBook", "are_possible"),
+    "session_end": ("SessionEnd",),
 }

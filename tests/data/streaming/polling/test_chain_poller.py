@@ -45,6 +45,7 @@ class Alpaca:
         self.snapshots: list[tuple[str, ...]] = []
         self.shares: list[tuple[str, ...]] = []
         self.status: int | None = None
+        self.quoted = QUOTED
         self._mute = mute
         self._stopped = threading.Event()
         self.is_asked = threading.Event()
@@ -64,12 +65,12 @@ class Alpaca:
         day = datetime.fromisoformat(query["expiration_date"])
         root = "SPXW" if underlying == "SPX" else underlying
         strikes = (6600, 6700, 6800) if underlying == "SPX" else (490, 500, 510)
-        yield {f"{root}{day:%y%m%d}{kind}{strike:05d}000": QUOTED for kind in "CP" for strike in strikes}
+        yield {f"{root}{day:%y%m%d}{kind}{strike:05d}000": self.quoted for kind in "CP" for strike in strikes}
 
     def option_snapshots(self, symbols: Sequence[str], _: str) -> dict[str, Any]:
         """Quotes of all."""
         self.snapshots.append(tuple(symbols))
-        return dict.fromkeys(symbols, QUOTED)
+        return dict.fromkeys(symbols, self.quoted)
 
     def stock_snapshots(self, symbols: Sequence[str], _: str) -> dict[str, Any]:
         """A bar of the day."""
@@ -92,7 +93,9 @@ class Alpaca:
 class Run:
     """A run at a moment, in which MSFT costs 500."""
 
-    def __init__(self, alpaca: Alpaca, *contracts: str, at: str = AT, **config: Any) -> None:
+    def __init__(
+        self, alpaca: Alpaca, *contracts: str, at: str = AT, closed: float = FOREVER, **config: Any
+    ) -> None:
         self.alpaca = alpaca
         self.lock = threading.Lock()
         self.now = datetime.fromisoformat(at).replace(tzinfo=NEW_YORK)
@@ -109,7 +112,7 @@ class Run:
             lock=self.lock,
             now_ns=lambda: now_ns,
             rest_cls=alpaca,
-            policy=WatchPolicy(initial_delay=0, poll=0.02, again=0.02, chains=0.01, closed=FOREVER),
+            policy=WatchPolicy(initial_delay=0, poll=0.02, again=0.02, chains=0.01, closed=closed),
         )
 
     @property
@@ -141,6 +144,26 @@ def test_the_chain_of_an_index_is_read_at_all_strikes_and_then_near_the_money():
     assert (chain.underlying, chain.read_at, chain.spot) == ("SPX", run.now, None)
     assert len(chain.quotes) == 6
     assert run.inputs.chains.keys() == {"SPXW261218"}
+
+
+@pytest.mark.parametrize("made", ["2026-11-20T21:20:00Z", "2026-11-21T13:00:00Z"])
+def test_what_is_left_standing_after_the_session_takes_the_place_of_no_quote_of_it(made: str):
+    """Of a chain and of partners: at night they are asked for as by day, and an index has no other price."""
+    alpaca = Alpaca()
+    alpaca.quoted = {"latestQuote": {**QUOTED["latestQuote"], "t": "2026-11-20T20:59:59Z"}}
+    with Run(alpaca, INDEX_PUT, CALL, at="2026-11-21 09:00", closed=0.01).started() as run:
+        wait_until(lambda: bool(run.inputs.partners), saw=lambda: run.inputs)
+        alpaca.quoted = {"latestQuote": {"t": made, "bp": 0.05, "ap": 40.0, "bs": 1, "as": 1}}
+        asked = len(alpaca.snapshots)
+        wait_until(lambda: len(alpaca.snapshots) >= asked + 3, saw=lambda: alpaca.snapshots)
+        inputs = run.inputs
+
+    quotes = [
+        *inputs.partners.values(),
+        *(one for chain in inputs.chains.values() for one in chain.quotes.values()),
+    ]
+    assert {name.partition("2")[0] for name in (one.symbol for one in quotes)} == {"SPXW", "MSFT"}
+    assert {one.bid_price for one in quotes} == {9.9}
 
 
 def test_the_chain_of_a_share_has_its_quote_of_that_moment():
