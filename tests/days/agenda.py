@@ -27,16 +27,14 @@ class Entry:
         """It will not happen."""
         self.action = None
 
-    def __lt__(self, other: Entry) -> bool:
-        return (self.at_ns, self.order) < (other.at_ns, other.order)
-
 
 class Agenda:
     """The world's actions and the product's timers; the latter wait while the process does not run."""
 
     def __init__(self, clocks: Clocks) -> None:
         self.clocks = clocks
-        self._heap: list[Entry] = []
+        # By when and in which order.
+        self._heap: list[tuple[int, int, Entry]] = []
         self._order = 0
         self._held_up: list[Entry] = []
         self._asleep_since: int | None = None
@@ -51,7 +49,7 @@ class Agenda:
         self._order += 1
         now = self.clocks.true_ns
         entry = Entry(max(at_ns, now), self._order, action, now, is_product=product)
-        heapq.heappush(self._heap, entry)
+        heapq.heappush(self._heap, (entry.at_ns, entry.order, entry))
         return entry
 
     def after(self, seconds: float, action: Action, *, product: bool = False) -> Entry:
@@ -75,20 +73,22 @@ class Agenda:
         now = self.clocks.true_ns
         if suspended:
             self.clocks.stood_still(now - since)
-        mine = [entry for entry in (*self._held_up, *self._heap) if entry.is_product and entry.action]
+        waiting = [*self._held_up, *(entry for _, _, entry in self._heap)]
+        mine = [entry for entry in waiting if entry.is_product and entry.action]
         for entry in mine:
             # What was asked for meanwhile begins to count now.
             late_ns = now - max(since, entry.asked_ns) if suspended or entry.asked_ns > since else 0
             entry.at_ns = max(now, entry.at_ns + late_ns)
-        self._heap = [entry for entry in self._heap if not entry.is_product] + mine
+        world = [entry for entry in waiting if not entry.is_product]
+        self._heap = [(entry.at_ns, entry.order, entry) for entry in (*world, *mine)]
         self._held_up = []
         heapq.heapify(self._heap)
 
     def run(self, until_ns: int) -> None:
         """Let everything happen that is due until then."""
         clocks = self.clocks
-        while self._heap and self._heap[0].at_ns <= until_ns:
-            entry = heapq.heappop(self._heap)
+        while self._heap and self._heap[0][0] <= until_ns:
+            _, _, entry = heapq.heappop(self._heap)
             if entry.action is None:
                 continue
             if entry.is_product and self._asleep_since is not None:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import random
 import shutil
 import tempfile
 import weakref
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -113,7 +115,8 @@ class RecorderSubject:
     def _first(self) -> None:
         self._root = Path(tempfile.mkdtemp(prefix="oh-days-", dir=_memory()))
         # Also where the day ends before the recording does.
-        self._remove = weakref.finalize(self, shutil.rmtree, self._root, ignore_errors=True)
+        self._taken: list[int] = []
+        self._remove = weakref.finalize(self, _remove, self._root, self._taken)
         self._is_wanted = True
         self._start()
 
@@ -130,6 +133,7 @@ class RecorderSubject:
             config=CaptureConfig(streams, self._root, policy=policy),
             disk=self._disk,
             died=self._died,
+            taken=self._taken,
         )
         # It may be killed as it begins.
         self._disk.kill_in, self._kill_next = self._kill_next, None
@@ -197,6 +201,15 @@ class RecorderSubject:
             self._is_wanted = False
             self._remove()
         self._stage.check(sampled=False)
+
+
+def _remove(root: Path, taken: list[int]) -> None:
+    for descriptor in taken:
+        with suppress(OSError):
+            # Those that nobody has closed since, and another file has not got the number of.
+            if Path(f"/proc/self/fd/{descriptor}").readlink() == Path(os.devnull):
+                os.close(descriptor)
+    shutil.rmtree(root, ignore_errors=True)
 
 
 def _memory() -> str | None:

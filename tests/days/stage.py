@@ -44,8 +44,9 @@ class LawBroken(AssertionError):
 class Stage:
     """One day, being played."""
 
-    # In flux everything is looked at twice a second, as the product's own threads do.
-    FLUX_LOOK = 0.5
+    # What happened is looked at half a second later, as the product's own threads do, and each second while in flux.
+    SOON = 0.5
+    FLUX_LOOK = 1.0
     CALM_LOOK = 10.0
     # Between sessions nothing is due; what opens or goes wrong is in flux.
     NIGHT_LOOK = 900.0
@@ -60,6 +61,8 @@ class Stage:
         self._laws: list[tuple[str, Check]] = []
         self._flux_until = day.start_ns
         self._next_check = 0
+        # Told of each stir: when to look at the latest.
+        self.look_soon: list[Callable[[int], None]] = []
         # When something turns that nobody tells the product of.
         self._turns = [edge - NS for edge in day.edges()]
         self.errors: list[str] = []
@@ -86,7 +89,12 @@ class Stage:
 
     def stir(self, seconds: float) -> None:
         """Something is in flux for so long: look closely."""
-        self._flux_until = max(self._flux_until, self.clocks.true_ns + int(seconds * NS))
+        now = self.clocks.true_ns
+        self._flux_until = max(self._flux_until, now + int(seconds * NS))
+        soon = now + int(self.SOON * NS)
+        self._next_check = min(self._next_check, soon)
+        for look in self.look_soon:
+            look(soon)
 
     @property
     def in_flux(self) -> bool:
@@ -102,7 +110,7 @@ class Stage:
         pause = (
             min((at - self.clocks.true_ns for at in self._turns if at > self.clocks.true_ns), default=0) / NS
         )
-        return min(self.NIGHT_LOOK, max(self.FLUX_LOOK, pause)) if pause else self.NIGHT_LOOK
+        return min(self.NIGHT_LOOK, max(self.SOON, pause)) if pause else self.NIGHT_LOOK
 
     def check(self, *, sampled: bool = True) -> None:
         """Check all laws now; a `sampled` check passes where there was one a moment ago and nothing is in flux."""

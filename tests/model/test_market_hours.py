@@ -320,7 +320,6 @@ def told_line(contract: str, at: datetime, told: ToldSessions, _: Path) -> bool:
 
 def told_engine(contract: str, at: datetime, told: ToldSessions, _: Path) -> bool:
     clock = MarketClock()
-    clock.told = told
     group = StreamGroup(
         LiveStreamConfig(option_contracts=(contract,), options_feed="opra"),
         SETTINGS,
@@ -331,6 +330,8 @@ def told_engine(contract: str, at: datetime, told: ToldSessions, _: Path) -> boo
         announced=lambda _: None,
         now_ns=lambda: nanoseconds(at),
     )
+    assert group.expects_data(StreamName.OPTIONS, nanoseconds(at)), "it is asked before anything is told, too"
+    clock.told = told
     return group.expects_data(StreamName.OPTIONS, nanoseconds(at))
 
 

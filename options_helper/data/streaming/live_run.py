@@ -78,6 +78,7 @@ class LiveRun:
         self._round = ConsumerRound(time.monotonic())
         self._logged: set[tuple[str, type[Exception]]] = set()
         self._health_news = HealthNews()
+        self._has_news = True  # up to the last look
         self._held: Sequence[Frame] = ()  # taken from the queue, and not carried yet
         # Guarded by self._lock: written by the consumer, which counts its own without it, and, at an announcement or a
         # change of symbols, by others.
@@ -209,8 +210,15 @@ class LiveRun:
             self._tell_of_streams()
 
     def _tell_of_streams(self) -> None:
+        if not self._callbacks.any:
+            # What happens while nobody is called back with anything is no news to whoever comes.
+            self._has_news = False
+            return
         # Read first: who registers after this is told of it as of what was there before.
         healths = self._healths(self._now_ns())
+        if not self._has_news:
+            self._health_news.observe(healths)
+            self._has_news = True
         # Newcomers first, with the last look: what has changed since then they are told with the others.
         if self._callbacks.has_newcomers:
             self._callbacks.welcome(self._health_news.present())

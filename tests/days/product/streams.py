@@ -438,11 +438,17 @@ class VirtualRun(LiveRun):
             return
         self._take_in(self.streams.queue.take(0.0, FOLD_EVENTS))
         stage = self._desk.stage
-        if stage.in_flux or stage.clocks.true_ns >= self._house_at:
+        if stage.clocks.true_ns >= self._house_at:
             self._house_at = stage.clocks.true_ns + int(stage.look_after() * NS)
             self._do_what_is_due(stage.clocks.monotonic())
         stage.check()
         self._schedule(max(self._house_at - stage.clocks.true_ns, NS // 100) / NS)
+
+    def look_soon(self, at_ns: int) -> None:
+        """Something happened: the house is kept then at the latest."""
+        if not self._is_over:
+            self._house_at = min(self._house_at, at_ns)
+            self._schedule(max(0, at_ns - self._desk.stage.clocks.true_ns) / NS)
 
     def _let_gather(self, pause: Gather) -> None:
         assert pause.seconds == LINGER_SECONDS
@@ -464,6 +470,7 @@ class Desk:
         self.just_woke = False
         self.pulse: VirtualPulse | None = None
         self.run: VirtualRun | None = None
+        stage.look_soon.append(self._look_soon)
         clocks = stage.clocks
         dice = stage.dice("jitter")
         self.manager = LiveStreamManager(
@@ -482,6 +489,10 @@ class Desk:
     def _new_run(self, *arguments: Any, **more: Any) -> VirtualRun:
         self.run = VirtualRun(self, *arguments, **more)
         return self.run
+
+    def _look_soon(self, at_ns: int) -> None:
+        if self.run is not None:
+            self.run.look_soon(at_ns)
 
     def start(self, config: LiveStreamConfig) -> None:
         """Press Start."""

@@ -45,6 +45,10 @@ class BadDisk:
         """Another process uses it."""
         self._is_dead, self.kill_in = False, None
 
+    def die(self) -> None:
+        """Whoever uses it is gone: nothing of it is written any more."""
+        self._is_dead = True
+
     def _live(self) -> None:
         if self._is_dead:
             raise Killed

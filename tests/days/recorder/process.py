@@ -111,6 +111,11 @@ class VirtualWriter(CaptureWriter):
             self._waits.cancel()
             self._waits = self._process.stage.agenda.timer(0.001, self._waited)
 
+    def forget(self) -> None:
+        """The process is gone: what was under way ends here, where nothing can be written, and not when collected."""
+        with suppress(Killed):
+            self._earlier.close()
+
     def _waited(self) -> None:
         self._go_on(self._answer)
 
@@ -165,7 +170,11 @@ class Process:
         config: CaptureConfig,
         disk: BadDisk,
         died: Callable[[], None],
+        taken: list[int],
     ) -> None:
+        # Numbers of files that were open when one of these was killed; see `_close_all_under`.
+        self._taken = taken
+        self._writer: VirtualWriter | None = None
         self.network: Any = ProcessNetwork(network, self)
         self._lines = network.lines
         self.heard = heard
@@ -177,6 +186,7 @@ class Process:
         self._root = config.out
         self._died = died
         self.stage: Any = ProcessStage(stage, self)
+        self._disk = disk
         disk.revive()
         clocks = stage.clocks
         desk: Any = self
@@ -201,8 +211,8 @@ class Process:
         )
 
     def _new_writer(self, *arguments: Any, **more: Any) -> VirtualWriter:
-        self._writer = VirtualWriter(self, *arguments, **more)
-        return self._writer
+        self._writer = writer = VirtualWriter(self, *arguments, **more)
+        return writer
 
     def run(self, action: Action) -> None:
         """Do something of its own, unless it is gone."""
@@ -235,7 +245,8 @@ class Process:
 
     def wake_consumer(self) -> None:
         """A frame came, or a worker went on."""
-        self._writer.wake()
+        if self._writer is not None:
+            self._writer.wake()
 
     def calm_seconds(self) -> float:
         """How long nothing needs to be looked at."""
@@ -246,16 +257,30 @@ class Process:
         self.is_alive = False
         for line in list(self._lines.values()):
             line.close()
-        _close_all_under(self._root)
+        self._disk.die()
+        if self._writer is not None:
+            self._writer.forget()
+        self._taken += _close_all_under(self._root)
         self._died()
 
 
-def _close_all_under(root: Path) -> None:
-    """Close every descriptor that may write there, as the end of a process does, and with it its locks."""
-    for descriptor in list(Path("/proc/self/fd").iterdir()):
-        with suppress(OSError):
-            if descriptor.readlink().is_relative_to(root) and _may_write(descriptor.name):
-                os.close(int(descriptor.name))
+def _close_all_under(root: Path) -> list[int]:
+    """Close every descriptor that may write there, as the end of a process does, and with it its locks.
+
+    Their numbers, which stay taken by what takes everything: what is left of the process may close them once more, and
+    would close another's file. They are the caller's to close when nothing is left.
+    """
+    taken = []
+    nowhere = os.open(os.devnull, os.O_WRONLY)
+    try:
+        for descriptor in list(Path("/proc/self/fd").iterdir()):
+            with suppress(OSError):
+                if descriptor.readlink().is_relative_to(root) and _may_write(descriptor.name):
+                    os.dup2(nowhere, int(descriptor.name), inheritable=False)
+                    taken.append(int(descriptor.name))
+    finally:
+        os.close(nowhere)
+    return taken
 
 
 def _may_write(descriptor: str) -> bool:

@@ -427,10 +427,20 @@ class StreamCourse:
 
     # How it is.
 
-    def health(self, feed: str | None, now: Moment, *, due: bool, alive: bool) -> StreamHealth:
-        """What is known at that moment; the ledger and the rate are the owner's to fill in.
+    def health(
+        self,
+        feed: str | None,
+        now: Moment,
+        *,
+        due: bool,
+        alive: bool,
+        wanted: tuple[str, ...] = (),
+        events_per_second: float = 0.0,
+    ) -> StreamHealth:
+        """What is known at that moment; the ledger is the owner's to fill in.
 
-        `due` says whether this feed should be moving now, `alive` whether its thread runs.
+        `due` says whether this feed should be moving now, `alive` whether its thread runs, `wanted` which symbols are
+        wanted now, whatever was asked for last.
         """
         report = self._report
         connected_since = report.live_since if report.phase is Phase.STALLED else self._live_since
@@ -448,7 +458,8 @@ class StreamCourse:
             connections=report.connections,
             connected_since=None if report.live_since is None else self._at(report.live_since.wall_ns),
             silent_since=None if silent_since is None else self._at(now.tell(silent_since)),
-            requested=report.requested,
+            requested=wanted or report.requested,
+            events_per_second=events_per_second if alive else 0.0,
             acknowledged=report.acknowledged,
             refused_symbols=report.refused,
             refused_seconds=self._refused_seconds(now),

@@ -22,7 +22,7 @@ from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorke
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement
-from options_helper.model.instants import utc_datetime
+from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName, portfolio_streams
@@ -75,6 +75,10 @@ class StreamGroup:
         self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*self._always, *source.streams)))
         # Replaced with the config.
         self._requests = {name: config.request(name) for name in self.names}
+        self._wanted = frozenset(name for name in self.names if config.wants(name))
+        # Whether each should be moving, as it was asked last: by whole seconds, which is when sessions open and close.
+        # Entries are replaced whole, by any thread.
+        self._expected: dict[StreamId, tuple[tuple[object, ...], bool]] = {}
         self.queue = FrameQueue(config.queue_maxsize, self.names)
         self._settings = settings
         self._source = source
@@ -140,6 +144,7 @@ class StreamGroup:
         with self._lock:
             before, self.config = self.config, config
             self._requests = {name: config.request(name) for name in self.names}
+            self._wanted = frozenset(name for name in self.names if config.wants(name))
             streamers = dict(self._streamers)
         for name, streamer in streamers.items():
             send_difference(streamer, before.channels_by_symbol(name), config.channels_by_symbol(name))
@@ -235,7 +240,12 @@ class StreamGroup:
         request = self._requests[name]
         if name.kind.channels and not request.symbols:
             return False
-        return expects_data(name, request.feed, utc_datetime(market_ns), request.symbols, self._clock.told)
+        asked = (market_ns // NANOSECONDS, request, told := self._clock.told)
+        before = self._expected.get(name)
+        if before is None or before[0] != asked:
+            expected = expects_data(name, request.feed, utc_datetime(market_ns), request.symbols, told)
+            self._expected[name] = before = (asked, expected)
+        return before[1]
 
     def load_calendar(self) -> None:
         """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
@@ -279,7 +289,7 @@ class StreamGroup:
         shown = (
             name
             for name in self.names
-            if name in self._always or name in self._workers or self.config.wants(name)
+            if name in self._always or name in self._workers or name in self._wanted
         )
         return {name: self._health(name, wall_ns) for name in shown}
 
@@ -287,25 +297,24 @@ class StreamGroup:
         worker, request = self._workers.get(name), self._requests[name]
         if worker is None:
             return StreamHealth(name, phase=Phase.OFF, feed=request.feed)
-        health = worker.health(request.feed, wall_ns)
-        # Also before a server was reached, and while it has not answered to a change.
-        requested = tuple(dict.fromkeys(request.symbols)) or health.requested
+        # What is wanted also before a server was reached, and while it has not answered to a change.
+        rate = self._rates[name].per_second
+        health = worker.health(request.feed, wall_ns, request.symbols, rate)
         if self.failure is not None:
             return replace(
                 health,
-                requested=requested,
                 phase=Phase.FAILED,
                 last_error=self.failure,
                 connected_since=None,
                 next_try_at=None,
+                events_per_second=0.0,
             )
         if self._stopped and health.phase is not Phase.FAILED:
             # Also where a thread is still busy closing: nothing of it counts any more.
             return replace(
-                health, requested=requested, phase=Phase.STOPPED, connected_since=None, next_try_at=None
+                health, phase=Phase.STOPPED, connected_since=None, next_try_at=None, events_per_second=0.0
             )
-        rate = self._rates[name].per_second if health.alive else 0.0
-        return replace(health, requested=requested, events_per_second=rate)
+        return health
 
 
 def with_ledger(health: StreamHealth, counts: QueueCounts, tally: StreamTally) -> StreamHealth:

@@ -284,9 +284,13 @@ class StreamWorker(StreamSink):
         if news is not None:
             self._queue.nudge()
 
-    def health(self, feed: str | None, wall_ns: int) -> StreamHealth:
-        """What this worker knows at that moment; the ledger and the rate are the owner's to fill in."""
+    def health(
+        self, feed: str | None, wall_ns: int, wanted: tuple[str, ...] = (), events_per_second: float = 0.0
+    ) -> StreamHealth:
+        """What this worker knows at that moment, beside what its owner does; the ledger is the owner's to fill in."""
         due = self._is_due(wall_ns)
         with self._lock:
             now = Moment(self._monotonic(), wall_ns)
-            return self._course.health(feed, now, due=due, alive=self._is_alive)
+            return self._course.health(
+                feed, now, due=due, alive=self._is_alive, wanted=wanted, events_per_second=events_per_second
+            )

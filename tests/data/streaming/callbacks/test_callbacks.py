@@ -596,6 +596,21 @@ def test_who_registers_in_a_gap_is_told_of_it_and_when_it_is_over():
     assert gaps[0].since_ns == gaps[1].since_ns
 
 
+def test_who_registers_when_a_gap_is_over_is_not_told_of_it():
+    """Nobody looked for news until then: how things stand is told, and not how they came to be so."""
+    stocks = ScriptedStreams([acknowledge(), fail("lost")], [acknowledge()])
+    gaps: list[Any] = []
+    phases: list[Phase] = []
+
+    with running_manager(stocks=stocks) as manager:
+        wait_until(lambda: manager.snapshot().streams["stocks"].connections == 2)
+        manager.on_gap("AAPL", gaps.append)
+        manager.on_health("AAPL", lambda health: phases.append(health.phase))
+        wait_until(lambda: phases)
+
+    assert gaps == []
+
+
 def test_what_is_no_callback_is_refused_when_it_is_registered():
     manager = LiveStreamManager(SETTINGS)
 
