@@ -16,6 +16,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from options_helper.clock import elapsed_seconds, utc_now
+from options_helper.data.rest.question import Failure, kind_of
 from options_helper.data.rest.rate_limit import (
     DEFAULT_POLICY,
     PASSING_STATUSES,
@@ -23,7 +24,7 @@ from options_helper.data.rest.rate_limit import (
     RestPolicy,
     requested_pause_seconds,
 )
-from options_helper.data.rest.retrying import Failure, Retrying, kind_of
+from options_helper.data.rest.retrying import Retrying
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.providers import FailureKind
 from options_helper.model.tolerant import amount, field, items, word

@@ -35,13 +35,14 @@ from options_helper.data.network import (
     certificate_problem,
     without_password,
 )
+from options_helper.data.rest.question import Failure, again_at, kind_of
 from options_helper.data.rest.rate_limit import (
     PASSING_STATUSES,
     HostRequests,
     RestPolicy,
     requested_pause_seconds,
 )
-from options_helper.data.rest.retrying import Failure, Retrying, again_at, kind_of
+from options_helper.data.rest.retrying import Retrying
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.providers import FailureKind
