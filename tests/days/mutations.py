@@ -31,6 +31,7 @@ class Mutation:
 _POLLING, _CAPTURE = f"{STREAMING}/polling", "options_helper/capture"
 _MIDNIGHT: Final = f"{_POLLING}/midnight.py"
 _COURSE, _SILENCE = f"{STREAMING}/engine/stream_course.py", f"{STREAMING}/engine/silence.py"
+_BUS: Final = "options_helper/bus"
 _QUEUE, _TALK = f"{STREAMING}/engine/frame_queue.py", f"{STREAMING}/connection/conversation.py"
 
 MUTATIONS: Final = (
@@ -130,6 +131,33 @@ MUTATIONS: Final = (
     Mutation("the armed state is not kept", "options_helper/analysis/alerts/evaluator.py",
              "is_armed = state.is_armed or _has_returned(rule, reading)",
              "is_armed = True", subject="alerts"),
+    Mutation("an owner whose lease runs out goes on", f"{_BUS}/lease.py",
+             "if self.is_followed and now - self.renewed_at >= self.ttl * STEP_DOWN_AT:", "if False:", subject="lease"),
+    Mutation("a renewal counts from its answer", f"{_BUS}/lease_course.py",
+             "return await self._renew(bus, lease.ask(now)) if lease.judge(now) is Step.RENEW else None",
+             "return await self._renew(bus, lease) if lease.judge(now) is Step.RENEW else None", subject="lease"),
+    Mutation("one that another follows goes on leading", f"{_BUS}/lease_course.py",
+             "if found is not None and found[0].holder != self._me.holder:", "if False:", subject="lease"),
+    Mutation("what is given back while it is being taken is kept", f"{_BUS}/lease_course.py",
+             "await self.free(bus)", "pass", subject="lease"),
+    Mutation("what was given back has to run out", f"{_BUS}/lease.py",
+             "return self.free or self.holder == holder", "return self.holder == holder", subject="lease"),
+    Mutation("a batch whose answer was lost is published again", f"{_BUS}/publisher.py",
+             "if stored is not None and stored.data == waiting.data:", "if False:", subject="lease"),
+    Mutation("an owner of before publishes in the next one's term", f"{_BUS}/publisher.py",
+             "if newest > self.epoch or newest == 0:", "if newest == 0:", subject="lease"),
+    Mutation("a term begins with nothing", f"{_BUS}/publisher.py",
+             "opening = self._batch(stream, [Record(RecordKind.TICK, opened_ns, stream=stream)])", "continue",
+             subject="lease"),
+    Mutation("a term does not count what was published before", f"{_BUS}/publisher.py",
+             "self._events[stream] = before.events", "pass", subject="lease"),
+    Mutation("what is offered again is published again", f"{_BUS}/owner_term.py",
+             "self._is_offered = True", "pass", subject="lease"),
+    Mutation("a full queue is told to nobody who follows", f"{_BUS}/losses.py",
+             "if dropped := frame.heard.dropped - heard.dropped:", "if dropped := 0:", subject="lease"),
+    Mutation("a connection that was made anew is told to nobody who follows", f"{_BUS}/losses.py",
+             "elif before is not None and frame.heard.connection != heard.connection:", "elif False:",
+             subject="lease"),
 )  # fmt: skip
 
 

@@ -6,11 +6,18 @@ from typing import Final
 
 from tests.days.account_subject import AccountSubject
 from tests.days.alerts_subject import AlertsSubject
+from tests.days.lease_subject import LeaseSubject
 from tests.days.recorder_subject import RecorderSubject
 from tests.days.stage import Subject
 from tests.days.streams_subject import StreamsSubject
 
-SUBJECTS: Final[tuple[type[Subject], ...]] = (StreamsSubject, AccountSubject, RecorderSubject, AlertsSubject)
+SUBJECTS: Final[tuple[type[Subject], ...]] = (
+    StreamsSubject,
+    AccountSubject,
+    RecorderSubject,
+    AlertsSubject,
+    LeaseSubject,
+)
 _left_out: Final[set[str]] = set()
 
 

@@ -1,0 +1,208 @@
+"""Questions to the bus on their way: coroutines of the product are resumed when an answer is there, by the agenda."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Coroutine, Generator
+from dataclasses import dataclass, field
+from typing import Any, Final, Protocol
+
+from options_helper.bus.connection import ANSWER_SECONDS, Stored
+from options_helper.errors import StreamError
+from tests.days.clocks import NS
+from tests.days.stage import Stage
+from tests.kit.jetstream import JetStream
+
+GONE: Final = "The connection to the bus ended."
+NO_ANSWER: Final = "The bus does not answer."
+
+
+class Runs(Protocol):
+    """A process in which something is resumed."""
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """In so long, if it still runs then."""
+
+
+class Asked:
+    """What a coroutine waits for; `do` is what the server does when it arrives."""
+
+    def __init__(self, line: Line, do: Callable[[float], Any]) -> None:
+        self.line, self.do = line, do
+
+    def __await__(self) -> Generator[Asked, Any, Any]:
+        return (yield self)
+
+
+class Work:
+    """A coroutine under way in a process; `ended` hears once what it comes to, or which of our errors ended it."""
+
+    def __init__(
+        self,
+        process: Runs,
+        work: Coroutine[Any, Any, Any],
+        ended: Callable[[Any, StreamError | None], None],
+        *,
+        within: float | None = None,
+    ) -> None:
+        self._work, self._ended = work, ended
+        self.is_over = False
+        self._go_on(None, None)
+        if within is not None and not self.is_over:
+            process.later(within, self._give_up)
+
+    def _give_up(self) -> None:
+        if not self.is_over:
+            self.is_over = True
+            self._work.close()
+            self._ended(None, StreamError(NO_ANSWER))
+
+    def _go_on(self, answer: Any, error: Exception | None) -> None:
+        if self.is_over:
+            return
+        try:
+            asked = self._work.send(answer) if error is None else self._work.throw(error)
+        except StopIteration as end:
+            self.is_over = True
+            self._ended(end.value, None)
+        except StreamError as failed:
+            self.is_over = True
+            self._ended(None, failed)
+        else:
+            asked.line.ask(asked.do, self._go_on)
+
+
+@dataclass(slots=True)
+class Network:
+    """How one process reaches the server; `is_cut`, and what gets lost or is slow, changes with the troubles."""
+
+    dice: random.Random
+    is_cut: bool = False
+    loses_answers: bool = False
+    is_slow: bool = False
+    lines: list[Line] = field(default_factory=list)
+
+    def travel(self) -> float:
+        """How long one way takes, in seconds."""
+        return self.dice.uniform(0.2, 0.9) if self.is_slow else self.dice.uniform(0.001, 0.03)
+
+
+class Server:
+    """The server in true time: it may be away for a while, and keeps what it has."""
+
+    def __init__(self, stage: Stage, values: JetStream) -> None:
+        self.stage, self.values = stage, values
+        self.is_down = False
+        self.networks: list[Network] = []
+
+    @property
+    def now(self) -> float:
+        """Its time, in seconds."""
+        return self.stage.clocks.true_ns / NS
+
+    def go_down(self) -> None:
+        """End all connections, and answer nobody."""
+        self.is_down = True
+        for network in self.networks:
+            for line in list(network.lines):
+                if not network.is_cut:
+                    line.end()
+
+
+class Line:
+    """One connection of a process: a bus as the product's machines know it. What is asked arrives in its order."""
+
+    room = 100_000
+
+    def __init__(self, server: Server, network: Network, process: Runs, stored: Callable[..., None]) -> None:
+        self._server, self._network, self._process = server, network, process
+        self._stored = stored
+        self.is_ended = False
+        self._arrived_ns = 0
+        # By a number, so that each is answered once.
+        self._waiting: dict[int, Callable[[Any, Exception | None], None]] = {}
+        self._count = 0
+        network.lines.append(self)
+
+    def ask(self, do: Callable[[float], Any], answered: Callable[[Any, Exception | None], None]) -> None:
+        """Send it; `answered` gets what comes of it, in the process."""
+        self._count += 1
+        number = self._count
+        self._waiting[number] = answered
+        if self.is_ended:
+            self._process.later(0.0, lambda: self._answer(number, None, StreamError(GONE)))
+            return
+        self._process.later(ANSWER_SECONDS, lambda: self._answer(number, None, StreamError(NO_ANSWER)))
+        clocks = self._server.stage.clocks
+        self._arrived_ns = max(self._arrived_ns, clocks.true_ns + int(self._network.travel() * NS))
+        self._server.stage.agenda.at(self._arrived_ns, lambda: self._arrive(number, do))
+
+    def _arrive(self, number: int, do: Callable[[float], Any]) -> None:
+        """What is on its way when a process ends arrives all the same."""
+        network, server = self._network, self._server
+        if network.is_cut:
+            return
+        if server.is_down:
+            self.end()
+            return
+        answer, error = None, None
+        try:
+            answer = do(server.now)
+        except StreamError as refused:
+            error = refused
+        if not network.loses_answers:
+            server.stage.agenda.after(network.travel(), lambda: self._return(number, answer, error))
+
+    def _return(self, number: int, answer: Any, error: Exception | None) -> None:
+        if not self._network.is_cut:
+            self._process.later(0.0, lambda: self._answer(number, answer, error))
+
+    def _answer(self, number: int, answer: Any, error: Exception | None) -> None:
+        answered = self._waiting.pop(number, None)
+        if answered is not None:
+            answered(answer, error)
+
+    def end(self) -> None:
+        """It is gone, and whoever waits hears so."""
+        if self.is_ended:
+            return
+        self.is_ended = True
+        self._network.lines.remove(self)
+        for number in list(self._waiting):
+            self._process.later(0.0, lambda number=number: self._answer(number, None, StreamError(GONE)))  # type: ignore[misc]
+
+    async def greet(self) -> None:
+        """Say who one is, and have the stores made: two ways there and back."""
+        await Asked(self, lambda _: None)
+        await Asked(self, lambda _: None)
+
+    async def store(self, subject: str, data: bytes) -> int:
+        """Store it."""
+        found: int = await Asked(self, lambda now: self._server.values.put(now, subject, data))
+        return found
+
+    async def store_fenced(
+        self, subject: str, data: bytes, *, message_id: str, last: int, of_subject: bool = False
+    ) -> int:
+        """Store it behind that message."""
+
+        def put(now: float) -> int:
+            values = self._server.values
+            before = values.store_of(subject).last_sequence
+            sequence = values.put(now, subject, data, message_id=message_id, last=last, of_subject=of_subject)
+            if sequence > before:
+                self._stored(subject, data)
+            return sequence
+
+        found: int = await Asked(self, put)
+        return found
+
+    async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
+        """The newest of a subject."""
+        found: Stored | None = await Asked(self, lambda now: self._server.values.last(now, store, subject))
+        return found
+
+    async def last_sequence(self, store: str) -> int:
+        """The newest of a store."""
+        found: int = await Asked(self, lambda _: self._server.values.stores[store].last_sequence)
+        return found

@@ -1,0 +1,210 @@
+"""What must be true of a desk: one leads, soon after the one before; what is stored goes on, and each hole is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Final
+
+from options_helper.bus.batch import Batch, decode
+from options_helper.bus.continuity import Position, Verdict
+from options_helper.bus.lease import TTL_SECONDS
+from options_helper.data.recording.journal import RecordKind
+from options_helper.model.streams import StreamId
+from tests.days.clocks import NS
+from tests.days.lease.lines import Server
+
+if TYPE_CHECKING:
+    from tests.days.lease.owner import Desk, Owner
+    from tests.days.stage import Stage
+
+# After the lease has run out: a look, a connection, the first words of a term.
+TAKEOVER_SECONDS: Final = TTL_SECONDS + 2.5
+# Two may be at work together until the older one has looked at its clock or at the lease.
+TOGETHER_SECONDS: Final = 3.5
+STORED_SECONDS: Final = 12.0
+# A look, and the first words of a term.
+AT_ONCE_SECONDS: Final = 2.0
+# By then one that ran no more has looked at its clock.
+AWAKE_SECONDS: Final = 1.0
+# What was wrong with the way to the server before is felt so long.
+CALM_SECONDS: Final = 12.0
+
+
+@dataclass(slots=True)
+class Followed:
+    """What somebody knows who has followed a stream from its first batch."""
+
+    position: Position = field(default_factory=Position)
+    newest: int = -1  # of the frames
+    is_hole_told: bool = True  # since that frame
+    epoch: int = 0
+
+
+class DeskOracle:
+    """Hears everything that is stored, and looks at who leads."""
+
+    def __init__(
+        self, stage: Stage, server: Server, streams: Sequence[StreamId], names: dict[str, StreamId]
+    ) -> None:
+        self._stage, self._server, self._subjects = stage, server, names
+        self._streams = {stream: Followed() for stream in streams}
+        self.owners: list[Owner] = []
+        self.is_over = False
+        self._broken: str | None = None
+        # By process and stream, what it has stored; and the process of each term.
+        self._stored: dict[tuple[tuple[str, int], StreamId], int] = {}
+        self._whose: dict[int, tuple[str, int]] = {}
+        self._troubled_ns = stage.clocks.true_ns
+        # Of the last look at which somebody led, and at which no two did.
+        self._led_ns = self._alone_ns = self._woke_ns = 0
+        self._freed_ns: int | None = None  # since nobody leads
+
+    @property
+    def now_ns(self) -> int:
+        """True time."""
+        return self._stage.clocks.true_ns
+
+    def begin(self) -> None:
+        """The first program starts."""
+        self._led_ns = self._alone_ns = self.now_ns
+        self.trouble()
+
+    def check(self) -> str | None:
+        """The first thing that is not as it must be."""
+        return self._broken
+
+    def trouble(self) -> None:
+        """Something went wrong, or is well again."""
+        self._troubled_ns, self._freed_ns = self.now_ns, None
+
+    @property
+    def _is_calm(self) -> bool:
+        return self.now_ns - self._troubled_ns > CALM_SECONDS * NS
+
+    def _breaks(self, sentence: str) -> None:
+        if self._broken is None and not self.is_over:
+            self._broken = sentence
+            self._stage.check(sampled=False)
+
+    # What is stored.
+
+    def stored(self, life: tuple[str, int], subject: str, data: bytes) -> None:
+        """The server has taken something new of this process."""
+        stream = self._subjects.get(subject)
+        if stream is None:
+            return
+        batch = decode(data)
+        if not isinstance(batch, Batch):
+            self._breaks(f"what {life} published is no batch")
+            return
+        followed, epoch = self._streams[stream], batch.head.epoch
+        if self._whose.setdefault(epoch, life) != life:
+            self._breaks(f"{life} and {self._whose[epoch]} publish in the same term")
+        if epoch < followed.epoch:
+            self._breaks(f"{life} published in {stream} after another's term had begun")
+        followed.epoch = max(epoch, followed.epoch)
+        key = life, stream
+        self._stored[key] = self._stored.get(key, 0) + batch.head.events
+        followed.position, arrival = followed.position.take(batch.head)
+        if not arrival.is_new or arrival.missed or arrival.missed is None:
+            self._breaks(f"a batch of {stream} does not go on from the one before: {arrival}")
+        followed.is_hole_told |= arrival.verdict in (Verdict.NEW_OWNER, Verdict.HOLE)
+        self._follow(stream, followed, batch)
+
+    def _follow(self, stream: StreamId, followed: Followed, batch: Batch) -> None:
+        for record in batch.records:
+            if record.kind is RecordKind.GAP:
+                followed.is_hole_told = True
+            if record.kind is not RecordKind.FRAME:
+                continue
+            number = int(record.payload)
+            if number <= followed.newest:
+                self._breaks(f"frame {number} of {stream} is stored behind frame {followed.newest}")
+            if number > followed.newest + 1 and not followed.is_hole_told:
+                self._breaks(f"nothing tells of what lies between {followed.newest} and {number} of {stream}")
+            followed.newest, followed.is_hole_told = max(number, followed.newest), False
+
+    # Who leads.
+
+    def fenced(self, desk: Desk) -> None:
+        """The server has another owner's word, says this one's term."""
+        known = any(
+            epoch > desk.term.epoch and life != desk.owner.life for epoch, life in self._whose.items()
+        )
+        if desk.term.fenced is None and not known:
+            self._breaks(f"{desk.owner.life} takes its own word for another's")
+
+    def opens(self, desk: Desk) -> None:
+        """One begins to lead: another that knew that it was waited for has left by then."""
+        for one in self.owners:
+            is_awake = self.now_ns - max(one.awake_ns, self._woke_ns) > AWAKE_SECONDS * NS
+            if one is not desk.owner and one.leads and one.course.is_followed and is_awake:
+                self._breaks(f"{one.life} knows that it is waited for, and leads when {desk.owner.life} does")
+
+    def freed(self) -> None:
+        """One has ended in order: whoever waits leads at once."""
+        self._freed_ns = self.now_ns
+
+    def woke(self) -> None:
+        """The computer slept."""
+        self._woke_ns = self.now_ns
+        self.trouble()
+
+    def lost(self, owner: Owner) -> None:
+        """It was told that its lease is lost."""
+        if self._is_calm:
+            self._breaks(f"{owner.life} lost its lease though nothing was wrong")
+
+    def ended(self, owner: Owner) -> None:
+        """A process ends."""
+        self.trouble()
+
+    def desk_ended(self, owner: Owner, desk: Desk) -> None:
+        """A time of leading is over: what it says of itself is so."""
+        self._compare(desk)
+
+    def _compare(self, desk: Desk) -> None:
+        for stream, counts in desk.term.counts.items():
+            stored = self._stored.get((desk.owner.life, stream), 0) - desk.stored_before.get(stream, 0)
+            if not counts.stored <= stored <= counts.stored + counts.waiting:
+                self._breaks(
+                    f"{desk.owner.life} says {counts.stored} events of {stream} stored and {counts.waiting} on their "
+                    f"way, and {stored} are stored"
+                )
+
+    def stored_by(self, life: tuple[str, int]) -> dict[StreamId, int]:
+        """How many events of each stream this process has stored."""
+        return {stream: count for (whose, stream), count in self._stored.items() if whose == life}
+
+    def look(self) -> None:
+        """Once in a while: whether somebody leads, and no two do, and what comes gets stored."""
+        if not self._is_well:
+            self.trouble()
+        leading = [one.desk for one in self.owners if one.leads and one.desk is not None]
+        if len(leading) < 2 or self._troubled_ns == self.now_ns:
+            self._alone_ns = self.now_ns
+        elif self.now_ns - self._alone_ns > TOGETHER_SECONDS * NS:
+            self._breaks(f"{' and '.join(str(one.owner.life) for one in leading)} lead together")
+        someone = any(one.runs for one in self.owners)
+        if leading or not someone:
+            self._led_ns, self._freed_ns = self.now_ns, None
+        elif self._freed_ns is not None and self.now_ns - self._freed_ns > AT_ONCE_SECONDS * NS:
+            self._breaks("what was given back is not taken at once")
+        elif self.now_ns - max(self._led_ns, self._troubled_ns) > TAKEOVER_SECONDS * NS:
+            self._breaks(f"nobody has led for {(self.now_ns - self._led_ns) / NS:.1f} s")
+        for desk in leading:
+            self._compare(desk)
+            since = desk.waits_since
+            if since is not None and self._is_calm and self.now_ns - since > STORED_SECONDS * NS:
+                self._breaks(
+                    f"what {desk.owner.life} heard {(self.now_ns - since) / NS:.0f} s ago is not stored"
+                )
+
+    @property
+    def _is_well(self) -> bool:
+        """Whether every program that runs can reach the server."""
+        if self._server.is_down:
+            return False
+        networks = [one.network for one in self.owners if one.runs]
+        return not any(one.is_cut or one.loses_answers or one.is_slow for one in networks)

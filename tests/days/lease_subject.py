@@ -1,0 +1,188 @@
+"""A desk on a bus: two or three owners, killed, frozen, cut off and asked to end, and a server that goes away."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import partial
+from typing import Final
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.keeper import lease_store
+from options_helper.bus.owner import DEFAULT_KEEP_BYTES, stores_of
+from tests.days.clocks import NS
+from tests.days.day import Day, Trouble
+from tests.days.lease.lines import Network, Server
+from tests.days.lease.oracle import DeskOracle
+from tests.days.lease.owner import NAMES, STREAMS, Alpaca, Owner, frames
+from tests.days.stage import Stage
+from tests.kit.jetstream import JetStream
+
+OWNERS: Final = ("den", "attic", "cellar")
+LOOK_SECONDS: Final = 0.25
+# At the end nothing goes wrong for so long.
+_CALM_SECONDS: Final = 25.0
+
+
+@dataclass(frozen=True, slots=True)
+class Served:
+    """From when to when there is a desk, in seconds of the day, by how many, and how the server is."""
+
+    since: float
+    until: float
+    owners: int
+    every: float  # seconds from one frame to the next
+    ids_first: bool
+    late: float  # so much longer than its age a message is there
+
+
+class LeaseSubject:
+    """Who leads and what is stored, by the product's own lease course and owner's term."""
+
+    name = "lease"
+
+    def choose(self, day: Day, rng: random.Random) -> tuple[Served | None, Iterable[Trouble]]:
+        """On some days two minutes, with up to eight troubles."""
+        length = (day.until_ns - day.start_ns) / NS
+        lasts = rng.uniform(60, 150)
+        if rng.random() < 0.65 or length < lasts + 60:
+            return None, ()
+        since = round(rng.uniform(0, length - lasts - 30), 1)
+        served = Served(
+            since, since + lasts, rng.choice((2, 2, 3)), rng.choice((0.2, 0.7, 3.0)), rng.random() < 0.5,
+            rng.choice((0.0, 0.2, 0.9)),
+        )  # fmt: skip
+        return served, tuple(self._troubles(rng, served))
+
+    @staticmethod
+    def _troubles(rng: random.Random, served: Served) -> Iterable[Trouble]:
+        for _ in range(rng.randint(1, 8)):
+            at = round(rng.uniform(served.since + 2, served.until - _CALM_SECONDS), 2)
+            whose = OWNERS[rng.randrange(served.owners)]
+            how = rng.choice(
+                (
+                    "kill",
+                    "kill",
+                    "frozen",
+                    "frozen",
+                    "quit",
+                    "cut",
+                    "cut",
+                    "lost",
+                    "slow",
+                    "reset",
+                    "server",
+                    "sleepy",
+                )
+            )
+            seconds = min(rng.choice((0.3, 1.5, 2.5, 4.0, 9.0, 20.0)), served.until - _CALM_SECONDS + 5 - at)
+            if how == "server":
+                whose = ""
+            yield Trouble(at, "lease", whose, round(seconds, 2), how)
+
+    def build(self, stage: Stage) -> None:
+        """Server, owners and oracle."""
+        served = stage.day.more[self.name]
+        self._oracle: DeskOracle | None = None
+        stage.on("lease", self._strike)
+        if served is None:
+            return
+        assert isinstance(served, Served)
+        self._stage, self._served = stage, served
+        wishes = [(one, one.subjects[0].rstrip(">")) for one in stores_of(NAMES, DEFAULT_KEEP_BYTES)]
+        wishes.append((lease_store(BusAddress.parse("nats://127.0.0.1")), "$KV."))
+        self._server = Server(stage, JetStream(wishes, ids_first=served.ids_first, late=served.late))
+        oracle = self._oracle = DeskOracle(
+            stage, self._server, STREAMS, {NAMES.published(stream): stream for stream in STREAMS}
+        )
+        self._alpaca = Alpaca(stage)
+        for name in OWNERS[: served.owners]:
+            network = Network(stage.dice(f"{name}'s way to the bus"))
+            self._server.networks.append(network)
+            oracle.owners.append(Owner(oracle, name, self._server, network, self._alpaca))
+        self._owners = {one.name: one for one in oracle.owners}
+        stage.after_sleep.append(oracle.woke)
+        at = stage.day.at
+        for number, owner in enumerate(oracle.owners):
+            stage.agenda.at(at(served.since) + number * NS, owner.start, product=True)
+        stage.agenda.at(at(served.since), oracle.begin)
+        stage.agenda.at(at(served.since), partial(self._play, 0))
+        stage.agenda.at(at(served.since), self._look, product=True)
+        stage.agenda.at(at(served.until), self._close)
+
+    def begin(self, stage: Stage) -> None:
+        """Name the law."""
+        if self._oracle is not None:
+            stage.law("one leads a desk, and what is stored goes on", self._oracle.check)
+
+    def _play(self, number: int) -> None:
+        """The market's next turn."""
+        assert self._oracle is not None
+        if self._oracle.is_over:
+            return
+        for frame in frames(number):
+            self._alpaca.frame(frame)
+        self._stage.agenda.after(self._served.every, partial(self._play, number + 1))
+
+    def _look(self) -> None:
+        oracle = self._oracle
+        if oracle is not None and not oracle.is_over:
+            oracle.look()
+            self._stage.agenda.timer(LOOK_SECONDS, self._look)
+
+    def _close(self) -> None:
+        if self._oracle is not None:
+            self._oracle.is_over = True
+            for owner in self._oracle.owners:
+                owner.kill()
+
+    def _strike(self, trouble: Trouble) -> None:
+        assert self._oracle is not None
+        self._oracle.trouble()
+        after = partial(self._stage.agenda.after, trouble.seconds)
+        if trouble.how == "server":
+            self._server.go_down()
+            after(self._server_back)
+            return
+        owner = self._owners[trouble.whose]
+        match trouble.how:
+            case "kill":
+                owner.kill()
+                after(owner.start, product=True)
+            case "quit":
+                owner.ask_to_end()
+                after(owner.start, product=True)
+            case "frozen":
+                owner.freeze()
+                after(partial(self._go_on, owner), product=True)
+            case "sleepy":  # frozen now and then
+                for turn in range(4):
+                    self._stage.agenda.after(turn * 2.5, owner.freeze)
+                    self._stage.agenda.after(turn * 2.5 + 1.9, partial(self._go_on, owner), product=True)
+            case "reset":
+                for line in list(owner.network.lines):
+                    line.end()
+            case how:
+                self._set_way(owner.network, how, on=True)
+                after(partial(self._set_way, owner.network, how, on=False))
+
+    def _go_on(self, owner: Owner) -> None:
+        assert self._oracle is not None
+        self._oracle.trouble()
+        owner.go_on()
+
+    def _server_back(self) -> None:
+        assert self._oracle is not None
+        self._server.is_down = False
+        self._oracle.trouble()
+
+    def _set_way(self, network: Network, how: str, *, on: bool) -> None:
+        assert self._oracle is not None
+        self._oracle.trouble()
+        if how == "cut":
+            network.is_cut = on
+        elif how == "lost":
+            network.loses_answers = on
+        else:
+            network.is_slow = on
