@@ -58,6 +58,7 @@ class LeaseCourse:
         # Cleared while this program ends what it led before.
         self._is_wanted = False
         self._lease: Lease | None = None
+        self._is_taking = False  # the answer to that is on its way
         self._count = 0
         self._said_at = float("-inf")
 
@@ -122,10 +123,13 @@ class LeaseCourse:
             await bus.store(self._names.standby_key, msgspec.msgpack.encode(self._me))
 
     async def _take(self, bus: Bus, now: float, last: int) -> None:
+        self._is_taking = True
         try:
             revision = await self._write(bus, self._me, last)
         except WrongSequence:
             return  # another was quicker; the next look tells who
+        finally:
+            self._is_taking = False
         if self._is_wanted:
             self._lease = Lease(revision, now, now)
             self.standing = Standing(leads=True)
@@ -150,7 +154,7 @@ class LeaseCourse:
 
     def give_back(self) -> bool:
         """Hold and want it no more; whether there is something for `free` to tell."""
-        was_held = self._lease is not None
+        was_held = self._lease is not None or self._is_taking
         self._lease, self._is_wanted = None, False
         self.standing = Standing()
         return was_held

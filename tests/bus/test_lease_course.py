@@ -95,11 +95,13 @@ def test_what_is_given_back_is_taken_at_once():
 def test_what_was_given_back_while_it_was_being_taken_is_free_at_once():
     """Otherwise whoever waits is kept out, by one that leads nothing."""
     bus, den, attic = Interrupted(a_bus()), one("den"), one("attic")
-    bus.meanwhile = den.give_back
+    told = []
+    bus.meanwhile = lambda: told.append(den.give_back())
 
     look(den, bus, 0.0)
     look(attic, bus, 0.1)
 
+    assert told[0], "who ends at once frees it without the answer"
     assert not den.standing.leads
     assert attic.standing.leads
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -67,17 +67,19 @@ class LeaseSubject:
                     "frozen",
                     "frozen",
                     "quit",
+                    "quit as it takes",
                     "cut",
                     "cut",
                     "lost",
                     "slow",
                     "reset",
+                    "alpaca",
                     "server",
                     "sleepy",
                 )
             )
             seconds = min(rng.choice((0.3, 1.5, 2.5, 4.0, 9.0, 20.0)), served.until - _CALM_SECONDS + 5 - at)
-            if how == "server":
+            if how in ("server", "alpaca"):
                 whose = ""
             yield Trouble(at, "lease", whose, round(seconds, 2), how)
 
@@ -94,7 +96,11 @@ class LeaseSubject:
         wishes.append((lease_store(BusAddress.parse("nats://127.0.0.1")), "$KV."))
         self._server = Server(stage, JetStream(wishes, ids_first=served.ids_first, late=served.late))
         oracle = self._oracle = DeskOracle(
-            stage, self._server, STREAMS, {NAMES.published(stream): stream for stream in STREAMS}
+            stage,
+            self._server,
+            STREAMS,
+            {NAMES.published(stream): stream for stream in STREAMS},
+            NAMES.lease_key,
         )
         self._alpaca = Alpaca(stage)
         for name in OWNERS[: served.owners]:
@@ -141,17 +147,24 @@ class LeaseSubject:
         assert self._oracle is not None
         self._oracle.trouble()
         after = partial(self._stage.agenda.after, trouble.seconds)
-        if trouble.how == "server":
+        if trouble.how == "alpaca":
+            self._alpaca.cut()
+        elif trouble.how == "server":
             self._server.go_down()
             after(self._server_back)
-            return
-        owner = self._owners[trouble.whose]
+        else:
+            self._strike_owner(self._owners[trouble.whose], trouble, after)
+
+    def _strike_owner(self, owner: Owner, trouble: Trouble, after: Callable[..., object]) -> None:
         match trouble.how:
             case "kill":
                 owner.kill()
                 after(owner.start, product=True)
             case "quit":
                 owner.ask_to_end()
+                after(owner.start, product=True)
+            case "quit as it takes":
+                owner.ends_as_it_takes = True
                 after(owner.start, product=True)
             case "frozen":
                 owner.freeze()

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from options_helper.bus.batch import Batch, decode
 from options_helper.bus.continuity import Position, Verdict
-from options_helper.bus.lease import TTL_SECONDS
+from options_helper.bus.lease import TTL_SECONDS, read_claim
 from options_helper.data.recording.journal import RecordKind
 from options_helper.model.streams import StreamId
 from tests.days.clocks import NS
@@ -25,6 +25,8 @@ TOGETHER_SECONDS: Final = 3.5
 STORED_SECONDS: Final = 12.0
 # A look, and the first words of a term.
 AT_ONCE_SECONDS: Final = 2.0
+# So long a first word may be on its way.
+LATE_SECONDS: Final = 2.0
 # By then one that ran no more has looked at its clock.
 AWAKE_SECONDS: Final = 1.0
 # What was wrong with the way to the server before is felt so long.
@@ -45,7 +47,12 @@ class DeskOracle:
     """Hears everything that is stored, and looks at who leads."""
 
     def __init__(
-        self, stage: Stage, server: Server, streams: Sequence[StreamId], names: dict[str, StreamId]
+        self,
+        stage: Stage,
+        server: Server,
+        streams: Sequence[StreamId],
+        names: dict[str, StreamId],
+        lease_key: str,
     ) -> None:
         self._stage, self._server, self._subjects = stage, server, names
         self._streams = {stream: Followed() for stream in streams}
@@ -59,6 +66,12 @@ class DeskOracle:
         # Of the last look at which somebody led, and at which no two did.
         self._led_ns = self._alone_ns = self._woke_ns = 0
         self._freed_ns: int | None = None  # since nobody leads
+        self._lease_key = lease_key
+        self._lease: tuple[tuple[str, int], int, bool] = (
+            ("", 0),
+            0,
+            True,
+        )  # whose, since when, and whether it is free
 
     @property
     def now_ns(self) -> int:
@@ -91,6 +104,8 @@ class DeskOracle:
 
     def stored(self, life: tuple[str, int], subject: str, data: bytes) -> None:
         """The server has taken something new of this process."""
+        if subject == self._lease_key:
+            self._claimed(life, data)
         stream = self._subjects.get(subject)
         if stream is None:
             return
@@ -101,6 +116,9 @@ class DeskOracle:
         followed, epoch = self._streams[stream], batch.head.epoch
         if self._whose.setdefault(epoch, life) != life:
             self._breaks(f"{life} and {self._whose[epoch]} publish in the same term")
+        whose, at_ns, _ = self._lease
+        if epoch > followed.epoch and whose != life and self.now_ns - at_ns > LATE_SECONDS * NS:
+            self._breaks(f"{life} begins a term of {stream}, and {whose} has the lease")
         if epoch < followed.epoch:
             self._breaks(f"{life} published in {stream} after another's term had begun")
         followed.epoch = max(epoch, followed.epoch)
@@ -111,6 +129,14 @@ class DeskOracle:
             self._breaks(f"a batch of {stream} does not go on from the one before: {arrival}")
         followed.is_hole_told |= arrival.verdict in (Verdict.NEW_OWNER, Verdict.HOLE)
         self._follow(stream, followed, batch)
+
+    def _claimed(self, life: tuple[str, int], data: bytes) -> None:
+        """The lease has another holder only when it was free, or has run out."""
+        claim = read_claim(data)
+        whose, at_ns, is_free = self._lease
+        if not is_free and whose != life and self.now_ns - at_ns < TTL_SECONDS * NS:
+            self._breaks(f"{life} takes the lease while {whose} has it")
+        self._lease = life, self.now_ns, claim is None or claim.free
 
     def _follow(self, stream: StreamId, followed: Followed, batch: Batch) -> None:
         for record in batch.records:
@@ -136,7 +162,10 @@ class DeskOracle:
             self._breaks(f"{desk.owner.life} takes its own word for another's")
 
     def opens(self, desk: Desk) -> None:
-        """One begins to lead: another that knew that it was waited for has left by then."""
+        """One begins to lead: its term has, and another that knew that it was waited for has left."""
+        for stream, followed in self._streams.items():
+            if followed.epoch < desk.term.epoch:
+                self._breaks(f"{desk.owner.life} leads, and its term has not begun in {stream}")
         for one in self.owners:
             is_awake = self.now_ns - max(one.awake_ns, self._woke_ns) > AWAKE_SECONDS * NS
             if one is not desk.owner and one.leads and one.course.is_followed and is_awake:

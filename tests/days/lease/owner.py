@@ -34,7 +34,7 @@ STREAMS: Final[tuple[StreamId, ...]] = (StreamName.STOCKS, StreamName.FILLS)
 RELEASE_SECONDS: Final = 1.5
 TURN_SECONDS: Final = 1.0
 CONNECT_SECONDS: Final = 0.3
-QUEUE: Final = 60
+QUEUE: Final = 8
 PING_NS: Final = 15 * NS
 
 
@@ -50,6 +50,12 @@ class Alpaca:
         """A connection is made."""
         self.holder, self._answered_ns = desk, self._stage.clocks.true_ns
 
+    def cut(self) -> None:
+        """End the connection."""
+        holder, self.holder = self.holder, None
+        if holder is not None:
+            holder.owner.later(0.0, holder.is_cut)
+
     def frame(self, frame: Frame) -> None:
         """Something comes over it."""
         now, holder = self._stage.clocks.true_ns, self.holder
@@ -58,8 +64,7 @@ class Alpaca:
         if holder.owner.runs:
             self._answered_ns = now
         elif now - self._answered_ns > PING_NS:
-            self.holder = None
-            holder.owner.later(0.0, holder.is_cut)
+            self.cut()
             return
         holder.owner.later(0.01, partial(holder.hear, frame, holder.connections))
 
@@ -250,6 +255,7 @@ class Owner:
         self._life = 0
         self.is_alive = self.is_frozen = False
         self.awake_ns = 0  # since then
+        self.ends_as_it_takes = False
         self._held_up: list[Callable[[], None]] = []
         self.desk: Desk | None = None
         self._line: Line | None = None  # the keeper's
@@ -265,7 +271,7 @@ class Owner:
         self.awake_ns = self._stage.clocks.true_ns
         self.desk = self._line = None
         self.course = LeaseCourse(NAMES, Claim(f"{self.name}-{self._life}", self.name, self._life))
-        self.asked_to_end = False
+        self.asked_to_end = self._is_leaving = False
         self._stage.note(f"{self.name} starts")
         self._look()
         self._watch()
@@ -276,6 +282,7 @@ class Owner:
         if not self.is_alive:
             return
         self._stage.note(f"{self.name} ends")
+        self.ends_as_it_takes = False
         self.oracle.ended(self)
         self.is_alive = False
         if self.desk is not None:
@@ -335,10 +342,24 @@ class Owner:
 
     def connect(self) -> Line:
         """A connection of its own."""
-        line = Line(self._server, self.network, self, partial(self.oracle.stored, self.life))
+        line = Line(self._server, self.network, self, partial(self._stored, self.life))
         if self._server.is_down:
             line.end()
         return line
+
+    def _stored(self, life: tuple[str, int], subject: str, data: bytes) -> None:
+        self.oracle.stored(life, subject, data)
+        if self.ends_as_it_takes and subject == NAMES.lease_key and life == self.life and not self.leads:
+            self.ends_as_it_takes = False
+            self.later(0.0, self._end_standing_by)
+
+    def _end_standing_by(self) -> None:
+        """Asked to end when the server has given it the lease, and it does not know yet."""
+        if self.desk is None and not self.course.standing.leads:
+            self.asked_to_end = True
+            self._stage.note(f"{self.name} is asked to end")
+            self._is_leaving = True
+            self._give_back()
 
     # The lease, as the keeper's thread looks after it.
 
@@ -375,8 +396,10 @@ class Owner:
         self._stand_by()
 
     def _stand_by(self) -> None:
+        if self._is_leaving:
+            return
         if self.asked_to_end:
-            self._conclude()
+            self._give_back()
         elif self.course.standing.leads:
             desk = self.desk = Desk(self, self._alpaca, self.wall_ns)
             desk.connected(partial(self._opened, desk))
@@ -423,8 +446,11 @@ class Owner:
         if desk.line is not None:
             desk.line.end()
         self.desk = None
+        self._give_back()
+
+    def _give_back(self) -> None:
         if not self.course.give_back():
-            self._given_back(None, None)
+            self._go_round(is_free=False)
             return
         line = self.connect()
         Work(self, self._free(line), partial(self._freed, line), within=RELEASE_SECONDS)
@@ -435,17 +461,15 @@ class Owner:
 
     def _freed(self, line: Line, _: None, error: StreamError | None) -> None:
         line.end()
-        self._given_back(_, error)
+        self._go_round(is_free=error is None)
 
-    def _given_back(self, _: None, error: StreamError | None) -> None:
-        if self.asked_to_end:
-            self._conclude(error)
-        else:
+    def _go_round(self, *, is_free: bool) -> None:
+        """Stand by again, or end."""
+        if not self.asked_to_end:
             self._serve()
-
-    def _conclude(self, error: StreamError | None = None) -> None:
+            return
         self.kill()
-        if error is None:
+        if is_free:
             self.oracle.freed()
 
 
