@@ -17,8 +17,8 @@ from options_helper.commands.ingest_run import entry_line, failure_line
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.data.accounts_file import load_market_settings
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.ingest.course import Task
 from options_helper.ingest.store import Entry
-from options_helper.ingest.work import Task
 from options_helper.ingest.worker import IngestWorker, Outcome
 from options_helper.monitoring.heartbeat_file import INGESTION_FILE
 from options_helper.monitoring.prometheus import serve_metrics

@@ -21,11 +21,12 @@ from options_helper.data.fred import Fred
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.market_time import known_day
 from options_helper.errors import ConfigError, OptionsHelperError
+from options_helper.ingest.course import Task
 from options_helper.ingest.jobs import JobName
 from options_helper.ingest.plan import IngestPlan, PlannedJob, plan_ingestion
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Entry, IngestStore
-from options_helper.ingest.work import Ingestion, Task
+from options_helper.ingest.work import Ingestion
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.text import format_count, named, table_lines

@@ -9,10 +9,11 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "asking": ("Asker", "offered_jobs"),
+    "course": ("Task",),
     "jobs": ("DEFAULT_CHAINS_EVERY", "Job", "JobName", "all_jobs"),
     "plan": ("IngestPlan", "PlannedJob", "plan_ingestion"),
     "selection": ("Selection",),
     "store": ("Entry", "IngestStore"),
-    "work": ("Ingestion", "Task"),
+    "work": ("Ingestion",),
     "worker": ("IngestWorker", "Outcome", "job_beats"),
 }

@@ -14,7 +14,7 @@ import msgspec
 
 from options_helper.ingest.jobs import Job, Window
 from options_helper.ingest.selection import OF_A_SESSION
-from options_helper.ingest.store import Answer, Entry, IngestStore
+from options_helper.ingest.store import Answer, Entry, Stored
 from options_helper.model.text import format_count
 
 # For so long after it was due it is asked for again as what fails; then it is stored, and the next has its turn.
@@ -26,7 +26,7 @@ _DOUBLED_AT_MOST: Final = 9  # a year and a half
 _TIMES_FOR_A_SYMBOL: Final = 4
 
 
-def doubtful_sessions(store: IngestStore, job: Job, subject: str, now: datetime) -> Iterator[Entry]:
+def doubtful_sessions(store: Stored, job: Job, subject: str, now: datetime) -> Iterator[Entry]:
     """The stored windows that are asked for again: they lack all rows, or those of some symbol. The oldest first.
 
     `now` is the market's time.

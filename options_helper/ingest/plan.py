@@ -9,11 +9,11 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
+from options_helper.ingest.course import newest_of, watermark_of
 from options_helper.ingest.doubtful_sessions import again_at, again_window, doubtful_sessions
 from options_helper.ingest.jobs import Job, JobName, Window, demanded_window, due, next_window
 from options_helper.ingest.selection import Selection
-from options_helper.ingest.store import IngestStore
-from options_helper.ingest.work import newest_of, watermark_of
+from options_helper.ingest.store import Stored
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 
 # Of a window that was never asked for: measured for a usual stock's chain, and pages of the others.
@@ -81,7 +81,7 @@ class IngestPlan:
 def plan_ingestion(
     jobs: Sequence[Job],
     selection: Selection,
-    store: IngestStore,
+    store: Stored,
     now: datetime,
     *,
     per_minute: int,
@@ -98,7 +98,7 @@ def plan_ingestion(
 
 
 def _planned(
-    job: Job, subject: str, store: IngestStore, now: datetime, told: ToldSessions, *, is_demanded: bool
+    job: Job, subject: str, store: Stored, now: datetime, told: ToldSessions, *, is_demanded: bool
 ) -> PlannedJob:
     newest = newest_of(store, job, subject, now)
     watermark = watermark_of(store, job, subject, now)

@@ -24,7 +24,7 @@ from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Self
+from typing import Final, Protocol, Self
 from urllib.parse import quote
 
 import msgspec
@@ -91,6 +91,22 @@ class Answer:
     again_at: datetime | None = None
     is_unfinished: bool = False  # more of the same is to be asked, and may be at once
     until: datetime | None = None  # where it ends before its window does
+
+
+class Stored(Protocol):
+    """Which windows are stored, for whoever decides what is asked for."""
+
+    def entries(self, job: JobName) -> Iterator[Entry]:
+        """The stored windows of a job, subject by subject, each in the order of their ends."""
+
+    def entries_of(self, job: JobName, subject: str) -> Sequence[Entry]:
+        """The stored windows of one subject, in the order of their ends."""
+
+    def newest(self, job: JobName, subject: str = EVERYTHING) -> Entry | None:
+        """The stored window of a subject that ends last and whose rows are still there; None where there is none."""
+
+    def newest_first(self, job: JobName, subject: str = EVERYTHING) -> Iterator[Entry]:
+        """The stored windows of a subject whose rows are still there, from the one that ends last."""
 
 
 def _append(path: Path, data: bytes) -> None:

@@ -8,9 +8,10 @@ from typing import Final
 
 from options_helper.data.periodic_task import STOP_SECONDS, PeriodicTask
 from options_helper.errors import OptionsHelperError, RestStopped
+from options_helper.ingest.course import Progress, Tally, Task
 from options_helper.ingest.jobs import Continuous, InSession, Job
 from options_helper.ingest.store import Entry
-from options_helper.ingest.work import Ingestion, Progress, Tally, Task
+from options_helper.ingest.work import Ingestion
 from options_helper.monitoring.heartbeat import JobBeat
 
 # A computer that slept, or whose clock was set, finds out so much later.

@@ -11,12 +11,13 @@ from pathlib import Path
 import pytest
 
 from options_helper.errors import RestError, RestStopped
+from options_helper.ingest.course import CLOCK_STEP, NothingCame, Task
 from options_helper.ingest.doubtful_sessions import BELIEVED_AFTER
 from options_helper.ingest.jobs import JobName, Window, all_jobs, due
 from options_helper.ingest.plan import EmptySession, plan_ingestion
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, Entry, IngestStore, Table
-from options_helper.ingest.work import CLOCK_STEP, Ingestion, NothingCame, Task
+from options_helper.ingest.work import Ingestion
 from tests.kit.builders import holding, portfolio
 
 # A Wednesday, 10:00 in New York.

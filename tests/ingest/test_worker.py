@@ -10,10 +10,11 @@ from pathlib import Path
 import pytest
 
 from options_helper.errors import RestError, RestStopped
+from options_helper.ingest.course import Task
 from options_helper.ingest.jobs import JobName, Window, all_jobs
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, Entry, IngestStore, Table
-from options_helper.ingest.work import Ingestion, Task
+from options_helper.ingest.work import Ingestion
 from options_helper.ingest.worker import IngestWorker, Outcome, job_beats
 from tests.kit.waiting import FOREVER, at_once, wait_until
 
