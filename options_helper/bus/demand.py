@@ -20,6 +20,9 @@ EXPIRES_SECONDS: Final = 120.0
 MOST_SYMBOLS: Final = 5_000
 MOST_BYTES: Final = 256 * 1024
 MOST_VIEWERS: Final = 1_000
+# Of one viewer and stream. Each costs the owner a look at all that is wanted; who asks more often gets no answer.
+WISHES_A_SECOND: Final = 1.0
+BURST: Final = 10.0
 
 
 # Who goes first where there is room: the owner's own, then who looks, then who only records.
@@ -45,6 +48,23 @@ class Answer(msgspec.Struct, frozen=True):
     refusals: dict[str, str] = {}
 
 
+@dataclass(slots=True)
+class Allowance:
+    """How many wishes may be read now: some at once, as of a page that is opened, and one a second after that."""
+
+    left: float = BURST
+    at: float = 0.0
+
+    def take(self, now: float) -> bool:
+        """Whether there is one; seconds of a clock that nobody sets."""
+        self.left = min(BURST, self.left + max(0.0, now - self.at) * WISHES_A_SECOND)
+        self.at = now
+        if self.left < 1:
+            return False
+        self.left -= 1
+        return True
+
+
 def read_wish(data: bytes) -> Wish | None:
     """The wish; None where these bytes are none, or ask for more than anybody can see."""
     if len(data) > MOST_BYTES:
@@ -63,6 +83,7 @@ class _Viewer:
     symbols: frozenset[str]
     asked_at: float
     rank: int = LOOKS
+    allowance: Allowance = field(default_factory=Allowance)
 
 
 @dataclass(slots=True)
@@ -86,6 +107,11 @@ class Demand:
         self.own = tuple(own)
         self._forget_unwanted()
 
+    def may_ask(self, viewer: str, now: float) -> bool:
+        """Whether that one's wish is to be read: it asks no more often than anybody's symbols change. It counts."""
+        known = self._viewers.get(viewer)
+        return known is None or known.allowance.take(now)
+
     def ask(self, wish: Wish, now: float) -> Answer:
         """Take a viewer's wish, in place of its last one; what cannot be streamed for it, and why."""
         self.expire(now)
@@ -93,7 +119,9 @@ class Demand:
             return Answer(dict.fromkeys(wish.symbols, f"{MOST_VIEWERS:,} viewers ask for symbols already."))
         wanted = to_alpaca_symbols(wish.symbols)
         rank = max(LOOKS, wish.rank)  # before those only the owner goes
-        self._viewers[wish.viewer] = _Viewer(frozenset(wanted), now, rank)
+        known = self._viewers.get(wish.viewer)
+        allowance = Allowance(at=now) if known is None else known.allowance
+        self._viewers[wish.viewer] = _Viewer(frozenset(wanted), now, rank, allowance)
         self._forget_unwanted()
         reserved = self._awaited_before(rank)
         left_out = [symbol for symbol in wanted if not self._take(symbol, reserved)]

@@ -34,6 +34,8 @@ LOOK_SECONDS: Final = 0.1
 # What was quoted between a picture and the first frame is in the next picture, which is made twice a second.
 PICTURE_AGAIN_SECONDS: Final = 1.5
 STOP_SECONDS: Final = 1.0
+# Of 2,000 symbols each; what says that there are more is no owner's word.
+MOST_PARTS: Final = 500
 T = TypeVar("T")
 
 
@@ -166,7 +168,7 @@ class DeskFollower:
     async def _look(self, bus: BusConnection) -> None:
         """Take over the newest prices that the owner has."""
         health = self.desk.health
-        for number in range(0 if health is None else health.picture_parts):
+        for number in range(0 if health is None else min(health.picture_parts, MOST_PARTS)):
             stored = await bus.kept(self._names.state_store, self._names.state(f"picture.{number}"))
             picture = None if stored is None else decode(stored.data, Picture)
             if picture is not None:

@@ -191,12 +191,13 @@ def _moved(gap: Gap, shift_ns: int, connected_since_ns: int | None) -> Gap:
 
 
 def _with_owner(health: StreamHealth, owner: StreamHealth) -> StreamHealth:
-    """With what the server acknowledged to the owner, and the gaps it had."""
-    taken = set(owner.acknowledged)
+    """With what the server acknowledged to the owner and what it refused it, and the gaps it had."""
+    taken, refused = set(owner.acknowledged), {*health.refused_symbols, *owner.refused_symbols}
     return replace(
         health,
         feed=owner.feed or health.feed,
         acknowledged=tuple(symbol for symbol in health.requested if symbol in taken),
+        refused_symbols=tuple(symbol for symbol in health.requested if symbol in refused - taken),
         gaps=_in_time((*health.gaps, *owner.gaps)),
         gap_count=health.gap_count + owner.gap_count,
     )

@@ -363,10 +363,12 @@ class BusOwner:
         demand = None if wish is None else self._demand_for(wish.stream)
         if wish is None or demand is None or answer is None:
             return
+        with self._demands_lock:
+            if not demand.may_ask(wish.viewer, self._monotonic()):
+                return
+            told = demand.ask(wish, self._monotonic())
         if wish.detail == Detail.SLOW:
             self._slow.want(demand.stream, self._monotonic())
-        with self._demands_lock:
-            told = demand.ask(wish, self._monotonic())
         self._send(answer, msgspec.msgpack.encode(told))
 
     def _tell_time(self, answer: Reply | None) -> None:

@@ -42,6 +42,8 @@ log = logging.getLogger(__name__)
 
 # So often a viewer looks whether it keeps up.
 PACE_SECONDS: Final = 0.25
+# An owner answers a viewer once a second, but for some at once.
+BETWEEN_SECONDS: Final = 1.0
 # A slow feed speaks three times a second.
 SILENT_SECONDS: Final = 3.0
 BOOKS_CHANNEL: Final = "orderbooks"
@@ -238,6 +240,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
             except Exception:
                 # This task's last line: a wish that is not repeated expires, and its symbols are left without a word.
                 log.exception("what is wanted of %s could not be asked for; it is tried again", self._stream)
+            await asyncio.sleep(BETWEEN_SECONDS)
             with suppress(TimeoutError):
                 async with asyncio.timeout(ASK_SECONDS):
                     await ask_now.wait()

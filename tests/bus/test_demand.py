@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.bus.demand import EXPIRES_SECONDS, MOST_SYMBOLS, RECORDS, Demand, Wish, read_wish
+from options_helper.bus.demand import BURST, EXPIRES_SECONDS, MOST_SYMBOLS, RECORDS, Demand, Wish, read_wish
 from options_helper.bus.viewer import BusManager
 from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
@@ -210,3 +210,19 @@ def test_symbols_that_the_owner_holds_no_more_give_their_places_back():
     demand.hold(("C", "D"))
 
     assert list(demand.symbols) == ["C", "D"]
+
+
+def test_one_that_asks_too_often_is_not_read_until_its_second_has_passed_and_no_other_waits_for_it():
+    demand = Demand(STOCKS)
+    read = 0
+    for number in range(1_000):
+        if demand.may_ask("one", number / 1_000):
+            demand.ask(wish("one", "AAPL"), number / 1_000)
+            read += 1
+
+    assert read == BURST + 1, "some at once, as of a page that is opened"
+    assert demand.may_ask("two", 1.0)
+    assert not demand.may_ask("one", 1.0)
+    assert demand.may_ask("one", 2.0)
+    assert not demand.may_ask("one", 2.0)
+    assert demand.symbols == ("AAPL",), "its last wish stands"

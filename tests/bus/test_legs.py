@@ -237,3 +237,11 @@ def test_a_difference_of_the_clocks_is_said_from_a_second_on(ahead, sentence):
 
 def test_a_slow_answer_makes_no_difference_of_the_clocks():
     assert not Offset.of(sent_ns=0, owner_ns=3 * SECOND, answered_ns=5 * SECOND).matters
+
+
+def test_what_the_owner_was_refused_is_refused_here_too_of_what_is_asked_for_and_not_streamed():
+    mine = replace(health(), requested=("AAPL", "TSLA", "X"), refused_symbols=("X",))
+    owner = health(acknowledged=("AAPL",), refused_symbols=("TSLA", "NOT.MINE"))
+
+    assert shown(mine, owner).refused_symbols == ("TSLA", "X")
+    assert shown(mine, health(acknowledged=("AAPL", "X"))).refused_symbols == ()
