@@ -61,7 +61,9 @@ def slowness(pace: Pace, left_out: int, shown: int, newest_age: float | None) ->
         return (
             f"{left_out:,} prices were left out while this computer had the slow feed." if left_out else None
         )
-    every = _named(round((left_out + shown) / shown)) if shown else "no price yet"
+    if not left_out + shown:
+        return f"The slow feed is wanted ({reason}) and has not come: all prices are shown."
+    every = _named(round((left_out + shown) / max(1, shown)))
     age = "" if newest_age is None else f", newest {max(0.0, newest_age):.1f} s old"
     return f"This computer shows {every} ({reason}): {left_out:,} missed{age}."
 

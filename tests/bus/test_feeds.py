@@ -165,6 +165,8 @@ def test_what_is_said_of_the_slow_feed():
     assert slowness(asked, 3_602, 3_598, 0.4) == (
         "This computer shows every second price (as asked): 3,602 missed, newest 0.4 s old."
     )
-    assert slowness(asked, 0, 0, None) == "This computer shows no price yet (as asked): 0 missed."
+    assert slowness(asked, 0, 0, None) == (
+        "The slow feed is wanted (as asked) and has not come: all prices are shown."
+    )
     assert "one price of 21 (it is behind)" in (slowness(Pace(is_behind=True), 2_000, 100, 9.0) or "")
     assert slowness(Pace(), 7, 1, None) == "7 prices were left out while this computer had the slow feed."

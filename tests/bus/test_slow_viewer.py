@@ -6,6 +6,9 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from pathlib import Path
+
+import msgspec
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.detail import Detail
@@ -13,11 +16,12 @@ from options_helper.bus.viewer import BusManager
 from options_helper.data.streaming.messages import count_messages
 from options_helper.model.snapshot import StreamHealth
 from options_helper.settings import Settings
-from tests.bus.test_viewer import STOCKS, WANTED, bid, is_well, said, stocks, viewing
-from tests.kit.bus import nats_server
+from tests.bus.test_viewer import STOCKS, WANTED, WELL, bid, is_well, said, stocks, viewing
+from tests.kit.bus import CURRENT, NatsServer, nats_server
 from tests.kit.fakes import deliver, frame, quote_message, trade_message, wait_for
-from tests.kit.serving import quotes, serving
-from tests.kit.waiting import wait_until
+from tests.kit.order_updates import order_update
+from tests.kit.serving import Relay, quotes, serving
+from tests.kit.waiting import A_PROCESS, wait_until
 
 
 def slowly(address: BusAddress) -> BusAddress:
@@ -134,3 +138,86 @@ def test_where_the_next_owner_knows_of_nobody_slow_all_prices_are_followed_until
             wait_until(lambda: is_well(viewer))
             on_the_slow_feed(viewer, lambda: second.source_stream().sink.frame(quotes(60, 1)[0], 2))
             assert exact(stocks(viewer))
+
+
+def test_a_thin_line_makes_its_own_viewer_late_and_nobody_else_and_loses_nothing():
+    fill, go_on = msgspec.json.encode(order_update()), threading.Event()
+    with (
+        nats_server() as server,
+        Relay(server.port, bytes_per_second=100_000) as thin,
+        serving(
+            server, wait_for(threading.Event()), fills=(wait_for(go_on := threading.Event()), deliver(fill))
+        ) as owner,
+        viewing(thin.address) as late,
+        viewing(server.address) as quick,
+    ):
+        wait_until(lambda: is_well(late) and is_well(quick), saw=lambda: (stocks(late), stocks(quick)))
+        for payload in quotes(0, 3_000):
+            owner.source_stream().sink.frame(payload, 2)
+        go_on.set()
+        wait_until(lambda: stocks(quick).received == 6_000, saw=lambda: stocks(quick))
+        assert stocks(late).received < 6_000, "its line takes seconds for that"
+        wait_until(lambda: quick.snapshot().fills == owner.manager.snapshot().fills)
+        wait_until(lambda: stocks(late).received == 6_000, A_PROCESS, saw=lambda: stocks(late))
+
+        assert (stocks(late).missed, stocks(quick).missed) == (0, 0)
+        wait_until(lambda: late.snapshot().fills == owner.manager.snapshot().fills)
+        assert len(late.snapshot().fills) == 1
+
+
+def test_one_that_takes_nothing_is_cut_off_at_nobody_elses_cost_and_knows_what_it_missed(tmp_path: Path):
+    """As one that was stopped in its tracks, or whose computer sleeps."""
+
+    def impatient(port: int) -> Path:
+        path = tmp_path / "nats.conf"
+        path.write_text(
+            f'listen: "127.0.0.1:{port}"\nmax_pending: 262144\nmax_payload: 131072\nwrite_deadline: "500ms"\n'
+            f'jetstream {{ store_dir: "{tmp_path}" }}\n'
+        )
+        return path
+
+    fill, go_on = msgspec.json.encode(order_update()), threading.Event()
+    with (
+        NatsServer(CURRENT, impatient) as server,
+        Relay(server.port) as relay,
+        serving(
+            server, wait_for(threading.Event()), fills=(wait_for(go_on := threading.Event()), deliver(fill))
+        ) as owner,
+        viewing(relay.address) as stopped,
+        viewing(server.address) as quick,
+    ):
+        wait_until(lambda: is_well(stopped) and is_well(quick), saw=lambda: (stocks(stopped), stocks(quick)))
+        sink, sent = owner.source_stream().sink, 2
+        sink.frame(quotes(0, 1)[0], 2)
+        for viewer in (stopped, quick):
+            wait_until(lambda: stocks(viewer).received == 2, saw=lambda: stocks(viewer))  # noqa: B023
+        wait_until(
+            lambda: all(one.phase in WELL for one in stopped.snapshot().streams.values() if one.requested),
+            saw=lambda: stopped.snapshot().streams,
+        )
+        relay.mute()
+        before = relay.accepted
+        # More than the system keeps for a socket that nobody reads.
+        payload = frame(*[quote_message("AAPL", bid=bid) for bid in range(100)])
+        for _ in range(60):
+            for _ in range(100):
+                sink.frame(payload, 100)
+            sent += 10_000
+            wait_until(lambda: stocks(quick).received == sent, saw=lambda: stocks(quick))  # noqa: B023
+        go_on.set()
+        wait_until(lambda: quick.snapshot().fills == owner.manager.snapshot().fills)
+        assert stocks(quick).missed == 0
+        assert stocks(stopped).received == 2
+        relay.unmute()
+        wait_until(lambda: relay.accepted > before, saw=lambda: stocks(stopped))
+        wait_until(lambda: is_well(stopped), saw=lambda: stocks(stopped))
+        sink.frame(quotes(700, 1)[0], 2)
+        wait_until(lambda: bid(stopped.snapshot()) == 800, saw=lambda: stocks(stopped))
+        wait_until(lambda: stopped.snapshot().fills == owner.manager.snapshot().fills)
+
+        # The picture has the newest price before the batch comes that tells how many were before it.
+        wait_until(lambda: stocks(stopped).missed, saw=lambda: stocks(stopped))
+        health = stocks(stopped)
+        assert health.received == sent + 2
+        assert f"On the way from the owner {health.missed:,} events were missed." in said(stopped)
+        assert len(stopped.snapshot().fills) == 1

@@ -114,10 +114,15 @@ def serving(
 
 
 class Relay:
-    """Passes bytes on to a port, until its connections are cut; for use in a `with`."""
+    """Passes bytes on to a port, until its connections are cut; for use in a `with`.
 
-    def __init__(self, port: int) -> None:
+    With `bytes_per_second` what the server says comes no faster, as over a thin line.
+    """
+
+    def __init__(self, port: int, bytes_per_second: int | None = None) -> None:
         self._target = port
+        self._bytes_per_second = bytes_per_second
+        self._ending = threading.Event()
         self._listener = socket.create_server(("127.0.0.1", 0))
         self.port = int(self._listener.getsockname()[1])
         self._lock = threading.Lock()
@@ -158,12 +163,14 @@ class Relay:
             self._begin(self._pass, client, server, None)
             self._begin(self._pass, server, client, self._answers)
 
-    @staticmethod
-    def _pass(source: socket.socket, target: socket.socket, gate: threading.Event | None) -> None:
+    def _pass(self, source: socket.socket, target: socket.socket, gate: threading.Event | None) -> None:
+        most = 65_536 if self._bytes_per_second is None else max(1, self._bytes_per_second // 20)
         with contextlib.suppress(OSError):
-            while data := source.recv(65_536):
+            while data := source.recv(most):
                 if gate is not None:
                     gate.wait(FOREVER)
+                    if self._bytes_per_second is not None:
+                        self._ending.wait(len(data) / self._bytes_per_second)
                 target.sendall(data)
         for one in (source, target):
             with contextlib.suppress(OSError):
@@ -193,6 +200,7 @@ class Relay:
             self._open = True
 
     def __exit__(self, *_: object) -> None:
+        self._ending.set()
         self.unmute()
         self.cut(stays_away=True)
         with contextlib.suppress(OSError):

@@ -1,0 +1,113 @@
+"""Parted from the bus for a while, the owner or a viewer: which leg is ill, for how long, and what is missing."""
+
+from __future__ import annotations
+
+import threading
+import time
+
+import pytest
+
+from options_helper.bus.viewer import BusManager
+from options_helper.model.snapshot import Phase
+from options_helper.settings import Settings
+from tests.bus.test_viewer import STOCKS, WANTED, WELL, bid, is_well, stocks, viewing
+from tests.kit.bus import nats_server
+from tests.kit.fakes import deliver, wait_for
+from tests.kit.pace import LONG
+from tests.kit.serving import Relay, Serving, quotes, serving
+from tests.kit.waiting import wait_until
+
+FIRST, SECOND = "From Alpaca to the owner: ", "From the owner to this program: "
+
+
+@pytest.mark.parametrize("seconds", [1, 10, 60])
+def test_an_owner_that_is_parted_from_the_bus_is_the_first_leg_and_nothing_is_missed_once_it_is_back(
+    seconds: int,
+):
+    """The time is the viewer's own clock's; what came to the owner meanwhile waits there, and comes."""
+    slept = [0.0]
+    with nats_server() as server, Relay(server.port) as relay:
+        viewer = BusManager(Settings(), server.address, monotonic=lambda: time.monotonic() + slept[0])
+        viewer.start(WANTED)
+        try:
+            with serving(relay, deliver(*quotes(0, 5))) as owner:
+                wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+                wait_until(lambda: bid(viewer.snapshot()) == 104, saw=lambda: stocks(viewer))
+                began = stocks(viewer).received
+                relay.cut(stays_away=True)
+                wait_until(lambda: owner.owner.problem or not push(owner, 1))
+                slept[0] = seconds
+                # By when an owner is missed: its last word was up to half a second before the cut.
+                if seconds > 3:
+                    wait_until(lambda: stocks(viewer).phase is Phase.RECONNECTING, saw=lambda: stocks(viewer))
+                    assert (stocks(viewer).last_error or "").startswith(f"{FIRST}the owner on here")
+                    assert f"not been heard for {seconds}" in (stocks(viewer).last_error or "") or (
+                        f"not been heard for {seconds + 1}" in (stocks(viewer).last_error or "")
+                    ), stocks(viewer).last_error
+                for number in range(10, 30):
+                    owner.source_stream().sink.frame(quotes(number, 1)[0], 2)
+                relay.heal()
+                wait_until(lambda: bid(viewer.snapshot()) == 129, saw=lambda: stocks(viewer))
+                wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+                sent = owner.manager.snapshot().streams[STOCKS].received
+                assert (stocks(viewer).received - began, stocks(viewer).missed) == (sent - 10, 0)
+        finally:
+            viewer.stop()
+
+
+def push(owner: Serving, count: int) -> bool:
+    """Let so many frames come to the owner."""
+    for payload in quotes(5, count):
+        owner.source_stream().sink.frame(payload, 2)
+    return True
+
+
+def test_a_viewer_that_is_parted_again_and_again_names_its_own_leg_and_counts_all_that_it_missed():
+    with (
+        nats_server() as server,
+        Relay(server.port) as relay,
+        serving(server, wait_for(threading.Event())) as owner,
+        viewing(relay.address) as viewer,
+    ):
+        wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+        sink, last = owner.source_stream().sink, 0
+        sink.frame(quotes(0, 1)[0], 2)
+        wait_until(lambda: bid(viewer.snapshot()) == 100)
+        missed = 0
+        for parted in (1, 10, 60):
+            relay.cut(stays_away=True)
+            wait_until(lambda: stocks(viewer).phase is Phase.RECONNECTING, saw=lambda: stocks(viewer))
+            assert (stocks(viewer).last_error or "").startswith(SECOND)
+            for number in range(last + 1, last + 1 + parted):
+                sink.frame(quotes(number, 1)[0], 2)
+            last += parted
+            missed += 2 * parted
+            wait_until(lambda: owner.events() == 2 * (last + 1))  # noqa: B023
+            relay.heal()
+            wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+            last += 1
+            sink.frame(quotes(last, 1)[0], 2)
+            wait_until(
+                lambda: (stocks(viewer).received, stocks(viewer).missed) == (2 * (last + 1), missed),  # noqa: B023
+                saw=lambda: stocks(viewer),
+            )
+        assert [gap.lost for gap in stocks(viewer).gaps if gap.lost] == [2, 20, 120]
+
+
+@pytest.mark.skipif(not LONG, reason="a half-open connection is noticed by pings, within fifteen seconds")
+def test_a_way_that_is_open_and_brings_nothing_is_noticed_within_fifteen_seconds():
+    with (
+        nats_server() as server,
+        Relay(server.port) as relay,
+        serving(server, deliver(*quotes(0, 1))),
+        viewing(relay.address) as viewer,
+    ):
+        wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+        began = time.monotonic()
+        relay.mute()
+        wait_until(lambda: stocks(viewer).phase not in WELL, saw=lambda: stocks(viewer))
+        assert (stocks(viewer).last_error or "").startswith(FIRST), "that the owner is silent is seen first"
+        wait_until(lambda: (stocks(viewer).last_error or "").startswith(SECOND), saw=lambda: stocks(viewer))
+        assert time.monotonic() - began < 16
+        relay.unmute()
+        wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
