@@ -97,7 +97,7 @@ def _how_near(one: HeldLine) -> str:
         return _NOT_BEFORE_ITS_END
     value = one.extrinsic_at_bid
     if value is None:
-        return "Nobody bids for it, so how near that is cannot be said."
+        return f"{one.no_bid[0].upper()}{one.no_bid[1:]}, so how near that is cannot be said."
     if value <= 0:
         return "Its bid is at or below what exercising brings: a holder gives nothing up by it."
     return f"Its time value at the bid is {value:,.2f} a share: what a holder gives up who exercises it now."

@@ -22,6 +22,7 @@ from options_helper.analysis.attention.held_legs import Entries, HeldLine, is_ov
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg, own_words
+from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import MINUTES_A_YEAR
 from options_helper.model.contract_symbols import other_type, short_date
@@ -129,11 +130,13 @@ def _signs(one: HeldLine, dividend: Dividend, live: LiveSnapshot) -> tuple[str, 
     found = []
     extrinsic = one.extrinsic_at_bid
     if extrinsic is None:
-        found.append("nobody bids for it, so its time value is not known")
+        found.append(f"{one.no_bid}, so its time value is not known")
     elif extrinsic < dividend.amount:
         found.append(f"its time value at the bid is {max(extrinsic, 0.0):,.2f}, less than the dividend")
     put = live.quotes.get(other_type(one.instrument.live_symbol))
-    if put is not None and put.ask_price is not None and put.ask_price < dividend.amount:
+    ended_ns = session_ended_ns(one.instrument.underlying, live.as_of, live.told_sessions)
+    is_of_session = put is not None and bool(made_until(ended_ns, [put]))
+    if put is not None and is_of_session and put.ask_price is not None and put.ask_price < dividend.amount:
         found.append(f"the put of its strike is offered at {put.ask_price:,.2f}, less than the dividend")
     if one.in_exercise_region:
         found.append("by the model it is worth no more than exercising it now")
@@ -229,11 +232,7 @@ def _of_put(
     if not by_carry and not by_region:
         return
     signs = ["by the model it is worth no more than exercising it now"] if by_region else []
-    value = (
-        "nobody bids for it"
-        if extrinsic is None
-        else f"its time value at the bid is {max(extrinsic, 0.0):,.2f}"
-    )
+    value = one.no_bid if extrinsic is None else f"its time value at the bid is {max(extrinsic, 0.0):,.2f}"
     if interest is None:
         signs.append(value)
     elif by_carry:

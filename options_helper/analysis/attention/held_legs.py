@@ -15,8 +15,10 @@ from options_helper.analysis.attention.deadlines import ContractLife, contract_l
 from options_helper.analysis.marks import Numbers, QuoteWarning
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk, SpotSource
+from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
 from options_helper.analysis.risk.pricing import value
-from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, has_contract_length
+from options_helper.model.events import Quote
 from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -52,6 +54,8 @@ class HeldLine:
     # Whether by the model exercising now is worth as much as waiting; None: not known.
     in_exercise_region: bool | None = None
     spot_source: SpotSource | None = None  # None: its underlying has no price
+    # What is quoted on it was made after its session, so there is no bid: what is left standing then is none.
+    is_quoted_late: bool = False
     in_doubt: bool = False  # the account holds another quantity than the file, or may
     in_account: float | None = None  # which, signed; None: not known of this line, or not in doubt
     account_alone: bool = False  # the file lacks it
@@ -98,6 +102,11 @@ class HeldLine:
         if self.bid is None or self.inside is None:
             return None
         return round(self.bid - max(self.inside, 0.0), _DIGITS)
+
+    @property
+    def no_bid(self) -> str:
+        """Why there is no bid, where there is none."""
+        return "what is quoted on it is of after its session" if self.is_quoted_late else "nobody bids for it"
 
     @property
     def shares(self) -> float:
@@ -156,11 +165,13 @@ def held_lines(
     warnings = _warnings(priced)
     spreads = {name: _spread(live, name) for name in {line.instrument.underlying for _, line in owned}}
     near = _Neighbours(zip((line.instrument for _, line in owned), (risk for risk, _ in risks), strict=True))
+    ended_ns = {name: session_ended_ns(name, live.as_of, live.told_sessions) for name in spreads}
     found = []
     for n, (entry_id, line) in enumerate(owned):
         risk, in_region = risks[n]
         instrument, spot = line.instrument, spots[n]
         own_iv = None if risk is None else risk.iv
+        is_late = _is_late(live.quotes.get(instrument.live_symbol), ended_ns[instrument.underlying])
         found.append(
             HeldLine(
                 entry_id=entry_id,
@@ -172,8 +183,9 @@ def held_lines(
                 spot=risk.spot if spot is None and risk is not None else spot,
                 spot_source=_source(spot, risk),
                 spot_spread=spreads[instrument.underlying],
-                bid=bids[n],
-                ask=asks[n],
+                bid=None if is_late else bids[n],
+                ask=None if is_late else asks[n],
+                is_quoted_late=is_late,
                 warnings=warnings.get(n, _NO_WARNINGS),
                 iv=own_iv,
                 near_iv=near.of(instrument) if own_iv is None else own_iv,
@@ -313,6 +325,16 @@ def _exercise_regions(book: BookFigures) -> Iterator[bool | None]:
     unknown = np.isnan(waiting) | np.isnan(intrinsic)
     for is_unknown, worth in zip(unknown, waiting, strict=True):
         yield None if is_unknown else bool(worth < _NO_VALUE_OF_WAITING)
+
+
+def _is_late(quote: Quote | None, ended_ns: int | None) -> bool:
+    """Of a contract; a share is quoted on after its session."""
+    return (
+        quote is not None
+        and ended_ns is not None
+        and has_contract_length(quote.symbol)
+        and not made_until(ended_ns, [quote])
+    )
 
 
 def _spread(live: LiveSnapshot, symbol: str) -> float | None:

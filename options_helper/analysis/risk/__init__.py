@@ -42,4 +42,5 @@ PUBLIC: Final[dict[str, tuple[str, ...]]] = {
 }
 SHARED: Final[dict[str, tuple[str, ...]]] = {
     "dividends": ("LegDividends", "dividends_of_leg", "own_words"),
+    "leg_inputs": ("made_until", "session_ended_ns"),
 }

@@ -63,6 +63,50 @@ def test_without_a_bid_that_is_said():
     assert "nobody bids for it" in entry.what
 
 
+@pytest.mark.parametrize(
+    ("quoted", "said"),
+    [
+        ("2026-11-20 15:59:59", "its time value at the bid is 0.10, less than the dividend"),
+        (
+            "2026-11-20 16:30:00",
+            "what is quoted on it is of after its session, so its time value is not known",
+        ),
+    ],
+)
+def test_what_is_left_standing_after_the_session_is_no_bid(quoted: str, said: str):
+    """Neither of the call nor of the put of its strike."""
+    prices: dict[str, tuple[float | None, float | None]] = {
+        "AAPL": (189.99, 190.01),
+        CALL: (10.1, 10.3),
+        PUT: (0.05, 0.2),
+    }
+    live = live_at(
+        "2026-11-20 18:00",
+        prices,
+        held=[SHORT_CALL],
+        actions=[dividend("AAPL", MONDAY, 0.26)],
+        contracts_quoted=quoted,
+    )
+
+    entry = only(attention([SHORT_CALL], live), AttentionKind.EARLY_EXERCISE)
+
+    assert said in entry.what
+    assert ("the put of its strike is offered" in entry.what) is ("time value at the bid" in said)
+
+
+def test_how_near_an_assignment_is_cannot_be_said_by_a_bid_of_after_the_session():
+    live = live_at(
+        "2026-11-20 18:00",
+        {"AAPL": (189.99, 190.01), CALL: (10.1, 10.3)},
+        held=[SHORT_CALL],
+        actions=[dividend("AAPL", date(2027, 12, 1), 0.26)],
+    )
+
+    entry = only(attention([SHORT_CALL], live), AttentionKind.IN_THE_MONEY_SHORT)
+
+    assert "What is quoted on it is of after its session, so how near that is cannot be said." in entry.remedy
+
+
 def test_the_last_chance_is_the_end_of_trading_before_the_ex_date():
     """And over the weekend it has passed."""
     friday, sunday = (
@@ -181,6 +225,7 @@ class TestShortPuts:
             prices,
             held=[self.PUT],
             actions=[dividend("AAPL", date(2027, 12, 1), 1.0)],
+            contracts_quoted="2026-11-20 15:59:59",
         )
 
         entry = only(attention([self.PUT], live, with_risk=True), AttentionKind.EARLY_EXERCISE)

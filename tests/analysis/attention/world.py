@@ -68,11 +68,17 @@ def live_at(
     executions: Iterable[Execution] = (),
     executions_since: date | None = date(2026, 11, 13),
     told: ToldSessions | None = None,
+    contracts_quoted: str | None = None,
 ) -> LiveSnapshot:
-    """Quotes of bid and ask that are a second old; the account holds what the book does, unless another is given."""
+    """Quotes of bid and ask that are a second old; the account holds what the book does, unless another is given.
+
+    Contracts may have been quoted at another time.
+    """
     moment = new_york(at)
+    ago = 1.0 if contracts_quoted is None else (moment - new_york(contracts_quoted)).total_seconds()
     quotes: list[Quote] = [
-        quote(symbol, bid, ask, age=1, as_of=moment) for symbol, (bid, ask) in prices.items()
+        quote(symbol, bid, ask, age=ago if is_contract_symbol(symbol) else 1, as_of=moment)
+        for symbol, (bid, ask) in prices.items()
     ]
     live = snapshot_with(*quotes, requested=portfolio(*held).quantities, as_of=moment)
     quantities = (portfolio(*held) if account is None else account).quantities
