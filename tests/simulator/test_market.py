@@ -28,7 +28,7 @@ from options_helper.simulator.market.pricing import (
     value_option,
 )
 from options_helper.simulator.market.seeded import SeededMarket
-from tests.kit.builders import holding, position, structure
+from tests.kit.builders import holding, new_york, position, structure
 
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
 FRIDAY = date(2026, 12, 18)
@@ -498,3 +498,43 @@ def test_the_clock_ends_with_the_data():
 
 def test_a_market_without_a_time_of_its_own_has_the_computer_s():
     assert playing_clock()[0].now_ns() == 77
+
+
+@pytest.mark.parametrize(
+    ("at", "last_session", "quoted"),
+    [
+        ("2026-11-20 10:00", date(2026, 11, 19), "2026-11-20 10:00"),
+        ("2026-11-20 18:30", date(2026, 11, 19), "2026-11-20 16:00"),
+        ("2026-11-22 12:00", date(2026, 11, 20), "2026-11-20 16:00"),
+        ("2026-11-23 09:00", date(2026, 11, 20), "2026-11-20 16:00"),
+        # A half day, the Friday after Thanksgiving.
+        ("2026-11-27 15:00", date(2026, 11, 25), "2026-11-27 13:00"),
+    ],
+    ids=["in the session", "in the evening", "on a Sunday", "before the open", "after a half day"],
+)
+def test_asked_while_it_is_not_traded_a_contract_has_the_quote_of_its_last_session(
+    at: str, last_session: date, quoted: str
+):
+    """Nobody quotes an option at night; before the open it is the price of the close that it was quoted on."""
+    market = SeededMarket(BOOK, start=new_york(at))
+    snapshot = market.snapshot(CALL, market.start_ns, last_session)
+    share = market.snapshot("AAPL", market.start_ns, last_session)
+
+    assert snapshot.quote is not None
+    assert snapshot.trade is not None
+    for told in (snapshot.quote, snapshot.trade):
+        assert epoch_nanoseconds(told["t"]) == epoch_nanoseconds(new_york(quoted))
+    on = (
+        share.daily_bars[last_session]["c"]
+        if new_york(quoted).date() == last_session
+        else (share.quote["bp"] + share.quote["ap"]) / 2
+        if share.quote
+        else None
+    )
+    years = (new_york("2026-12-18 16:00") - new_york(quoted)).total_seconds() / (365 * 86_400)
+    volatility = snapshot.implied_volatility
+    assert on is not None
+    assert volatility is not None
+    worth = value_option("call", spot=on, strike=180, years=years, volatility=volatility).price
+    assert snapshot.quote["bp"] <= worth + 0.01
+    assert worth - 0.01 <= snapshot.quote["ap"]

@@ -10,10 +10,16 @@ from typing import Final
 from zlib import crc32
 
 from options_helper.model.alpaca_symbols import is_index
-from options_helper.model.contract_hours import contract_ended_at
+from options_helper.model.contract_hours import contract_ended_at, option_trading_ends_at
 from options_helper.model.contract_symbols import ParsedContract
-from options_helper.model.instants import NANOSECONDS, epoch_nanoseconds, timestamp_extension, utc_datetime
-from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.instants import (
+    NANOSECONDS,
+    datetime_nanoseconds,
+    epoch_nanoseconds,
+    timestamp_extension,
+    utc_datetime,
+)
+from options_helper.model.market_hours import NEW_YORK, new_york_date, regular_session
 from options_helper.simulator.faults import Message
 from options_helper.simulator.market.conditions import BORROW_COST, NO_CONDITIONS, Conditions
 from options_helper.simulator.market.early_exercise import EarlyExercise
@@ -156,22 +162,32 @@ class Contract:
         tick = self._liquidity.tick(value)
         return round(max(1, round(value / tick)) * tick, 2)
 
+    def _quoted(self, now_ns: int, last_session: date) -> tuple[int, float]:
+        """When it was quoted last, and on which price: now in its session, and else at the end of the newest."""
+        day = new_york_date(utc_datetime(now_ns))
+        session = regular_session(day)
+        is_before = session is None or now_ns < datetime_nanoseconds(session.opens)
+        ends = option_trading_ends_at(self.symbol, last_session if is_before else day)
+        quoted_ns = now_ns if ends is None else min(now_ns, datetime_nanoseconds(ends))
+        return quoted_ns, self._stock.previous_close if is_before else self._stock.price
+
     def snapshot(self, now_ns: int, last_session: date) -> SymbolSnapshot:
-        """Its prices at this moment; asking rolls no dice. Of one that has ended, what it was worth a session ago."""
+        """Its newest prices; asking rolls no dice. Of one that has ended, what it was worth a session ago."""
         closed_ns = epoch_nanoseconds(datetime.combine(last_session, CLOSE, NEW_YORK)) or 0
         close = self.last_price(self._stock.previous_close, closed_ns)
         if now_ns >= self.ends_ns:
             traded = last_session <= self._terms.expiry
             bars = {last_session: daily_bar(last_session, close, volume=OPTION_VOLUME)} if traded else {}
             return SymbolSnapshot(daily_bars=bars)
-        bid, ask = self.bid_and_ask(now_ns)
-        at = timestamp_extension(now_ns)
-        price = self.last_price(self._stock.price, now_ns)
+        quoted_ns, spot = self._quoted(now_ns, last_session)
+        bid, ask = quote_around(self._value_at(spot, quoted_ns), spot=spot, liquidity=self._liquidity)
+        at = timestamp_extension(quoted_ns)
+        price = self.last_price(spot, quoted_ns)
         today = new_york_date(utc_datetime(now_ns))
         opening = self.last_price(self._stock.opening, now_ns)
         quoted = bid > 0 and self._terms.expiry > today
-        years = self._years(now_ns)
-        volatility = self._volatility(self._stock.price, years)
+        years = self._years(quoted_ns)
+        volatility = self._volatility(spot, years)
         return SymbolSnapshot(
             quote={
                 "t": at,
@@ -188,13 +204,13 @@ class Contract:
                 last_session: daily_bar(last_session, close, volume=OPTION_VOLUME),
                 today: daily_bar(today, price, opening=opening, volume=OPTION_VOLUME),
             },
-            greeks=self._greeks(years, volatility) if quoted and not self._lacks(0) else None,
+            greeks=self._greeks(spot, years, volatility) if quoted and not self._lacks(0) else None,
             implied_volatility=round(volatility, 4) if quoted and not self._lacks(1) else None,
         )
 
-    def _greeks(self, years: float, volatility: float) -> dict[str, float | None]:
+    def _greeks(self, spot: float, years: float, volatility: float) -> dict[str, float | None]:
         """A vendor's: it knows neither dividends nor early exercise."""
-        spot, strike = self._stock.price, self._terms.strike
+        strike = self._terms.strike
         greeks: dict[str, float | None] = {
             **greeks_of(self._terms.option_type, spot=spot, strike=strike, years=years, volatility=volatility)
         }
