@@ -8,7 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "accounts_together": ("portfolio_together",),
+    "accounts_together": ("AccountLook", "look_together", "portfolio_together"),
     "book_look": ("BookLook", "look_at_book"),
     "book_ladder": (
         "DepthPoint",
@@ -22,7 +22,9 @@ PUBLIC: Final = {
         "trust",
     ),
     "columns": (
+        "ACCOUNT_COLUMN",
         "COLUMNS",
+        "COLUMNS_OF_ACCOUNTS",
         "CSV_COLUMNS",
         "Column",
         "Kind",

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache, partial
 from math import fsum
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -25,7 +26,7 @@ from options_helper.analysis.risk.figures_together import (
     id_of,
     in_all_or_of,
 )
-from options_helper.analysis.row_table import RowTable
+from options_helper.analysis.row_table import LateColumns, RowTable
 from options_helper.analysis.totals import Carried, LiveTotals, Tally
 from options_helper.model.portfolio import Portfolio, PortfolioEntry
 
@@ -53,8 +54,37 @@ class AccountLook:
     look: BookLook
 
 
+class _Same:
+    """Portfolios by name that equal others where they are the very same objects: comparing contents takes long."""
+
+    def __init__(self, parts: Sequence[tuple[str, Portfolio]]) -> None:
+        self.parts = tuple(parts)
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, _Same)
+            and len(self.parts) == len(other.parts)
+            and all(
+                one == its and held is theirs
+                for (one, held), (its, theirs) in zip(self.parts, other.parts, strict=True)
+            )
+        )
+
+    def __hash__(self) -> int:
+        return hash(tuple((name, id(held)) for name, held in self.parts))
+
+
 def portfolio_together(parts: Sequence[tuple[str, Portfolio]]) -> Portfolio:
-    """Everything that these accounts hold, entries under `id_of`; cash where each of them says how much it has."""
+    """Everything that these accounts hold, entries under `id_of`; cash where each of them says how much it has.
+
+    Of the very same portfolios it is the same object again.
+    """
+    return _portfolio(_Same(parts))
+
+
+@lru_cache(maxsize=8)  # asked at each refresh; a portfolio never changes
+def _portfolio(same: _Same) -> Portfolio:
+    parts = same.parts
     entries: list[PortfolioEntry] = [
         entry.changed(id=id_of(account, entry.id)) for account, held in parts for entry in held.positions
     ]
@@ -76,23 +106,23 @@ def look_together(parts: Sequence[AccountLook], unread: Sequence[str] = ()) -> B
 def _rows(parts: Sequence[tuple[str, RowTable]]) -> RowTable:
     """The rows of all, with whose they are; an id is unique among them."""
     first = parts[0][1]
-    columns = {
-        name: _column(name, [(account, table[name]) for account, table in parts]) for name in first.kinds
-    }
+    # Made when they are read, as those of each account are.
+    columns: dict[str, Any] = {name: partial(_column, name, parts) for name in first.kinds}
     columns[ACCOUNT_COLUMN.name] = [account for account, table in parts for _ in range(len(table))]
     return RowTable(
         tuple(id_of(account, one) for account, table in parts for one in table.identities),
         {**first.kinds, ACCOUNT_COLUMN.name: ACCOUNT_COLUMN.kind},
-        columns,
+        LateColumns(columns),
     )
 
 
-def _column(name: str, parts: Sequence[tuple[str, Any]]) -> Any:
+def _column(name: str, parts: Sequence[tuple[str, RowTable]]) -> Any:
     if name in ("id", "position_id"):
-        return [id_of(account, one) for account, values in parts for one in values]
-    if all(isinstance(values, np.ndarray) for _, values in parts):
-        return np.concatenate([values for _, values in parts])
-    return [value for _, values in parts for value in values]
+        return [id_of(account, one) for account, table in parts for one in table[name]]
+    columns = [table[name] for _, table in parts]
+    if all(isinstance(values, np.ndarray) for values in columns):
+        return np.concatenate(columns)
+    return [value for values in columns for value in values]
 
 
 def _totals(parts: Sequence[tuple[str, LiveTotals]], unread: Sequence[str]) -> LiveTotals:

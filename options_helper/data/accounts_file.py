@@ -14,10 +14,11 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
+from options_helper import settings as settings_module
 from options_helper.data.private_file import read_private_text
 from options_helper.errors import ConfigError
 from options_helper.model.streams import ACCOUNT_NAME_RULE, DEFAULT_ACCOUNT, is_account_name
-from options_helper.settings import DEFAULT_ENV_FILE, VARIABLES, Settings
+from options_helper.settings import VARIABLES, Settings
 
 FILE_NAME: Final = "accounts.toml"
 _FIELDS: Final = frozenset({"key", "secret", "paper", "env_file", "market_data", "rest_per_minute"})
@@ -83,7 +84,7 @@ def load_accounts(environ: Mapping[str, str] = os.environ, env_file: Path | None
     A complete environment, such as a demo's, needs no file, and none is read. ConfigError, a sentence without any
     secret, for what is no such file, and for one that others may read.
     """
-    env_file = env_file or DEFAULT_ENV_FILE
+    env_file = env_file or settings_module.DEFAULT_ENV_FILE
     path = env_file.with_name(FILE_NAME)
     is_complete = _is_complete(environ)
     text = None if is_complete else read_private_text(path, "keys")

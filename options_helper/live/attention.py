@@ -6,7 +6,7 @@ Pure: a screen in, values out.
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import lru_cache, partial
 from typing import Any, Final
@@ -15,6 +15,7 @@ from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.morning_after import EndedState
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.risk.figures_together import in_all_or_of
 from options_helper.analysis.row_table import RowTable
 from options_helper.live.screen import ACCOUNT, Banner, ScreenModel
 from options_helper.model.text import HIDDEN, format_count, named
@@ -149,13 +150,7 @@ def _worth_saying(
 
 def attention(screen: ScreenModel) -> tuple[Item, ...]:
     """Everything that needs a hand, worst first; what is only to be known comes last."""
-    items = [
-        *_of_banners(screen.banners),
-        *_of_book(screen),
-        *_of_ended(screen),
-        *_of_lines(screen),
-        *_of_today(screen),
-    ]
+    items = [*_of_banners(screen.banners), *_of_accounts(screen)]
     ranks = {Level.ERROR: 0, Level.WARNING: 1}
     return tuple(sorted(items, key=lambda item: ranks.get(item.level, 2)))
 
@@ -165,7 +160,19 @@ def _of_banners(banners: Iterable[Banner]) -> Iterator[Item]:
         what, _, remedy = banner.text.partition(". ")
         kind = AttentionKind.FILE_ACCOUNT if banner.subject == ACCOUNT else None
         said = what if remedy else banner.text.removesuffix(".")
-        yield Item(banner.level, banner.subject, said, remedy, kind=kind)
+        item = Item(banner.level, banner.subject, said, remedy, kind=kind)
+        yield _of_one_account(banner.account, item) if banner.account else item
+
+
+def _of_accounts(screen: ScreenModel) -> tuple[Item, ...]:
+    """What is not a banner; of several accounts, whose it is, unless it is said of each of them."""
+    if not screen.accounts:
+        return (*_of_book(screen), *_of_ended(screen), *_of_lines(screen), *_of_today(screen))
+    return in_all_or_of({name: _of_accounts(one) for name, one in screen.accounts.items()}, _of_one_account)
+
+
+def _of_one_account(account: str, item: Item) -> Item:
+    return replace(item, subject=f"{item.subject} ({account})")
 
 
 def _of_book(screen: ScreenModel) -> Iterator[Item]:

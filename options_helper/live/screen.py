@@ -6,10 +6,13 @@ from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Final, TypeVar
 from zoneinfo import ZoneInfo
 
+from options_helper.analysis.accounts_together import AccountLook, look_together, portfolio_together
 from options_helper.analysis.attention.assess import Attention
+from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.live_health import (
     Headline,
     Level,
@@ -23,16 +26,25 @@ from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.reconcile.account_book import AccountBook
 from options_helper.analysis.reconcile.portfolio_check import REMOVE_AS_OF
 from options_helper.analysis.risk.book_values import BookFigures
+from options_helper.analysis.risk.figures_together import id_of, in_all_or_of
 from options_helper.analysis.row_table import RowTable
 from options_helper.analysis.totals import LiveTotals, labels
+from options_helper.data.firing_log import LoggedFiring
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.live.account_book import as_file, is_account
 from options_helper.live.alerts_view import AlertsView
 from options_helper.live.comparison import FileComparison
-from options_helper.live.session import DEFAULT_RISK_CHOICES, LiveSession, Run, changed_code
+from options_helper.live.session import (
+    DEFAULT_RISK_CHOICES,
+    AccountPart,
+    LiveSession,
+    Run,
+    changed_code,
+)
 from options_helper.live.shared_ticks import Once, Tick
+from options_helper.live.snapshots_together import whole_of
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
@@ -93,6 +105,7 @@ class Banner:
     level: Level
     subject: str  # what it is about, in a word or two
     text: str
+    account: str = ""  # of which of several accounts alone it is said
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +124,7 @@ class ViewOptions:
 
     preferences: Preferences
     zone: ZoneInfo
+    accounts: tuple[str, ...] = ()  # which of several accounts are looked at; none named: all
 
 
 @dataclass(frozen=True, slots=True)
@@ -152,6 +166,9 @@ class ScreenModel:
     nothing_because: str  # why there is no portfolio, as a sentence; empty where there is one
     alerts: AlertsView  # what has fired, and who sends it
     priced: bool  # whether a price could have come by now, so that a missing one is worth a warning
+    # Of several accounts that are looked at together: each by itself, by name. Else none.
+    accounts: Mapping[str, ScreenModel] = field(default_factory=lambda: MappingProxyType({}))
+    account: str = ""  # which of several it is, where it is one
     _made: Once = field(default_factory=Once, init=False, repr=False, compare=False)
 
     def once(self, make: Callable[..., Value], *wishes: object) -> Value:
@@ -175,21 +192,59 @@ def build_screen(
 
     `own` is what this tab shows until something runs, `obstacle` why Start cannot be pressed, `problem` why the last
     press of it failed. A `local_market` is not Alpaca's, also before it says so itself, and then it is judged as of
-    its `market_time`. Of a `tick` the snapshot was taken already.
+    its `market_time`. Of a `tick` the snapshot was taken already. Of a run of several accounts those that the options
+    name are shown, and all where they name none of them.
     """
     run = session.run
     running = run is not None and run.ended is None
     heard = session.snapshot() if tick is None else tick.snapshot
     snapshot = _placed(heard, now, market_time, local_market=local_market)
-    plays = snapshot.market.plays or (snapshot.market is MarketKind.LOCAL and market_time is not None)
     # What the old code's run holds is made of the old code's classes, so its portfolio is read anew.
     changed = changed_code(session)
     portfolio_file = run.portfolio_file if run is not None and running and not changed else own
-    # Of the same snapshot as the prices and the executions, so that no refresh shows half of a fill.
-    book = None if changed or not is_account(portfolio_file) else session.account_book(snapshot)
-    portfolio_file = portfolio_file if book is None else as_file(book)
+    frame = _Frame(
+        session=session,
+        options=options,
+        now=now,
+        run=run,
+        plays=snapshot.market.plays or (snapshot.market is MarketKind.LOCAL and market_time is not None),
+        obstacle=obstacle,
+        problem=problem,
+        changed=changed,
+    )
+    parts = () if changed else session.parts(snapshot, portfolio_file)
+    if not parts:
+        # Of the same snapshot as the prices and the executions, so that no refresh shows half of a fill.
+        book = None if changed or not is_account(portfolio_file) else session.account_book(snapshot)
+        return _screen_of(frame, AccountPart("", snapshot, portfolio_file, book, session.looks))
+    chosen = [part for part in parts if part.account in options.accounts] or list(parts)
+    screens = {part.account: _screen_of(frame, part) for part in chosen}
+    if len(chosen) == 1:
+        alone = screens[chosen[0].account]
+        return replace(alone, labels=(f"1 of {len(parts)} accounts", *alone.labels))
+    return _together(frame, screens, of=len(parts))
+
+
+@dataclass(frozen=True, slots=True)
+class _Frame:
+    """What is the same for all that is on one screen."""
+
+    session: LiveSession
+    options: ViewOptions
+    now: datetime
+    run: Run | None
+    plays: bool
+    obstacle: str | None
+    problem: str | None
+    changed: bool
+
+
+def _screen_of(frame: _Frame, part: AccountPart) -> ScreenModel:
+    """All that is said of one account, or of the only one there is."""
+    session, run, options, snapshot, book = frame.session, frame.run, frame.options, part.snapshot, part.book
+    portfolio_file = part.portfolio_file if book is None else as_file(book)
     portfolio = portfolio_file.portfolio or EMPTY_PORTFOLIO
-    look = session.looks.look(
+    look = part.looks.look(
         portfolio,
         snapshot,
         DEFAULT_RISK_CHOICES if run is None else run.risk,
@@ -202,25 +257,25 @@ def build_screen(
     waiting = waiting_words(run, snapshot.account, options.zone) if of_account and book is None else None
     return ScreenModel(
         options=options,
-        now=now,
+        now=frame.now,
         snapshot=snapshot,
-        plays=plays,
+        plays=frame.plays,
         run=run,
         state=_state(run, snapshot),
         loaded=portfolio_file.portfolio is not None,
         portfolio=portfolio,
-        headline=CHANGED if changed else _headline(run, snapshot, totals, obstacle, waiting),
-        labels=_labels(run, snapshot, plays=plays),
+        headline=CHANGED if frame.changed else _headline(run, snapshot, totals, frame.obstacle, waiting),
+        labels=_labels(run, snapshot, part.account, plays=frame.plays),
         banners=(
-            *_start_banners(problem),
-            *_picture_banners(portfolio, snapshot, plays=plays),
+            *_start_banners(frame.problem),
+            *_picture_banners(portfolio, snapshot, plays=frame.plays),
             *(
                 _book_banners(book, snapshot, options)
                 if of_account
                 else _account_banners(session.comparison, portfolio, snapshot, totals, options)
             ),
             *_file_banners(portfolio_file, hidden=options.preferences.hide_amounts),
-            *_run_banners(run, snapshot, None if changed else session.holder),
+            *_run_banners(run, snapshot, None if frame.changed else session.holder),
         ),
         viewers=session.viewers,
         positions=look.positions,
@@ -229,12 +284,90 @@ def build_screen(
         totals=totals,
         risk=look.risk,
         attention=look.attention,
-        trends=session.history().trends,
+        trends=session.history(part.account).trends,
         of_account=of_account,
-        alerts=session.alerts(),
+        alerts=session.alerts(part.account or None),
         priced=run is not None and _may_be_priced(snapshot),
         nothing_because="" if portfolio_file.portfolio is not None else waiting or NOTHING_LOADED,
+        account=part.account,
     )
+
+
+def _together(frame: _Frame, screens: Mapping[str, ScreenModel], *, of: int) -> ScreenModel:
+    """Several accounts as one book, each beside it by itself; of those without positions it is said that they lack."""
+    loaded = {name: one for name, one in screens.items() if one.loaded}
+    unread = [name for name, one in screens.items() if not one.loaded]
+    snapshot = whole_of({name: one.snapshot for name, one in screens.items()})
+    first = next(iter((loaded or screens).values()))
+    portfolio, look = EMPTY_PORTFOLIO, _look_of(first)
+    if loaded:
+        portfolio = portfolio_together([(name, one.portfolio) for name, one in loaded.items()])
+        look = look_together(
+            [AccountLook(name, one.portfolio, _look_of(one)) for name, one in loaded.items()], unread
+        )
+    waiting = None
+    if not loaded:
+        waiting = " ".join(f"{name}: {one.nothing_because}" for name, one in screens.items())
+    shown = " + ".join(screens)
+    count = f"all {of} accounts" if len(screens) == of else f"{len(screens)} of {of} accounts"
+    return replace(
+        first,
+        snapshot=snapshot,
+        state=_state(frame.run, snapshot),
+        portfolio=portfolio,
+        headline=_headline(frame.run, snapshot, look.totals, frame.obstacle, waiting),
+        labels=(f"{count}: {shown}", *_labels(frame.run, snapshot, "", plays=frame.plays)),
+        banners=(
+            *in_all_or_of({name: one.banners for name, one in screens.items()}, _of_one_account),
+            *(
+                Banner(Level.WARNING, ACCOUNT, screens[name].nothing_because, name)
+                for name in unread
+                if loaded
+            ),
+        ),
+        positions=look.positions,
+        structures=look.structures,
+        legs=look.legs,
+        totals=look.totals,
+        risk=look.risk,
+        attention=look.attention,
+        trends={
+            id_of(name, key): trend for name, one in screens.items() for key, trend in one.trends.items()
+        },
+        of_account=all(one.of_account for one in screens.values()),
+        alerts=_alerts_together({name: one.alerts for name, one in screens.items()}),
+        nothing_because="" if loaded else waiting or NOTHING_LOADED,
+        accounts=MappingProxyType(dict(screens)),
+        account="",
+    )
+
+
+def _look_of(screen: ScreenModel) -> BookLook:
+    return BookLook(
+        screen.positions, screen.structures, screen.legs, screen.totals, screen.risk, screen.attention
+    )
+
+
+def _of_one_account(account: str, banner: Banner) -> Banner:
+    return replace(banner, account=account)
+
+
+def _alerts_together(views: Mapping[str, AlertsView]) -> AlertsView:
+    """All that fired in any account, with whose it is, the newest first; who sends is each account's own."""
+    firings = [_firing_of(account, one) for account, view in views.items() for one in view.firings]
+    problems = dict.fromkeys(view.problem for view in views.values() if view.problem is not None)
+    newest_first = sorted(firings, key=lambda one: one.firing.fired_at, reverse=True)
+    return AlertsView(tuple(newest_first), problem=" ".join(problems) or None)
+
+
+def _firing_of(account: str, logged: LoggedFiring) -> LoggedFiring:
+    firing = logged.firing
+    named_firing = replace(
+        firing,
+        text=f"{account}: {firing.text}",
+        text_with_amounts=f"{account}: {firing.text_with_amounts}",
+    )
+    return replace(logged, firing=named_firing)
 
 
 def shared_screen(
@@ -281,7 +414,8 @@ def _placed(
     snapshot = heard or LiveSnapshot(as_of=now, market=asked)
     if market_time is None or snapshot.market is not MarketKind.LOCAL:
         return snapshot
-    return replace(snapshot, as_of=market_time)
+    accounts = {name: replace(one, as_of=market_time) for name, one in snapshot.accounts.items()}
+    return replace(snapshot, as_of=market_time, accounts=MappingProxyType(accounts))
 
 
 def _may_be_priced(snapshot: LiveSnapshot) -> bool:
@@ -289,16 +423,19 @@ def _may_be_priced(snapshot: LiveSnapshot) -> bool:
     return any(health.phase not in SPEECHLESS for name, health in streams if not name.kind.carries_orders)
 
 
-def _labels(run: Run | None, snapshot: LiveSnapshot, *, plays: bool) -> tuple[str, ...]:
+def _labels(run: Run | None, snapshot: LiveSnapshot, account: str, *, plays: bool) -> tuple[str, ...]:
+    own = _account_label(run, account)
     if snapshot.market is MarketKind.LOCAL:
         day = f", {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}" if plays else ""
-        return (*_account_label(run), *(f"{label}{day}" for label in feed_labels(snapshot)))
-    return (*_account_label(run), *feed_labels(snapshot)) if run else ()
+        return (*own, *(f"{label}{day}" for label in feed_labels(snapshot)))
+    return (*own, *feed_labels(snapshot)) if run else ()
 
 
-def _account_label(run: Run | None) -> tuple[str, ...]:
+def _account_label(run: Run | None, account: str) -> tuple[str, ...]:
     """Whose fills and positions these are, where the user has named several accounts."""
-    is_named = run is not None and run.settings.account != DEFAULT_ACCOUNT
+    if account:
+        return (f"account {account}",)
+    is_named = run is not None and run.settings.account != DEFAULT_ACCOUNT and not run.further
     return (f"account {run.settings.account}",) if run is not None and is_named else ()
 
 

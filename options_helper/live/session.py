@@ -298,11 +298,11 @@ class LiveSession:
         reader = self._alerts if account is None else self._further_alerts.get(account, self._alerts)
         return AlertsView() if reader is None else reader.view()
 
-    def acknowledge(self, firing: str) -> None:
-        """Note for all tabs and programs that somebody has seen a firing, by its key."""
-        for reader in (self._alerts, *self._further_alerts.values()):
-            if reader is not None:
-                reader.acknowledge(firing, self._now())
+    def acknowledge(self, firing: str, account: str | None = None) -> None:
+        """Note for all tabs and programs that somebody has seen a firing of an account, by its key."""
+        reader = self._alerts if account is None else self._further_alerts.get(account, self._alerts)
+        if reader is not None:
+            reader.acknowledge(firing, self._now())
 
     @property
     def holder(self) -> str | None:

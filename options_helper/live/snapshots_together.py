@@ -46,9 +46,14 @@ def snapshots_together(
         name: _unusable(market, own) if isinstance(own, Unusable) else _account(market, own)
         for name, own in others.items()
     }
+    return whole_of(accounts)
+
+
+def whole_of(accounts: Mapping[str, LiveSnapshot]) -> LiveSnapshot:
+    """The whole of these accounts, by name, which have the same prices and instant; there is at least one."""
     streams = {name: health for one in accounts.values() for name, health in one.streams.items()}
     return replace(
-        market,
+        next(iter(accounts.values())),
         streams=MappingProxyType(streams),
         fills=_in_order(accounts.values()),
         account=_accounts({name: one.account for name, one in accounts.items()}),

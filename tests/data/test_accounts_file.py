@@ -253,11 +253,10 @@ def test_an_account_is_found_by_its_name_and_one_that_is_not_there_is_told_besid
 
 
 def test_who_wants_market_data_alone_has_its_keys_and_no_accounts_name(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ):
-    (tmp_path / "config").mkdir()
-    write(tmp_path / "config", IRA + MAIN)
-    monkeypatch.chdir(tmp_path)
+    # Beside the file of keys, which is hidden from every test.
+    write(tmp_path, IRA + MAIN)
 
     settings = load_market_settings()
 

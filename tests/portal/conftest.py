@@ -33,14 +33,19 @@ class Portal:
         self.folder = folder
         self.managers: list[ShowingManager] = []
         self.scene: Callable[[], LiveSnapshot] = scenes.live
+        self.scenes: dict[
+            str, Callable[[], LiveSnapshot]
+        ] = {}  # of accounts that have one of their own, by name
         self.session = LiveSession(build_manager=self._build, housekeeping_seconds=3_600)
 
     def _build(self, settings: Settings) -> ShowingManager:
-        self.managers.append(ShowingManager(self._present_scene, settings.market_kind))
+        self.managers.append(
+            ShowingManager(lambda: self._present_scene(settings.account), settings.market_kind)
+        )
         return self.managers[-1]
 
-    def _present_scene(self) -> LiveSnapshot:
-        return self.scene()
+    def _present_scene(self, account: str) -> LiveSnapshot:
+        return self.scenes.get(account, self.scene)()
 
     @property
     def runs(self) -> int:

@@ -16,8 +16,8 @@ IRA = f'[accounts.ira]\npaper = false\nkey = "AKIRA"\nsecret = "{SECRET}"\n'
 
 
 def configure(folder: Path, text: str) -> None:
-    (folder / "config").mkdir()
-    file = folder / "config" / "accounts.toml"
+    # Beside the file of keys, which is hidden from every test.
+    file = folder / "accounts.toml"
     file.write_text(text, encoding="utf-8")
     file.chmod(0o600)
 

@@ -131,7 +131,8 @@ def test_every_minute_that_is_kept_can_be_chosen_and_the_change_begins_there(por
     moments = tuple(START + timedelta(minutes=minute) for minute in range(390))
     steps = tuple(replace(record.newest, at=moment) for moment in moments)
     newest = replace(record.newest, at=moments[-1] + timedelta(seconds=30))
-    portal.session.changes = lambda: replace(record, steps=steps, strip=begin(steps[0]), newest=newest)
+    kept = replace(record, steps=steps, strip=begin(steps[0]), newest=newest)
+    portal.session.changes = lambda _account: kept
     tab.session_state["tabs"] = "What changed"
     tab.run()
     offered = tab.selectbox(key="changed-since")

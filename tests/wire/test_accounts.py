@@ -216,8 +216,8 @@ def command(
     simulator: SimulatorServer, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> Callable[..., Result]:
     """The program in a folder with both accounts: `main` holds 7 MSFT, `ira` 3 calls."""
-    (tmp_path / "config").mkdir()
-    accounts_at(tmp_path / "config", simulator)
+    # Beside the file of keys, which is hidden from every test.
+    accounts_at(tmp_path, simulator)
     monkeypatch.chdir(tmp_path)
     for name, value in {
         "APCA_API_BASE_URL": simulator.rest_url,

@@ -6,7 +6,7 @@ Pure: rows in, cells out. A column is declared once, in `options_helper.analysis
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, TypeAlias
 
@@ -15,7 +15,7 @@ from apps.streamlit.components.board_columns import BoardColumn
 from apps.streamlit.components.board_risk import ROUGHLY, RiskCells
 from apps.streamlit.components.board_rows import Ref, Row, RowKind, Tables, closed_today, units
 from apps.streamlit.components.formatting import age
-from options_helper.analysis.columns import Column, Kind, Table
+from options_helper.analysis.columns import ACCOUNT_COLUMN, Column, Kind, Table
 from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import MarkSource, QuoteWarning
 from options_helper.analysis.totals import Tally
@@ -61,7 +61,7 @@ class Cells:
             if row.kind is RowKind.BOOK:
                 return _of_book(self, column)
             if row.kind is RowKind.CLOSED:
-                return self._of_closed(column)
+                return self._of_closed(row, column)
             return of_several(row)
 
         return cell
@@ -89,10 +89,14 @@ class Cells:
         tally = _sum(self, row, column)
         return tally.known if tally.counted else None
 
-    def _of_closed(self, column: BoardColumn) -> Cell:
+    def _of_closed(self, row: Row, column: BoardColumn) -> Cell:
+        if column.first is ACCOUNT_COLUMN:
+            return Cell(row.account)
         if column.first.name != "day_pnl":
             return EMPTY
-        return _amount(closed_today(self.screen, self.tables), column.first, self)
+        one = self.screen.accounts.get(row.account)
+        screen, tables = (self.screen, self.tables) if one is None else (one, one.once(Tables))
+        return _amount(closed_today(screen, tables), column.first, self)
 
 
 def _value(cells: Cells, ref: Ref, column: Column) -> Any:
@@ -315,6 +319,8 @@ _DRAW: Final[Mapping[Kind, Draw]] = {
 def _several(cells: Cells, column: BoardColumn) -> Callable[[Row], Cell]:
     """A group, or shares with the calls sold against them."""
     first = column.first
+    if first is ACCOUNT_COLUMN:
+        return lambda row: _accounts(cells, row)
     if column.heading == PERCENT_OF_COST:
         return lambda row: _percent(_share(cells, row.parts))
     if first.kind is Kind.GREEK:
@@ -333,6 +339,12 @@ def _several(cells: Cells, column: BoardColumn) -> Callable[[Row], Cell]:
 
 def _percent(share: float | None) -> Cell:
     return EMPTY if share is None else Cell(written(share, 1, signed=True) + " %")
+
+
+def _accounts(cells: Cells, row: Row) -> Cell:
+    """Whose it is; where it is several accounts', how many, and under the pointer which."""
+    names = list(dict.fromkeys(cells.tables.value(ref, ACCOUNT_COLUMN.name) for ref in row.parts))
+    return Cell(names[0]) if len(names) == 1 else Cell(f"{len(names)} accounts", "quiet", ", ".join(names))
 
 
 def _of_combined(cells: Cells, row: Row, column: BoardColumn) -> Cell:
@@ -480,7 +492,11 @@ def _of_book(cells: Cells, column: BoardColumn) -> Cell:
     if not column.first.sums:
         return EMPTY
     every = Row("book", RowKind.GROUP, "", 1, tuple(_entries_of(cells)))
-    tally = tallies.get(column.first.name) or _sum(cells, every, column)
+    tally = tallies.get(column.first.name)
+    if tally is None:
+        # An account of which nothing is known is a part that lacks.
+        summed = _sum(cells, every, column)
+        tally = replace(summed, of=summed.of + len(totals.holdings.without))
     # The totals grade today without the doubt, and the rows that stand above have it.
     return _summed(tally, column.first, cells, _doubtful(cells, every, column))
 

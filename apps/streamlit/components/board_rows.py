@@ -13,7 +13,7 @@ from functools import cached_property
 from math import fsum, gcd
 from typing import Any, Final, NamedTuple
 
-from options_helper.analysis.columns import Table
+from options_helper.analysis.columns import ACCOUNT_COLUMN, Table
 from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.row_table import RowTable
@@ -32,6 +32,7 @@ class Grouping(StrEnum):
     UNDERLYING = "underlying"
     EXPIRY = "expiry"
     STRUCTURE = "structure"
+    ACCOUNT = "account"
     NONE = "none"
 
 
@@ -63,6 +64,7 @@ class Row:
     parts: tuple[Ref, ...] = ()
     children: tuple[Row, ...] = ()
     symbol: str | None = None  # of what all of it is written on
+    account: str = ""  # of several, whose alone it is, of what was closed
 
     @cached_property
     def ref(self) -> Ref | None:
@@ -117,6 +119,7 @@ class _Entry:
     expiry: date | None
     parts: tuple[Ref, ...]
     legs: tuple[tuple[str, str, Ref], ...] = field(default=())  # key, name, line
+    account: str = ""  # whose, where several are shown
 
 
 def build_rows(screen: ScreenModel, tables: Tables, grouping: Grouping) -> tuple[Row, ...]:
@@ -125,7 +128,7 @@ def build_rows(screen: ScreenModel, tables: Tables, grouping: Grouping) -> tuple
     if grouping is Grouping.NONE:
         rows = [_entry_row(entry, 1, named_after=True) for entry in _by_symbol(entries)]
     else:
-        rows = list(_groups(entries, grouping))
+        rows = list(_groups(entries, grouping, list(screen.accounts)))
     return (*rows, *_closed(screen, tables))
 
 
@@ -135,15 +138,17 @@ def book_row(screen: ScreenModel, tables: Tables) -> Row:
     name = f"Book · {format_count(totals.legs, 'leg')}"
     if totals.legs and not totals.complete:
         name = f"{name}, {totals.priced_legs} priced"
+    if without := totals.holdings.without:
+        name = f"{name}, without {' and '.join(without)}"
     parts = (*tables.refs(Table.POSITION), *tables.refs(Table.STRUCTURE))
     return Row("book", RowKind.BOOK, name, 1, parts)
 
 
-def _groups(entries: Sequence[_Entry], grouping: Grouping) -> Iterator[Row]:
+def _groups(entries: Sequence[_Entry], grouping: Grouping, accounts: Sequence[str]) -> Iterator[Row]:
     of_group: dict[str, list[_Entry]] = {}
     rank: dict[str, Any] = {}
     for entry in _by_symbol(entries):
-        name, order = _group_of(entry, grouping)
+        name, order = _group_of(entry, grouping, accounts)
         of_group.setdefault(name, []).append(entry)
         rank.setdefault(name, order)
     by_underlying = grouping is Grouping.UNDERLYING
@@ -160,8 +165,10 @@ def _groups(entries: Sequence[_Entry], grouping: Grouping) -> Iterator[Row]:
         )
 
 
-def _group_of(entry: _Entry, grouping: Grouping) -> tuple[str, Any]:
+def _group_of(entry: _Entry, grouping: Grouping, accounts: Sequence[str]) -> tuple[str, Any]:
     """The name of its group, and what groups are ordered by."""
+    if grouping is Grouping.ACCOUNT:
+        return (entry.account, accounts.index(entry.account)) if entry.account else ("This account", 0)
     if grouping is Grouping.UNDERLYING:
         return entry.symbol, entry.symbol
     if grouping is Grouping.STRUCTURE:
@@ -205,7 +212,12 @@ def _single(ref: Ref, tables: Tables) -> _Entry:
         kind="single options" if is_option else "shares",
         expiry=tables.value(ref, "expiry"),
         parts=(ref,),
+        account=_account(ref, tables),
     )
+
+
+def _account(ref: Ref, tables: Tables) -> str:
+    return tables.value(ref, ACCOUNT_COLUMN.name) or ""
 
 
 def line_name(ref: Ref, tables: Tables) -> str:
@@ -234,7 +246,8 @@ def _with_covered_calls(
             continue
         left, covered = quantity, []
         for call in entries.values():
-            needed = _shares_owed(call, shares.symbol, tables)
+            # Shares of one account cover nothing in another.
+            needed = _shares_owed(call, shares.symbol, tables) if call.account == shares.account else 0.0
             if needed and needed <= left:
                 left -= needed
                 covered.append(call)
@@ -270,6 +283,7 @@ def _covered(
         expiry=min(call.expiry for call in calls if call.expiry is not None),
         parts=tuple(part for entry in entries for part in entry.parts),
         legs=tuple((entry.key, entry.name, entry.parts[0]) for entry in entries),
+        account=shares.account,
     )
 
 
@@ -289,6 +303,7 @@ def _structure(ref: Ref, legs: Sequence[Ref], tables: Tables, screen: ScreenMode
         legs=tuple(
             (f"l:{identity}:{number}", line_name(leg, tables), leg) for number, leg in enumerate(legs)
         ),
+        account=_account(ref, tables),
     )
 
 
@@ -323,7 +338,12 @@ def units(legs: Iterable[Ref], tables: Tables) -> int | None:
 
 
 def _closed(screen: ScreenModel, tables: Tables) -> Iterator[Row]:
-    """What today's profit counts beside the lines that are held, so that the column adds up."""
+    """What today's profit counts beside the lines that are held, so that the column adds up; account by account."""
+    for name, one in screen.accounts.items():
+        for row in _closed(one, one.once(Tables)):
+            yield replace(row, key=f"{row.key}:{name}", name=f"{row.name} · {name}", account=name)
+    if screen.accounts:
+        return
     closed = [format_holding(symbol) for symbol in screen.totals.closed_today]
     rest = closed_today(screen, tables)
     if not closed and not round(rest, 2):

@@ -31,12 +31,14 @@ from apps.streamlit.components.formatting import plain
 from apps.streamlit.components.live_alarm import window_message
 from apps.streamlit.components.live_pieces import pieces
 from apps.streamlit.components.style import colour_variables, palette
+from options_helper.analysis.columns import ACCOUNT_COLUMN, COLUMNS, COLUMNS_OF_ACCOUNTS
 from options_helper.live.screen import ScreenModel
 
 KEY: Final = "board"
 LABEL: Final = "Everything that is held, by group"
 # How this viewer has it, in the address: sorting, rows opened or closed against what is usual, filter, selected row.
 VIEW_NAMES: Final = ("sort", "rows", "find", "selected")
+ACCOUNT: Final = ACCOUNT_COLUMN.heading or ""
 LONGEST: Final = 2_000  # characters of one of them
 ASSETS: Final = files("options_helper.live") / "assets"
 HTML: Final = '<div class="board" data-board></div>'
@@ -70,11 +72,11 @@ class Ranked:
 Wished: TypeAlias = tuple[Grouping, tuple[str, ...]]
 
 
-def board_choices() -> Wished:
-    """The choices of the sidebar: grouping and columns. Kept in the address."""
+def board_choices(*, several: bool = False) -> Wished:
+    """The choices of the sidebar: grouping, of `several` accounts by account too, and columns. Kept in the address."""
     grouping = st.segmented_control(
         "Group by",
-        [one.value for one in Grouping],
+        [one.value for one in Grouping if several or one is not Grouping.ACCOUNT],
         default=Grouping.UNDERLYING.value,
         required=True,
         key="group",
@@ -134,10 +136,14 @@ def board_key() -> int:
 def _board(
     screen: ScreenModel, grouping: Grouping, columns: tuple[str, ...], view: Mapping[str, str]
 ) -> Board:
-    wishes = Wishes(grouping, columns, read_sorting(view["sort"], headings()))
+    several = bool(screen.accounts)
+    # Without it nobody could tell the same contract in two accounts apart.
+    shown = (*columns, ACCOUNT) if several else columns
+    wishes = Wishes(grouping, shown, read_sorting(view["sort"], (*headings(), ACCOUNT)))
+    declared = COLUMNS_OF_ACCOUNTS if several else COLUMNS
     if wishes.sorting is None:
-        return build_board(screen, wishes, view=view)
-    board = build_board(screen, wishes, _kept_order(screen, wishes), view=view)
+        return build_board(screen, wishes, declared=declared, view=view)
+    board = build_board(screen, wishes, _kept_order(screen, wishes), declared, view=view)
     st.session_state["board_ranked"] = _ranked_now(screen, wishes, ranking(board))
     return board
 

@@ -30,7 +30,12 @@ AGREEMENT: Final[Mapping[bool | None, str]] = {True: "yes", False: "NO", None: U
 
 
 def file_and_account(screen: ScreenModel) -> None:
-    """Draw the comparison with the change of the file to copy, or say why there is none."""
+    """Draw the comparison with the change of the file to copy, or say why there is none; account by account."""
+    for name, one in screen.accounts.items():
+        st.markdown(plain(name))
+        file_and_account(one)
+    if screen.accounts:
+        return
     if screen.of_account:
         st.caption(plain(_of_account(screen)))
         return
@@ -48,7 +53,7 @@ def _comparison(rows: Sequence[ReconciledRow], screen: ScreenModel, view: Accoun
     frame = screen.once(account_frame, rows)
     st.dataframe(
         frame,
-        key="account-table",
+        key=f"account-table {screen.account}".strip(),
         hide_index=True,
         height=table_height(min(frame.num_rows, MAX_ROWS)),
         row_height=ROW_PIXELS,

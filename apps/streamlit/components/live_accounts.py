@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Iterable
 
 import streamlit as st
 
@@ -11,9 +12,18 @@ from options_helper.bus.address import bus_of
 from options_helper.data.accounts_file import load_accounts, load_desk_settings
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.errors import ConfigError
+from options_helper.live.further_accounts import FurtherAccount
+from options_helper.live.screen import ScreenModel
+from options_helper.live.session import Run
 from options_helper.settings import NO_KEYS, Settings
 
 KEY = "account_name"
+FURTHER_KEY = "further_accounts"
+SHOWN_KEY = "accounts"
+FURTHER_HELP = (
+    "Accounts whose positions and fills are asked for too, each with its own keys. Prices come once, for all."
+)
+SHOWN_HELP = "One or several accounts; none chosen: all of them together."
 HELP = (
     "Whose fills, positions and reconciliation these are, of the accounts in config/accounts.toml. Prices come with "
     "the keys of {market_data}."
@@ -38,6 +48,64 @@ def account_box(portfolio_file: PortfolioFile) -> str | None:
     return st.selectbox(
         "Account", accounts.names, key=KEY, help=HELP.format(market_data=accounts.market_data)
     )
+
+
+def further_box(account: str | None, portfolio_file: PortfolioFile) -> tuple[str, ...]:
+    """Draw the choice of accounts that are asked beside that one, and read it; in the file's order."""
+    if _follows_a_bus():
+        return ()
+    try:
+        accounts = load_accounts()
+    except ConfigError:
+        return ()
+    first = account or _written(portfolio_file) or accounts.market_data
+    others = [name for name in accounts.names if name != first]
+    if not accounts.are_several:
+        return ()
+    # Streamlit takes no choice that is not offered.
+    st.session_state[FURTHER_KEY] = [
+        name for name in st.session_state.get(FURTHER_KEY) or () if name in others
+    ]
+    chosen = st.multiselect("Together with", others, key=FURTHER_KEY, help=FURTHER_HELP)
+    return tuple(name for name in others if name in chosen)
+
+
+def further_accounts(names: Iterable[str]) -> tuple[FurtherAccount, ...]:
+    """These accounts with their settings of this moment; of one that cannot be used, why."""
+    found = []
+    for name in names:
+        try:
+            found.append(FurtherAccount(name, load_accounts().settings(name)))
+        except ConfigError as error:
+            found.append(FurtherAccount(name, problem=str(error)))
+    return tuple(found)
+
+
+def shown_accounts(run: Run | None) -> tuple[str, ...]:
+    """Draw which accounts of a run that has several this tab shows, and read it; kept in the address. None: all."""
+    if run is None or not run.further:
+        return ()
+    names = list(run.portfolios)
+    with st.container(key="accounts-choice"):
+        chosen = st.pills(
+            "Accounts",
+            names,
+            selection_mode="multi",
+            key=SHOWN_KEY,
+            bind="query-params",
+            help=SHOWN_HELP,
+            label_visibility="collapsed",
+        )
+    return tuple(name for name in names if name in (chosen or ()))
+
+
+def account_choice(screen: ScreenModel, key: str) -> ScreenModel:
+    """Of several accounts that are shown the one that is chosen here; of one, that."""
+    if not screen.accounts:
+        return screen
+    names = list(screen.accounts)
+    chosen = st.segmented_control("Account", names, default=names[0], key=key, label_visibility="collapsed")
+    return screen.accounts[next((name for name in names if name == chosen), names[0])]
 
 
 def settings_of(account: str | None, portfolio_file: PortfolioFile) -> Settings:

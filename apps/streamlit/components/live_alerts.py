@@ -24,9 +24,18 @@ SIGNS: Final = {"info": "○", "warning": "●"}
 
 
 def alerts_panel(screen: ScreenModel, session: LiveSession) -> None:
-    """Draw who delivers, and what fired, the newest first; a button for what nobody has acknowledged."""
+    """Draw who delivers, and what fired, the newest first; a button for what nobody has acknowledged.
+
+    Of several accounts one after the other: each has a log, and who sends, of its own.
+    """
+    for name, one in screen.accounts.items():
+        st.markdown(plain(name))
+        alerts_panel(one, session)
+    if screen.accounts:
+        return
+    account = screen.account or None
     # Newer than what the screen is of: what was acknowledged a moment ago has no button any more.
-    screen = replace(screen, alerts=session.alerts())
+    screen = replace(screen, alerts=session.alerts(account))
     st.caption(plain(sender_words(screen)))
     for logged in screen.alerts.firings[:SHOWN_AT_MOST]:
         with st.container(horizontal=True, vertical_alignment="center", gap="small"):
@@ -34,9 +43,9 @@ def alerts_panel(screen: ScreenModel, session: LiveSession) -> None:
             if logged.acknowledged_at is None:
                 st.button(
                     "Acknowledge",
-                    key=f"acknowledge {logged.firing.key}",
+                    key=f"acknowledge {logged.firing.key} {screen.account}".strip(),
                     on_click=session.acknowledge,
-                    args=(logged.firing.key,),
+                    args=(logged.firing.key, account),
                 )
     more = len(screen.alerts.firings) - SHOWN_AT_MOST
     if more > 0:

@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from datetime import datetime
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
-from options_helper.analysis.columns import COLUMNS, CSV_COLUMNS, Column, Table, amount_names
+from options_helper.analysis.columns import ACCOUNT_COLUMN, COLUMNS, CSV_COLUMNS, Column, Table, amount_names
 from options_helper.live.account_book import PortfolioSource
 from options_helper.live.screen import ScreenModel
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
+
+if TYPE_CHECKING:
+    from pandas import DataFrame
 
 MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
 
@@ -23,6 +26,8 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
     """Every column of every table, positions first, then structures, then their legs; hidden amounts are left out."""
     import pandas as pd
 
+    if screen.accounts:
+        declared = (*declared, ACCOUNT_COLUMN)
     tables = {Table.POSITION: screen.positions, Table.STRUCTURE: screen.structures, Table.LEG: screen.legs}
     sections = {name: table.frame() for name, table in tables.items()}
     table = pd.concat(
@@ -34,9 +39,7 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
                 state=screen.state.value,
                 stock_feed=screen.snapshot.streams[StreamName.STOCKS].feed,
                 options_feed=screen.snapshot.streams[StreamName.OPTIONS].feed,
-                cost_source=PortfolioSource.ACCOUNT.value
-                if screen.of_account
-                else PortfolioSource.FILE.value,
+                cost_source=_cost_sources(screen, rows),
                 warnings=[", ".join(warning.label for warning in warnings) for warnings in rows["warnings"]],
             )
             for name, rows in sections.items()
@@ -44,9 +47,21 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
         ignore_index=True,
     )
     first = [column.name for column in CSV_COLUMNS]
+    first += [ACCOUNT_COLUMN.name] if screen.accounts else []
     table = table[[*first, *(name for name in table if name not in first)]]
     if screen.options.preferences.hide_amounts:
         table = table.drop(columns=[name for name in table if name in amount_names(declared)])
     # What rounds to nothing has no sign; 0.0 added to -0.0 is 0.0.
     numbers = table.select_dtypes("float").round(MOST_DIGITS) + 0.0
     return table.assign(**numbers).to_csv(index=False)
+
+
+def _cost_sources(screen: ScreenModel, rows: DataFrame) -> str | list[str]:
+    """Whose costs they are; of several accounts one may have a file, and another have none."""
+    if not screen.accounts:
+        return _cost_source(screen)
+    return [_cost_source(screen.accounts[account]) for account in rows[ACCOUNT_COLUMN.name]]
+
+
+def _cost_source(screen: ScreenModel) -> str:
+    return (PortfolioSource.ACCOUNT if screen.of_account else PortfolioSource.FILE).value

@@ -116,7 +116,10 @@ def _brings_now(one: CockpitLine, *, hidden: bool) -> str:
 
 
 def _buying_power(screen: ScreenModel, *, hidden: bool) -> str:
-    """What the account says that it has for options, and how old that is."""
+    """What the account says that it has for options, and how old that is; of several, each its own."""
+    if screen.accounts:
+        each = {name: _buying_power(one, hidden=hidden) for name, one in screen.accounts.items()}
+        return " ".join(f"{name}: {said}" for name, said in each.items())
     found = screen.attention
     if found.buying_power is None or found.buying_power_at is None:
         return "The options buying power is not known."

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -57,6 +57,7 @@ def fills_table(screen: ScreenModel) -> None:
                 width=pixels_for(frame["Side, qty"].to_pylist(), 66),
                 help="The quantity is of this event alone.",
             ),
+            "Account": st.column_config.TextColumn(width=72),
             "Contract": st.column_config.TextColumn(width=146),
             "Price $": st.column_config.TextColumn(width=pixels_for(frame["Price $"].to_pylist(), 56)),
             "Event": st.column_config.TextColumn(width=84),
@@ -83,6 +84,7 @@ def fills_frame(screen: ScreenModel) -> ArrowTable:
             # What a trader looks for first comes first, because a phone shows no more than that.
             "Time": [_time(fill, screen) for fill in newest_first],
             "Side, qty": [_side_and_quantity(fill, hidden=hidden) for fill in newest_first],
+            **_account_column(screen, newest_first),
             "Contract": [_contract(fill, names) for fill in newest_first],
             "Price $": [_paid(fill) for fill in newest_first],
             "Event": [_event(fill) for fill in newest_first],
@@ -93,6 +95,19 @@ def fills_frame(screen: ScreenModel) -> ArrowTable:
             "Source": [SOURCE_LABELS[fill.source] for fill in newest_first],
         }
     )
+
+
+def _account_column(screen: ScreenModel, fills: Sequence[BlotterEntry]) -> dict[str, list[str]]:
+    """Whose each of them is, where several accounts are shown."""
+    if not screen.accounts:
+        return {}
+    account_of = _accounts_of_fills(screen)
+    return {"Account": [account_of.get(id(fill), UNKNOWN) for fill in fills]}
+
+
+def _accounts_of_fills(screen: ScreenModel) -> Mapping[int, str]:
+    """By the fill itself: two accounts' executions may look alike."""
+    return {id(fill): name for name, one in screen.accounts.items() for fill in one.snapshot.fills}
 
 
 def fill_key(fill: BlotterEntry) -> tuple[Any, ...]:
@@ -175,7 +190,8 @@ def fill_sentence(fill: BlotterEntry, screen: ScreenModel) -> str:
     price = "" if fill.price is None or fill.execution_kind in WITHOUT_PRICE else f" at ${_price(fill.price)}"
     side = f"{_plain(fill.side)} " if fill.side else ""
     late = " (backfilled)" if fill.backfilled else ""
-    return f"{_event(fill).capitalize()}: {side}{quantity}{contract}{price}{late}"
+    whose = f" ({name})" if (name := _accounts_of_fills(screen).get(id(fill))) else ""
+    return f"{_event(fill).capitalize()}: {side}{quantity}{contract}{price}{late}{whose}"
 
 
 def _time(fill: BlotterEntry, screen: ScreenModel) -> str:

@@ -15,6 +15,7 @@ from apps.streamlit.components.formatting import UNKNOWN, money
 from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, tag
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.figures_together import id_of
 from options_helper.analysis.risk.payoff_progress import Progress, progress_of
 from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff_view, subjects
 from options_helper.analysis.risk.what_if import WhatIf
@@ -83,10 +84,21 @@ def payoff_tab(screen: ScreenModel, colours: Palette) -> None:
         key="payoff-chart",
         alt=f"Payoff of {subject.name} over the price of {subject.underlying}",
     )
-    progress = progress_of(subject, screen.risk, screen.portfolio, screen.snapshot.account)
-    said = (*progress_sentences(progress, hidden=hidden), *payoff_sentences(view, what_if, hidden=hidden))
+    said = (*_progress(subject, screen, hidden=hidden), *payoff_sentences(view, what_if, hidden=hidden))
     sentences = "".join(tag("span", sentence, "") for sentence in said)
     draw(f'<div class="oh-payoff" role="note">{sentences}</div>')
+
+
+def _progress(subject: Subject, screen: ScreenModel, *, hidden: bool) -> Iterator[str]:
+    """How far it has come; where several accounts are shown, in each that has it, with the account's own capital."""
+    if not screen.accounts:
+        progress = progress_of(subject, screen.risk, screen.portfolio, screen.snapshot.account)
+        yield from progress_sentences(progress, hidden=hidden)
+    for name, one in screen.accounts.items():
+        key = subject.key.replace(f"e:{id_of(name, '')}", "e:", 1)
+        for own in subjects(one.risk):
+            if own.key == key and (key != subject.key or key.startswith("u:")):
+                yield from (f"{name}: {said}" for said in _progress(own, one, hidden=hidden))
 
 
 def _chosen(found: tuple[Subject, ...], book: BookFigures) -> Subject:

@@ -24,6 +24,7 @@ from apps.streamlit.components.board_table import (
     was_viewed,
 )
 from apps.streamlit.components.live_account import file_and_account
+from apps.streamlit.components.live_accounts import account_choice, shown_accounts
 from apps.streamlit.components.live_alarm import ALARM_STYLE, announce_state
 from apps.streamlit.components.live_alerts import alerts_panel, announce_firings
 from apps.streamlit.components.live_attention import ATTENTION_STYLE
@@ -77,6 +78,7 @@ class Slots:
     pieces: Mapping[str, DeltaGenerator]  # by name
     table: DeltaGenerator
     tabs: tuple[TabContainer, ...]  # in the order of `TABS`
+    accounts: tuple[str, ...]  # which of several this tab shows
 
 
 def render_live_portfolio_page() -> None:
@@ -92,10 +94,10 @@ def render_live_portfolio_page() -> None:
     note_viewer(session)
     controls = sidebar_controls(session)
     with st.sidebar:
-        wished = board_choices()
+        wished = board_choices(several=session.run is not None and bool(session.run.further))
     begin_board()
-    options = ViewOptions(controls.preferences, viewer_zone())
     slots = _lay_out(session, controls)
+    options = ViewOptions(controls.preferences, viewer_zone(), slots.accounts)
     seconds = options.preferences.refresh_seconds
     with slots.table:
         st.fragment(_live, run_every=seconds)(controls, options, wished, session.run)
@@ -124,15 +126,16 @@ def _lay_out(session: LiveSession, controls: Controls) -> Slots:
             "truth": truth,
             "details": details,
             "banners": st.container(key="banners"),
-            "tiles": st.container(key="tiles"),
         }
+        accounts = shown_accounts(session.run)
+        pieces["tiles"] = st.container(key="tiles")
         with st.container(key="work"):
             table = st.container(key="tablebox")
             with st.container(key="charts"):
                 # A run of the script when another is opened, so that what is closed is not computed.
                 tabs = st.tabs(list(TABS), key="tabs", on_change="rerun")
             pieces["side"] = st.container(key="side")
-    return Slots(pieces, table, tuple(tabs))
+    return Slots(pieces, table, tuple(tabs), accounts)
 
 
 def _live(controls: Controls, options: ViewOptions, wished: Wished, seen: Run | None) -> None:
@@ -179,7 +182,11 @@ def _chart(screen: ScreenModel, session: LiveSession, controls: Controls) -> Non
         or session.running
         or session.run.portfolio_file.path == controls.portfolio_file.path
     )
-    pnl_chart(screen, session.history().points if own else ())
+    run = session.run
+    if screen.accounts and run is not None and len(screen.accounts) < len(run.portfolios):
+        st.caption("The line is kept for each account, and for all of them together: show one, or all.")
+        return
+    pnl_chart(screen, session.history(screen.account).points if own else ())
 
 
 def _payoff(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> None:
@@ -187,7 +194,9 @@ def _payoff(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> 
 
 
 def _what_changed(screen: ScreenModel, session: LiveSession, _controls: Controls) -> None:
-    what_changed_tab(screen, session.changes())
+    # A change is put to its causes account by account: an execution names a contract, and no other account's.
+    one = account_choice(screen, "changed-account")
+    what_changed_tab(one, session.changes(one.account))
 
 
 def _fills(screen: ScreenModel, _session: LiveSession, _controls: Controls) -> None:

@@ -142,7 +142,8 @@ def _worst(screen: ScreenModel) -> Tile:
         return Tile("Maximum loss", "not known", paid, tone=tone, caveat=_lines((worst.reason, *caveats)))
     if not totals.legs:
         return Tile("Maximum loss", UNKNOWN, NO_POSITIONS, tone=tone, caveat=_lines(caveats))
-    notes = (_worst_of_all(screen), paid, "each underlying at its worst, at expiry")
+    each = "each underlying of each account" if screen.accounts else "each underlying"
+    notes = (_worst_of_all(screen), paid, f"{each} at its worst, at expiry")
     figure, beside = _loss(worst.amount, screen)
     return Tile("Maximum loss", figure, _lines(notes), tone=tone, caveat=_lines(caveats), beside=beside)
 

@@ -9,7 +9,13 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.formatting import plain
-from apps.streamlit.components.live_accounts import account_box, check_settings, settings_of
+from apps.streamlit.components.live_accounts import (
+    account_box,
+    check_settings,
+    further_accounts,
+    further_box,
+    settings_of,
+)
 from apps.streamlit.components.live_alarm import notification_button
 from apps.streamlit.components.live_focus import keep_focus
 from apps.streamlit.components.live_recording import recording_switch
@@ -96,7 +102,8 @@ def sidebar_controls(session: LiveSession) -> Controls:
             _account_control(session) if source is PortfolioSource.ACCOUNT else _portfolio_control(session)
         )
         account = account_box(portfolio_file)
-        choices, pairs_problem = _choices(source, account)
+        further = further_box(account, portfolio_file)
+        choices, pairs_problem = _choices(source, account, further)
         settings, settings_problem = check_settings(account, portfolio_file)
         recording_switch(session)
         preferences = _preferences()
@@ -156,6 +163,7 @@ def lifecycle_buttons(session: LiveSession, controls: Controls) -> None:
 def describe(choices: RunSettings, name: str) -> str:
     """The choices of a run in a line."""
     parts = [name, *([] if choices.account is None else [f"account {choices.account}"])]
+    parts += [f"with {' and '.join(choices.further)}"] if choices.further else []
     parts += [f"stocks {choices.stock_feed}"] if choices.stream_stocks else []
     parts += [f"options {choices.options_feed}"] if choices.stream_options else []
     parts += [f"fills {_account_word(choices.paper)}"] if choices.stream_fills else []
@@ -193,7 +201,12 @@ def _begin(session: LiveSession, portfolio_file: PortfolioFile, choices: RunSett
     st.session_state.pop("start_problem", None)
     try:
         portfolio_file = reread(portfolio_file)
-        session.start(portfolio_file, choices, settings_of(choices.account, portfolio_file))
+        session.start(
+            portfolio_file,
+            choices,
+            settings_of(choices.account, portfolio_file),
+            further_accounts(choices.further),
+        )
     except OptionsHelperError as error:
         st.session_state["start_problem"] = str(error)
 
@@ -237,7 +250,7 @@ def _file_obstacle(portfolio_file: PortfolioFile, preferences: Preferences) -> s
 
 
 def _missing(choices: RunSettings) -> str | None:
-    if choices.source is PortfolioSource.ACCOUNT and not choices.stream_fills:
+    if (choices.source is PortfolioSource.ACCOUNT or choices.further) and not choices.stream_fills:
         return ACCOUNT_NEEDS_FILLS
     books = choices.book_pairs or choices.breeze_books
     if choices.stream_stocks or choices.stream_options or choices.stream_fills or books:
@@ -280,6 +293,7 @@ def _show_choices(choices: RunSettings, portfolio: str) -> None:
     st.session_state.update(
         source=choices.source.value,
         account_name=choices.account,
+        further_accounts=list(choices.further),
         streams=[name.value for name, chosen in streams.items() if chosen],
         stock_feed=choices.stock_feed,
         options_feed=choices.options_feed,
@@ -413,7 +427,9 @@ def _reload(session: LiveSession) -> None:
     session.reload()
 
 
-def _choices(source: PortfolioSource, account_name: str | None) -> tuple[RunSettings, str | None]:
+def _choices(
+    source: PortfolioSource, account_name: str | None, further: tuple[str, ...]
+) -> tuple[RunSettings, str | None]:
     """What the run is made of, which applies to every tab, and why it cannot be, where it cannot."""
     streams = st.pills("Streams", list(PORTFOLIO_STREAMS), selection_mode="multi", key="streams") or []
     books = _read_books(
@@ -453,6 +469,7 @@ def _choices(source: PortfolioSource, account_name: str | None) -> tuple[RunSett
     choices = RunSettings(
         source=source,
         account=account_name,
+        further=further,
         stream_stocks=StreamName.STOCKS in streams,
         stream_options=StreamName.OPTIONS in streams,
         stream_fills=StreamName.FILLS in streams,

@@ -97,7 +97,10 @@ def liquidation_tile(screen: ScreenModel) -> Tile:
 
 
 def _buying_power(screen: ScreenModel) -> str:
-    """What the account said it has for options, and when that was read."""
+    """What the account said it has for options, and when that was read; of several each its own, which is no sum."""
+    if screen.accounts:
+        each = {name: _buying_power(one) for name, one in screen.accounts.items()}
+        return "; ".join(f"{name}: {said or 'buying power not known'}" for name, said in each.items())
     view, read_at = screen.snapshot.account.view, screen.totals.holdings.read_at
     if view is None or view.options_buying_power is None:
         return ""
