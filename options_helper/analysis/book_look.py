@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from options_helper.analysis.attention.assess import Attention, assess_attention
+from options_helper.analysis.day_pnl import read_account_day
 from options_helper.analysis.live_tables import multileg_tables, position_table
 from options_helper.analysis.priced_lines import price_entries
 from options_helper.analysis.reconcile.reconciliation import Behind
@@ -57,9 +58,10 @@ def look_at_book(
         stale_after_seconds=stale_after_seconds,
         wide_spread_pct=wide_spread_pct,
     )
-    positions = position_table(portfolio, live, priced)
-    structures, legs = multileg_tables(portfolio, live, priced)
-    totals = sum_up(portfolio, live, positions, structures, legs)
+    day = read_account_day(portfolio, live)
+    positions = position_table(portfolio, live, priced, day)
+    structures, legs = multileg_tables(portfolio, live, priced, day)
+    totals = sum_up(portfolio, live, positions, structures, legs, account_day=day)
     risk = assess_book(
         portfolio,
         live,

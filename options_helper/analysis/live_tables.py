@@ -16,6 +16,7 @@ import numpy as np
 
 from options_helper.analysis.columns import PRICE_COLUMNS, Table
 from options_helper.analysis.day_pnl import (
+    AccountDay,
     HeldLines,
     LineDays,
     line_days,
@@ -45,14 +46,20 @@ DEFAULT_WIDE_SPREAD_PCT: Final = 25.0
 _SMALLEST_BASE: Final = 0.05
 
 
-def position_table(portfolio: Portfolio, live: LiveSnapshot, priced: PricedLines) -> RowTable:
-    """One row for each single contract and share holding; `priced` are all lines of the portfolio, in its order."""
+def position_table(
+    portfolio: Portfolio, live: LiveSnapshot, priced: PricedLines, account_day: AccountDay | None = None
+) -> RowTable:
+    """One row for each single contract and share holding; `priced` are all lines of the portfolio, in its order.
+
+    `account_day` is what the account says of today, where that has been read already.
+    """
     entries = [entry for entry in portfolio.positions if not isinstance(entry, MultiLegPosition)]
     quantity = numbers(entry.lines[0].quantity for entry in entries)
     lines = priced.take(_places(portfolio, of_structures=False))
     basis = numbers(entry.lines[0].cost_basis for entry in entries)
     pnl = lines.worth * (lines.mark - basis)
-    day = line_days(read_account_day(portfolio, live), _held_lines(lines, quantity, live.as_of))
+    account_day = account_day or read_account_day(portfolio, live)
+    day = line_days(account_day, _held_lines(lines, quantity, live.as_of))
     findings = {**_findings_with_day(lines, day), QuoteWarning.NO_COST_BASIS: np.isnan(basis)}
     columns = {
         **lines.columns,
@@ -76,9 +83,9 @@ def position_table(portfolio: Portfolio, live: LiveSnapshot, priced: PricedLines
 
 
 def multileg_tables(
-    portfolio: Portfolio, live: LiveSnapshot, priced: PricedLines
+    portfolio: Portfolio, live: LiveSnapshot, priced: PricedLines, account_day: AccountDay | None = None
 ) -> tuple[RowTable, RowTable]:
-    """One row for each structure, and one for each of their legs; `priced` as for the positions."""
+    """One row for each structure, and one for each of their legs; `priced` and the day as for the positions."""
     structures = portfolio.structures
     owned_legs = [
         (entry, index, leg, line)
@@ -95,7 +102,7 @@ def multileg_tables(
     held = _held_lines(lines, quantity, live.as_of)
     of_leg = np.repeat(not_believed, groups.sizes)
     held = replace(held, price=np.where(of_leg, np.nan, held.price))
-    day = line_days(read_account_day(portfolio, live), held)
+    day = line_days(account_day or read_account_day(portfolio, live), held)
     lines = replace(lines, findings=_findings_with_day(lines, day))
     leg_columns = {
         **lines.columns,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
 from decimal import Decimal
@@ -25,6 +25,7 @@ from options_helper.analysis.marks import (
     SessionTimes,
     read_marks,
 )
+from options_helper.analysis.remembered import remembered
 from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_hours import (
     has_ended,
@@ -91,10 +92,8 @@ def price_entries(
     wide_spread_pct: float,
 ) -> PricedLines:
     """Price every line of these entries of the portfolio, in their order."""
-    lines = [line for entry in entries for line in entry.lines]
-    return price_lines(
-        [line.instrument for line in lines],
-        numbers(line.quantity for line in lines),
+    return _price_lines(
+        _all_held(portfolio, None) if entries is portfolio.positions else _held(entries),
         live,
         holdings=compare_holdings(portfolio, live.account, live.told_sessions),
         stale_after_seconds=stale_after_seconds,
@@ -102,21 +101,61 @@ def price_entries(
     )
 
 
-def price_lines(
-    instruments: Sequence[Instrument],
-    quantity: Numbers,
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """What of n lines follows from the portfolio alone; nobody changes it."""
+
+    instruments: tuple[Instrument, ...]
+    quantity: Numbers  # short is negative
+    multiplier: Numbers
+    strike: Numbers
+    is_option: Flags
+    is_call: Flags
+    adjusted: Flags
+    underlyings: tuple[str, ...]  # each once
+    underlying_of: Integers  # of each line, its place among them
+    columns: Mapping[str, Any]
+
+
+@remembered
+def _all_held(portfolio: Portfolio, _: None) -> _Held:
+    return _held(portfolio.positions)
+
+
+def _held(entries: Iterable[PortfolioEntry]) -> _Held:
+    lines = [line for entry in entries for line in entry.lines]
+    instruments = tuple(line.instrument for line in lines)
+    places = {
+        name: place for place, name in enumerate(dict.fromkeys(item.underlying for item in instruments))
+    }
+    return _Held(
+        instruments=instruments,
+        quantity=numbers(line.quantity for line in lines),
+        multiplier=numbers(item.multiplier for item in instruments),
+        strike=numbers(item.strike for item in instruments),
+        is_option=_flags(item.is_option for item in instruments),
+        is_call=_flags(item.option_type == "call" for item in instruments),
+        adjusted=_flags(item.adjusted for item in instruments),
+        underlyings=tuple(places),
+        underlying_of=np.array([places[item.underlying] for item in instruments], dtype=np.int64),
+        columns=_contract_columns(instruments),
+    )
+
+
+def _price_lines(
+    held: _Held,
     live: LiveSnapshot,
     *,
     holdings: Holdings,
     stale_after_seconds: float,
     wide_spread_pct: float,
 ) -> PricedLines:
-    """Price each line, held in this quantity (short is negative), by the snapshot."""
-    is_option = _flags(item.is_option for item in instruments)
+    """Price each line by the snapshot."""
+    instruments, quantity = held.instruments, held.quantity
     marks = read_marks(
         [live.quotes.get(item.live_symbol) for item in instruments],
         [live.trades.get(item.live_symbol) for item in instruments],
-        is_option=is_option,
+        is_option=held.is_option,
         as_of=live.as_of,
         short=quantity < 0,
         hours=latest_hours(instruments, live),
@@ -129,14 +168,12 @@ def price_lines(
     last_days = [life.last_day for life in lives]
     price = np.where(ended, np.nan, marks.price)
     natural = np.where(ended, np.nan, marks.natural(long=quantity > 0))
-    multiplier = numbers(item.multiplier for item in instruments)
-    in_doubt, moved = holdings.in_doubt, frozenset(holdings.moved)
-    is_moved = _flags(item.live_symbol in moved for item in instruments)
+    is_moved = _among(held, holdings.moved)
     findings = {
         QuoteWarning.EXPIRED: ended,
         **_last_day_findings(instruments, lives, ended, today),
-        QuoteWarning.ADJUSTED_CONTRACT: _flags(item.adjusted for item in instruments),
-        QuoteWarning.QUANTITY_IN_DOUBT: ~ended & _flags(item.live_symbol in in_doubt for item in instruments),
+        QuoteWarning.ADJUSTED_CONTRACT: held.adjusted,
+        QuoteWarning.QUANTITY_IN_DOUBT: ~ended & _among(held, holdings.in_doubt),
         QuoteWarning.OTHER_SHARE: ~ended & is_moved,
         **_only(~ended, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)),
     }
@@ -146,16 +183,16 @@ def price_lines(
         mark=price,
         natural=natural,
         # A price of today's share times a quantity of another one is no value.
-        worth=np.where(is_moved, np.nan, quantity * multiplier),
+        worth=np.where(is_moved, np.nan, quantity * held.multiplier),
         rank=rank_lines(marks, findings, short=quantity < 0),
         findings=findings,
         columns={
-            **_contract_columns(instruments),
+            **held.columns,
             **_mark_columns(marks, ended),
-            **_underlying_columns(instruments, live),
+            **_underlying_columns(held, live),
             "dte": dte,
             "last_day": last_days,
-            "multiplier": multiplier,
+            "multiplier": held.multiplier,
             "mark": price,
             "natural": natural,
         },
@@ -263,40 +300,32 @@ def _mark_columns(marks: Marks, ended: Flags) -> dict[str, Any]:
     }
 
 
-def _underlying_columns(instruments: Sequence[Instrument], live: LiveSnapshot) -> dict[str, Any]:
-    price, age, via = _underlyings(instruments, live)
-    strike = numbers(item.strike for item in instruments)
-    is_call = _flags(item.option_type == "call" for item in instruments)
-    in_the_money = np.where(is_call, price - strike, strike - price)
-    # What an adjusted contract delivers is not known, so neither is how its strike compares.
-    adjusted = _flags(item.adjusted for item in instruments)
+def _underlying_columns(held: _Held, live: LiveSnapshot) -> dict[str, Any]:
+    price, age, via = _underlyings(held, live)
+    in_the_money = np.where(held.is_call, price - held.strike, held.strike - price)
     return {
         "underlying_price": price,
         "underlying_age_seconds": age,
         "underlying_via": via,
-        "moneyness_pct": np.where(adjusted, np.nan, 100 * in_the_money / price),
+        # What an adjusted contract delivers is not known, so neither is how its strike compares.
+        "moneyness_pct": np.where(held.adjusted, np.nan, 100 * in_the_money / price),
     }
 
 
-def _underlyings(
-    instruments: Sequence[Instrument], live: LiveSnapshot
-) -> tuple[Numbers, Numbers, NDArray[np.object_]]:
+def _underlyings(held: _Held, live: LiveSnapshot) -> tuple[Numbers, Numbers, NDArray[np.object_]]:
     """Price of what each line is written on, the age of that price and the way it came."""
-    indices = {
-        name: index for index, name in enumerate(dict.fromkeys(item.underlying for item in instruments))
-    }
+    names, places = held.underlyings, held.underlying_of
     marks = read_marks(
-        [live.quotes.get(name) for name in indices],
-        [live.trades.get(name) for name in indices],
-        is_option=np.zeros(len(indices), dtype=bool),
+        [live.quotes.get(name) for name in names],
+        [live.trades.get(name) for name in names],
+        is_option=np.zeros(len(names), dtype=bool),
         as_of=live.as_of,
-        hours=latest_hours(indices, live),
+        hours=latest_hours(names, live),
     )
     # One side of a quote that is too wide is no price of anything.
     is_bound = (marks.source == MarkSource.BID) | (marks.source == MarkSource.ASK)
     price = np.where(marks.findings[QuoteWarning.TOO_WIDE] & is_bound, np.nan, marks.price)
-    line_indices = np.array([indices[item.underlying] for item in instruments], dtype=np.int64)
-    return price[line_indices], marks.age[line_indices], marks.via[line_indices]
+    return price[places], marks.age[places], marks.via[places]
 
 
 def _quote_findings(
@@ -352,14 +381,24 @@ def _expected_to_move(instruments: Sequence[Instrument], live: LiveSnapshot) -> 
     options_feed = live.streams[StreamName.OPTIONS].feed or ""
     stocks_feed, told = live.streams[StreamName.STOCKS].feed or "", live.told_sessions
     stocks_move = expects_data(StreamName.STOCKS, stocks_feed, live.as_of, told=told)
+    # In the session all do, after it those of some classes for a while.
+    all_move = expects_data(StreamName.OPTIONS, options_feed, live.as_of, told=told)
     options_move = {
-        name: expects_data(StreamName.OPTIONS, options_feed, live.as_of, (name,), told)
+        name: all_move or expects_data(StreamName.OPTIONS, options_feed, live.as_of, (name,), told)
         for name in {item.underlying for item in instruments}
     }
     return _flags(
         options_move[item.underlying] if item.is_option else item.is_coin or stocks_move
         for item in instruments
     )
+
+
+def _among(held: _Held, symbols: Collection[str]) -> Flags:
+    """Which lines are of these symbols, in Alpaca's spelling; mostly there are none."""
+    if not symbols:
+        return np.zeros(len(held.instruments), dtype=bool)
+    wanted = frozenset(symbols)
+    return _flags(item.live_symbol in wanted for item in held.instruments)
 
 
 def _only(where: Flags, findings: Findings) -> dict[QuoteWarning, Flags]:

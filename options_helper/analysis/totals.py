@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import numpy as np
 
-from options_helper.analysis.day_pnl import HeldLines, made_today, read_account_day, sum_up_day
+from options_helper.analysis.day_pnl import AccountDay, HeldLines, made_today, read_account_day, sum_up_day
 from options_helper.analysis.grades import RANKS, Grade, count_words, grades_of
 from options_helper.analysis.holdings import Holdings, compare_holdings
 from options_helper.analysis.marks import Flags, Numbers, QuoteWarning
@@ -207,8 +207,13 @@ def sum_up(
     positions: RowTable,
     structures: RowTable,
     legs: RowTable,
+    *,
+    account_day: AccountDay | None = None,
 ) -> LiveTotals:
-    """Sum the tables of one snapshot; a missing part makes a total unknown, never smaller."""
+    """Sum the tables of one snapshot; a missing part makes a total unknown, never smaller.
+
+    `account_day` is what the account says of today, where that has been read already.
+    """
     single, structure = positions.numbers, structures.numbers
     quantity = single("quantity")
     paid = np.abs(single("cost_basis") * quantity * single("multiplier"))
@@ -224,7 +229,7 @@ def sum_up(
     of_options = flags([not entry.has_shares for entry in portfolio.structures])
     may_lose_debit = (debit > 0) & of_options & flags([one in still_running for one in structures["id"]])
     today = sum_up_day(
-        read_account_day(portfolio, live),
+        account_day or read_account_day(portfolio, live),
         _all_held_lines(positions, structures, legs, of_structures, live.as_of),
         [*positions["id"], *legs["position_id"]],
         np.array([_rank_of_day(grade) for grade in (*of_positions, *of_legs)], dtype=np.int64),

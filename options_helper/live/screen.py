@@ -95,6 +95,9 @@ STATE_OF_PHASE: Final = {
     Phase.STALLED: State.STALLED,
     Phase.CONNECTING: State.CONNECTING,
 }
+# Of a refresh: so long others' screens are of the newest tick. Nearer to a whole one, a viewer whose refresh came a
+# little early would find nothing new.
+SHARED_FOR: Final = 0.9
 SPEECHLESS: Final = (Phase.OFF, Phase.CONNECTING)
 
 
@@ -375,10 +378,11 @@ def shared_screen(
 ) -> ScreenModel:
     """The screen of this tick, worked out once for all viewers with an equal viewpoint.
 
-    It is of this instant or of up to half a refresh before it, and says so by its `now` and its snapshot's `as_of`.
+    It is of this instant, or of up to nine tenths of a refresh and at most a second before it, and says so by its `now`
+    and its snapshot's `as_of`.
     The same `viewer` never gets the same tick twice, unless what it saw just before is wanted `again`.
     """
-    longest_seconds = viewpoint.options.preferences.refresh_seconds / 2
+    longest_seconds = SHARED_FOR * viewpoint.options.preferences.refresh_seconds
     tick = session.tick(viewer, now, longest_seconds=longest_seconds, again=again)
     return tick.screens.get(
         viewpoint,

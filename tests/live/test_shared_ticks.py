@@ -302,3 +302,13 @@ def test_what_was_made_of_a_screen_is_not_taken_for_another(session):
     items = screen.once(attention)
 
     assert replace(screen, banners=()).once(attention) is not items
+
+
+@pytest.mark.parametrize(("seconds", "is_shared"), [(0.89, True), (0.95, False)])
+def test_a_screen_serves_those_who_look_within_nine_tenths_of_a_refresh(session, seconds, *, is_shared):
+    """So that ten who look once a second cost one computation in it, and not two."""
+    every_second = view(refresh=1)
+    shown = shared_screen(session, every_second, "a", OPEN)
+    later = shared_screen(session, every_second, "b", OPEN + timedelta(seconds=seconds))
+
+    assert (later is shown) is is_shared
