@@ -175,7 +175,7 @@ class CaptureEngine:
             self._writer.state = WriterState(journals=True, earlier=self._earlier.are_incomplete)
         else:
             self._make_earlier_rows_first()
-        # Which takes a second the first time: what arrived meanwhile would wait in memory, where a kill ends it.
+        # Of a year that no table has it takes a second: what came meanwhile would wait in memory, where a kill ends it.
         self._streams.load_calendar()
         self._writer.start()
         self._streams.start()

@@ -1,4 +1,4 @@
-"""exchange_calendars, loaded when it is needed: it takes more than half a second."""
+"""exchange_calendars, loaded when a year is asked of that no table has: it takes more than half a second."""
 
 from __future__ import annotations
 

@@ -81,7 +81,7 @@ def settles_at(
     """The instant by whose price its value is fixed; None where the calendar does not reach.
 
     16:00 on the last day (13:00 on half days), also of a class that is traded for a quarter of an hour longer, or the
-    opening by which it is settled. The first question about a year takes the calendar half a second.
+    opening by which it is settled.
     """
     session = regular_session(_settlement_day(expiry, told), told)
     if session is None:

@@ -16,7 +16,9 @@ import pytest
 from options_helper.data.late_import import late_imports
 
 LARGE, USER, OTHER, FAILING = "large_package", "its_user", "its_other_user", "its_failing_user"
-LATE = {USER: {LARGE}, FAILING: {LARGE}}
+HOME = "its_home"
+NAMESAKE = f"{HOME}.user"  # has a neighbour of that name
+LATE = {USER: {LARGE}, FAILING: {LARGE}, NAMESAKE: {LARGE}}
 MODULES = {
     f"{LARGE}/__init__.py": "class Frame:\n    size = 2\n",
     f"{LARGE}/part.py": "size = 3\n",
@@ -28,6 +30,9 @@ MODULES = {
         f"    import {LARGE}.part\n"
         f"    return {LARGE}.part.size\n"
     ),
+    f"{HOME}/__init__.py": "",
+    f"{HOME}/{LARGE}.py": "size = 4\n",
+    f"{HOME}/user.py": f"from .{LARGE} import size\n",
     f"{OTHER}.py": f"import {LARGE} as lp\n",
     f"{FAILING}.py": f"import {LARGE}\nimport no_such_package\n",
 }
@@ -40,7 +45,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
         (tmp_path / name).write_text(text)
     monkeypatch.syspath_prepend(tmp_path)
     yield tmp_path
-    for name in [one for one in sys.modules if one.partition(".")[0] in {LARGE, USER, OTHER, FAILING}]:
+    for name in [one for one in sys.modules if one.partition(".")[0] in {LARGE, USER, OTHER, FAILING, HOME}]:
         del sys.modules[name]
 
 
@@ -91,6 +96,11 @@ def test_all_others_import_it_meanwhile_as_ever():
 
         assert sys.modules[OTHER].lp is sys.modules[LARGE]
         assert type(sys.modules[LARGE]) is ModuleType
+
+
+@pytest.mark.usefixtures("folder")
+def test_a_neighbour_of_the_same_name_is_no_such_package():
+    assert imported_late(NAMESAKE).size == 4
 
 
 @pytest.mark.usefixtures("folder")

@@ -16,7 +16,6 @@ import socket
 import struct
 import sys
 import time
-from datetime import date
 from typing import Any, Final
 
 LARGEST: Final = 1 << 20  # bytes of a request
@@ -35,21 +34,17 @@ LIBRARIES: Final = (
     "pyarrow.parquet",
     "websockets.asyncio.client",
 )
-# Of most of the simulated markets: to look up the first day of a year takes as long as the libraries.
-MARKETS_DAY: Final = date(2026, 11, 20)
 
 
 def load() -> None:
     """Import the commands and what they stand on; Ctrl-C at the tests' terminal is nothing to this process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
     import options_helper.commands
-    from options_helper.model.market_hours import regular_session
 
     for found in pkgutil.iter_modules(options_helper.commands.__path__, "options_helper.commands."):
         importlib.import_module(found.name)
     for name in LIBRARIES:
         importlib.import_module(name)
-    regular_session(MARKETS_DAY)
     gc.freeze()
 
 

@@ -1,6 +1,6 @@
 """Programs in processes of their own, forked from one that has loaded what they import (`program_server.py`).
 
-Of what a command's start costs, nine tenths are pandas and alpaca-py, and more than a hundred tests start one. What is
+Of what a command's start costs, nine tenths are imports, and more than a hundred tests start one. What is
 forked is the program all the same: it has its own process id, session, signals and streams, and ends as an interpreter
 does. A test of how a program loads starts `sys.executable` itself.
 """

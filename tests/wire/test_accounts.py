@@ -22,8 +22,6 @@ from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStr
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.errors import ConfigError
 from options_helper.model.account import RestPhase, RestTask
-from options_helper.model.instants import utc_datetime
-from options_helper.model.market_hours import session_before
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import StreamName, fills_of
@@ -113,7 +111,6 @@ def until_heard(manager: LiveStreamManager, account: str) -> None:
 def _imported() -> None:
     """What is loaded once may take as long as it does; what is awaited begins after it."""
     load_sdk()
-    session_before(utc_datetime(NOON).date())
 
 
 @pytest.fixture

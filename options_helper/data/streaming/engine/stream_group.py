@@ -248,7 +248,7 @@ class StreamGroup:
         return before[1]
 
     def load_calendar(self) -> None:
-        """Look at the trading calendar once: loading its year takes long, and here nobody waits for it."""
+        """Look at the trading calendar once: a year that no table has takes long, and here nobody waits for it."""
         feed = self._requests[StreamName.STOCKS].feed
         expects_data(
             StreamName.STOCKS, feed, utc_datetime(self.market_ns(self._now_ns())), told=self._clock.told

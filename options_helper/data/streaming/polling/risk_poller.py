@@ -24,7 +24,6 @@ from options_helper.model.alpaca_symbols import (
     to_alpaca_symbol,
     underlying_symbol,
 )
-from options_helper.model.contract_hours import settles_at
 from options_helper.model.contract_symbols import parse_contract_symbol
 from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.streams import StreamName
@@ -65,7 +64,6 @@ class RiskPoller(HeldPoller):
         is_done = self._ask(RestTask.DIVIDENDS, shares, today, read_corporate_actions, _with_actions)
         priced = (BENCHMARK, *shares, *_funds_of(self._config))
         is_done &= self._ask(RestTask.CLOSES, priced, today, read_daily_closes, _with_closes)
-        self._make_calendar(today)
         return self._policy.poll if is_done else self._policy.again
 
     def _ask(
@@ -101,13 +99,6 @@ class RiskPoller(HeldPoller):
             problem=f"Alpaca knows nothing of {named(unknown)}." if unknown and found else None,
         )
         return True
-
-    def _make_calendar(self, today: date) -> None:
-        """Have the calendar of each expiry's year made on this thread: it takes half a second, and no page has that."""
-        for contract in contracts_of(self._config):
-            expiry = parse_contract_symbol(contract).expiry
-            if expiry >= today and not self._context.stopping.is_set():
-                settles_at(contract, expiry)
 
 
 def _told(read: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
