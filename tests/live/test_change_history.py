@@ -316,9 +316,12 @@ def test_gaps_and_changes_that_nobody_explains_are_told_of_the_lines_that_are_ch
     books: list[BookFigures],
 ):
     """A gap over which MSFT alone moved is none of AAPL's."""
+    scenario = books[0].scenario
+    of_msft = [line.underlying == "MSFT" for line in books[0].lines if line.iv_state is not None]
     moved = replace(
         books[0],
         as_of=books[0].as_of + timedelta(minutes=1),
+        scenario=replace(scenario, mark=scenario.mark + np.array(of_msft)),
         lines=tuple(
             replace(line, mark=line.mark + 1.0) if line.mark and line.underlying == "MSFT" else line
             for line in books[0].lines
