@@ -232,7 +232,7 @@ def sum_up(
         account_day or read_account_day(portfolio, live),
         _all_held_lines(positions, structures, legs, of_structures, live.as_of),
         [*positions["id"], *legs["position_id"]],
-        np.array([_rank_of_day(grade) for grade in (*of_positions, *of_legs)], dtype=np.int64),
+        np.array([RANKS[grade] for grade in (*of_positions, *of_legs)], dtype=np.int64),
     )
     of_day = grades_of(today.ranks)
     grades = [*of_positions, *of_structures]
@@ -285,11 +285,6 @@ def _carried(portfolio: Portfolio) -> Carried:
         fees=fsum(entry.fees or 0.0 for entry in naming),
         entries=len(naming),
     )
-
-
-def _rank_of_day(grade: Grade) -> int:
-    # Where the quantity is not the account's, today is not known or is told without the later trades.
-    return RANKS[Grade.TWO_SIDED if grade is Grade.QUANTITY else grade]
 
 
 def _all_held_lines(

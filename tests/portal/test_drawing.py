@@ -192,6 +192,20 @@ def test_a_third_warning_is_counted_in_its_cell_and_the_gravest_stand_first(scre
     assert board.cells["p:aapl-call"] == ("",)
 
 
+def test_a_warning_that_has_no_room_is_counted_and_not_cut_off(screen_for):
+    screen = screen_for()
+
+    def pills(*row: QuoteWarning) -> list[str]:
+        others = [()] * (len(screen.positions) - 1)
+        warned = replace(screen, positions=screen.positions.assign(warnings=[row, *others]))
+        (cell,) = build_board(warned, Wishes(Grouping.NONE, ("Warnings",))).cells["p:spy-call-today"]
+        assert isinstance(cell, list)
+        return [words for words, _ in cell[3]]
+
+    assert pills(QuoteWarning.ZERO_BID, QuoteWarning.WIDE_SPREAD) == ["zero bid", "wide spread"]
+    assert pills(QuoteWarning.QUANTITY_IN_DOUBT, QuoteWarning.EXPIRES_TODAY) == ["expires today", "+1"]
+
+
 def test_no_figure_of_the_csv_has_the_noise_of_a_computation(screen_for):
     for row in csv.reader(io.StringIO(tables_as_csv(screen_for()))):
         assert not [cell for cell in row if re.fullmatch(r"-?\d+\.\d{7,}", cell)]

@@ -73,6 +73,7 @@ def test_trades_that_the_file_lacks_are_named_at_the_figure_they_are_not_in(port
     assert re.findall(r"oh-caveat\">([^<]+)<", words) == [
         "PARTIAL: 9 of 10 positions",
         "WITHOUT LATER TRADES in 2 contracts",
+        "of the positions 2 with a quantity in doubt",
     ]
 
 

@@ -35,7 +35,8 @@ def test_conditions_are_read_by_name_with_and_without_a_value():
     assert Conditions.parse(["american", "hard-to-borrow=GME", "skew=2"]) == Conditions(
         american=True, hard_to_borrow="GME", skew=2.0
     )
-    assert Conditions.parse([]) == NO_CONDITIONS
+    assert Conditions.parse([]) == Conditions(american=True), "as options on shares are"
+    assert not Conditions.parse(["european"]).american
     assert DEMO_CONDITIONS != NO_CONDITIONS
     assert condition_meanings().keys() == set(Conditions.__slots__)
 
@@ -48,11 +49,12 @@ def test_conditions_are_read_by_name_with_and_without_a_value():
         ("skew=steep", "skew needs a value"),
         ("skew=nan", "A skew of nan cannot be"),
         ("index_yield=1.3", "index_yield=0.013"),
+        ("american european", "exclude each other"),
     ],
 )
 def test_what_is_no_condition_is_said(text: str, said: str):
     with pytest.raises(ConfigError, match=said):
-        Conditions.parse([text])
+        Conditions.parse(text.split())
 
 
 @pytest.mark.parametrize("symbol", ["AAPL", "MSFT", "SPY", "ABC"])

@@ -27,6 +27,10 @@ from options_helper.model.market_hours import new_york_date, session_before
 from options_helper.model.text import format_count
 
 PILLS_AT_MOST: Final = 2
+# Of a pill, and of a letter in it, as board.css has them.
+PILL_PIXELS: Final = 20
+PILL_CHARACTER_PIXELS: Final = 4.9
+CELL_PADDING_PIXELS: Final = 16
 SPARKS: Final = "▁▂▃▄▅▆▇█"
 SPARKS_AT_MOST: Final = 8
 STANDARD: Final = 100
@@ -281,21 +285,32 @@ def sparks(values: Sequence[float]) -> str:
     return "".join(SPARKS[round(top * (value - least) / span) if span else top // 2] for value in newest)
 
 
-def _warnings(cells: Cells, row: Row, _ref: Ref, _column: Column) -> Cell:
-    return _pills(cells, row.parts)
+def _warnings(cells: Cells, row: Row, _ref: Ref, column: Column) -> Cell:
+    return _pills(cells, row.parts, column)
 
 
-def _pills(cells: Cells, refs: Iterable[Ref]) -> Cell:
-    """The two gravest, and how many more there are; all of them under the pointer."""
+def _pills(cells: Cells, refs: Iterable[Ref], column: Column) -> Cell:
+    """The one or two gravest, as they have room, and how many more there are; all of them under the pointer."""
     of_all = dict.fromkeys(
         warning for ref in refs for warning in worth_saying(cells.tables.value(ref, "warnings"), cells.screen)
     )
     said = sorted(of_all, key=lambda warning: warning not in GRAVE_WARNINGS)
-    pills = [(one.label, "error" if one in GRAVE_WARNINGS else "warning") for one in said[:PILLS_AT_MOST]]
-    if len(said) > PILLS_AT_MOST:
-        pills.append((f"+{len(said) - PILLS_AT_MOST}", "quiet"))
-    further = ", ".join(one.label for one in said) if len(said) > PILLS_AT_MOST else ""
+    room = (column.width or 0) - CELL_PADDING_PIXELS
+    shown = min(len(said), PILLS_AT_MOST)
+    while shown > 1 and _pill_pixels(said, shown) > room:
+        shown -= 1
+    pills = [(one.label, "error" if one in GRAVE_WARNINGS else "warning") for one in said[:shown]]
+    if len(said) > shown:
+        pills.append((f"+{len(said) - shown}", "quiet"))
+    further = ", ".join(one.label for one in said) if len(said) > shown else ""
     return Cell(title=further, pills=tuple(pills))
+
+
+def _pill_pixels(said: Sequence[QuoteWarning], shown: int) -> float:
+    """How wide so many of them are, and after them how many more there are."""
+    rest = [f"+{len(said) - shown}"] if len(said) > shown else []
+    words = [*(one.label for one in said[:shown]), *rest]
+    return sum(PILL_PIXELS + PILL_CHARACTER_PIXELS * len(word) for word in words)
 
 
 _DRAW: Final[Mapping[Kind, Draw]] = {
@@ -351,7 +366,7 @@ def _of_combined(cells: Cells, row: Row, column: BoardColumn) -> Cell:
     calls = row.parts[1:]
     read = cells.tables.value
     if column.first.kind is Kind.WARNINGS:
-        return _pills(cells, row.parts)
+        return _pills(cells, row.parts, column.first)
     if column.heading == "Qty":
         return Cell(written(-sum(read(call, "quantity") for call in calls), 0, signed=True))
     declared = column.declared.get(Table.POSITION)
@@ -497,7 +512,6 @@ def _of_book(cells: Cells, column: BoardColumn) -> Cell:
         # An account of which nothing is known is a part that lacks.
         summed = _sum(cells, every, column)
         tally = replace(summed, of=summed.of + len(totals.holdings.without))
-    # The totals grade today without the doubt, and the rows that stand above have it.
     return _summed(tally, column.first, cells, _doubtful(cells, every, column))
 
 

@@ -12,7 +12,7 @@ from typing import Final
 
 from options_helper.analysis.columns import COLUMNS, Column, Kind, Table, page_columns
 
-NAME_PIXELS: Final = 252  # of the names of the rows
+NAME_PIXELS: Final = 272  # of the names of the rows: "640/655/705/720 iron condor · 18 Dec 26"
 
 
 @dataclass(frozen=True)

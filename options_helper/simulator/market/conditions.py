@@ -22,7 +22,13 @@ class Conditions:
     Symbols in Alpaca's spelling. ConfigError for a value that cannot be.
     """
 
-    american: bool = switch("options on shares may be exercised early, and cost what that is worth")
+    american: bool = switch(
+        "options on shares may be exercised early, and cost what that is worth; so they do unless european is said"
+    )
+    european: bool = switch(
+        "they cost as if they could not be; figures of the risk take them for American, and so say that "
+        "options imply another price of the share"
+    )
     skew: float = value(float, "low strikes are so many times dearer than high ones as usual", 1.0)
     index_yield: float = value(
         float, "dividends of an index a year, as a fraction, in its options' forward", 0.0
@@ -48,6 +54,8 @@ class Conditions:
     unreadable_dividend: str | None = value(str, "this share's announced dividends have no amount")
 
     def __post_init__(self) -> None:
+        if self.american and self.european:
+            raise ConfigError("The conditions american and european exclude each other; leave one out.")
         if not 0 <= self.skew <= 10:
             raise ConfigError(f"A skew of {self.skew:g} cannot be; it takes a number from 0 to 10.")
         if not 0 <= self.index_yield < 0.25:
@@ -57,8 +65,12 @@ class Conditions:
 
     @classmethod
     def parse(cls, texts: Iterable[str]) -> Conditions:
-        """Read `NAME` and `NAME=VALUE` texts; ConfigError names the first that is wrong."""
-        return cls(**dict(parse_named(cls, "condition", text) for text in texts))
+        """Read `NAME` and `NAME=VALUE` texts; ConfigError names the first that is wrong.
+
+        Who asks for nothing gets options on shares as they are, American: figures of the risk contradict no price then.
+        """
+        named = dict(parse_named(cls, "condition", text) for text in texts)
+        return cls(**{"american": not named.get("european", False), **named})
 
 
 NO_CONDITIONS: Final = Conditions()
