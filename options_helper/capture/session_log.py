@@ -138,7 +138,7 @@ class SessionLog:
         self._told.update(_identity(gap.in_order) for gap in new)
         return self.write_gaps(new, now_ns)
 
-    def observe(self, status: CaptureStatus, now_ns: int, taken_until_ns: int) -> list[Record]:
+    def observe(self, status: CaptureStatus, now_ns: int, kept_until_ns: int) -> list[Record]:
         """Write down the gaps that are over and note those that last; returns what the journal is to say of it."""
         records = self.write_gaps(self._found(status, now_ns, ending=False), now_ns)
         lasting = tuple(self._gap_watch.lasting(status.streams))
@@ -151,7 +151,7 @@ class SessionLog:
         self._note_market(status)
         self._note = replace(self._note, gaps=lasting)
         if self._note != before:
-            self.stay_alive(taken_until_ns)
+            self.stay_alive(kept_until_ns)
         return records
 
     def _note_market(self, status: CaptureStatus) -> None:
@@ -159,10 +159,10 @@ class SessionLog:
         if any(health.connections for health in status.streams.values()):
             self._note = replace(self._note, market=str(status.replay_of or status.market))
 
-    def stay_alive(self, taken_until_ns: int, filed: int | None = None) -> None:
-        """Note how far the capture is: what it received until then, and its journal's records that are in the files."""
+    def stay_alive(self, kept_until_ns: int, filed: int | None = None) -> None:
+        """Note how far the capture is: until when what it received is kept, and its journal's records in files."""
         filed = self._note.filed if filed is None else filed
-        self._note = replace(self._note, seen_ns=taken_until_ns, filed=filed)
+        self._note = replace(self._note, seen_ns=kept_until_ns, filed=filed)
         self.save(durable=True)
 
     def note_displaced(self, files: Sequence[Displaced], now_ns: int) -> list[Record]:

@@ -150,6 +150,12 @@ class WriteAhead:
         self._unwritten += records
         return len(records)
 
+    def kept_until(self, now_ns: int) -> int:
+        """Until when all that was received is on the disk, but rows of the last `flush_seconds` without a journal."""
+        refused_since_ns = self._recorder.store.refused_since_ns if self._journal is None else None
+        taken_until_ns = self._queue.taken_until(now_ns)
+        return taken_until_ns if refused_since_ns is None else min(taken_until_ns, refused_since_ns)
+
     def conclude(self, records: Sequence[Record]) -> int:
         """Take these, which make no rows, after the rows were settled; how many records that is.
 

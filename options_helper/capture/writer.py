@@ -254,7 +254,7 @@ class CaptureWriter:
         self._keep_folder()
         displaced = self._note_displaced() + self._note_gone() + self._log.restore_losses(self._now_ns())
         now_ns = self._now_ns()
-        observed = self._log.observe(self._status(), now_ns, self._streams.queue.taken_until(now_ns))
+        observed = self._log.observe(self._status(), now_ns, self._records.kept_until(now_ns))
         self._confirm_missed()
         return Noted(self._records.add([*asked, *displaced, *observed]))
 
@@ -296,7 +296,7 @@ class CaptureWriter:
         # The records of a journal that is gone are not needed then.
         self._records.note_flushed()
         now_ns = self._now_ns()
-        self._log.stay_alive(now_ns, self._records.filed())
+        self._log.stay_alive(self._records.kept_until(now_ns), self._records.filed())
         return self._log.note_displaced(found, now_ns)
 
     def _note_gone(self) -> list[Record]:
@@ -304,8 +304,7 @@ class CaptureWriter:
         return self._log.note_gone(self._records.take_gone(), self._now_ns())
 
     def _sync(self) -> None:
-        taken_until_ns = self._streams.queue.taken_until(self._now_ns())
-        self._log.stay_alive(taken_until_ns, self._records.filed())
+        self._log.stay_alive(self._records.kept_until(self._now_ns()), self._records.filed())
         try:
             self._records.sync()
         except OSError as error:

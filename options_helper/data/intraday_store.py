@@ -155,6 +155,11 @@ class IntradayStore:
         if self._recording is not None:
             self._recording.flush()
 
+    @property
+    def refused_since_ns(self) -> int | None:
+        """When the oldest row was received that the disk has refused so far; None while it takes everything."""
+        return None if self._recording is None else self._recording.refused_since_ns
+
     def look_for_files(self) -> None:
         """Notice now, and not within some seconds, files that are no longer where they were."""
         if self._recording is not None:

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from options_helper.capture.write_ahead import CATCH_UP_RECORDS, WriteAhead
+from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.journal import (
     JournalWriter,
@@ -59,6 +60,26 @@ def hands(tmp_path: Path) -> Iterator[Hands]:
     yield hands
     hands.records.close()
     hands.recorder.close()
+
+
+def test_what_a_disk_refuses_without_a_journal_is_not_kept_until_it_is_written(tmp_path: Path):
+    """Who is killed meanwhile loses more than the rows of the last seconds, and the next capture must tell of all."""
+
+    def refuse(_descriptor: int, _data: memoryview) -> int:
+        raise OSError(28, "No space left on device")
+
+    queue = FrameQueue(100, (STOCKS,))
+    policy = StorePolicy(min_free_bytes=0, flush_rows=1)
+    recorder = Recorder(tmp_path, "one", policy, disk=Disk(write=refuse))
+    recorder.apply(facts_record(RecordKind.SESSION, NOON, {}))
+    records = WriteAhead(queue, None, recorder)
+    assert records.kept_until(NOON + 5) == NOON + 5
+    for at in (7, 8):
+        queue.put(STOCKS, frame(quote_message("AAPL", bs=at)), 1, NOON + at)
+        records.add((), queue.take(0.0, 1))
+        records.make_rows(lambda: False)
+    assert records.kept_until(NOON + 90) == NOON + 7
+    recorder.close()
 
 
 def test_nothing_that_a_capture_says_of_itself_is_told_at_a_moment_after_what_still_waits(hands: Hands):

@@ -26,19 +26,23 @@ def main() -> int:
     parser.add_argument("--keep-going", action="store_true", help="do not end with the first that fails")
     parser.add_argument("--no-story", action="store_true", help="say only which day fails, and by which law")
     parser.add_argument(
-        "--mutations", action="store_true", help="put old faults back, and see that each is found"
+        "--mutations",
+        nargs="?",
+        const="",
+        metavar="WORDS",
+        help="put old faults back, all or those whose name has these words, and see that each is found",
     )
     parser.add_argument("--subject", choices=[one.name for one in SUBJECTS], help="play this one alone")
     arguments = parser.parse_args()
     if arguments.subject is not None:
         leave_out_all_but(arguments.subject)
-    if arguments.mutations:
-        return mutations.run(arguments.first or 0)
+    if arguments.mutations is not None:
+        return mutations.run(arguments.first or 0, arguments.mutations)
     if arguments.seed is not None:
         outcome = play_seed(arguments.seed)
-        if arguments.story or outcome.broken:
+        if arguments.story or (outcome.broken and not arguments.no_story):
             print(story(outcome, most=400))
-        return _told(outcome)
+        return _told(outcome, short=arguments.no_story)
     count = arguments.seeds or 200
     first = arguments.first if arguments.first is not None else random.randrange(10**9)
     print(f"{count} days from seed {first}")
@@ -59,7 +63,7 @@ def main() -> int:
 def _told(outcome: Outcome, *, short: bool = False) -> int:
     if outcome.broken is None:
         return 0
-    print(f"seed {outcome.day.seed}: {outcome.broken}")
+    print(f"seed {outcome.day.seed}: {outcome.broken}", flush=True)
     if not short:
         print(story(shrink(outcome)))
     return 1

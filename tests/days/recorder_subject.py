@@ -28,6 +28,7 @@ from tests.days.world.network import Network
 STOCKS, OPTIONS = "stocks", "options"
 SHARES: Final = ("AAPL", "SPY")
 CONTRACTS: Final = ("AAPL270115C00180000",)
+REMOVED: Final = {"rows": "*.csv.gz", "journal": "*.jnl.gz"}
 RECORDED_SECONDS: Final = (300, 1_500)
 
 
@@ -40,6 +41,7 @@ class Recorded:
     queue: int
     flush_rows: int
     flush_seconds: float
+    journal: bool
 
 
 class RecorderSubject:
@@ -55,14 +57,31 @@ class RecorderSubject:
         lasts = min(length, rng.uniform(*RECORDED_SECONDS))
         lasts = max(lasts - 30, lasts / 2)
         since = rng.uniform(0, length - lasts - 25)
+        # With dice of their own, so that they change nothing of what is chosen otherwise.
+        dice = random.Random(f"{day.seed}/recorder, more")
         recorded = Recorded(
             since,
             since + lasts,
             rng.choice((100, 1_000)),
             rng.choice((1, 10, 500)),
             rng.choice((0.5, 5.0, 30.0)),
+            journal=dice.random() < 0.8,
         )
-        return recorded, tuple(self._troubles(rng, recorded))
+        return recorded, (*self._troubles(rng, recorded), *self._more(dice, recorded))
+
+    @staticmethod
+    def _more(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
+        at = round(dice.uniform(recorded.since + 5, recorded.until - 5), 2)
+        match dice.choice(("nothing", "nothing", "nothing", "full over kills", "removed", "removed")):
+            case "full over kills":
+                # The disk takes nothing from before the first kill until after the second.
+                yield Trouble(at, "recorder", "", 120.0, "full")
+                for pause in (dice.uniform(1, 20), dice.uniform(25, 60)):
+                    yield Trouble(round(at + pause, 2), "recorder", "", 3.0, "kill at rest")
+            case "removed":
+                yield Trouble(at, "recorder", dice.choice(("rows", "rows", "journal")), how="removed")
+            case _:
+                pass
 
     @staticmethod
     def _troubles(rng: random.Random, recorded: Recorded) -> Iterable[Trouble]:
@@ -93,7 +112,7 @@ class RecorderSubject:
         self._stage, self._recorded = stage, recorded
         self._market = Market(stage, [Board(STOCKS, SHARES, 4.0), Board(OPTIONS, CONTRACTS, 7.0, CONTRACTS)])
         self._network = Network(stage, self._market)
-        self._oracle = RecorderOracle(stage)
+        self._oracle = RecorderOracle(stage, journal=recorded.journal)
         self._network.hear_lost = self._oracle.lost
         self._network.is_listened = lambda _: self._is_wanted
         self._is_wanted = False
@@ -130,7 +149,7 @@ class RecorderSubject:
             self._stage,
             self._network,
             self._oracle,
-            config=CaptureConfig(streams, self._root, policy=policy),
+            config=CaptureConfig(streams, self._root, policy=policy, journal=recorded.journal),
             disk=self._disk,
             died=self._died,
             taken=self._taken,
@@ -161,10 +180,10 @@ class RecorderSubject:
         if not self._is_wanted:
             return
         match trouble.how:
-            case "kill":
-                self._away, self._disk.kill_in = trouble.seconds, int(trouble.number)
-            case "kill again":
-                self._kill_next = int(trouble.number)
+            case "kill" | "kill again" | "kill at rest":
+                self._kill(trouble)
+            case "removed":
+                self._remove_files(trouble.whose)
             case "full" | "pieces":
                 self._set_disk(trouble.how, on=True)
                 self._stage.agenda.after(trouble.seconds, lambda: self._set_disk(trouble.how, on=False))
@@ -174,6 +193,26 @@ class RecorderSubject:
                 line = self._network.lines.get(trouble.whose)
                 if line is not None:
                     (line.die if how == "half-open" else line.cut)()
+
+    def _kill(self, trouble: Trouble) -> None:
+        if trouble.how == "kill again":
+            self._kill_next = int(trouble.number)
+            return
+        self._away = trouble.seconds
+        if trouble.how == "kill":
+            self._disk.kill_in = int(trouble.number)
+        elif self._process is not None and self._process.is_alive and not self._stage.agenda.is_asleep:
+            self._process.kill()
+
+    def _remove_files(self, what: str) -> None:
+        """Somebody deletes one or more files of the recording, while it is written: otherwise nobody could tell."""
+        if self._process is None or not self._process.is_alive:
+            return
+        found = sorted(path for path in self._root.rglob(REMOVED[what]) if path.is_file())
+        for path in found[: self._stage.dice("removed").randint(1, 3)]:
+            self._stage.note(f"somebody deletes {path.name}")
+            self._oracle.is_robbed = True
+            path.unlink()
 
     def _set_disk(self, how: str, *, on: bool) -> None:
         if how == "full":
@@ -195,7 +234,8 @@ class RecorderSubject:
         try:
             self._process.stop()
             self._oracle.process_ended()
-            problem = self._process.engine.status().problem
+            status = self._process.engine.status()
+            problem = None if self._oracle.is_robbed else status.problem
             self._broken = problem or self._oracle.broken_law(self._root)
         finally:
             self._is_wanted = False

@@ -66,6 +66,10 @@ class StreamsSubject:
         troubles: list[Trouble] = []
         for _ in range(rng.randint(3, 12)):
             troubles.extend(self._trouble(rng, _moment(rng, length, edges, troubles)))
+        # With dice of their own, so that they change nothing of what is chosen above.
+        dice = random.Random(f"{day.seed}/streams, together")
+        if dice.random() < 0.3:
+            troubles.extend(_together(dice, _moment(dice, length, edges, troubles)))
         return choice, troubles
 
     def _trouble(self, rng: random.Random, at: float) -> Iterable[Trouble]:
@@ -141,6 +145,31 @@ class StreamsSubject:
         """Press Stop, where somebody can."""
         if not stage.agenda.is_asleep:
             stage.parts["streams troubles"].stop()
+
+
+def _together(dice: random.Random, at: float) -> Iterable[Trouble]:
+    """Troubles that chance seldom puts so close to each other."""
+    market = dice.choice(MARKET_STREAMS)
+    soon, sooner = round(dice.uniform(2, 8), 1), round(dice.uniform(0.5, 3), 1)
+    match dice.choice(("set back", "mute asleep", "half-open asleep", "unreadable after mute")):
+        case "set back":
+            # Before anything that comes tells by how much.
+            yield Trouble(at, "cut", market)
+            yield Trouble(at + soon, "clock", number=dice.choice((-3_600, -600)))
+            yield Trouble(at + soon + sooner, "cut", market)
+        case "mute asleep":
+            asleep = at + dice.uniform(15, 58)
+            yield Trouble(at, "mute", market, dice.choice((200.0, 900.0)))
+            yield Trouble(
+                round(asleep, 1), dice.choice(("suspend", "stopped")), seconds=dice.choice(SLEEPS[1:4])
+            )
+        case "half-open asleep":
+            yield Trouble(at, "half-open", market)
+            yield Trouble(at + soon, dice.choice(("suspend", "stopped")), seconds=dice.choice(SLEEPS[1:4]))
+        case _:
+            quiet = round(dice.uniform(30, 55), 1)
+            yield Trouble(at, "mute", market, quiet)
+            yield Trouble(at + quiet - 1, "rough", market, 200.0, "unreadable")
 
 
 def _moment(rng: random.Random, length: float, edges: list[float], earlier: list[Trouble]) -> float:

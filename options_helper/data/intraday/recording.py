@@ -197,6 +197,12 @@ class Recording:
             self._retired_at = now
             self._retire_idle(now)
 
+    @property
+    def refused_since_ns(self) -> int | None:
+        """When the oldest row was received that the disk has refused so far; None while it takes everything."""
+        times = (partition.waits_since_ns for partition in self._refused)
+        return min((at_ns for at_ns in times if at_ns is not None), default=None)
+
     def look_for_files(self) -> None:
         """Notice files that are no longer where they were, also those that no row comes for; they are begun anew."""
         self._looked_at = self._clock()

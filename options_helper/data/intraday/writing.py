@@ -117,6 +117,13 @@ class Partition:
         """Rows that are not in the file."""
         return len(self.lines) + sum(packed.extent.rows for packed in self._packed)
 
+    @property
+    def waits_since_ns(self) -> int | None:
+        """When the oldest row that is not in the file was received; None where there is none, or nobody noted it."""
+        if self._packed:
+            return self._packed[0].extent.first_recv_ns
+        return _times(self.lines[0])[0] if self.lines else None
+
     def write(self) -> None:
         """Bring every row into the file; OSError when the disk refuses, and what is not written stays here."""
         file = self._ready_file()

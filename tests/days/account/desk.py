@@ -77,7 +77,7 @@ class AccountDesk:
         self._timer(1.0, self._connect)
         self._run_within(self.policy.initial_delay)
         for happening in self._account.happenings:
-            if happening.is_streamed:
+            if happening.is_streamed and happening.at >= self._began:
                 self._stage.agenda.at(self._account.true_ns(happening.at), partial(self._send, happening))
 
     def end(self) -> None:
@@ -95,7 +95,7 @@ class AccountDesk:
     # The socket.
 
     def _connect(self) -> None:
-        if self._is_in("deaf") is not None:
+        if self._began is None or self._is_in("deaf") is not None:
             return
         self._connections += not self._is_heard
         self._is_heard = True
