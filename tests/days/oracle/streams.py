@@ -326,7 +326,7 @@ class StreamOracle(Heard):
             f"data came {quiet:.1f} s ago or are not due": is_stalled
             and truth.is_live
             and quiet < STALL_SECONDS / 2 - SLACK
-            and self._settled(truth.resumed_ns),
+            and self._settled(max(truth.resumed_ns, self._woke_ns)),
             f"nobody ends it, after {silence:.0f} s": is_stalled
             and truth.is_live
             and silence > patience + self._stage.CALM_LOOK + SLACK,
