@@ -7,7 +7,9 @@ import logging
 import threading
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
-from typing import Final, TypeVar
+from typing import Any, Final
+
+import msgspec
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.clocks import Offset, measure_offset
@@ -15,6 +17,7 @@ from options_helper.bus.connection import BusConnection
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.truth import (
     DeskAccount,
+    DeskBooks,
     DeskHealth,
     DeskNews,
     DeskRisk,
@@ -36,7 +39,12 @@ PICTURE_AGAIN_SECONDS: Final = 1.5
 STOP_SECONDS: Final = 1.0
 # Of 2,000 symbols each; what says that there are more is no owner's word.
 MOST_PARTS: Final = 500
-T = TypeVar("T")
+# What is kept as it is said: where it is said, of what kind it is, and which part of the desk it is.
+_PARTS: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
+    "truth": ("account", DeskAccount),
+    "news": ("news", DeskNews),
+    "books": ("books", DeskBooks),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,7 @@ class Desk:
     account: DeskAccount | None = None
     risk_inputs: RiskInputs | None = None
     news: DeskNews | None = None
+    books: DeskBooks | None = None
     offset: Offset = field(default_factory=Offset)
     problem: str | None = None  # of the connection to the bus
 
@@ -145,6 +154,7 @@ class DeskFollower:
             (state, self._names.state("health")),
             (state, self._names.state("risk")),
             (state, self._names.state("news")),
+            (state, self._names.state("books")),
             *(((account, self._names.account_state("truth")),) if with_account else ()),
         )
 
@@ -155,15 +165,14 @@ class DeskFollower:
                 if (health := decode(data, DeskHealth)) is not None:
                     heard_at = self._monotonic() if heard else self.desk.heard_at
                     self.desk = replace(self.desk, health=health, heard_at=heard_at)
-            case "truth":
-                if (account := decode(data, DeskAccount)) is not None:
-                    self.desk = replace(self.desk, account=account)
             case "risk":
                 if (risk := decode(data, DeskRisk)) is not None:
                     self.desk = replace(self.desk, risk_inputs=risk.inputs)
-            case "news":
-                if (news := decode(data, DeskNews)) is not None:
-                    self.desk = replace(self.desk, news=news)
+            case what if (part := _PARTS.get(what)) is not None:
+                name, kind = part
+                if (value := decode(data, kind)) is not None:
+                    changed: dict[str, Any] = {name: value}
+                    self.desk = replace(self.desk, **changed)
 
     async def _look(self, bus: BusConnection) -> None:
         """Take over the newest prices that the owner has."""

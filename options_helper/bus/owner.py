@@ -31,6 +31,7 @@ from options_helper.bus.publisher import Fenced, StreamCounts
 from options_helper.bus.slow_feed import SLOW_SECONDS, SlowFeed
 from options_helper.bus.truth import (
     DeskAccount,
+    DeskBooks,
     DeskHealth,
     DeskNews,
     DeskRisk,
@@ -428,6 +429,9 @@ class BusOwner:
         for number, part in enumerate(parts):
             await teller.tell(connection, f"picture.{number}", part)
         await self._tell_health(connection, snapshot, parts=len(parts))
+        if snapshot.books:
+            # Last: what is too large for the server to take holds up nothing else.
+            await teller.tell(connection, "books", DeskBooks(dict(snapshot.books)))
 
     async def _tell_health(
         self, connection: BusConnection, snapshot: LiveSnapshot, *, parts: int = 0, ended: bool = False
@@ -457,6 +461,7 @@ class BusOwner:
             picture_parts=parts,
             clock_skew=snapshot.clock_skew,
             told_sessions=dict(snapshot.told_sessions),
+            books=tuple(snapshot.books),
         )
 
     def _announcement(self, snapshot: LiveSnapshot) -> str | None:

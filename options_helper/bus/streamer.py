@@ -47,7 +47,7 @@ BETWEEN_SECONDS: Final = 1.0
 # A slow feed speaks three times a second.
 SILENT_SECONDS: Final = 3.0
 BOOKS_CHANNEL: Final = "orderbooks"
-NO_BOOKS: Final = "Order books are not carried over the bus."
+NO_BOOKS: Final = "The owner streams no order book of it: `stream serve --books` names whose it is to stream."
 
 
 class Legs:
@@ -178,7 +178,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self.wake()
 
     def renew(self, symbols: Iterable[str], channel: str) -> None:
-        """Nothing: no order books are carried."""
+        """Nothing: order books are shown as the owner has them, which asks for them anew itself."""
 
     def _new_connection(self) -> BusLink:
         return BusLink(self._address, f"options-helper viewer of {self._stream}")
@@ -312,11 +312,16 @@ class BusStreamer(ConnectionRunner[BusLink]):
         """Tell the worker what is streamed of what it wants, where that has changed."""
         owner = None if self._health is None else self._health.health_of(self._stream)
         taken = frozenset() if owner is None else frozenset(owner.acknowledged)
+        books = frozenset() if self._health is None else frozenset(self._health.books)
         with self._wanted_lock:
             wanted = dict(self._wanted)
         if self._ask_now is not None and self._wanted_now() != self._asked:
             self._ask_now.set()
-        no_books = {symbol: NO_BOOKS for symbol, channels in wanted.items() if channels == {BOOKS_CHANNEL}}
+        no_books = {
+            symbol: NO_BOOKS
+            for symbol, channels in wanted.items()
+            if channels == {BOOKS_CHANNEL} and symbol not in books
+        }
         refusals = {**no_books, **{one: why for one, why in self._refusals.items() if one in wanted}}
         answer = (tuple(wanted), tuple(symbol for symbol in wanted if symbol in taken), refusals)
         if answer != self._told:

@@ -21,6 +21,7 @@ from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.market_hours import Session
 from options_helper.model.news import Article
+from options_helper.model.order_book import Book
 from options_helper.model.order_updates import BlotterEntry
 from options_helper.model.risk_inputs import (
     CorporateActions,
@@ -72,6 +73,7 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     picture_parts: int = 0
     clock_skew: ClockSkew | None = None
     told_sessions: dict[date, Session | None] = {}
+    books: tuple[str, ...] = ()  # whose order books it streams
 
     def health_of(self, stream: StreamId) -> StreamHealth | None:
         """How a stream is at the owner; None where it has no such stream."""
@@ -108,6 +110,12 @@ class DeskNews(msgspec.Struct, frozen=True):
     """The articles that are known."""
 
     articles: tuple[Article, ...]
+
+
+class DeskBooks(msgspec.Struct, frozen=True):
+    """The order books that the owner streams, as it shows them; their times are on its clock, or on its market's."""
+
+    books: dict[str, Book]
 
 
 class _Chain(msgspec.Struct, frozen=True):

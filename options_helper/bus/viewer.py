@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
 from types import MappingProxyType
 
@@ -16,10 +16,12 @@ from options_helper.bus.detail import slowness
 from options_helper.bus.follower import Desk, DeskFollower
 from options_helper.bus.legs import Leg, both_legs
 from options_helper.bus.streamer import BusSource
-from options_helper.bus.truth import PictureEvent
+from options_helper.bus.truth import DeskBooks, PictureEvent
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
 from options_helper.model.instants import datetime_nanoseconds
+from options_helper.model.news import ALL_SYMBOLS, Article
+from options_helper.model.order_book import Book
 from options_helper.model.snapshot import DeskRemarks, LiveSnapshot
 from options_helper.settings import Settings
 
@@ -58,6 +60,7 @@ class BusManager:
         # Replaced whole; the last one stays after a stop, as the last run does.
         self._follower: DeskFollower | None = None
         self._follows = False
+        self._config = LiveStreamConfig()
 
     def start(self, config: LiveStreamConfig) -> None:
         """As `LiveStreamManager.start`; never waits for the network."""
@@ -74,6 +77,7 @@ class BusManager:
                     pictured=self._take_picture,
                     follows_account=self._sees_account,
                 )
+            self._config = config
             # What the role does not have is not asked for, or each stream of it would be told as one that failed.
             self.streams.start(config if self._sees_account else replace(config, stream_fills=False))
             if not self._follows and self._follower is not None:
@@ -123,10 +127,27 @@ class BusManager:
             fills=snapshot.fills if account is None else account.fills,
             expiry_facts=snapshot.expiry_facts if account is None else account.expiry_facts,
             risk_inputs=snapshot.risk_inputs if desk.risk_inputs is None else desk.risk_inputs,
-            news=snapshot.news if desk.news is None else desk.news.articles,
+            news=snapshot.news if desk.news is None else self._wanted_of(desk.news.articles),
+            books=snapshot.books if desk.books is None else self._books_of(desk, desk.books, snapshot),
             told_sessions=snapshot.told_sessions if health is None else health.told_sessions,
             desk=self._remarks(desk, snapshot),
         )
+
+    def _wanted_of(self, articles: Sequence[Article]) -> tuple[Article, ...]:
+        """Those on what this viewer wants news of; the owner's are of what anybody wants."""
+        wanted = set(self._config.news)
+        if ALL_SYMBOLS in wanted:
+            return tuple(articles)
+        return tuple(one for one in articles if wanted.intersection(one.symbols))
+
+    def _books_of(self, desk: Desk, told: DeskBooks, snapshot: LiveSnapshot) -> Mapping[str, Book]:
+        """The owner's, of what this viewer wants, with receipts on the clock that is shown."""
+        found = dict(snapshot.books)
+        plays = snapshot.market.plays
+        for symbol in self._config.book_symbols:
+            if (book := told.books.get(symbol)) is not None:
+                found[symbol] = book if plays else _here(book, desk.offset)
+        return MappingProxyType(found)
 
     def _remarks(self, desk: Desk, snapshot: LiveSnapshot) -> DeskRemarks:
         health, names = desk.health, self._address.names
@@ -156,6 +177,14 @@ class BusManager:
         pace = self._source.legs.pace(self._fill(), self._monotonic())
         age = _newest_age(snapshot) if pace.reason else None
         return slowness(pace, left_out, told - left_out, age)
+
+
+def _here(book: Book, offset: Offset) -> Book:
+    """The same with its receipts on this computer's clock."""
+    received_ns, since_ns = (
+        None if at is None else offset.here(at) for at in (book.received_ns, book.since_ns)
+    )
+    return replace(book, received_ns=received_ns, since_ns=since_ns)
 
 
 def _newest_age(snapshot: LiveSnapshot) -> float | None:

@@ -80,8 +80,8 @@ def require_carried(selection: Selection, settings: Settings, *, journal: bool, 
     """ConfigError for what no desk brings to a recording."""
     if selection.halts or selection.news:
         raise ConfigError(
-            "The owner of a desk streams quotes, trades and bars: no halts and no news are on the bus. Leave --halts "
-            "and --news away, or record them without --bus."
+            "A recording of a desk is of quotes, trades and bars: news and halts are shown from the bus, and not "
+            "recorded from it. Leave --halts and --news away, or record them without --bus."
         )
     if not journal:
         raise ConfigError(

@@ -30,6 +30,20 @@ def serve(
         list[str] | None,
         typer.Option("--option-contracts", metavar="SYMBOLS", help="Contracts to stream as well."),
     ] = None,
+    news: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--news", metavar="AAPL,MSFT", help="News of these too, or `*` for all; viewers may want more."
+        ),
+    ] = None,
+    halts: Annotated[
+        bool,
+        typer.Option("--halts", help="Trading halts and limit bands too, of all stocks that are streamed."),
+    ] = False,
+    books: Annotated[
+        list[str] | None,
+        typer.Option("--books", metavar="BTC/USD", help="Order books of these coins too."),
+    ] = None,
     max_stocks: Annotated[
         int | None,
         typer.Option(min=1, metavar="N", help="What your plan allows; Basic: 30.", show_default="any number"),
@@ -62,7 +76,13 @@ def serve(
     75, the bus cannot be reached, which may pass.
     """
     from options_helper.commands.bus_request import asked_bus
-    from options_helper.commands.capture_options import read_contracts, read_seconds, read_symbols
+    from options_helper.commands.capture_options import (
+        read_coins,
+        read_contracts,
+        read_news,
+        read_seconds,
+        read_symbols,
+    )
     from options_helper.commands.serve_run import ServeRequest, run_serve, settings_of
     from options_helper.errors import ConfigError
 
@@ -74,6 +94,9 @@ def serve(
         from_account=account,
         stocks=read_symbols("--stocks", stocks),
         option_contracts=read_contracts("--option-contracts", option_contracts),
+        news=read_news("--news", news),
+        halts=halts,
+        books=read_coins("--books", books),
         max_stocks=max_stocks,
         max_contracts=max_contracts,
         keep_bytes=int(keep * 1024**3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -26,13 +26,14 @@ from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.sdk_import import load_sdk
+from options_helper.data.streaming.engine.stream_config import StreamRequest
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError, StreamError, StreamRefused, Unavailable
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.text import format_count
 from options_helper.monitoring.heartbeat import Heartbeat, Role, WatchStatus
 from options_helper.monitoring.heartbeat_file import file_of, forget_heartbeats, remember_run
@@ -54,6 +55,9 @@ LINE_EVERY: Final = timedelta(minutes=5)
 # What Alpaca's plans allow of contracts on one connection.
 MAX_CONTRACTS: Final = 1_000
 FINE, LOST = 0, 1
+HALTS: Final = ("statuses", "lulds")
+COIN_CHANNELS: Final = ("quotes", "trades")
+BOOKS: Final = "orderbooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,6 +69,9 @@ class ServeRequest:
     from_account: bool = False
     stocks: tuple[str, ...] = ()
     option_contracts: tuple[str, ...] = ()
+    news: tuple[str, ...] = ()
+    halts: bool = False
+    books: tuple[str, ...] = ()  # coins
     max_stocks: int | None = None  # None: any number
     max_contracts: int = MAX_CONTRACTS
     keep_bytes: int = DEFAULT_KEEP_BYTES
@@ -251,6 +258,7 @@ class _Serving:
                 StreamName.STOCKS: self._request.max_stocks,
                 StreamName.OPTIONS: self._request.max_contracts,
                 StreamName.CRYPTO: None,
+                StreamName.NEWS: None,
             },
             took_over=self._took_over,
         )
@@ -348,19 +356,10 @@ class _Serving:
                     dict.fromkeys((*plan.option_contracts, *self._request.option_contracts))
                 ),
                 StreamName.CRYPTO: plan.crypto,
+                StreamName.NEWS: self._request.news,
             }
         )
-        return LiveStreamConfig(
-            stocks=wanted[StreamName.STOCKS],
-            option_contracts=wanted[StreamName.OPTIONS],
-            crypto=wanted[StreamName.CRYPTO],
-            stream_stocks=True,
-            stream_options=True,
-            stream_fills=True,
-            stock_feed=self._settings.stock_feed,
-            options_feed=self._settings.options_feed,
-            stock_channels=("quotes", "trades", "bars"),
-        )
+        return served_config(self._request, self._settings, wanted)
 
     def _serves(self, config: LiveStreamConfig) -> str:
         shares = format_count(len(config.stocks), "stock")
@@ -387,6 +386,36 @@ class _Serving:
         for sentence in told:
             self._say(console, sentence)
         return LOST if told or self._failure is not None else FINE
+
+
+def served_config(
+    request: ServeRequest, settings: Settings, wanted: Mapping[StreamId, tuple[str, ...]]
+) -> LiveStreamConfig:
+    """What is to be streamed where so much is wanted of each stream."""
+    return LiveStreamConfig(
+        stocks=wanted[StreamName.STOCKS],
+        option_contracts=wanted[StreamName.OPTIONS],
+        crypto=wanted[StreamName.CRYPTO],
+        news=wanted[StreamName.NEWS],
+        symbol_channels=_with_books(request.books, wanted[StreamName.CRYPTO]),
+        stream_stocks=True,
+        stream_options=True,
+        stream_fills=True,
+        stock_feed=settings.stock_feed,
+        options_feed=settings.options_feed,
+        stock_channels=("quotes", "trades", "bars", *(HALTS if request.halts else ())),
+    )
+
+
+def _with_books(books: Sequence[str], coins: Sequence[str]) -> tuple[StreamRequest, ...]:
+    """Their order books, and the prices of those among them that are wanted too."""
+    both = tuple(coin for coin in books if coin in coins)
+    alone = tuple(coin for coin in books if coin not in coins)
+    requests = (
+        StreamRequest(StreamName.CRYPTO, both, channels=(*COIN_CHANNELS, BOOKS)),
+        StreamRequest(StreamName.CRYPTO, alone, channels=(BOOKS,)),
+    )
+    return tuple(one for one in requests if one.symbols)
 
 
 def _nothing(settings: Settings, as_of: datetime) -> LiveSnapshot:

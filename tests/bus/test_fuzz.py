@@ -20,7 +20,15 @@ from options_helper.bus.follower import Desk, DeskFollower
 from options_helper.bus.lease import Claim, read_claim
 from options_helper.bus.place_reader import Item, PlaceReader
 from options_helper.bus.streamer import BusStreamer, Legs
-from options_helper.bus.truth import DeskAccount, DeskHealth, DeskNews, DeskRisk, Picture, Published
+from options_helper.bus.truth import (
+    DeskAccount,
+    DeskBooks,
+    DeskHealth,
+    DeskNews,
+    DeskRisk,
+    Picture,
+    Published,
+)
 from options_helper.bus.truth import encode as encode_truth
 from options_helper.bus.viewer import BusManager
 from options_helper.data.recording.journal import Record, RecordKind, gap_record
@@ -31,6 +39,7 @@ from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.frames import Place
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
+from options_helper.model.order_book import Book, BookState
 from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
@@ -165,6 +174,7 @@ STATES = {
     "truth": DeskAccount(AccountState(), (), ExpiryFacts()),
     "risk": DeskRisk.of(RiskInputs()),
     "news": DeskNews(()),
+    "books": DeskBooks({"BTC/USD": Book("BTC/USD", BookState.SYNCED, "crypto", received_ns=NOON)}),
 }
 
 

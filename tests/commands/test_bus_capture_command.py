@@ -97,8 +97,8 @@ def test_without_the_extra_it_says_what_to_install(tmp_path: Path, monkeypatch: 
 @pytest.mark.parametrize(
     ("more", "why"),
     [
-        (["--news", "AAPL"], "no news are on the bus"),
-        (["--halts"], "no halts"),
+        (["--news", "AAPL"], "not recorded from it"),
+        (["--halts"], "not recorded from it"),
         (["--no-journal"], "keeps its place there in its journal"),
         (["--page"], "ui --bus"),
         (["--options-underlyings", "SPY"], "asks for keys"),
