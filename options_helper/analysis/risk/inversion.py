@@ -59,7 +59,8 @@ def black_volatility(terms: Terms, market: Market, price: Numbers, near: Numbers
     # The out-of-the-money side of the same strike has the same volatility, and all of its price is time value.
     certain = np.maximum(terms.sign * (forward - terms.strike), 0.0)
     wanted = price / discount - certain
-    chosen = np.flatnonzero((wanted > 0) & (wanted < np.minimum(forward, terms.strike)))
+    # Less than what the search ends with says nothing.
+    chosen = np.flatnonzero((wanted > _EXACT * forward) & (wanted < np.minimum(forward, terms.strike)))
     root = np.sqrt(terms.years[chosen])
     hint = np.full(len(chosen), np.nan) if near is None else near[legs[chosen]] * root
     found[legs[chosen]] = _deviation(forward[chosen], terms.strike[chosen], wanted[chosen], hint) / root

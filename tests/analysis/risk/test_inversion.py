@@ -6,7 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from options_helper.analysis.risk.inversion import Solution, band_end, black_volatility, european_vega, solve
@@ -27,6 +27,7 @@ def solved(*legs: Leg, earlier: Solution | None = None, more: float = 0.0) -> So
     st.floats(0.01, 1000),
     st.sampled_from(["call", "put"]),
 )
+@example(8.0, 1.5, 20.0, "call")  # so little that the search was over where it had just gone on
 def test_a_european_volatility_comes_back(deviations: float, volatility: float, days: float, kind: str):
     """Up to eight standard deviations out of the money, on either side."""
     spread = volatility * np.sqrt(days / 365)
