@@ -315,23 +315,29 @@ def test_another_recording_in_the_folder_since_is_a_reason_to_begin_anew(tmp_pat
     assert bids(tmp_path) == as_expected(range(3))
 
 
-def test_another_owner_is_a_gap_from_the_last_frame_of_one_to_the_first_of_the_other(tmp_path: Path):
+@pytest.mark.parametrize("days", [0, 20])
+def test_another_owner_is_a_gap_from_the_last_frame_of_one_to_the_first_of_the_other(
+    tmp_path: Path, days: int
+):
+    """Also beside each symbol's file, on whichever day the market is that is received today."""
+    began = NOON + days * 86_400_000 * MILLISECOND
     go_on, later = threading.Event(), threading.Event()
     with nats_server() as server, recording(server.address, tmp_path) as engine:
-        with serving(server, wait_for(go_on), received_at(NOON, *quotes(0, 3))):
+        with serving(server, wait_for(go_on), received_at(began, *quotes(0, 3))):
             wait_until(lambda: stocks(engine).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: stocks(engine))
             go_on.set()
             wait_until(lambda: stocks(engine).applied == 6)
         with serving(
-            server, wait_for(later), received_at(NOON + 60 * MILLISECOND, *quotes(3, 3)), epoch=NOON + 1
+            server, wait_for(later), received_at(began + 60 * MILLISECOND, *quotes(3, 3)), epoch=NOON + 1
         ):
             wait_until(lambda: stocks(engine).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: stocks(engine))
             later.set()
             wait_until(lambda: stocks(engine).applied == 12)
 
     (row,) = [row for row in ledger(tmp_path) if "Another owner" in row.reason]
-    assert (row.since_ns, row.until_ns, row.lost) == (NOON + 2 * MILLISECOND, NOON + 60 * MILLISECOND, None)
+    assert (row.since_ns, row.until_ns, row.lost) == (began + 2 * MILLISECOND, began + 60 * MILLISECOND, None)
     assert bids(tmp_path) == as_expected(range(6))
+    assert [one.gaps for one in audit(tmp_path).partitions] == [1, 1]
 
 
 def test_while_the_owner_is_away_the_phase_names_the_leg_and_its_last_word_is_recorded(tmp_path: Path):

@@ -22,6 +22,7 @@ from options_helper.data.intraday.rows import DATASET_OF, RowWriter, Storable
 from options_helper.data.intraday.writing import Counters, Partition, WriteContext
 from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
+from options_helper.model.instants import utc_datetime
 
 log = logging.getLogger(__name__)
 
@@ -449,19 +450,20 @@ class Recording:
         self._meta_since.pop(partition, None)
         try:
             self._keep_folder()
-            partition.save_meta(self._gaps_of(partition.key), durable=durable)
+            partition.save_meta(self._gaps_of(partition), durable=durable)
         except OSError as error:
             log.warning("What is known about %s is not saved: %s", partition.key.symbol, error)
             self._meta_since[partition] = now
 
-    def _gaps_of(self, key: PartitionKey) -> list[Gap]:
+    def _gaps_of(self, partition: Partition) -> list[Gap]:
+        key = partition.key
         # As it will be read again: for which other symbols it was is not written beside each file.
         return [
             replace(gap, symbols=())
             for gap in self._gaps
             if key.kind in kinds_of(gap.stream)
             and (not gap.symbols or key.symbol in gap.symbols)
-            and _touches(gap, key)
+            and _touches(gap, key, partition.received_ns)
         ]
 
     def _close_files(self) -> None:
@@ -492,6 +494,19 @@ class Recording:
                 del by_symbol[partition.key.symbol]
 
 
-def _touches(gap: Gap, key: PartitionKey) -> bool:
+def _touches(gap: Gap, key: PartitionKey, received_ns: tuple[int, int] | None) -> bool:
+    """Whether it is of that day, or of the time in which the rows of that day came: a market is played on another day.
+
+    A gap is of the computer's time, and a partition's day is the market's.
+    """
     since = partition_day(key.kind, gap.since)
-    return since <= key.day and (gap.until is None or key.day <= partition_day(key.kind, gap.until))
+    until = None if gap.until is None else partition_day(key.kind, gap.until)
+    first, last = (
+        (key.day, key.day)
+        if received_ns is None
+        else (partition_day(key.kind, utc_datetime(at)) for at in received_ns)
+    )
+    return any(
+        since <= late and (until is None or early <= until)
+        for early, late in ((key.day, key.day), (first, last))
+    )

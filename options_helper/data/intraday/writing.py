@@ -118,6 +118,12 @@ class Partition:
         return len(self.lines) + sum(packed.extent.rows for packed in self._packed)
 
     @property
+    def received_ns(self) -> tuple[int, int] | None:
+        """When the first and the last row of its file were received; None where nobody noted that."""
+        first, last = self._extent.first_recv_ns, self._extent.last_recv_ns
+        return None if first is None or last is None else (first, last)
+
+    @property
     def waits_since_ns(self) -> int | None:
         """When the oldest row that is not in the file was received; None where there is none, or nobody noted it."""
         if self._packed:
