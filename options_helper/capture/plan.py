@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import date
+from functools import cached_property
 from itertools import pairwise
 from typing import Final
 
@@ -115,7 +116,7 @@ class Estimate:
     parquet_bytes: int  # of the copies that a finished day may get
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class CapturePlan:
     """What is subscribed to, and a sentence for all that was left out."""
 
@@ -124,9 +125,9 @@ class CapturePlan:
     not_expanded: tuple[str, ...] = ()  # underlyings whose contracts are not known yet
     room: int = 0  # contracts that those may have
 
-    @property
+    @cached_property
     def hours(self) -> CaptureHours:
-        """When its feeds move."""
+        """When its feeds move; asked for twice a second."""
         streams = self.streams
         wanted = [name for name in StreamName if streams.wants(name)]
         if self.not_expanded and StreamName.OPTIONS not in wanted:

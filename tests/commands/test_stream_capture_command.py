@@ -28,7 +28,12 @@ from options_helper.capture.plan import Selection
 from options_helper.capture.runner import CaptureConfig
 from options_helper.cli import app
 from options_helper.commands.capture_display import LineDisplay
-from options_helper.commands.capture_run import Capture, CaptureRequest, require_same_place
+from options_helper.commands.capture_run import (
+    CHECK_CLOCK_SECONDS,
+    Capture,
+    CaptureRequest,
+    require_same_place,
+)
 from options_helper.data.intraday.recording import KindCounts, StoreCounts
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.rebuild import rebuild
@@ -58,6 +63,7 @@ from tests.wire.test_engine import CALL, NOON, quote
 
 STOCKS, OPTIONS = StreamName.STOCKS, StreamName.OPTIONS
 KEYS = Settings(api_key=SecretStr(DEMO_KEY), api_secret=SecretStr(DEMO_SECRET))
+QUARTER = timedelta(minutes=15)
 FRIDAY_NOON = datetime(2026, 11, 20, 12, tzinfo=NEW_YORK).astimezone(UTC)
 
 
@@ -203,9 +209,11 @@ class Scene:
         return self.now_at
 
     def wait(self, seconds: float) -> int:
-        # Short pauses are longer here: every look at the clock costs the test some time.
+        # Short pauses are longer here, and so are those of a night: every look at the clock costs the test some time.
         before = self.now_at
         until = self.now_at + timedelta(seconds=max(seconds, 20))
+        if seconds == CHECK_CLOCK_SECONDS and not "09:15" <= f"{before.astimezone(NEW_YORK):%H:%M}" < "09:45":
+            until = before + QUARTER - (before - datetime.min.replace(tzinfo=UTC)) % QUARTER
         self.now_at = min([until, *(moment for moment in self._signals_at if moment > self.now_at)])
         if self.sleeps is not None and self.now_at >= self.sleeps[0]:
             self.now_at += self.sleeps[1]
