@@ -116,10 +116,9 @@ def test_it_is_of_the_feeds_that_the_owner_streams_unless_others_are_named():
 
     with nats_server() as server, serving(server, deliver(*quotes(0, 1))) as owner:
         wait_until(lambda: owner.events() == 2)
-        wait_until(lambda: Followed(server.address).look().health)
-        found = Followed(server.address).look()
         asked = Selection(stocks=("AAPL",), stock_feed="sip", options_feed="opra")
+        # Its first word, before its streams begin, names no feeds.
+        wait_until(lambda: Followed(server.address).look().selection(asked).stock_feed == "iex")
 
-        assert found.selection(asked).stock_feed == "iex"
         named = Followed(server.address, stock_feed="sip").look()
         assert named.selection(asked).stock_feed == "sip"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import re
 import shutil
@@ -13,6 +14,7 @@ from typing import Any
 import pandas as pd
 import pytest
 import streamlit as st
+from streamlit.components.v2 import manifest_scanner
 from streamlit.testing.v1 import AppTest
 
 from apps.streamlit.components.style import WORD_JOINER
@@ -54,7 +56,7 @@ class Portal:
 
     def open(self, **address: str) -> AppTest:
         """Open a tab on the live portfolio; `address` is what its link asks for."""
-        tab = AppTest.from_file(str(APP), default_timeout=30).run()
+        tab = AppTest.from_file(str(APP), default_timeout=30)
         for name, value in address.items():
             tab.query_params[name] = value
         tab.switch_page("pages/12_Live_Portfolio.py").run()
@@ -149,6 +151,19 @@ def number(text: str) -> float:
 def everything(tab: AppTest) -> str:
     """Every text that was sent to the browser."""
     return "\n".join(str(element.proto) for element in tab.main) + str(tab.sidebar) + html(tab)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def components_found_once() -> Iterator[None]:
+    """Let all AppTests of a process share what they find among the installed packages.
+
+    Each looks through all of them for the page's components, as a server does at its start; that takes longer than to
+    draw the page.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        found = functools.cache(manifest_scanner.scan_component_manifests)
+        patch.setattr(manifest_scanner, "scan_component_manifests", found)
+        yield
 
 
 @pytest.fixture

@@ -42,7 +42,7 @@ def with_book(shown: Book) -> LiveSnapshot:
 
 
 def opened(portal: Portal, pairs: str | None = None) -> AppTest:
-    tab = AppTest.from_file(str(APP), default_timeout=30).run()
+    tab = AppTest.from_file(str(APP), default_timeout=30)
     tab.switch_page("pages/13_Order_Book.py").run()
     if pairs is not None:
         tab.text_input(key="book_pairs").set_value(pairs).run()
