@@ -16,7 +16,8 @@ from options_helper.analysis.own_volatility import OptionQuote, thirty_day_volat
 from options_helper.data.fred import Fred, Observation
 from options_helper.data.rest.client import STOCK_SYMBOLS_A_REQUEST, AlpacaRest, batches
 from options_helper.data.rest.news import read_news_span
-from options_helper.errors import OptionsHelperError, RestError, StoreError
+from options_helper.errors import RestError, StoreError
+from options_helper.ingest.course import require_time
 from options_helper.ingest.gap_closing import GapCloser
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.selection import FRED_SERIES, PROXIES, RATE_SERIES, Selection
@@ -56,10 +57,6 @@ NEWS_OVERLAP: Final = timedelta(minutes=10)
 NO_RATE: Final = "taken as 0: no rate is stored"
 UNREADABLE_RATE: Final = "taken as 0: the stored rate cannot be read"
 _SYMBOL_REFUSALS: Final = frozenset({400, 422})
-
-
-class TooLate(OptionsHelperError):
-    """A snapshot was not complete while its time lasted; it is not stored."""
 
 
 @dataclass(slots=True)
@@ -165,7 +162,7 @@ class Asker:
         rows: dict[Cell, Sequence[Cell]] = {}
         asked_at = question.asked_at
         for page in self._rest().data_pages("v1beta1", path, query):
-            self._require_time(question.window)
+            require_time(question.window, self._market())
             snapshots = page.get("snapshots")
             snapshots = snapshots if isinstance(snapshots, dict) else {}
             found |= snapshots
@@ -176,14 +173,6 @@ class Asker:
         question.notes += _left_out(len(found) - len(table.rows), "contracts whose symbol is none")
         question.notes += _nothing_of(table)
         return table
-
-    def _require_time(self, window: Window) -> None:
-        """TooLate once the time of a snapshot is over: what comes then is of the next one."""
-        if window.expires is not None and window.expires <= self._market():
-            raise TooLate(
-                f"Its pages came too slowly: not all were there at {window.expires:%H:%M} UTC, when its time was over. "
-                "Ask less often (--chains-every), or let it have more of the minute (--requests-per-minute)."
-            )
 
     def _contracts(self, question: _Question) -> Table:
         day = new_york_date(question.window.since)

@@ -157,6 +157,19 @@ class NothingCame(OptionsHelperError):
     """An answer without a row where there must be some: it is not stored, and asked for again."""
 
 
+class TooLate(OptionsHelperError):
+    """A snapshot was not complete while its time lasted; it is not stored."""
+
+
+def require_time(window: Window, now: datetime) -> None:
+    """TooLate once the time of a snapshot is over: what comes then is of the next one. `now` is the market's."""
+    if window.expires is not None and window.expires <= now:
+        raise TooLate(
+            f"Its pages came too slowly: not all were there at {window.expires:%H:%M} UTC, when its time was over. "
+            "Ask less often (--chains-every), or let it have more of the minute (--requests-per-minute)."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """Store an answer as that window's."""

@@ -80,7 +80,7 @@ class Ingestion:
         """Ask for a window and store it. Blocks; what goes wrong is counted, and raised. A stop is no failure."""
         try:
             answer = self._asking.ask(task.job, task.subject, task.window)
-            entry = self._keep(task, answer)
+            entry = store_answer(self._store, self._course, task, answer, self._now())
         except RestStopped:
             raise
         except Exception as error:
@@ -90,9 +90,12 @@ class Ingestion:
         self._course.succeeded(task, answer, entry)
         return entry
 
-    def _keep(self, task: Task, answer: Answer) -> Entry:
-        before = self._store.stored(task.job, task.subject, task.window)
-        decided = self._course.judge(task, answer, before, self._now())
-        if isinstance(decided, Note):
-            return self._store.note(task.job, decided.entry)
-        return self._store.keep(task.job, task.subject, decided.window, decided.answer)
+
+def store_answer(
+    store: IngestStore, course: IngestCourse, task: Task, answer: Answer, now: datetime
+) -> Entry:
+    """Store it as the course says; NothingCame where it is none, StoreError where the disk refuses."""
+    decided = course.judge(task, answer, store.stored(task.job, task.subject, task.window), now)
+    if isinstance(decided, Note):
+        return store.note(task.job, decided.entry)
+    return store.keep(task.job, task.subject, decided.window, decided.answer)

@@ -35,6 +35,7 @@ _POLLING, _CAPTURE = f"{STREAMING}/polling", "options_helper/capture"
 _MIDNIGHT: Final = f"{_POLLING}/midnight.py"
 _COURSE, _SILENCE = f"{STREAMING}/engine/stream_course.py", f"{STREAMING}/engine/silence.py"
 _BUS: Final = "options_helper/bus"
+_INGEST: Final = "options_helper/ingest"
 _QUEUE, _TALK = f"{STREAMING}/engine/frame_queue.py", f"{STREAMING}/connection/conversation.py"
 
 MUTATIONS: Final = (
@@ -159,6 +160,30 @@ MUTATIONS: Final = (
     Mutation("a connection that was made anew is told to nobody who follows", f"{_BUS}/losses.py",
              "elif before is not None and frame.heard.connection != heard.connection:", "elif False:",
              subject="lease"),
+    Mutation("an empty session is believed at once", f"{_INGEST}/course.py",
+             "if not answer.rows and now < believed_at:", "if False:", subject="ingest"),
+    Mutation("what failed is asked for again at once", f"{_INGEST}/course.py",
+             "until = elapsed + _again_seconds(failures, error, random)", "until = elapsed", subject="ingest"),
+    Mutation("a pause that a server asked for is not kept", f"{_INGEST}/course.py",
+             "return max(pause, wanted or 0.0)", "return pause", subject="ingest"),
+    Mutation("the ledger tells of a window before its file is there", f"{_INGEST}/store.py",
+             "                self._replace(path, data)\n", "", subject="ingest"),
+    Mutation("a torn row costs the next one", f"{_INGEST}/store.py",
+             "            _cut_torn_row(self._ledger(job))\n", "            pass\n", subject="ingest"),
+    Mutation("a window of which more is to come counts as done", f"{_INGEST}/course.py",
+             "window = replace(window, until=window.since)", "pass", subject="ingest"),
+    Mutation("a snapshot is stored when its time is over", f"{_INGEST}/course.py",
+             "if window.expires is not None and window.expires <= now:", "if False:", subject="ingest"),
+    Mutation("a session is asked for again and again", f"{_INGEST}/doubtful_sessions.py",
+             "return entry.again_at or entry.until", "return entry.until", subject="ingest"),
+    Mutation("each program has the whole minute", "options_helper/data/rest/budget_ledger.py",
+             "free = max(free_at(me.sent, share), free_at(everybody, whole))", "free = free_at(me.sent, whole)",
+             subject="ingest"),
+    Mutation("what a killed program has sent is forgotten", "options_helper/data/rest/budget_ledger.py",
+             "return Ledger(boot, self.held_until, members, recent(merged((self.sent, *gone)), now))",
+             "return Ledger(boot, self.held_until, members)", subject="ingest"),
+    Mutation("a server's wish for silence is one program's", "options_helper/data/rest/rate_limit.py",
+             "            self._budget.hold(held_until)\n", "            pass\n", subject="ingest"),
 )  # fmt: skip
 
 

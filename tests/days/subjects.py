@@ -6,6 +6,7 @@ from typing import Final
 
 from tests.days.account_subject import AccountSubject
 from tests.days.alerts_subject import AlertsSubject
+from tests.days.ingest_subject import IngestSubject
 from tests.days.lease_subject import LeaseSubject
 from tests.days.recorder_subject import RecorderSubject
 from tests.days.stage import Subject
@@ -17,6 +18,7 @@ SUBJECTS: Final[tuple[type[Subject], ...]] = (
     RecorderSubject,
     AlertsSubject,
     LeaseSubject,
+    IngestSubject,
 )
 _left_out: Final[set[str]] = set()
 

@@ -15,7 +15,8 @@ import pytest
 
 from options_helper.data.fred import Observation
 from options_helper.errors import RestError, TooManyPages
-from options_helper.ingest.asking import NEWS_OVERLAP, Asker, TooLate
+from options_helper.ingest.asking import NEWS_OVERLAP, Asker
+from options_helper.ingest.course import TooLate
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, IngestStore, Table

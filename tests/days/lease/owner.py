@@ -351,11 +351,12 @@ class Owner:
         self.oracle.stored(life, subject, data)
         if self.ends_as_it_takes and subject == NAMES.lease_key and life == self.life and not self.leads:
             self.ends_as_it_takes = False
-            self.later(0.0, self._end_standing_by)
+            self.later(0.0, partial(self._end_standing_by, self.oracle.now_ns))
 
-    def _end_standing_by(self) -> None:
+    def _end_standing_by(self, stored_ns: int) -> None:
         """Asked to end when the server has given it the lease, and it does not know yet."""
-        if self.desk is None and not self.course.standing.leads:
+        is_on_its_way = self.oracle.now_ns - stored_ns < NS // 10
+        if is_on_its_way and self.desk is None and not self.course.standing.leads:
             self.asked_to_end = True
             self._stage.note(f"{self.name} is asked to end")
             self._is_leaving = True
@@ -469,7 +470,7 @@ class Owner:
             self._serve()
             return
         self.kill()
-        if is_free:
+        if is_free or self._is_leaving:
             self.oracle.freed()
 
 
