@@ -138,8 +138,7 @@ class Ingester(Life):
         assert self._store is not None
         task = self.look()
         if task is None:
-            pause = min(self._course.outlook.pause_seconds, CHECK_CLOCK_SECONDS)
-            self.later(max(pause, 0.001), self._round)  # a clock of whole nanoseconds would stand still
+            self.later(min(self._course.outlook.pause_seconds, CHECK_CLOCK_SECONDS), self._round)
             return
         self._oracle.asks(task, self._store.stored(task.job, task.subject, task.window), self.now)
         self._next_page(task, self._archive.pages(task.job), self.now)
