@@ -58,6 +58,15 @@ SpeedOption = Annotated[
     ),
 ]
 
+FurtherAccountOption = Annotated[
+    list[str] | None,
+    typer.Option(
+        "--further-account",
+        metavar="NAME=FILE",
+        help="Another account in the simulated market, which holds what this portfolio file says; may be repeated.",
+    ),
+]
+
 
 def main() -> None:
     """Run a command; an error that the user can act on is a sentence, any other keeps its traceback.
@@ -118,6 +127,7 @@ def ui(
     bus: FollowOption = None,
     desk: DeskOption = "desk",
     detail: DetailOption = "full",
+    further_account: FurtherAccountOption = None,
     no_browser: Annotated[bool, typer.Option("--no-browser", help="Do not open a browser.")] = False,
 ) -> None:
     """Open the live portfolio in a browser.
@@ -134,7 +144,12 @@ def ui(
     from options_helper.commands import page_launcher
     from options_helper.commands.bus_request import asked_bus
     from options_helper.simulator.market.conditions import DEMO_CONDITIONS
-    from options_helper.simulator.session import replayed_market, serve_market, simulated_market
+    from options_helper.simulator.session import (
+        further_accounts,
+        replayed_market,
+        serve_market,
+        simulated_market,
+    )
 
     _require_consistent(demo=demo, replay=replay, speed=speed, portfolio=portfolio)
     if account and replay is not None:
@@ -150,9 +165,16 @@ def ui(
             "--record records this program's own streams, and --bus follows another's. Choose one."
         )
     market: AbstractContextManager[Mapping[str, str]] | None = None
+    if further_account and not demo:
+        raise ConfigError(
+            "--further-account is another account of a demo's market; your own are named in config/accounts.toml."
+        )
     if demo:
         portfolio = portfolio or page_launcher.demo_portfolio()
-        market = serve_market(simulated_market(portfolio, conditions=DEMO_CONDITIONS))
+        further = further_accounts(further_account or [])
+        market = serve_market(
+            simulated_market(portfolio, conditions=DEMO_CONDITIONS, further=further), further=tuple(further)
+        )
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
     elif bus is not None:
@@ -199,17 +221,25 @@ def simulate(
     breeze: Annotated[
         bool, typer.Option("--breeze", help="Serve a fake of ICICI's Breeze in place of Alpaca's market.")
     ] = False,
+    further_account: FurtherAccountOption = None,
 ) -> None:
     """Serve a simulated market on this computer.
 
     It speaks Alpaca's protocol to any client, until Ctrl-C, and prints the variables that lead a client here. With
+    `--further-account ira=ira.json` there is another account of that name, with keys, orders and positions of its own;
+    the first is called `main` then. With
     `--breeze` it speaks ICICI's, and a few made-up instruments of NSE, BSE and NFO tick once a second.
     """
     from options_helper.commands import page_launcher
     from options_helper.commands.shutdown_signals import ShutdownSignals
     from options_helper.simulator.faults import Faults, fault_meanings
     from options_helper.simulator.market.conditions import Conditions, condition_meanings
-    from options_helper.simulator.session import replayed_market, serve_market, simulated_market
+    from options_helper.simulator.session import (
+        further_accounts,
+        replayed_market,
+        serve_market,
+        simulated_market,
+    )
 
     for named, told in ((fault, fault_meanings), (condition, condition_meanings)):
         if named == ["list"]:
@@ -218,9 +248,10 @@ def simulate(
             return
     _require_consistent(demo=False, replay=replay, speed=speed, portfolio=portfolio)
     if breeze:
-        if replay is not None or portfolio is not None or fault or condition or port:
+        if replay is not None or portfolio is not None or fault or condition or port or further_account:
             raise ConfigError(
-                "--breeze serves a market of its own; leave out --portfolio, --replay, --fault, --condition and --port."
+                "--breeze serves a market of its own; leave out --portfolio, --replay, --fault, --condition, --port "
+                "and --further-account."
             )
         from options_helper.simulator.breeze.server import BREEZE_PACE_SECONDS, BreezeServer
 
@@ -231,18 +262,20 @@ def simulate(
             _show_way(server.variables)
             shutdown.wait()
         return
-    if replay is not None and (seed is not None or portfolio is not None or condition):
+    if replay is not None and (seed is not None or portfolio is not None or condition or further_account):
         raise ConfigError(
-            "--seed, --portfolio and --condition make up a market; --replay plays a recorded one. Choose one."
+            "--seed, --portfolio, --condition and --further-account make up a market; --replay plays a recorded one. "
+            "Choose one."
         )
+    further = further_accounts(further_account or [])
     faults, conditions = Faults.parse(fault or []), Conditions.parse(condition or [])
     if replay is None:
-        market = simulated_market(portfolio or page_launcher.nearest_portfolio(), seed, conditions)
+        market = simulated_market(portfolio or page_launcher.nearest_portfolio(), seed, conditions, further)
     else:
         market = replayed_market(replay, _pace(speed))
     with (
         ShutdownSignals() as shutdown,
-        serve_market(market, port=port, faults=faults) as variables,
+        serve_market(market, port=port, faults=faults, further=tuple(further)) as variables,
     ):
         _show_way(variables)
         shutdown.wait()
@@ -251,6 +284,8 @@ def simulate(
 def _show_way(variables: Mapping[str, str]) -> None:
     typer.echo("# A market is served until Ctrl-C. To use it, in another terminal:")
     for name, value in variables.items():
+        if not value:
+            continue
         typer.echo(f"export {name}={shlex.quote(value)}")
 
 

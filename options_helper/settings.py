@@ -43,6 +43,8 @@ NO_KEYS: Final = (
 )
 
 ENV_PREFIXES: Final = ("APCA_", "OH_ALPACA_", "OH_RISK_", "OH_BUS_", "BREEZE_", "FRED_")
+# Another file of accounts than the one beside `config/alpaca.env`; empty: that one.
+ACCOUNTS_VARIABLE: Final = "OH_ALPACA_ACCOUNTS"
 VARIABLES: Final = frozenset(
     {
         "APCA_API_KEY_ID",

@@ -18,7 +18,7 @@ from options_helper import settings as settings_module
 from options_helper.data.private_file import read_private_text
 from options_helper.errors import ConfigError
 from options_helper.model.streams import ACCOUNT_NAME_RULE, DEFAULT_ACCOUNT, is_account_name
-from options_helper.settings import VARIABLES, Settings
+from options_helper.settings import ACCOUNTS_VARIABLE, VARIABLES, Settings
 
 FILE_NAME: Final = "accounts.toml"
 _FIELDS: Final = frozenset({"key", "secret", "paper", "env_file", "market_data", "rest_per_minute"})
@@ -79,15 +79,21 @@ class Accounts:
 
 
 def load_accounts(environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Accounts:
-    """Read `accounts.toml` beside `config/alpaca.env`; where there is none, everything is as `Settings.load` says.
+    """Read `accounts.toml` beside `config/alpaca.env`, or the file that `OH_ALPACA_ACCOUNTS` names.
+
+    Where there is none, everything is as `Settings.load` says.
 
     A complete environment, such as a demo's, needs no file, and none is read. ConfigError, a sentence without any
     secret, for what is no such file, and for one that others may read.
     """
     env_file = env_file or settings_module.DEFAULT_ENV_FILE
-    path = env_file.with_name(FILE_NAME)
-    is_complete = _is_complete(environ)
+    named = environ.get(ACCOUNTS_VARIABLE, "").strip()
+    path = Path(named).expanduser() if named else env_file.with_name(FILE_NAME)
+    # What is named is read whatever else there is: a simulator of several accounts names its own.
+    is_complete = not named and _is_complete(environ)
     text = None if is_complete else read_private_text(path, "keys")
+    if named and text is None:
+        raise ConfigError(f"{ACCOUNTS_VARIABLE} names {path}, which is not there.")
     if text is None:
         why = (
             f"the environment is complete, as a simulator's is, so {FILE_NAME} is not read."

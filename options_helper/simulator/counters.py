@@ -15,7 +15,7 @@ from options_helper.model.streams import StreamName
 from options_helper.simulator.market.account import Holding, Number, SimulatedAccount
 from options_helper.simulator.market.expiries import ExpiryClerk, ExpiryRules
 from options_helper.simulator.market.last_values import LastValues
-from options_helper.simulator.market.market import HoldingMarket, Market, PeculiarMarket
+from options_helper.simulator.market.market import HoldingMarket, Market, PeculiarMarket, SharedMarket
 from options_helper.simulator.market.past import PastMarket, PlayedPast
 from options_helper.simulator.wire.protocol import FIRST_ACCOUNT
 
@@ -68,7 +68,8 @@ class Counters:
 class SimulatorState:
     """What REST tells: the accounts, and the last prices. They outlive a restart of the server.
 
-    The first account is the market's own, `others` are called by their keys and begin empty.
+    The first account is the market's own. `others` are called by their keys; they hold what the market says of them,
+    and nothing where it does not know them.
     """
 
     def __init__(self, market: Market, others: Iterable[str] = ()) -> None:
@@ -76,7 +77,7 @@ class SimulatorState:
         self._lock = threading.Lock()
         self._accounts = {
             FIRST_ACCOUNT: _opening_account(market),
-            **{key: SimulatedAccount() for key in others},
+            **{key: _further_account(market, key) for key in others},
         }
         self._clerks = {key: ExpiryClerk(_expiry_rules(market)) for key in self._accounts}
         self._last_values = LastValues()
@@ -134,6 +135,13 @@ def _expiry_rules(market: Market) -> ExpiryRules:
         return ExpiryRules()
     conditions = market.conditions
     return ExpiryRules(conditions.expiries, conditions.late_expiries, conditions.sell_out)
+
+
+def _further_account(market: Market, key: str) -> SimulatedAccount:
+    if not isinstance(market, SharedMarket):
+        return SimulatedAccount()
+    cash = market.further_cash(key)
+    return SimulatedAccount(market.further_holdings(key), None if cash is None else Decimal(str(cash)))
 
 
 def _opening_account(market: Market) -> SimulatedAccount:

@@ -456,11 +456,11 @@ class ServerLoop:
             if wait > 0:
                 await asyncio.sleep(wait)
             self.clock.reach(step.market_ns)
-            self._state.note(step.stream, step.messages, step.market_ns)
+            self._state.note(step.stream, step.messages, step.market_ns, step.account)
             if step.market_ns >= settles_ns:
                 self._plain_http.settle()
                 settles_ns = step.market_ns + MINUTE_NS
-            batch.append(MessageFrame(step.stream, step.messages))
+            batch.append(MessageFrame(step.stream, step.messages, step.account))
         await self._deliver(batch)
 
     async def _deliver_pushes(self) -> None:

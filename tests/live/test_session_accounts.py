@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from decimal import Decimal
 from pathlib import Path
 from types import MappingProxyType
@@ -11,12 +12,15 @@ from types import MappingProxyType
 import pytest
 from pydantic import SecretStr
 
+from options_helper.analysis.book_look import BookLook
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import ACCOUNT_FILE, PortfolioSource
+from options_helper.live.alerts_view import AlertsReader
 from options_helper.live.further_accounts import FurtherAccount
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.account import AccountPositions, AccountState, RestPhase, RestReport, RestTask
+from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import fills_of
 from options_helper.monitoring.heartbeat_file import read_heartbeat
@@ -78,6 +82,33 @@ class AccountManager:
         )
 
 
+class NotingAlerts(AlertsReader):
+    """Notes whose alerts it follows, and what is judged."""
+
+    def __init__(self) -> None:
+        super().__init__(lambda: 0.0)
+        self.follows: list[str] = []
+        self.judged: list[dict[str, int]] = []
+        self.stopped = False
+
+    def follow(self, settings: Settings, portfolio: Path | None, now: datetime) -> None:
+        self.follows.append(settings.account)
+
+    def observe(
+        self,
+        portfolio: Portfolio,
+        snapshot: LiveSnapshot,
+        now: datetime,
+        look: Callable[[], BookLook],
+    ) -> None:
+        assert look().positions.values("live_symbol") == list(portfolio.quantities)
+        assert not snapshot.accounts, "one account's snapshot, and no whole"
+        self.judged.append({symbol: int(count) for symbol, count in portfolio.quantities.items()})
+
+    def stop(self) -> None:
+        self.stopped = True
+
+
 class Stage:
     """A session whose accounts are scripted."""
 
@@ -86,12 +117,19 @@ class Stage:
         self.refused: dict[str, ConfigError] = {}
         self.heartbeat = folder / "heartbeat.json"
         self.seconds = 1_000.0
+        self.alerts: list[NotingAlerts] = []
         self.session = LiveSession(
             build_manager=self._build,
+            alerts=self._reader(),
+            further_alerts=self._reader,
             monotonic=lambda: self.seconds,
             housekeeping_seconds=3_600,
             heartbeat=self.heartbeat,
         )
+
+    def _reader(self) -> AlertsReader:
+        self.alerts.append(NotingAlerts())
+        return self.alerts[-1]
 
     def _build(self, settings: Settings) -> AccountManager:
         made = self.managers[settings.account] = AccountManager(settings)
@@ -251,6 +289,32 @@ def test_what_becomes_of_its_contracts_is_asked_of_the_account_that_holds_them(s
     assert stage.managers["ira"].configs[-1].ending_contracts == ("AAPL261218C00180000",)
     assert stage.managers["main"].configs[-1].ending_contracts == ()
     assert stage.managers["main"].configs[-1].option_contracts == ("AAPL261218C00180000",)
+
+
+def test_rules_are_judged_of_each_account_by_itself_and_end_with_it(stage: Stage):
+    stage.start()
+    stage.hold("main", AAPL=10)
+    stage.hold("ira", MSFT=3)
+    stage.session.keep()
+
+    main, ira = stage.alerts
+
+    assert (main.follows, ira.follows) == (["main"], ["ira"])
+    assert main.judged[-1] == {"AAPL": 10}
+    assert ira.judged[-1] == {"MSFT": 3}
+    stage.session.stop()
+    assert ira.stopped
+
+
+def test_of_an_account_that_is_not_known_nothing_is_judged(stage: Stage):
+    stage.start()
+    stage.hold("main", AAPL=10)
+    stage.session.keep()
+
+    main, ira = stage.alerts
+
+    assert main.judged
+    assert not ira.judged
 
 
 def test_the_heartbeat_tells_of_every_accounts_stream(stage: Stage):

@@ -14,6 +14,7 @@ from options_helper.simulator.faults import Message
 from options_helper.simulator.market.account import Holding
 from options_helper.simulator.market.conditions import Conditions
 from options_helper.simulator.market.last_values import SymbolSnapshot
+from options_helper.simulator.wire.protocol import FIRST_ACCOUNT
 
 # A recording of several days has nights in it.
 LONGEST_SILENCE_NS: Final = 3_600 * NANOSECONDS
@@ -26,6 +27,7 @@ class Step:
     market_ns: int
     stream: StreamName
     messages: Sequence[Any]
+    account: str = FIRST_ACCOUNT  # whose orders, on the stream that carries them
 
 
 @dataclass(slots=True)
@@ -127,6 +129,17 @@ class HoldingMarket(Protocol):
 
     def holdings(self) -> Sequence[Holding]:
         """What the account holds at the start."""
+
+
+@runtime_checkable
+class SharedMarket(Protocol):
+    """A market made for several accounts: the first one's is all that another market has."""
+
+    def further_holdings(self, account: str) -> Sequence[Holding]:
+        """What another account holds at the start, by the account's key; nothing where it is not known."""
+
+    def further_cash(self, account: str) -> float | None:
+        """Dollars in that account at the start; None: not known."""
 
 
 @runtime_checkable

@@ -7,6 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from datetime import date, datetime, time
 from functools import cached_property, partial
 from itertools import count
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.errors import SymbolError
@@ -41,6 +42,7 @@ from options_helper.simulator.market.share import (
     Share,
     Turn,
 )
+from options_helper.simulator.wire.protocol import FIRST_ACCOUNT
 
 DEFAULT_SEED: Final = 7
 # For a portfolio without options; any trading day would do.
@@ -58,7 +60,8 @@ class SeededMarket:
 
     It never closes: it starts at 10:00 in New York on the portfolio's first expiry day, so that a contract expires
     today whenever somebody looks, and runs at the pace of real time. A contract that has ended is neither quoted nor
-    traded. Same portfolio, seed and subscriptions: same messages.
+    traded. Same portfolio, seed and subscriptions: same messages. `further` are the portfolios of other accounts by
+    their keys; each has orders of its own.
     """
 
     kind: Final = MarketKind.SIMULATED
@@ -74,11 +77,14 @@ class SeededMarket:
         seed: int = DEFAULT_SEED,
         start: datetime | None = None,
         conditions: Conditions = NO_CONDITIONS,
+        further: Mapping[str, Portfolio] = MappingProxyType({}),
     ) -> None:
         self.conditions: Final = conditions
-        self._portfolio = portfolio
+        self._held = portfolio
+        self._further = further
+        self._portfolio = _whole(portfolio, further)
         self._seed = seed
-        self._start = start or datetime.combine(_first_day(portfolio), START, NEW_YORK)
+        self._start = start or datetime.combine(_first_day(self._portfolio), START, NEW_YORK)
         self._running: _Session | None = None
 
     @property
@@ -101,11 +107,21 @@ class SeededMarket:
     @property
     def cash(self) -> float | None:
         """The portfolio's."""
-        return self._portfolio.cash
+        return self._held.cash
 
     def holdings(self) -> list[Holding]:
         """The portfolio's positions, at what it says that they cost; what it does not say, the market makes up."""
-        return opening_holdings(self._portfolio, self._opening.price)
+        return opening_holdings(self._held, self._opening.price)
+
+    def further_holdings(self, account: str) -> list[Holding]:
+        """The same of another account."""
+        held = self._further.get(account)
+        return [] if held is None else opening_holdings(held, self._opening.price)
+
+    def further_cash(self, account: str) -> float | None:
+        """What its portfolio says."""
+        held = self._further.get(account)
+        return None if held is None else held.cash
 
     def price(self, underlying: str) -> float | None:
         """Where the underlying starts; None when the portfolio has nothing on it."""
@@ -149,7 +165,22 @@ class SeededMarket:
             start=self._start,
             interest=interest,
             conditions=self.conditions,
+            accounts={FIRST_ACCOUNT: self._held, **self._further},
         )
+
+
+def _whole(portfolio: Portfolio, further: Mapping[str, Portfolio]) -> Portfolio:
+    """What all accounts hold; of one account, its portfolio as it is."""
+    if not further:
+        return portfolio
+    held = {FIRST_ACCOUNT: portfolio, **further}
+    return Portfolio(
+        positions=tuple(
+            entry.changed(id=f"{account}/{entry.id}")
+            for account, of in held.items()
+            for entry in of.positions
+        )
+    )
 
 
 def _first_day(portfolio: Portfolio) -> date:
@@ -185,6 +216,7 @@ class _Session:
         start: datetime,
         interest: Interest,
         conditions: Conditions,
+        accounts: Mapping[str, Portfolio],
     ) -> None:
         self._seed = seed
         self._conditions = conditions
@@ -204,7 +236,15 @@ class _Session:
         held = _held(portfolio)
         self._held_stocks = [symbol for symbol in self._stocks if not is_index(symbol)]
         self._held_contracts = [symbol for symbol in held if self._contract(symbol)]
-        self._orders = OrderScript(self._tradables(held), random.Random(f"{seed}:orders"), self._start_ns)
+        self._orders = {
+            account: OrderScript(
+                self._tradables(_held(of)),
+                # Whose orders come when has nothing to do with those of others.
+                random.Random(f"{seed}:orders{'' if account == FIRST_ACCOUNT else f':{account}'}"),
+                self._start_ns,
+            )
+            for account, of in accounts.items()
+        }
         self._newsroom = Newsroom(sorted(self._stocks), seed, self._start_ns)
         # What is subscribed, in a fixed order: the order of a set is another one in every process.
         self._quoted_stocks: list[Share] = []
@@ -249,8 +289,9 @@ class _Session:
             yield Step(now_ns, StreamName.STOCKS, _timed(self._stock_messages(tick, now_ns), now_ns))
             yield Step(now_ns, StreamName.OPTIONS, _timed(self._option_messages(tick, now_ns), now_ns))
             yield Step(now_ns, StreamName.CRYPTO, _timed(self._coin_messages(tick, now_ns), now_ns))
-            for update in self._orders.updates(now_ns):
-                yield Step(now_ns, StreamName.FILLS, [update])
+            for account, orders in self._orders.items():
+                for update in orders.updates(now_ns):
+                    yield Step(now_ns, StreamName.FILLS, [update], account)
             if news := list(self._newsroom.due(now_ns)):
                 yield Step(now_ns, StreamName.NEWS, news)
 
@@ -347,7 +388,7 @@ class _Session:
 
     def _tradables(self, held: Mapping[str, float]) -> list[Tradable]:
         """The contracts held, or in a book without options the shares."""
-        contracts = [self._contracts[symbol] for symbol in self._held_contracts]
+        contracts = [self._contracts[symbol] for symbol in self._held_contracts if symbol in held]
         if contracts:
             return [
                 Tradable(
@@ -362,6 +403,7 @@ class _Session:
         return [
             Tradable(symbol, held[symbol], is_option=False, quote=partial(self._stock_quote, symbol))
             for symbol in self._held_stocks
+            if symbol in held
         ]
 
     def _stock_quote(self, symbol: str, _: int) -> tuple[float, float]:
