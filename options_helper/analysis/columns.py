@@ -652,7 +652,7 @@ ACCOUNT_COLUMN: Final = Column(
     {POSITION: 5, STRUCTURE: 5, LEG: 5},
     "Whose it is, by the name that you gave the account; only where several are shown.",
     "Account",
-    72,
+    88,
     stays=98,
 )
 COLUMNS_OF_ACCOUNTS: Final = (*COLUMNS, ACCOUNT_COLUMN)

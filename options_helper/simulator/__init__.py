@@ -10,7 +10,7 @@ from typing import Final
 PUBLIC: Final = {
     "invented_books": ("EVERY_SECONDS", "INVENTED", "InventedBooks"),
     "faults": ("Faults", "fault_meanings"),
-    "session": ("replayed_market", "serve_market", "simulated_market"),
+    "session": ("further_accounts", "replayed_market", "serve_market", "simulated_market"),
 }
 
 # What the neighbours inside this subject use, and nobody else.

@@ -96,8 +96,8 @@ def test_all_of_them_stand_in_one_table_with_a_column_that_says_whose(both: Port
 
     assert len(both.managers) == 2
     of_account = of_rows(tab, "Account")
-    assert ("275 C · 15 Jan 27", "main") in of_account
-    assert ("275 C · 15 Jan 27", "ira") in of_account, "the same contract is two rows"
+    assert ("275 C · 15 Jan 27 · main", "main") in of_account
+    assert ("275 C · 15 Jan 27 · ira", "ira") in of_account, "the same contract is two rows"
     assert ("AAPL", "2 accounts") in of_account
     assert [said for name, said in of_rows(tab, "Qty") if name.startswith("275 C")] == ["+2", "−1"]
     assert "all 2 accounts: main + ira" in html(tab)
@@ -130,6 +130,7 @@ def test_rows_are_grouped_by_account_with_each_ones_sums(both: Portal):
     groups = of_rows(tab, "P&L $")
     names = [name for name, _ in groups]
     assert names.index("main") < names.index("ira")
+    assert "AAPL 275 C · 15 Jan 27" in names, "the group says whose it is"
     alone = [said for name, said in groups if name in ("main", "ira")]
     (last,) = [said for name, said in groups if name.startswith("Book")]
     assert sum(_number(said) for said in alone) == pytest.approx(_number(last), abs=1.5)

@@ -160,7 +160,12 @@ def _groups(entries: Sequence[_Entry], grouping: Grouping, accounts: Sequence[st
             name,
             1,
             tuple(part for entry in held for part in entry.parts),
-            tuple(_entry_row(entry, 2, named_after=not by_underlying) for entry in held),
+            tuple(
+                _entry_row(
+                    entry, 2, named_after=not by_underlying, of_account=grouping is not Grouping.ACCOUNT
+                )
+                for entry in held
+            ),
             symbol=name if by_underlying else None,
         )
 
@@ -178,8 +183,12 @@ def _group_of(entry: _Entry, grouping: Grouping, accounts: Sequence[str]) -> tup
     return short_date(entry.expiry), entry.expiry
 
 
-def _entry_row(entry: _Entry, level: int, *, named_after: bool) -> Row:
+def _entry_row(entry: _Entry, level: int, *, named_after: bool, of_account: bool = True) -> Row:
+    """A row, named after its underlying and its account where nothing above it says these."""
     name = f"{entry.symbol} {entry.name}" if named_after else entry.name
+    if of_account and entry.account:
+        # A phone has no room for the column, and two accounts may hold the same.
+        name = f"{name} · {entry.account}"
     legs = tuple(Row(key, RowKind.LEG, words, level + 1, (ref,)) for key, words, ref in entry.legs)
     return Row(entry.key, RowKind.ENTRY, name, level, entry.parts, legs, entry.symbol)
 

@@ -26,6 +26,7 @@ SHARED: Final = {
         "ListingMarket",
         "Market",
         "PeculiarMarket",
+        "SharedMarket",
         "PlayingClock",
         "QuotingMarket",
     ),
