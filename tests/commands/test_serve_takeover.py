@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -41,6 +39,7 @@ from tests.commands.test_serve_command import environment
 from tests.kit.builders import nanoseconds, new_york
 from tests.kit.bus import CURRENT, NatsServer, both_servers, nats_server
 from tests.kit.fakes import CONFIG, quote_message
+from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
 STOCKS = StreamName.STOCKS
@@ -129,20 +128,8 @@ class Owner:
         self._state = folder / f"{name}.json"
         (folder / name).mkdir()
         command = ["stream", "serve", "--bus", nats.url, "--stocks", "AAPL", "--keep", "0.05"]
-        self.process = subprocess.Popen(
-            [
-                sys.executable,
-                "-c",
-                "from options_helper.entry import main; main()",
-                *command,
-                "--state",
-                str(self._state),
-            ],
-            cwd=folder,
-            env=environment(market, folder / name),
-            stdout=subprocess.PIPE,
-            stderr=subprocess.STDOUT,
-            text=True,
+        self.process = Program(
+            *command, "--state", str(self._state), cwd=folder, env=environment(market, folder / name)
         )
 
     @property
