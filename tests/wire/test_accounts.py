@@ -107,6 +107,18 @@ def until_heard(manager: LiveStreamManager, account: str) -> None:
     )
 
 
+def until_executed(manager: LiveStreamManager, quantities: dict[str, int]) -> LiveSnapshot:
+    """A snapshot that has the fills and what they made of the positions, and in which no moment is in doubt."""
+
+    def executed() -> LiveSnapshot | None:
+        now = manager.snapshot()
+        return now if now.fills and now.account.executions and held(now) == quantities else None
+
+    found = wait_until(executed, saw=lambda: manager.snapshot().account)
+    assert found is not None
+    return found
+
+
 @pytest.fixture(scope="module", autouse=True)
 def _imported() -> None:
     """What is loaded once may take as long as it does; what is awaited begins after it."""
@@ -132,10 +144,9 @@ def test_what_is_filled_and_held_in_one_account_is_not_in_the_other(
             until_read(manager)
             until_heard(manager, name)
         simulator.push(FILLS, [fill("e1", 2, 2)], account=IRA_KEY)
-        wait_until(lambda: ira.snapshot().fills and held(ira.snapshot()) == {CALL: 5})
+        until_executed(ira, {CALL: 5})
         simulator.push(FILLS, [fill("e2", 1, 1, symbol="MSFT", price="400")])
-        wait_until(lambda: main.snapshot().fills and held(main.snapshot()) == {"MSFT": 8})
-        snapshots = main.snapshot(), ira.snapshot()
+        snapshots = until_executed(main, {"MSFT": 8}), until_executed(ira, {CALL: 5})
 
     assert [{one.symbol for one in snapshot.fills} for snapshot in snapshots] == [{"MSFT"}, {CALL}]
     assert [held(snapshot) for snapshot in snapshots] == [{"MSFT": 8}, {CALL: 5}]
