@@ -16,6 +16,7 @@ from options_helper.data.lease import Holder
 from options_helper.data.notify.lifesign import Called
 from options_helper.data.notify.targets import Targets
 from options_helper.model.alerts import Judgement
+from options_helper.model.streams import DEFAULT_ACCOUNT
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,8 +74,8 @@ def newest_first(logs: Iterator[tuple[LoggedFiring, ...]]) -> tuple[LoggedFiring
 class ProgramAlerts:
     """Owns this program's runs of alerts, one for each scope. Every method may be called from any thread.
 
-    `rules` is read again as it changes; `load` reads the targets and raises ConfigError. `simulated` puts a word before
-    each title.
+    `rules` is read again as it changes; `load` reads the targets and raises ConfigError. `simulated` and a
+    named `account` put a word before each title.
     """
 
     def __init__(
@@ -84,12 +85,20 @@ class ProgramAlerts:
         load: Callable[[], Targets],
         *,
         simulated: bool = False,
+        account: str = DEFAULT_ACCOUNT,
         now: Callable[[], datetime] = utc_now,
     ) -> None:
         self._judges = {scope: RuleJudge(rules, scope, now) for scope in Scope}
         loads = {Scope.ACCOUNT: load, Scope.BOOK: lambda: replace(load(), life_sign=None)}
         self._runners = {
-            scope: AlertRunner(books[scope], self._judges[scope], loads[scope], simulated=simulated, now=now)
+            scope: AlertRunner(
+                books[scope],
+                self._judges[scope],
+                loads[scope],
+                simulated=simulated,
+                account=account,
+                now=now,
+            )
             for scope in Scope
         }
 

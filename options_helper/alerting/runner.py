@@ -27,6 +27,7 @@ from options_helper.data.notify.targets import NO_TARGETS, Targets
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.errors import ConfigError
 from options_helper.model.alerts import Evaluation, Firing, Judgement, RuleSeverity, RuleState
+from options_helper.model.streams import DEFAULT_ACCOUNT
 
 log = logging.getLogger(__name__)
 
@@ -72,7 +73,8 @@ class AlertRunner(Generic[O]):
     """Owns one process's part in the alerts of an account. Every method may be called from any thread.
 
     `judge` is pure: from what is observed and the state of the rules to what they say. `load` reads the targets and
-    raises ConfigError; it is asked again now and then. `simulated` puts a word before each title.
+    raises ConfigError; it is asked again now and then. `simulated` puts a word before each title,
+    and so does an `account` that its user has named.
     """
 
     def __init__(
@@ -82,6 +84,7 @@ class AlertRunner(Generic[O]):
         load: Callable[[], Targets],
         *,
         simulated: bool = False,
+        account: str = DEFAULT_ACCOUNT,
         now: Callable[[], datetime] = utc_now,
         elapsed: Callable[[], float] = elapsed_seconds,
         make_delivery: Callable[..., Delivery] = Delivery,
@@ -89,7 +92,8 @@ class AlertRunner(Generic[O]):
     ) -> None:
         self._log, self._lease = books.log, books.lease
         self._judge, self._load, self._now, self._elapsed = judge, load, now, elapsed
-        self._prefix = "SIMULATED: " * simulated
+        whose = "" if account == DEFAULT_ACCOUNT else f"{account}: "
+        self._prefix = f"{'SIMULATED: ' * simulated}{whose}"
         self._make_delivery = make_delivery
         self._task = PeriodicTask("live-alerts", self.keep, every_seconds)
         # Held while something is judged, and while targets or the lease change.

@@ -101,7 +101,12 @@ def run_watch(
     observer = Observer(risk_choices(risk), now, load_earnings(risk.events_file))
     limits = RequestLimits(PAGE)
     alerts = ProgramAlerts(
-        _books(settings, file, now()), rules, load_targets, simulated=settings.local_market, now=now
+        _books(settings, file, now()),
+        rules,
+        load_targets,
+        simulated=settings.local_market,
+        account=settings.account,
+        now=now,
     )
     watch = Watch(
         settings,

@@ -47,7 +47,9 @@ class AlertsView:
 
 def judging(books: Books, settings: Settings) -> ProgramAlerts:
     """By the rules and targets of this user's files, as they are at each look."""
-    return ProgramAlerts(books, followed_rules(), load_targets, simulated=settings.local_market)
+    return ProgramAlerts(
+        books, followed_rules(), load_targets, simulated=settings.local_market, account=settings.account
+    )
 
 
 class AlertsReader:

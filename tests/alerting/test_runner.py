@@ -339,6 +339,15 @@ def test_a_simulated_market_is_named_in_each_message(desk: Desk):
     assert desk.post.taken[0].title == "SIMULATED: above-561"
 
 
+def test_an_account_that_its_user_has_named_is_named_in_each_message(desk: Desk):
+    runner = desk.runner(account="ira")
+    runner.observe(559)
+    runner.observe(561)
+    wait_until(lambda: desk.post.taken)
+
+    assert desk.post.taken[0].title == "ira: above-561"
+
+
 def test_where_no_lease_can_be_had_it_sends_and_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch):
     def refuse(_: Lease, __: float | None) -> bool:
         raise OSError(95, "Operation not supported")
