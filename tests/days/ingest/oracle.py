@@ -135,7 +135,10 @@ class IngestOracle:
         path = self._root / FOLDER / job / LEDGER
         if path.exists():
             for line in path.read_bytes().split(b"\n")[:-1]:
-                yield json.loads(line)
+                try:
+                    yield json.loads(line)
+                except ValueError:
+                    self._breaks(f"a row of {job}'s ledger cannot be read")
 
     def _audit_rows(self, job: JobName, rows: Sequence[dict[str, str]]) -> None:
         times: dict[tuple[str, str, str], int] = {}
