@@ -20,7 +20,7 @@ from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.conflation import behind, left_out
 from options_helper.bus.connection import BusConnection, Followed
 from options_helper.bus.continuity import Verdict
-from options_helper.bus.demand import ASK_SECONDS, LOOKS, Answer, Wish
+from options_helper.bus.demand import ANSWERS, ASK_SECONDS, LOOKS, Wish
 from options_helper.bus.detail import Detail, Pace
 from options_helper.bus.feeds import Feeds
 from options_helper.bus.legs import Leg
@@ -232,7 +232,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
                 detail = Detail.SLOW if Detail.SLOW in self._followed else Detail.FULL
                 wish = Wish(self._viewer, self._stream, wanted, self.RANK, detail)
                 answer = await bus.ask(self._address.names.ask("want"), msgspec.msgpack.encode(wish))
-                self._refusals = msgspec.msgpack.decode(answer, type=Answer).refusals
+                self._refusals = ANSWERS.decode(answer).refusals
                 news.set()
             except (StreamError, msgspec.MsgspecError) as error:
                 # What is streamed is in the owner's health in any case.
