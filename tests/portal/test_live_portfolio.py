@@ -12,7 +12,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 import streamlit as st
+from streamlit.testing.v1 import AppTest
 
+from apps.streamlit.components import live_sidebar
 from apps.streamlit.components.board_cells import SPARKS
 from apps.streamlit.components.board_columns import headings
 from options_helper.errors import ConfigError
@@ -26,6 +28,7 @@ from tests.kit.builders import health
 from tests.kit.waiting import wait_until
 from tests.portal import scenes
 from tests.portal.conftest import (
+    APP,
     SECRET,
     board,
     choose,
@@ -462,6 +465,22 @@ def test_stop_in_one_tab_is_seen_in_the_other(portal):
     assert not first.button(key="start-page").disabled
     assert first.button(key="restart-page").disabled
     assert not portal.managers[0].is_running()
+
+
+@pytest.mark.parametrize("page", ["12_Live_Portfolio", "13_Order_Book"])
+def test_a_stop_in_another_tab_while_the_page_is_drawn_leaves_no_dead_start(portal, monkeypatch, page):
+    portal.show(scenes.live)
+
+    def stop_after_the_buttons(*, running: bool) -> None:
+        if running:
+            portal.session.stop()
+
+    monkeypatch.setattr(live_sidebar, "keep_focus", stop_after_the_buttons)
+    tab = AppTest.from_file(str(APP), default_timeout=30)
+    tab.switch_page(f"pages/{page}.py").run()
+
+    assert state(tab) == "stopped"
+    assert not tab.button(key="start-page").disabled
 
 
 def test_after_a_stop_the_last_prices_stay_and_say_what_they_are(portal):

@@ -91,16 +91,18 @@ def render_live_portfolio_page() -> None:
     )
     settle_process()
     session = page_session()
+    # Before the first button is drawn: what another tab changes during the drawing is drawn with the first refresh.
+    run = session.run
     note_viewer(session)
     controls = sidebar_controls(session)
     with st.sidebar:
-        wished = board_choices(several=session.run is not None and bool(session.run.further))
+        wished = board_choices(several=run is not None and bool(run.further))
     begin_board()
     slots = _lay_out(session, controls)
     options = ViewOptions(controls.preferences, viewer_zone(), slots.accounts)
     seconds = options.preferences.refresh_seconds
     with slots.table:
-        st.fragment(_live, run_every=seconds)(controls, options, wished, session.run)
+        st.fragment(_live, run_every=seconds)(controls, options, wished, run)
     screen = _screen(session, controls, options, again=True)
     draw_pieces(slots.pieces, screen, recording_tag(session), board_key())
     with slots.pieces["truth"]:

@@ -63,6 +63,8 @@ def render_order_book_page() -> None:
     st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{BOOK_STYLE}")
     settle_process()
     session = page_session()
+    # Before the first button is drawn: what another tab changes during the drawing is drawn with the first refresh.
+    run = session.run
     note_viewer(session)
     controls = sidebar_controls(session)
     options = ViewOptions(controls.preferences, viewer_zone())
@@ -74,7 +76,7 @@ def render_order_book_page() -> None:
         ladder, depth = st.columns([1, 1], gap="small")
         slots = Slots(truth, details, said, bar, ladder.container(), depth.container())
     seconds = options.preferences.refresh_seconds
-    st.fragment(_live, run_every=seconds)(slots, controls, options, choice, session.run)
+    st.fragment(_live, run_every=seconds)(slots, controls, options, choice, run)
     st.caption(DISCLAIMER)
 
 
