@@ -10,7 +10,14 @@ from typing import Final
 from options_helper.analysis.attention.deadlines import ContractLife, last_day_deadlines
 from options_helper.analysis.attention.delivery import Outcome, outcome_at
 from options_helper.analysis.attention.entries import AttentionKind, Entry, due
-from options_helper.analysis.attention.expiring import CLOSE_IT, Ending, Moment
+from options_helper.analysis.attention.expiring import (
+    CLOSE_IT,
+    Ending,
+    Moment,
+    blame_of,
+    needed_together,
+    part_words,
+)
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, implied_words, is_over
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import (
@@ -25,6 +32,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
 
 LACKING: Final = ", which is in the account alone,"
+_REST: Final = "Close it together with what offsets it: to close either alone leaves more missing."
 _NOT_BEFORE_ITS_END: Final = "It cannot be exercised before its end."
 
 
@@ -42,6 +50,7 @@ def short_entries(
     """
     near = {one.instrument.live_symbol: ending for ending in found for one in ending.all_legs}
     entries = books.entries
+    together_needed = needed_together(found)
     for one in (*books.of_file, *books.account_alone):
         symbol = one.instrument.live_symbol
         if not one.is_short or not one.is_in_the_money or one.life is None or is_over(one, moment.at):
@@ -64,7 +73,7 @@ def short_entries(
             by=due(deadlines, moment.at),
             deadlines=deadlines,
             amounts=f"{said}{f'; with all that ends with it: {lacks}' if lacks else f'; {alone}' if alone else ''}.",
-            remedy=CLOSE_IT if ending is not None else _how_near(one),
+            remedy=_how_near(one) if ending is None else _to_close(one, ending, has, together_needed),
             needs=needs,
             has=has,
             shares=None if outcome is None else outcome.shares,
@@ -89,6 +98,21 @@ def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:
             theirs,
         )
     return f"{verb}, by the account's quantity: {outcome_words(theirs, name)}; by the file's: {said}", theirs
+
+
+def _to_close(one: HeldLine, ending: Ending, has: float | None, together_needed: float) -> str:
+    """How many of its contracts are too many, or that it must not go without what offsets it."""
+    wanted = ending.judged.demand
+    if wanted is None or wanted.shares is None or (has is None and wanted.dollars > 0):
+        return CLOSE_IT  # what is there is not known, so neither is what is too much
+    found = blame_of(ending, has, together_needed)
+    part = found.of(one.instrument.live_symbol)
+    rest = f" {_REST}" if found.is_rest else ""
+    if part is None:
+        return _REST if rest else CLOSE_IT
+    if part.is_whole:
+        return f"{CLOSE_IT}{rest}"
+    return f"Close the surplus, {part_words(part)}, or roll it to a later expiry.{rest}"
 
 
 def _how_near(one: HeldLine) -> str:

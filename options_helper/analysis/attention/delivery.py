@@ -41,6 +41,7 @@ class Demand:
     outcome: Outcome
     dollars: float  # to be paid, 0 or more
     shares: float | None  # to be delivered and not held, 0 or more; None: not known
+    free: float | None  # shares that may be delivered; None: not known
 
 
 def outcome_at(one: HeldLine, spot: float) -> Outcome | None:
@@ -87,7 +88,7 @@ def demand(outcome: Outcome, free: float | None) -> Demand:
     """What is to be paid and delivered; `free` shares are there, None: nobody knows how many."""
     to_deliver = max(0.0, -outcome.shares)
     missing = max(0.0, to_deliver - max(0.0, free)) if free is not None else None if to_deliver else 0.0
-    return Demand(outcome, max(0.0, -outcome.cash), missing)
+    return Demand(outcome, max(0.0, -outcome.cash), missing, free)
 
 
 def pin_band(one: HeldLine, at: datetime) -> float | None:

@@ -108,7 +108,13 @@ def _of_call(
         partners = partner_words(one, entries)
         yield _short_call(one, pays, signs, partners, by=by, deadlines=deadlines, passed=passed, has=has)
     elif one.is_long and extrinsic is not None and extrinsic < dividend.amount:
-        yield _long_call(one, pays, dividend, by=by, deadlines=deadlines, has=has)
+        is_sold_against = any(
+            other.is_short and other.instrument.option_type == "call" and not other.ended
+            for other in entries.beside(one)
+        )
+        yield _long_call(
+            one, pays, dividend, by=by, deadlines=deadlines, has=has, is_sold_against=is_sold_against
+        )
 
 
 def _paid_words(dividend: Dividend) -> str:
@@ -198,6 +204,7 @@ def _long_call(
     by: datetime | None,
     deadlines: tuple[Deadline, ...],
     has: float | None,
+    is_sold_against: bool,
 ) -> Entry:
     said, outcome = if_exercised("Exercised", one)
     extrinsic = max(one.extrinsic_at_bid or 0.0, 0.0)
@@ -214,7 +221,12 @@ def _long_call(
         by=by,
         deadlines=deadlines,
         amounts=f"{said}; keeping it would give up {dollars(gain)}.",
-        remedy="Sell it, or exercise it before the ex-date.",
+        remedy=(
+            "Exercise it before the ex-date, or sell it together with the calls sold against it: "
+            "sold alone it leaves them uncovered."
+            if is_sold_against
+            else "Sell it, or exercise it before the ex-date."
+        ),
         needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
         has=has,
         shares=None if outcome is None else outcome.shares,

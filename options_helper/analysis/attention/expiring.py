@@ -18,6 +18,7 @@ from options_helper.analysis.attention.delivery import (
 )
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
 from options_helper.analysis.attention.held_legs import HeldLine, implied_words, is_fixed, is_over
+from options_helper.analysis.attention.shortage import NOBODY, Blame, Part, blame
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import (
     clock,
@@ -201,8 +202,7 @@ def _ending(
 
 def ending_entries(found: Sequence[Ending], moment: Moment, has: float | None) -> Iterator[Entry]:
     """The entries of all that ends soon; `has` is the account's options buying power, dollars."""
-    needed = [one.judged.demand for one in found if not one.is_over]
-    together_needed = sum(one.dollars for one in needed if one is not None)
+    together_needed = needed_together(found)
     for ending in found:
         if not ending.is_over:
             yield (
@@ -325,33 +325,49 @@ def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:
     )
 
 
-def _without_money(
-    ending: Ending, moment: Moment, has: float | None, together_needed: float
-) -> Iterator[Entry]:
-    """Where what is long and in the money is exercised without the money, or the shares, that takes."""
+def needed_together(found: Iterable[Ending]) -> float:
+    """The dollars that all takes which can still be traded."""
+    needed = [one.judged.demand for one in found if not one.is_over]
+    return sum(one.dollars for one in needed if one is not None)
+
+
+def blame_of(ending: Ending, has: float | None, together_needed: float) -> Blame:
+    """Whose the shortage is beside all else that ends soon; nobody's where none is, or what ends is paid in cash."""
     counted = ending.judged
     wanted = counted.demand
     if wanted is None or all(one.life is None or one.life.is_cash for one in counted.legs):
-        return
-    longs = [one for one in counted.legs if one.quantity > 0 and one.is_in_the_money]
+        return NOBODY
     lacks_money = wanted.dollars > 0 and (has is None or together_needed > has)
-    if not longs or not (lacks_money or wanted.shares is None or wanted.shares > 0):
+    if not lacks_money and wanted.shares == 0:
+        return NOBODY
+    return blame(counted.legs, wanted, max(0.0, (has or 0.0) - (together_needed - wanted.dollars)))
+
+
+def _without_money(
+    ending: Ending, moment: Moment, has: float | None, together_needed: float
+) -> Iterator[Entry]:
+    """What is long and in the money where less money, or fewer shares, are missing if it is not exercised."""
+    counted = ending.judged
+    wanted = counted.demand
+    longs = blame_of(ending, has, together_needed).longs
+    if wanted is None or not longs:
         return
+    lacks_money = wanted.dollars > 0 and (has is None or together_needed > has)
     alone = has is not None and wanted.dollars <= has
     others = (
         f" All that ends with it needs {dollars(together_needed)} together." if alone and lacks_money else ""
     )
     unknown = not wanted.shares and (has is None or not lacks_money)
+    labels = listed([one.leg.instrument.label for one in longs])
     yield Entry(
         kind=AttentionKind.LONG_WITHOUT_MONEY,
         level=Level.WARNING if unknown else ending.level(moment),
         subject=ending.underlying,
-        symbols=tuple(one.instrument.live_symbol for one in longs),
+        symbols=tuple(one.leg.instrument.live_symbol for one in longs),
         what=(
-            f"{listed([one.instrument.label for one in longs])} in the money, and whether the account can exercise "
-            "is not known."
+            f"{labels} in the money, and whether the account can exercise is not known."
             if unknown
-            else f"{listed([one.instrument.label for one in longs])} in the money without what exercising takes."
+            else f"{labels} in the money without what exercising takes."
         ),
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
@@ -366,12 +382,22 @@ def _without_money(
     )
 
 
-def _to_sell(longs: Iterable[HeldLine]) -> str:
-    """That selling loses nothing that exercising keeps."""
-    kept = [one.extrinsic_at_bid for one in longs]
+def part_words(one: Part) -> str:
+    """How many of a leg's contracts: "2 of 3 contracts of AAPL 18 Dec 26 180 C"."""
+    of_all = f"{plain_number(one.contracts)} of {format_count(round(abs(one.leg.quantity)), 'contract')}"
+    return f"{of_all} of {one.leg.instrument.label}"
+
+
+def _to_sell(longs: Sequence[Part]) -> str:
+    """That selling loses nothing that exercising keeps; how many, where the rest brings what is missing elsewhere."""
+    kept = [one.leg.extrinsic_at_bid for one in longs]
     known = [one for one in kept if one is not None and one > 0]
     gives_up = f" Exercising would give up {max(known):,.2f} a share of time value." if known else ""
-    return f"Sell it, or ask Alpaca not to exercise it.{gives_up}"
+    if all(one.is_whole for one in longs):
+        return f"Sell it, or ask Alpaca not to exercise it.{gives_up}"
+    return (
+        f"Sell {listed([part_words(one) for one in longs])}, or ask Alpaca not to exercise so many.{gives_up}"
+    )
 
 
 def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:

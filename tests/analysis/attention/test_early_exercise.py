@@ -10,7 +10,7 @@ from options_helper.analysis.attention.entries import AttentionKind, Who
 from options_helper.analysis.live_health import Level
 from options_helper.model.risk_inputs import Dividend
 from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
-from tests.kit.builders import new_york, position
+from tests.kit.builders import leg, new_york, position, structure
 
 DECEMBER = date(2026, 12, 18)
 SHORT_CALL = position("AAPL", 180, "call", contracts=-1, expiry=DECEMBER, identity="short")
@@ -259,3 +259,15 @@ def test_a_dividend_of_ones_own_calls_for_a_call_where_none_was_read_and_says_wh
     assert "AAPL goes ex your $0.26 on 20 Nov 26 (their page, entered 2 Nov 26)" in entry.what
     assert "your $0.26" in only(found, AttentionKind.EX_DIVIDEND).what
     assert found.not_judged == ()
+
+
+def test_a_call_that_others_are_sold_against_is_not_to_be_sold_alone():
+    """Exercised it brings the shares that they may have to deliver; sold it leaves them uncovered."""
+    later = date(2027, 1, 15)
+    backed = structure(leg("long", 180, expiry=DECEMBER), leg("short", 210, expiry=later))
+
+    alone = only(early("2026-11-19 12:00", 10.1, FRIDAY, book=[LONG_CALL]), AttentionKind.EARLY_EXERCISE)
+    (entry,) = of_kind(early("2026-11-19 12:00", 10.1, FRIDAY, book=[backed]), AttentionKind.EARLY_EXERCISE)
+
+    assert alone.remedy == "Sell it, or exercise it before the ex-date."
+    assert "sold alone it leaves them uncovered" in entry.remedy
