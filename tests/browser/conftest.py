@@ -151,6 +151,8 @@ class Tab:
 
     def press(self, name: str) -> None:
         """Press a button of the page's body."""
+        # Behind another tab of its window it may be without frames, and Playwright waits for two.
+        self.page.bring_to_front()
         self.page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).first.click()
 
     def open_details(self) -> None:
@@ -164,11 +166,19 @@ class Tab:
         self.page.get_by_role("tab", name=name).click()
 
     def stop(self) -> None:
-        """End the run, if there is one."""
+        """End the run, if there is one, also where the page is just being reloaded."""
         button = self.page.get_by_test_id("stMain").get_by_role("button", name="Stop", disabled=False)
-        if button.count():
-            button.first.click()
-            wait_until(lambda: self.state == "stopped", timeout=20, saw=lambda: self.text(".oh-bar"))
+        wait_until(
+            lambda: self.is_over or button.count(), timeout=A_PROCESS, saw=lambda: self.text(".oh-bar")
+        )
+        if not self.is_over:
+            self.press("Stop")
+            wait_until(lambda: self.is_over, timeout=A_PROCESS, saw=lambda: self.text(".oh-bar"))
+
+    @property
+    def is_over(self) -> bool:
+        """Whether no run is on, as the page says."""
+        return self.state in ("not started", "stopped")
 
 
 class Browser:
