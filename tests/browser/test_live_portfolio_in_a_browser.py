@@ -146,6 +146,47 @@ def test_a_row_that_is_opened_before_its_figures_came_says_that_it_waits_for_the
     assert said == [waits, waits, told, waits]
 
 
+ROWS_THAT_STAY = """
+async ([source, messages]) => {
+  const board = (await import(`data:text/javascript;base64,${source}`)).default;
+  const parentElement = document.createElement('div');
+  parentElement.innerHTML = '<div data-board></div>';
+  document.body.append(parentElement);
+  const rows = [];
+  for (const message of messages) {
+    const data = new TextEncoder().encode(JSON.stringify(message));
+    board({ parentElement, data, setStateValue: () => {}, setTriggerValue: () => {} });
+    rows.push(parentElement.querySelector('tr[data-key="a"]'));
+  }
+  const said = [rows.map((row) => row === rows[0] && row.isConnected), rows[0].textContent,
+    [...parentElement.querySelectorAll('tbody tr')].map((row) => row.dataset.key),
+    parentElement.querySelectorAll('col')[1].style.width];
+  parentElement.remove();
+  return said;
+}
+"""
+
+
+def test_a_row_is_the_same_node_where_a_column_grows_or_rows_change_their_places(browser):
+    """Made anew between the two halves of a click, it would lose the click."""
+    usual = {"kind": "group", "level": 1, "parent": "", "opens": False, "open": False}
+    one, other = ({"key": key, "name": key, **usual} for key in "ab")
+
+    def full(key, width, rows):
+        head = {"help": "", "leaves": 0, "sort": ""}
+        columns = [{"heading": "Position", "width": 0, **head}, {"heading": "P&L $", "width": width, **head}]
+        cells = {"a": [f"+{key}"], "b": ["0"]}
+        view = {"sort": "", "find": "", "selected": "", "rows": ""}
+        board = {"columns": columns, "rows": rows, "cells": cells, "label": "", "colours": {}, "view": view}
+        return {"key": key, "full": board, "around": {}}
+
+    messages = [full(1, 80, [one, other]), full(2, 90, [one, other]), full(3, 90, [other, one])]
+    source = base64.b64encode(BOARD.read_bytes()).decode()
+    said = browser.open().page.evaluate(ROWS_THAT_STAY, [source, messages])
+
+    assert said == [[True, True, True], "a+3", ["b", "a"], "90px"]
+
+
 def test_what_a_viewer_wishes_of_the_table_outlives_a_reload(browser):
     tab = started(browser.open())
     tab.row("s:aapl-call-vertical").locator("th").click()
@@ -537,6 +578,8 @@ def test_the_account_s_book_follows_a_fill_which_title_and_notification_tell_onc
     see(lambda: noted(page) + noted(other), saw=lambda: tab.page.inner_text("body")[-500:])
     # What came within moments of a reading is in the book with the next one, and readings keep ten seconds apart.
     wait_until(lambda: any("735" in row for row in tab.rows), timeout=60, every=0.1, saw=lambda: tab.rows)
+    # A tab behind another may be loaded without being drawn, until it is looked at.
+    page.bring_to_front()
     page.reload()
     see(lambda: "Live portfolio (simulated)" in page.title(), saw=page.title)
     assert len(noted(page) + noted(other)) <= 1, "told once, and not again after a reload"

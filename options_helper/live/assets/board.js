@@ -19,7 +19,7 @@ export default ({ parentElement, data, setStateValue, setTriggerValue }) => {
 
 function create(root) {
   const board = {
-    root, key: null, seq: 0, columns: [], rows: new Map(), cells: {},
+    root, key: null, seq: 0, columns: [], headings: '', cols: [], rows: new Map(), cells: {},
     view: null, layout: '', focused: null, head: 0, timer: 0, around: {},
   };
   board.scroll = element('div', 'scroll');
@@ -75,21 +75,31 @@ function lay(board, full) {
   board.columns = full.columns;
   board.scroll.hidden = !full.columns.length;
   board.style.textContent = leaving(full.columns);
+  // A figure that grows makes a column wider and no other table: a click that is half done would be lost with its row.
+  const headings = JSON.stringify(full.columns.map(({ width, leaves, ...rest }) => rest));
+  const isAnother = headings !== board.headings;
+  if (isAnother) makeTable(board);
+  board.headings = headings;
+  full.columns.forEach(({ width }, place) => { board.cols[place].style.width = width ? `${width}px` : ''; });
+  const before = board.rows;
+  board.rows = new Map(full.rows.map((facts) => [facts.key, asBefore(before.get(facts.key), facts) ?? build(board, facts)]));
+  for (const row of board.rows.values()) row.parentRow = board.rows.get(row.facts.parent) ?? null;
+  show(board);
+  if (typed && isAnother && full.columns.length) board.find.focus();
+  else if (held !== undefined) focusAgain(board, held);
+}
+
+function makeTable(board) {
   board.table.replaceChildren();
   const group = element('colgroup', '', board.table);
-  full.columns.forEach((column, place) => {
-    const col = element('col', `k${place}`, group);
-    if (column.width) col.style.width = `${column.width}px`;
-  });
+  board.cols = board.columns.map((_, place) => element('col', `k${place}`, group));
   head(board, element('tr', '', element('thead', '', board.table)));
   board.body = element('tbody', '', board.table);
   board.foot = element('tfoot', '', board.table);
-  board.rows = new Map(full.rows.map((row) => [row.key, build(board, row)]));
-  for (const row of board.rows.values()) row.parentRow = board.rows.get(row.facts.parent) ?? null;
-  show(board);
-  if (typed && full.columns.length) board.find.focus();
-  else if (held !== undefined) focusAgain(board, held);
+  board.rows = new Map();
 }
+
+const asBefore = (row, facts) => (row && JSON.stringify(row.facts) === JSON.stringify(facts) ? row : undefined);
 
 // Columns leave in the order in which they can be missed, by the table's own width.
 function leaving(columns) {
