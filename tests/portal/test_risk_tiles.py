@@ -104,6 +104,16 @@ def test_the_worst_is_a_number_or_undefined_in_so_many_positions(show: Show):
 
     assert (spread.figure, spread.tone) == ("−$200", "")
     assert (sold.figure, sold.beside, sold.tone) == ("undefined", "risk in 1 position", "error")
+    assert sold.caveat.startswith(f"{SOLD['id']}: calls or shares sold short that nothing covers")
+
+
+def test_every_position_whose_loss_is_undefined_is_named(show: Show):
+    names = [f"sold-{number}" for number in range(4)]
+
+    caveat = tiles(show(*({**SOLD, "id": name} for name in names)))["Maximum loss"].caveat
+
+    assert caveat.startswith("sold-0, sold-1, sold-2 and 1 more: calls or shares")
+    assert f"all of these: {', '.join(names)}" in caveat.splitlines()
 
 
 def beside_account(show: Show, quantities: dict[str, int], *held: dict[str, Any], **how: Any) -> ScreenModel:

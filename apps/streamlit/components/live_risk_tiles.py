@@ -133,10 +133,19 @@ def _worst(screen: ScreenModel) -> Tile:
     tone = "error" if by_account is not None and by_account.limit is Limit.UNDEFINED else ""
     count = len(totals.undefined_risks)
     if worst.limit is Limit.UNDEFINED:
-        why = "calls or shares sold short that nothing covers"
+        # The first few are seen at once, all of them where the pointer rests.
+        ids = totals.undefined_risks
+        which = f"{named(list(ids), NAMED_AT_MOST)}: " if ids else ""
+        why = f"{which}calls or shares sold short that nothing covers"
+        rest = f"all of these: {', '.join(ids)}" if count > NAMED_AT_MOST else ""
         beside = f"risk in {format_count(count, 'position')}" if count else ""
         return Tile(
-            "Maximum loss", "undefined", paid, tone="error", caveat=_lines((why, *caveats)), beside=beside
+            "Maximum loss",
+            "undefined",
+            paid,
+            tone="error",
+            caveat=_lines((why, rest, *caveats)),
+            beside=beside,
         )
     if worst.amount is None:
         return Tile("Maximum loss", "not known", paid, tone=tone, caveat=_lines((worst.reason, *caveats)))
