@@ -8,7 +8,7 @@ from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 from options_helper.data.intraday.layout import kinds_of
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
@@ -16,6 +16,7 @@ from options_helper.data.intraday_store import IntradayStore
 from options_helper.data.recording.journal import (
     Record,
     RecordKind,
+    last_heard,
     last_record,
     read_records,
     session_began,
@@ -42,6 +43,10 @@ from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.streams import StreamName
 
 log = logging.getLogger(__name__)
+
+# What a connection did not bring before a kill nobody can have noticed: one that is dead is found so after 17 seconds,
+# and one that is mute after a minute of an open market.
+_UNNOTICED_NS: Final = 60 * NANOSECONDS
 
 
 class EarlierSessions:
@@ -199,10 +204,7 @@ class EarlierSessions:
         is_bereft = note in self._bereft and not note.never_worked
         if is_bereft:
             reason = f"{KILLED}, and {JOURNAL_LOST}: what it had received and not yet written is lost"
-        if note.journal and not is_bereft:
-            since_ns = self._journaled_until(note)
-        else:
-            since_ns = max(note.began_ns, note.seen_ns - int(note.flush_seconds * NANOSECONDS))
+        heard = self._last_heard(note) if note.journal and not is_bereft else _last_filed(note)
         for name in note.asked:
             # A gap that nobody could close lasts until now.
             lasting = [gap for gap in note.gaps if gap.stream == name]
@@ -210,7 +212,7 @@ class EarlierSessions:
                 reasons = f"{gap.reason.removesuffix('.')}. Then {reason}"
                 yield replace(gap, until_ns=self._began_ns, reason=reasons)
             if all(gap.symbols for gap in lasting):
-                yield Gap(name, since_ns, self._began_ns, reason)
+                yield Gap(name, heard.get(name, note.began_ns), self._began_ns, reason)
 
     def _gaps_of_unreadable(self, note: SessionNote) -> Iterator[Gap]:
         """It may have been killed, and what it was asked for, nobody knows but its journal."""
@@ -231,14 +233,14 @@ class EarlierSessions:
         for name in names:
             yield Gap(name, note.began_ns, note.seen_ns, reason, note.put_off if len(names) == 1 else None)
 
-    def _journaled_until(self, note: SessionNote) -> int:
-        """When the journal of an earlier capture ends; when that one began, if nothing of it can be read."""
+    def _last_heard(self, note: SessionNote) -> dict[str, int]:
+        """When each stream of an earlier capture was last heard, by its journal; none if nothing of it can be read."""
         try:
-            last = last_record(sessions(self._root).get(note.session, []))
+            heard = last_heard(sessions(self._root).get(note.session, []), note.asked.keys(), _UNNOTICED_NS)
         except UNREADABLE_JOURNAL as error:
             log.warning("The journal of %s cannot be read: %s", note.session, error)
-            last = None
-        return note.began_ns if last is None else last.received_ns
+            return {}
+        return {name: max(note.began_ns, at_ns) for name, at_ns in heard.items()}
 
     def _never_rows(self, note: SessionNote, step: Completion) -> list[Gap]:
         reasons = {
@@ -298,6 +300,12 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
         # Without a journal there is nothing more to be found out than is told of the note.
         missed=not files,
     )
+
+
+def _last_filed(note: SessionNote) -> dict[str, int]:
+    """Since when each stream of a capture without a journal may have lost something."""
+    unfiled_ns = max(int(note.flush_seconds * NANOSECONDS), _UNNOTICED_NS)
+    return dict.fromkeys(note.asked, max(note.began_ns, note.seen_ns - unfiled_ns))
 
 
 def _journaled_end(files: Sequence[Path]) -> int | None:

@@ -42,6 +42,7 @@ from options_helper.data.streaming.state.books import ASKED_ANEW
 from options_helper.errors import OptionsHelperError, StoreError
 from options_helper.model.frames import Frame
 from options_helper.model.gaps import Gap
+from options_helper.model.streams import StreamId
 from options_helper.model.text import format_count, named
 
 log = logging.getLogger(__name__)
@@ -85,6 +86,7 @@ class CaptureWriter:
         self._now_ns = now_ns
         self._monotonic = monotonic
         self._thread = threading.Thread(target=self._run, name="live-writer", daemon=True)
+        self._connections: dict[StreamId, int] = {}  # the one that each stream was heard on last
         # Only the thread changes these; others may see them a moment old.
         self.state = state
         self.problem: str | None = None
@@ -200,14 +202,26 @@ class CaptureWriter:
     def _take(self, seconds: float) -> Happened:
         frames = self._streams.queue.take(seconds, COMMIT_EVENTS)
         # A connection announces its market before its first frame.
-        before = [*self._taken_announcements(), *self._gaps_on_the_way(frames)]
+        before = [*self._taken_announcements(), *self._gaps_before(frames)]
         return Taken(self._records.add(before, frames, Record(RecordKind.TICK, self._now_ns())))
 
     def _take_rest(self) -> Taken:
         self._streams.queue.close()
         frames = self._streams.queue.take(0.0, COMMIT_EVENTS)
-        before = [*self._taken_announcements(), *self._gaps_on_the_way(frames)]
+        before = [*self._taken_announcements(), *self._gaps_before(frames)]
         return Taken(self._records.add(before, frames) if frames else 0)
+
+    def _gaps_before(self, frames: Sequence[Frame]) -> list[Record]:
+        """What these frames lie behind: who is killed after them has told of it, as the next one tells from them on."""
+        gaps = self._gaps_on_the_way(frames)
+        connections = {frame.stream: frame.heard.connection for frame in frames}
+        if connections.items() <= self._connections.items():
+            return gaps
+        self._connections |= connections
+        now_ns = self._now_ns()
+        # These frames themselves are on no disk yet.
+        kept_until_ns = min(self._records.kept_until(now_ns), frames[0].received_ns)
+        return [*gaps, *self._log.observe(self._status(), now_ns, kept_until_ns)]
 
     def _gaps_on_the_way(self, frames: Sequence[Frame]) -> list[Record]:
         """Write down what a bus lacks before these frames: on the disk before the journal says that it went on."""

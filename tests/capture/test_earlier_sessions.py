@@ -15,14 +15,14 @@ from options_helper.capture.earlier_sessions import EarlierSessions
 from options_helper.capture.session_log import SessionLog
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.recording.journal import RecordKind, facts_record
+from options_helper.data.recording.journal import Record, RecordKind, facts_record
 from options_helper.data.recording.loss_log import JOURNAL_LOST, LossLog
 from options_helper.data.recording.session_notes import save_note, session_notes
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.model.gaps import Gap
 from options_helper.model.streams import StreamName
-from tests.data.recording.test_rebuild import began, received, record_session
+from tests.data.recording.test_rebuild import CALL, SECOND, began, received, record_session
 from tests.data.recording.test_recover import killed, note_of
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, quotes, rows_in
 from tests.kit.fakes import NOON, quote_message
@@ -88,6 +88,57 @@ def test_a_kill_is_missed_by_one_capture_only(tmp_path: Path):
         earlier.confirm_missed()
     with earlier_than_this(tmp_path) as earlier:
         assert earlier.gaps_since_kills() == []
+
+
+def gaps_of_a_killed_session(root: Path, *records: Record, journal: bool = True) -> dict[str, int]:
+    """Stream → seconds after noon at which the gap of a session begins that asked for two streams at 11:45."""
+    began_ns = NOON - 900 * SECOND
+    first = began(began_ns, 5)
+    record_session(root, "one", [first, *records])
+    asked = {"stocks": ("AAPL",), "options": (CALL,)}
+    note = replace(note_of("one", first), asked=asked, seen_ns=NOON, market="live", journal=journal)
+    save_note(root, note)
+    with earlier_than_this(root) as earlier:
+        return {gap.stream: (gap.since_ns - NOON) // SECOND for gap in earlier.gaps_since_kills()}
+
+
+def test_the_gap_of_a_kill_begins_for_each_stream_where_it_was_heard_last(tmp_path: Path):
+    """What a dead connection lost before the kill nobody had noticed."""
+    found = gaps_of_a_killed_session(
+        tmp_path,
+        received(NOON - 12 * SECOND, quote_message(CALL), stream=StreamName.OPTIONS),
+        received(NOON - SECOND, quote_message("AAPL")),
+        Record(RecordKind.TICK, NOON),
+    )
+
+    assert found == {"stocks": -1, "options": -12}
+
+
+def test_what_was_quiet_for_long_before_a_kill_has_a_gap_of_a_minute(tmp_path: Path):
+    """A connection that is dead or mute for longer is noticed, and has a gap of its own."""
+    found = gaps_of_a_killed_session(
+        tmp_path,
+        received(NOON - 600 * SECOND, quote_message(CALL), stream=StreamName.OPTIONS),
+        *(received(NOON - ago * SECOND, quote_message("AAPL")) for ago in (500, 300, 100)),
+        Record(RecordKind.TICK, NOON),
+    )
+
+    assert found == {"stocks": -60, "options": -60}
+
+
+def test_no_gap_of_a_kill_begins_at_a_receipt_that_is_later_than_the_kill(tmp_path: Path):
+    """The clock was set back in between."""
+    found = gaps_of_a_killed_session(
+        tmp_path,
+        received(NOON + 300 * SECOND, quote_message(CALL), stream=StreamName.OPTIONS),
+        received(NOON, quote_message("AAPL")),
+    )
+
+    assert found == {"stocks": 0, "options": -60}
+
+
+def test_without_a_journal_the_gap_of_a_kill_begins_a_minute_before_it(tmp_path: Path):
+    assert gaps_of_a_killed_session(tmp_path, journal=False) == {"stocks": -60, "options": -60}
 
 
 @pytest.mark.parametrize("lasts", [False, True], ids=["heard to the end", "already in a gap"])

@@ -160,7 +160,6 @@ class RecorderSubject:
         self._process.start()
 
     def _died(self) -> None:
-        self._oracle.process_ended()
         self._stage.note("the recorder is killed")
         self._stage.stir(3)
         if self._is_wanted:
@@ -233,7 +232,7 @@ class RecorderSubject:
         assert self._process is not None
         try:
             self._process.stop()
-            self._oracle.process_ended()
+            self._oracle.process_stopped()
             status = self._process.engine.status()
             problem = None if self._oracle.is_robbed else status.problem
             self._broken = problem or self._oracle.broken_law(self._root)

@@ -292,6 +292,26 @@ def test_a_lost_connection_is_a_row_in_the_gap_ledger(simulator: Simulators, tmp
     assert "1000" in row["reason"]
 
 
+def test_a_gap_is_told_before_what_came_after_it_is_journaled(
+    simulator: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Who is killed in between is missed from its last frame on: that gap would lie before it."""
+    monkeypatch.setattr("options_helper.capture.pressure.HOUSEKEEPING_SECONDS", 1e9)
+    server = simulator()
+    with capturing(server, tmp_path, ONLY_STOCKS) as capture:
+        server.push(STOCKS, [quote(bid=1.0)])
+        until_received(capture, server)
+        server.disconnect_all()
+        wait_until(lambda: capture.status().streams[STOCKS].connections == 2)
+        server.push(STOCKS, [quote(bid=2.0)])
+        until_received(capture, server)
+        wait_until(lambda: capture.status().streams[STOCKS].applied == 2)
+
+        assert [row["stream"] for row in gap_rows(tmp_path)] == ["stocks"]
+        (note,) = session_notes(tmp_path)
+        assert note.gaps == ()
+
+
 def test_a_capture_that_begins_late_has_a_gap_since_it_was_due(simulator: Simulators, tmp_path: Path):
     server = simulator()
     due = utc_now() - timedelta(hours=1)

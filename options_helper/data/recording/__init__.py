@@ -20,6 +20,7 @@ PUBLIC: Final = {
         "facts_record",
         "gap_record",
         "journal_files",
+        "last_heard",
         "last_record",
         "read_records",
         "record_parts",

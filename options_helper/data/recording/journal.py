@@ -17,6 +17,7 @@ import struct
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Set as AbstractSet
 from contextlib import ExitStack, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
@@ -513,6 +514,36 @@ def last_record(paths: Sequence[Path]) -> Record | None:
         if text:
             return deque(records_in(text), maxlen=1)[-1]
     return None
+
+
+def last_heard(paths: Sequence[Path], streams: AbstractSet[str], within_ns: int) -> dict[str, int]:
+    """When each of these streams was last heard by the files of a session, epoch nanoseconds.
+
+    That is at its last frame; at most `within_ns` before the last record, where its last frame is older, or is of
+    before the clock was set back. Empty where nothing at the end of the files is readable.
+    """
+    heard: dict[str, int] = {}
+    until_ns: int | None = None
+    for record in _backwards(paths):
+        if until_ns is None:
+            until_ns = record.received_ns
+        if record.received_ns < until_ns - within_ns or len(heard) == len(streams):
+            break
+        if record.kind is RecordKind.FRAME and str(record.stream) in streams:
+            heard.setdefault(str(record.stream), record.received_ns)
+    if until_ns is None:
+        return {}
+    since_ns = until_ns - within_ns
+    return {name: since_ns if (at_ns := heard.get(name, since_ns)) > until_ns else at_ns for name in streams}
+
+
+def _backwards(paths: Sequence[Path]) -> Iterator[Record]:
+    """What is readable of a session's files, the last record first."""
+    for path in reversed(paths):
+        with reading(path) as (read_at, size):
+            for member in reversed(scan(read_at, size, check_bytes=0).members):
+                text = member_text(read_at, member) if member.rows and not member.foreign else None
+                yield from reversed(tuple(records_in(text or b"")))
 
 
 def records_in(text: bytes) -> Iterator[Record]:

@@ -19,7 +19,7 @@ from tests.days.product.streams import Heard
 from tests.days.stage import Stage
 from tests.days.world.network import Lost, Message
 
-# A dead connection is noticed this much later at the latest; until then nobody can know of what it lost.
+# A dead connection is noticed this much later at the latest: who ends in order before that does not know what it lost.
 UNDETECTED_NS: Final = 17 * NS
 # What a recording says of itself that does not add up, and is so.
 TRUE_PROBLEMS: Final = ("dropped: the queue was full", "the capture ended before there was a connection")
@@ -44,7 +44,7 @@ class RecorderOracle(Heard):
         self.received: list[Quote] = []
         self.dropped: list[Quote] = []
         self.unheard: list[Quote] = []
-        # Of its processes, by the computer's clock.
+        # Of its processes, by the computer's clock; those that were killed have the next one tell of their end.
         self._ends: list[int] = []
         self.is_robbed = False  # somebody deleted files of it
         self._begins: list[int] = []
@@ -67,8 +67,8 @@ class RecorderOracle(Heard):
         """It connects within a second, where nothing keeps it from that."""
         self._begins.append(self._stage.clocks.wall_ns())
 
-    def process_ended(self) -> None:
-        """By a stop or a kill."""
+    def process_stopped(self) -> None:
+        """It ended in order, and no other comes after it."""
         self._ends.append(self._stage.clocks.wall_ns())
 
     def broken_law(self, root: Path) -> str | None:
