@@ -33,6 +33,7 @@ from tests.kit.builders import holding, new_york, position, structure
 STOCKS, OPTIONS, FILLS = StreamName.STOCKS, StreamName.OPTIONS, StreamName.FILLS
 FRIDAY = date(2026, 12, 18)
 NEAR = position("AAPL", 180.0, expiry=FRIDAY)
+INDEX_FUNDS = ("SPY", "QQQ", "IWM", "DIA", "VTI")
 BOOK = Portfolio(positions=(NEAR, position("MSFT", 500.0, "put", expiry=date(2027, 1, 15)), structure()))
 CALL = NEAR.instrument.live_symbol
 
@@ -538,3 +539,12 @@ def test_asked_while_it_is_not_traded_a_contract_has_the_quote_of_its_last_sessi
     worth = value_option("call", spot=on, strike=180, years=years, volatility=volatility).price
     assert snapshot.quote["bp"] <= worth + 0.01
     assert worth - 0.01 <= snapshot.quote["ap"]
+
+
+@pytest.mark.parametrize("fund", INDEX_FUNDS)
+def test_an_index_fund_that_nobody_holds_starts_near_its_real_price(fund: str):
+    """At 21.59 for SPY the shares that a book comes to were thirty times too many."""
+    for seed in range(5):
+        steps = played(SeededMarket(BOOK, seed=seed), interest_in([fund]), 30)
+
+        assert min(middles(steps, fund)) > 150

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from typing import Final
@@ -16,6 +16,23 @@ from options_helper.simulator.market.pricing import smile, value_option
 
 VOLATILITIES: Final = (0.13, 0.17, 0.22, 0.28, 0.36, 0.48, 0.65)
 SPOT_STEPS: Final = 60
+# Where the funds start that betas are told against, with their volatility, while no position says it: against an index
+# at a tenth of its price a book comes to ten times the shares.
+KNOWN: Final[Mapping[str, tuple[float, float]]] = {
+    "SPY": (660.0, 0.13),
+    "VOO": (605.0, 0.13),
+    "IVV": (662.0, 0.13),
+    "VTI": (325.0, 0.13),
+    "RSP": (188.0, 0.13),
+    "QQQ": (600.0, 0.17),
+    "IWM": (240.0, 0.22),
+    "DIA": (465.0, 0.13),
+    "MDY": (590.0, 0.17),
+    "EFA": (95.0, 0.13),
+    "EEM": (54.0, 0.17),
+    "TLT": (90.0, 0.13),
+    "GLD": (375.0, 0.17),
+}
 # More positions in one underlying would not move its calibration, but cost time to fit.
 FITTED_AT_MOST: Final = 12
 
@@ -68,7 +85,7 @@ def calibrate(
     targets = [_target_of(entry, dice) for entry in entries[:FITTED_AT_MOST]]
     landmarks = [mark for entry in entries for mark in _landmarks(entry, underlying)]
     if not landmarks:
-        return Calibration(round(dice.uniform(20, 400), 2), dice.choice(VOLATILITIES))
+        return invented(underlying, dice)
     spots = list(_spots(min(landmarks), max(landmarks)))
     known = [target for target in targets if target is not None]
     middle = math.sqrt(min(landmarks) * max(landmarks))
@@ -80,6 +97,17 @@ def calibrate(
 
     volatilities = VOLATILITIES if known else (0.22,)
     return min((Calibration(spot, volatility) for spot in spots for volatility in volatilities), key=miss)
+
+
+def invented(symbol: str, dice: random.Random, *, near: float | None = None) -> Calibration:
+    """Where one starts that no position names: about its real price where that is known, else anywhere.
+
+    `near` is a strike that its price should be near, and goes before what is known.
+    """
+    known = KNOWN.get(symbol)
+    middle = near if near or known is None else known[0]
+    spot = middle * dice.uniform(0.95, 1.05) if middle else dice.uniform(20, 400)
+    return Calibration(round(spot, 2), dice.choice(VOLATILITIES) if known is None else known[1])
 
 
 def _spots(lowest: float, highest: float) -> Iterator[float]:

@@ -22,10 +22,10 @@ from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Message
 from options_helper.simulator.market.account import Holding
 from options_helper.simulator.market.calibration import (
-    VOLATILITIES,
     Calibration,
     calibrate,
     entries_by_underlying,
+    invented,
 )
 from options_helper.simulator.market.coins import CoinMarket
 from options_helper.simulator.market.conditions import NO_CONDITIONS, Conditions
@@ -356,8 +356,7 @@ class _Session:
         stock = self._stocks.get(symbol)
         if stock is None:
             dice = random.Random(f"{self._seed}:{symbol}:anchor")
-            spot = near * dice.uniform(0.95, 1.05) if near else dice.uniform(20, 400)
-            calibration = Calibration(round(spot, 2), dice.choice(VOLATILITIES))
+            calibration = invented(symbol, dice, near=near)
             stock = self._stocks[symbol] = Share(
                 symbol, calibration, self._seed, self._start_ns, self._conditions
             )
