@@ -177,6 +177,7 @@ def _holdings(parts: Sequence[tuple[str, Holdings]], unread: Sequence[str]) -> H
         cash=None if unread or None in cash else sum((one for one in cash if one is not None), Decimal(0)),
         unanswered="; ".join(unanswered),
         is_account=all(one.is_account for one in of_all),
+        lacking_of=tuple(account for account, one in parts if one.account_only),
         without=tuple(unread),
     )
 

@@ -43,6 +43,9 @@ class Holdings:
     # nobody asks it. With `read_at` it was known before.
     unanswered: str = ""
     is_account: bool = False  # what is compared was made of the account itself, and is no file
+    lacking_of: tuple[
+        str, ...
+    ] = ()  # of several accounts together, those that hold what `account_only` names
     without: tuple[str, ...] = ()  # of several accounts together, those of which nothing is known
 
     @property
@@ -54,6 +57,13 @@ class Holdings:
     def differing(self) -> int:
         """How many symbols differ."""
         return len(self.account_only) + len(self.file_only) + len(self.other_quantity)
+
+    @property
+    def holder(self) -> str:
+        """Who holds what `account_only` names: "the account", of several by name."""
+        if not self.lacking_of:
+            return "the account"
+        return f"the account{'s' * (len(self.lacking_of) > 1)} {' and '.join(self.lacking_of)}"
 
     @property
     def lacking(self) -> str:
@@ -80,7 +90,7 @@ class Holdings:
         count = len(self.account_only)
         are = "is" if count == 1 else "are"
         only = "NOT ALL OF IT" if self.is_account else "FILE ONLY"
-        missing = f"{only}: {format_count(count, 'position')} of the account {are} missing" if count else ""
+        missing = f"{only}: {format_count(count, 'position')} of {self.holder} {are} missing" if count else ""
         doubt = f"QUANTITIES {self.not_compared}" if self.unanswered else ""
         without = f"WITHOUT {' and '.join(self.without)}: what it holds is not known" if self.without else ""
         return "\n".join(filter(None, (without, missing, doubt)))

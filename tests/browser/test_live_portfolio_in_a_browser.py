@@ -5,10 +5,12 @@ from __future__ import annotations
 import base64
 import csv
 import io
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
+from apps.streamlit.components.live_tile import Tile, tile_html
 from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
@@ -308,6 +310,48 @@ def test_no_figure_reaches_over_its_tile_where_the_sidebar_takes_of_the_width(br
     see(lambda: tab.page.locator(".oh-tiles").bounding_box()["width"] < wide - 200)
 
     assert beyond_their_tiles(tab) == []
+
+
+LONG = (
+    Tile("P&L today", "▼ −$1,234,567.89", "realized −$1,234,567.00", tone="loss"),
+    Tile("Unrealized P&L", "▼ −$12,345,678.90", "of $98,765,432.10 paid", tone="loss", beside="−1,234.56 %"),
+    Tile("Delta, SPY-weighted", "−1,234,567", "delta of all legs", beside="−$12,345,678 / 1 %"),
+    Tile("Theta", "−$1,234,567", "", beside="a day", caveat="PARTIAL: 1234 of 5678 legs\nWITHOUT retirement"),
+    Tile("Vega", "+$12,345,678", "all expiries in parallel", beside="a point"),
+    Tile("Maximum loss", "undefined", "", tone="error", beside="risk in 12 positions", caveat="MMMMMMMM" * 9),
+    Tile("Liquidation value", "$12,345,678.90", "main: buying power $12,345,678.90; ira: not known"),
+    Tile("Needs your hand", "1,234 items", "W" * 60, tone="warning"),
+)
+
+
+def beyond_their_boxes(tab, tiles):
+    """Which of these tiles' parts reach over the tile, measured before a refresh brings the page's own again."""
+    return tab.page.evaluate(
+        """html => {
+            document.querySelector(".oh-tiles").outerHTML = html;
+            const over = tile => [...tile.querySelectorAll(".oh-name, .oh-figure > *")].filter(part => {
+                const text = document.createRange();
+                text.selectNodeContents(part);
+                const cut = getComputedStyle(part).overflowX === "hidden";
+                return (cut ? part : text).getBoundingClientRect().right > tile.getBoundingClientRect().right;
+            }).map(part => `${tile.dataset.tile}: ${part.textContent}`);
+            const runs = tile => tile.scrollWidth > tile.clientWidth || tile.scrollHeight > tile.clientHeight;
+            return [...document.querySelectorAll(".oh-tiles:not(.oh-book-tiles) .oh-tile")].flatMap(
+                tile => runs(tile) ? [`${tile.dataset.tile} runs over`, ...over(tile)] : over(tile));
+        }""",
+        f'<div class="oh-tiles">{"".join(map(tile_html, tiles))}</div>',
+    )
+
+
+def test_no_text_of_a_tile_leaves_its_tile_however_long_it_is(browser):
+    tab = browser.open()
+    see(lambda: tab.page.locator(".oh-tile").count() == 8)
+    for width in (1440, 1280, 1101, 800, 390):
+        tab.page.set_viewport_size({"width": width, "height": 900})
+        assert beyond_their_boxes(tab, LONG) == [], width
+        # An index of a long name, and figures that nobody thought of, in every place.
+        odd = [replace(one, name="Delta, BRK.B-weighted", figure="not known") for one in LONG]
+        assert beyond_their_boxes(tab, odd) == [], width
 
 
 def test_a_table_that_missed_its_full_message_asks_for_another(browser):

@@ -202,6 +202,22 @@ def test_buying_power_is_no_sum(both: Portal):
     assert "700" not in said
 
 
+def test_cash_and_what_the_file_lacks_are_said_of_the_account_whose_they_are(both: Portal):
+    """The file of `main` names 50,000, the accounts have 1,000 each: of no account is 51,000 or 2,000 said."""
+    tab = both.open()
+    tab.multiselect(key="further_accounts").set_value(["ira"]).run()
+    press(tab, "start")
+    both.session.keep()
+    tab.run()
+
+    said = tile(tab, "Liquidation value")
+    assert "each account's cash: main (file; the account has $1,000.00) $" in said
+    assert "ira (account) $1,000.00, at natural" in said
+    assert "$2,000.00" not in said
+    assert "FILE ONLY: 1 position of the account main is missing" in said
+    assert "1 line of the account main that the file lacks" in html(tab)
+
+
 def test_file_and_account_are_compared_account_by_account(both: Portal):
     """The file is of the account with the market data; the other one's positions are its own."""
     tab = both.open()

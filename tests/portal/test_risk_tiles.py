@@ -103,8 +103,10 @@ def test_the_worst_is_a_number_or_undefined_in_so_many_positions(show: Show):
     spread, sold = tiles(show(SPREAD))["Maximum loss"], tiles(show(SPREAD, SOLD))["Maximum loss"]
 
     assert (spread.figure, spread.tone) == ("−$200", "")
-    assert (sold.figure, sold.beside, sold.tone) == ("undefined", "risk in 1 position", "error")
-    assert sold.caveat.startswith(f"{SOLD['id']}: calls or shares sold short that nothing covers")
+    assert (sold.figure, sold.beside, sold.tone) == ("undefined", "", "error")
+    assert sold.caveat.startswith(
+        f"in 1 position: {SOLD['id']}: calls or shares sold short that nothing covers"
+    )
 
 
 def test_every_position_whose_loss_is_undefined_is_named(show: Show):
@@ -112,7 +114,7 @@ def test_every_position_whose_loss_is_undefined_is_named(show: Show):
 
     caveat = tiles(show(*({**SOLD, "id": name} for name in names)))["Maximum loss"].caveat
 
-    assert caveat.startswith("sold-0, sold-1, sold-2 and 1 more: calls or shares")
+    assert caveat.startswith("in 4 positions: sold-0, sold-1, sold-2 and 1 more: calls or shares")
     assert f"all of these: {', '.join(names)}" in caveat.splitlines()
 
 

@@ -133,20 +133,12 @@ def _worst(screen: ScreenModel) -> Tile:
     tone = "error" if by_account is not None and by_account.limit is Limit.UNDEFINED else ""
     count = len(totals.undefined_risks)
     if worst.limit is Limit.UNDEFINED:
-        # The first few are seen at once, all of them where the pointer rests.
+        # The first few are seen at once, all of them where the pointer rests; beside the figure there is no room.
         ids = totals.undefined_risks
-        which = f"{named(list(ids), NAMED_AT_MOST)}: " if ids else ""
+        which = f"in {format_count(count, 'position')}: {named(list(ids), NAMED_AT_MOST)}: " if ids else ""
         why = f"{which}calls or shares sold short that nothing covers"
         rest = f"all of these: {', '.join(ids)}" if count > NAMED_AT_MOST else ""
-        beside = f"risk in {format_count(count, 'position')}" if count else ""
-        return Tile(
-            "Maximum loss",
-            "undefined",
-            paid,
-            tone="error",
-            caveat=_lines((why, rest, *caveats)),
-            beside=beside,
-        )
+        return Tile("Maximum loss", "undefined", paid, tone="error", caveat=_lines((why, rest, *caveats)))
     if worst.amount is None:
         return Tile("Maximum loss", "not known", paid, tone=tone, caveat=_lines((worst.reason, *caveats)))
     if not totals.legs:

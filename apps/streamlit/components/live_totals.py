@@ -87,7 +87,8 @@ def _with_reason_above(reason: str, told: str) -> str:
 def liquidation_tile(screen: ScreenModel) -> Tile:
     """What the book would fetch, and what the account lets be bought."""
     totals, hidden = screen.totals, screen.options.preferences.hide_amounts
-    notes = (_buying_power(screen), f"{_cash_counted(totals, hidden=hidden)}, at natural")
+    cash = _cash_of_each(screen) if screen.accounts else _cash_counted(totals, hidden=hidden)
+    notes = (_buying_power(screen), f"{cash}, at natural")
     return Tile(
         "Liquidation value",
         money(totals.liquidation_value, hidden=hidden),
@@ -161,6 +162,23 @@ def _cash_counted(totals: LiveTotals, *, hidden: bool) -> str:
         return f"positions only{beside}"
     agrees = of_account is None or abs(float(of_account) - cash) < 0.005
     return "positions and cash" if agrees else f"positions and the file's cash{beside}"
+
+
+def _cash_of_each(screen: ScreenModel) -> str:
+    """The same of several accounts: whose cash is how much, and who says so, since no account has their sum."""
+    hidden = screen.options.preferences.hide_amounts
+    each = []
+    for name, one in screen.accounts.items():
+        cash, of_account = one.totals.cash, one.totals.holdings.cash
+        has = "" if of_account is None else f"the account has {money(float(of_account), hidden=hidden)}"
+        if cash is None or not one.loaded:
+            each.append(f"{name} not known" if not has else f"{name} not counted ({has})")
+            continue
+        differs = of_account is not None and abs(float(of_account) - cash) >= 0.005
+        source = "account" if one.of_account else f"file; {has}" if differs else "file"
+        each.append(f"{name} ({source}) {money(cash, hidden=hidden)}")
+    counted = "positions only" if screen.totals.cash is None else "positions and each account's cash"
+    return f"{counted}: {', '.join(each)}"
 
 
 def _with_gains_and_fees(screen: ScreenModel) -> str:

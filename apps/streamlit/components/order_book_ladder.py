@@ -6,6 +6,7 @@ from datetime import datetime
 from typing import Final
 
 from apps.streamlit.components.formatting import UNKNOWN, age
+from apps.streamlit.components.live_tile import figure_html
 from apps.streamlit.components.live_truth import LEVELS as COLOURS
 from apps.streamlit.components.style import tag
 from options_helper.analysis.book_ladder import (
@@ -93,7 +94,7 @@ def book_tiles(book: Book | None, size: float) -> str:
     known = _figures(book, size) if book is not None and book.state.has_levels else {}
     tiles = "".join(
         f'<div class="oh-tile">{tag("div", name, "oh-name")}'
-        + tag("div", known.get(name) or UNKNOWN, "oh-figure", **{"data-tile": name})
+        + figure_html(known.get(name) or UNKNOWN, **{"data-tile": name})
         + f"{tag('div', note, 'oh-note')}</div>"
         for name, note in _notes(book, size).items()
     )

@@ -89,10 +89,15 @@ STYLE: Final = """
   overflow-clip-margin: 12rem; border: 1px solid var(--oh-line); border-radius: .4rem; }
 .oh-tile { padding: 5px 12px 4px; min-width: 0; min-height: 70px; border-left: 1px solid var(--oh-line); }
 .oh-tile:first-child { border-left: 0; }
-.oh-name { font-size: 12px; color: var(--quiet); line-height: 17px; }
+.oh-name { font-size: 12px; color: var(--quiet); line-height: 17px;
+  overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+/* A figure stays in its tile: what is long for it has smaller letters, and of what is beside it the end may go. */
 .oh-figure { display: flex; align-items: baseline; font-size: 20px; height: 26px; line-height: 26px;
-  font-weight: 600; letter-spacing: -0.01em; white-space: nowrap; }
-.oh-figure small { font-size: 13px; font-weight: 500; margin-left: .4rem; letter-spacing: 0; }
+  font-weight: 600; letter-spacing: -0.01em; white-space: nowrap; container-type: inline-size; }
+.oh-figure > * { --fit: calc(100cqi / var(--ems)); }
+.oh-figure > span { flex: none; font-size: clamp(11px, var(--fit), 1em); }
+.oh-figure > small { font-size: clamp(10px, .65 * var(--fit), .65em); font-weight: 500; margin-left: .5em;
+  letter-spacing: 0; min-width: 0; overflow: hidden; text-overflow: ellipsis; }
 .oh-tile:nth-child(-n+2) .oh-figure { font-size: 22px; }
 .oh-line > span > * { display: block; font-weight: inherit; }
 .oh-line > span > b { font-weight: 600; }
@@ -142,7 +147,7 @@ STYLE: Final = """
 /* Eight tiles of a small laptop: no figure may lose its end. */
 @media (min-width: 1101px) and (max-width: 1420px) {
   .oh-tile { padding-inline: 8px; }
-  .oh-figure { font-size: 18px; } .oh-figure small { font-size: 12px; margin-left: .25rem; }
+  .oh-figure { font-size: 18px; }
   .oh-tile:nth-child(-n+2) .oh-figure { font-size: 19px; }
 }
 @media (max-width: 1100px) {
@@ -156,7 +161,7 @@ STYLE: Final = """
 .oh-row { container: oh-row / inline-size; position: relative; z-index: 5; }
 @container oh-row (max-width: 1250px) {
   .oh-tile { padding-inline: 8px; }
-  .oh-figure { font-size: 18px; } .oh-figure small { font-size: 12px; margin-left: .25rem; }
+  .oh-figure { font-size: 18px; }
   .oh-tile:nth-child(-n+2) .oh-figure { font-size: 19px; }
 }
 @container oh-row (max-width: 1060px) {
