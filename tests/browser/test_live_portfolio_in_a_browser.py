@@ -15,7 +15,7 @@ from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
 from tests.kit.order_updates import order_update
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, wait_until
 
 BRK_CALL = "BRKB270319C00510000"
 NEW_CALL = "SPY261218C00735000"
@@ -23,8 +23,8 @@ EACH_STREAM_ONCE = {"/v2/iex": 1, "/v1beta1/indicative": 1, "/stream": 1}
 
 
 def see(condition, *, saw=None):
-    """Wait as long as a person would before frowning."""
-    return wait_until(condition, timeout=20, every=0.1, saw=saw)
+    """Wait for it: how long a browser and a server take on a busy machine is nobody's promise."""
+    return wait_until(condition, timeout=A_PROCESS, every=0.1, saw=saw)
 
 
 def started(tab):
