@@ -16,6 +16,7 @@ import msgspec
 
 from options_helper.bus.batch import Head
 from options_helper.data.recording.journal import Record, RecordKind
+from options_helper.decoders import msgpack_decoder
 
 _QUOTE: Final = "q"
 
@@ -102,6 +103,10 @@ class Interval:
         return found
 
 
+_TAKE_APART: Final = msgpack_decoder(list[msgspec.Raw]).decode
+_PEEK: Final = msgpack_decoder(_Peeked).decode
+
+
 def _left_out(beside: Record, events: int) -> Record:
     return Record(RecordKind.LEFT_OUT, beside.received_ns, stream=beside.stream, events=events)
 
@@ -109,8 +114,8 @@ def _left_out(beside: Record, events: int) -> Record:
 def _messages(payload: bytes) -> list[tuple[msgspec.Raw, _Peeked]] | None:
     """Each message as it came, and what it is; None where these bytes are no list of messages."""
     try:
-        raws = msgspec.msgpack.decode(payload, type=list[msgspec.Raw])
-        return [(raw, msgspec.msgpack.decode(raw, type=_Peeked)) for raw in raws]
+        raws = _TAKE_APART(payload)
+        return [(raw, _PEEK(raw)) for raw in raws]
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
 

@@ -9,6 +9,7 @@ from typing import Final
 import msgspec
 
 from options_helper.bus.detail import Detail
+from options_helper.decoders import msgpack_decoder
 from options_helper.model.alpaca_symbols import to_alpaca_symbols
 from options_helper.model.streams import StreamId
 from options_helper.model.text import format_count, named
@@ -65,9 +66,8 @@ class Allowance:
         return True
 
 
-# Made here, where one thread is: see `truth`.
-_WISHES: Final = msgspec.msgpack.Decoder(Wish)
-ANSWERS: Final = msgspec.msgpack.Decoder(Answer)
+_WISHES: Final = msgpack_decoder(Wish)
+ANSWERS: Final = msgpack_decoder(Answer)
 
 
 def read_wish(data: bytes) -> Wish | None:

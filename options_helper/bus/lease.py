@@ -11,6 +11,8 @@ from typing import Final
 
 import msgspec
 
+from options_helper.decoders import msgpack_decoder
+
 TTL_SECONDS: Final = 3.0
 RENEW_SECONDS: Final = 0.5
 # Of the time: whoever cannot renew it leaves before another may take it.
@@ -72,9 +74,12 @@ class Lease:
         return replace(self, revision=revision, renewed_at=self.asked_at, is_followed=is_followed)
 
 
+_CLAIMS: Final = msgpack_decoder(Claim)
+
+
 def read_claim(data: bytes) -> Claim | None:
     """The claim; None where these bytes are none."""
     try:
-        return msgspec.msgpack.decode(data, type=Claim)
+        return _CLAIMS.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None

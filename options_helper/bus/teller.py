@@ -16,6 +16,7 @@ from options_helper.bus.connection import Stored, WrongSequence
 from options_helper.bus.names import Names
 from options_helper.bus.publisher import BEGIN_TRIES, TRIES, Fenced
 from options_helper.bus.truth import encode
+from options_helper.decoders import msgpack_decoder
 from options_helper.errors import StreamError
 
 TERM: Final = "term"
@@ -26,6 +27,9 @@ class Term(msgspec.Struct, frozen=True):
     """Whose word is kept in a store."""
 
     epoch: int
+
+
+_TERMS: Final = msgpack_decoder(Term)
 
 
 class StateStore(Protocol):
@@ -57,7 +61,7 @@ class StoreTeller:
         if stored is None:
             return 0
         try:
-            return msgspec.msgpack.decode(stored.data, type=Term).epoch
+            return _TERMS.decode(stored.data).epoch
         except msgspec.MsgspecError:
             return 0
 

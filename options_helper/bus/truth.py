@@ -13,6 +13,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
+from options_helper.decoders import msgpack_decoder
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.clock_skew import ClockSkew
@@ -196,9 +197,8 @@ def _decoded(kind: type, value: object) -> object:
     raise TypeError(f"{kind} does not travel")
 
 
-# Made here, where one thread is: where several are the first to read a kind, msgspec 0.22 ends the process.
 _DECODERS: Final[Mapping[type, msgspec.msgpack.Decoder[Any]]] = {
-    kind: msgspec.msgpack.Decoder(kind, dec_hook=_decoded)
+    kind: msgpack_decoder(kind, _decoded)
     for kind in (DeskHealth, DeskAccount, DeskNews, DeskBooks, DeskRisk, Picture)
 }
 

@@ -30,6 +30,7 @@ from options_helper.commands.recording_thread import RecordingThread
 from options_helper.data.accounts_file import load_market_settings
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.streaming.subscriptions import build_subscription_plan
+from options_helper.decoders import json_decoder
 from options_helper.errors import ConfigError
 from options_helper.live.connections import PROCESS_MODULE, process_connections
 from options_helper.live.session import Run, config_for
@@ -315,14 +316,15 @@ def recording_environment(folder: Path, request: CaptureRequest | None = None) -
     return environment
 
 
+_REQUESTS: Final = json_decoder(CaptureRequest, lambda kind, text: kind(text))
+
+
 def read_recording(environ: Mapping[str, str]) -> tuple[Path | None, CaptureRequest | None]:
     """What the launcher said: the folder, and what goes into it."""
     folder, request = environ.get(FOLDER_VARIABLE), environ.get(REQUEST_VARIABLE)
     return (
         Path(folder) if folder else None,
-        msgspec.json.decode(request, type=CaptureRequest, dec_hook=lambda kind, text: kind(text))
-        if request
-        else None,
+        _REQUESTS.decode(request) if request else None,
     )
 
 

@@ -28,6 +28,7 @@ from msgspec import Struct
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.file_lock import lock_file
 from options_helper.data.notify.messages import Attempt, Outcome
+from options_helper.decoders import json_decoder
 from options_helper.model.alerts import Firing, RuleState
 
 log = logging.getLogger(__name__)
@@ -376,7 +377,7 @@ class _Fold:
             self._firings[key] = replace(logged, deliveries=MappingProxyType(deliveries))
 
 
-_decoder: Final = msgspec.json.Decoder(Row)
+_decoder: Final = json_decoder(Row)
 
 
 def tried(attempt: Attempt) -> Tried:

@@ -23,6 +23,7 @@ from typing import Final
 import msgspec
 
 from options_helper.data.file_lock import is_at, lock_file
+from options_helper.decoders import json_decoder
 
 log = logging.getLogger(__name__)
 
@@ -43,6 +44,9 @@ class Holder:
     looked: float | None = (
         None  # when somebody did last what it is for, by a clock of theirs; None: nobody has
     )
+
+
+_HOLDERS: Final = json_decoder(Holder)
 
 
 class Lease:
@@ -72,7 +76,7 @@ class Lease:
     def holder(self) -> Holder | None:
         """Who has it or had it last; None where nobody ever had, or it cannot be read."""
         try:
-            return msgspec.json.decode(self._path.read_bytes(), type=Holder)
+            return _HOLDERS.decode(self._path.read_bytes())
         except (OSError, msgspec.DecodeError):
             return None
 

@@ -33,6 +33,7 @@ from options_helper.clock import utc_now
 from options_helper.data.atomic_file import make_folder, replace_file, sync_folder
 from options_helper.data.intraday.locking import RootLock
 from options_helper.data.recording.session_notes import session_notes
+from options_helper.decoders import json_decoder
 from options_helper.errors import ConfigError, StoreError
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.model.announcement import MarketKind
@@ -341,6 +342,9 @@ def encode_table(table: Table) -> bytes:
     return gzip.compress(text.getvalue().encode(), mtime=0)
 
 
+_ENTRIES: Final = json_decoder(Entry)
+
+
 def _read_ledger(path: Path) -> Iterator[Entry]:
     try:
         lines = path.read_bytes().split(b"\n")
@@ -353,7 +357,7 @@ def _read_ledger(path: Path) -> Iterator[Entry]:
     # Behind the last line's end stands nothing, or the half of a row that is being written.
     for number, line in enumerate(lines[:-1], start=1):
         try:
-            yield msgspec.json.decode(line, type=Entry)
+            yield _ENTRIES.decode(line)
         except (msgspec.DecodeError, UnicodeDecodeError) as error:
             log.warning(
                 "%s, line %d is no row of a ledger (%s): its window counts as missing", path, number, error

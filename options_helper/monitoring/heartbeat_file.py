@@ -15,6 +15,7 @@ import msgspec
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.state_folder import state_folder
+from options_helper.decoders import json_decoder
 from options_helper.errors import StoreError
 from options_helper.monitoring.heartbeat import Heartbeat, Role
 
@@ -31,6 +32,8 @@ _OF_A_PROCESS: Final = "{role}-{pid}.json"
 
 # The file's size is a multiple of this, so that a full disk, which has no new block, can still take the next one.
 _BLOCK: Final = 4_096
+
+_BEATS: Final = json_decoder(Heartbeat)
 
 
 def write_heartbeat(path: Path, beat: Heartbeat) -> None:
@@ -64,7 +67,7 @@ def _overwrite(path: Path, data: bytes) -> bool:
 def read_heartbeat(path: Path) -> Heartbeat | None:
     """What was written last; None where there is no file. StoreError where it cannot be read or is no heartbeat."""
     try:
-        return msgspec.json.decode(path.read_bytes(), type=Heartbeat)
+        return _BEATS.decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except OSError as error:

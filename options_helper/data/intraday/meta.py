@@ -27,6 +27,7 @@ import msgspec
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.intraday.layout import PartFile
+from options_helper.decoders import converter, json_decoder
 from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 
@@ -162,15 +163,19 @@ def _written(meta: PartMeta) -> dict[str, Any]:
     return {**known, "gaps": gaps, **meta.unknown}
 
 
+_FACTS: Final = json_decoder(dict[str, Any])
+_rows: Final = converter(list[dict[str, Any]])
+_meta: Final = converter(PartMeta)
+
+
 def _decode(data: bytes) -> PartMeta:
-    found = msgspec.json.decode(data, type=dict[str, Any])
-    gaps = msgspec.convert(found.get("gaps", []), list[dict[str, Any]])
+    found = _FACTS.decode(data)
+    gaps = _rows(found.get("gaps", []))
     unknown = {name: value for name, value in found.items() if name not in _FIELDS}
-    return msgspec.convert(
+    return _meta(
         {
             **found,
             "unknown": unknown,
             "gaps": [{**gap, "stream": found.get("kind"), "symbols": ()} for gap in gaps],
-        },
-        PartMeta,
+        }
     )

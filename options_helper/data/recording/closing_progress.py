@@ -14,6 +14,7 @@ import msgspec
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.recording.gap_asking import AskedSoFar
+from options_helper.decoders import json_decoder
 from options_helper.model.instants import NANOSECONDS
 
 log = logging.getLogger(__name__)
@@ -27,11 +28,14 @@ class _Progress(msgspec.Struct):
     asked: AskedSoFar
 
 
+_PROGRESS: Final = json_decoder(_Progress)
+
+
 def load_progress(root: Path, now_ns: int) -> AskedSoFar | None:
     """The question that was begun and not ended; None where there is none, or an old one."""
     path = root / NAME
     try:
-        found = msgspec.json.decode(path.read_bytes(), type=_Progress)
+        found = _PROGRESS.decode(path.read_bytes())
     except FileNotFoundError:
         return None
     except (OSError, msgspec.MsgspecError, UnicodeDecodeError) as error:

@@ -40,6 +40,7 @@ from options_helper.data.intraday.members import (
     scan,
 )
 from options_helper.data.recording.session_notes import session_notes, unreadable_notes
+from options_helper.decoders import converter, json_decoder
 from options_helper.errors import StoreError
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.frames import Place
@@ -82,6 +83,9 @@ class RecordKind(IntEnum):
     LEFT_OUT = 9  # nothing but its events: quotes that the slow feed of a bus left out; in no journal
 
 
+_gap: Final = converter(Gap)
+
+
 class Record(NamedTuple):
     """One thing that happened to the capture, at `received_ns` of the computer's clock."""
 
@@ -99,7 +103,7 @@ class Record(NamedTuple):
     @property
     def gap(self) -> Gap:
         """What a record of a gap tells."""
-        return msgspec.convert(self.facts, Gap)
+        return _gap(self.facts)
 
 
 class Hole(NamedTuple):
@@ -138,10 +142,6 @@ class _Member(NamedTuple):
     data: bytes
     records: int
     since_ns: int
-
-
-# msgspec learns here, where one thread is, how a gap is read: where several are the first to, it ends the process.
-msgspec.convert({"stream": "", "since_ns": 0, "until_ns": 0, "reason": ""}, Gap)
 
 
 def facts_record(kind: RecordKind, received_ns: int, facts: Mapping[str, Any]) -> Record:
@@ -399,7 +399,7 @@ def _places_in(text: bytes | None, desk: str) -> dict[StreamId, Place] | None:
     with suppress(ValueError, IndexError, struct.error, msgspec.MsgspecError):
         said = [record for record in records_in(text or b"") if record.kind is RecordKind.BUS]
         for record in reversed(said):
-            found = msgspec.json.decode(record.payload, type=_Reached)
+            found = _REACHED.decode(record.payload)
             if found.desk == desk:
                 return {stream_named(name): place for name, place in found.places.items()}
     return None
@@ -408,6 +408,9 @@ def _places_in(text: bytes | None, desk: str) -> dict[StreamId, Place] | None:
 class _Reached(msgspec.Struct, frozen=True):
     desk: str
     places: dict[str, Place]
+
+
+_REACHED: Final = json_decoder(_Reached)
 
 
 def unnoted_sessions(root: Path) -> list[str]:

@@ -16,6 +16,7 @@ from typing import Any, Final
 import msgspec
 
 from options_helper.data.atomic_file import replace_file
+from options_helper.decoders import converter, json_decoder
 from options_helper.model.gaps import Gap
 
 log = logging.getLogger(__name__)
@@ -123,9 +124,14 @@ def _written_gaps(gaps: Iterable[Gap]) -> list[dict[str, Any]]:
     ]
 
 
+_FACTS: Final = json_decoder(dict[str, Any])
+_rows: Final = converter(list[dict[str, Any]])
+_note: Final = converter(SessionNote)
+
+
 def _decode(data: bytes) -> SessionNote:
-    found = msgspec.json.decode(data, type=dict[str, Any])
+    found = _FACTS.decode(data)
     for name in ("gaps", "refused"):
-        gaps = msgspec.convert(found.get(name, []), list[dict[str, Any]])
+        gaps = _rows(found.get(name, []))
         found[name] = [{**gap, "until_ns": None} for gap in gaps]
-    return msgspec.convert(found, SessionNote)
+    return _note(found)

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final
 
 import msgspec
 
 from options_helper.data.rest.client import OPTION_SYMBOLS_A_REQUEST, STOCK_SYMBOLS_A_REQUEST, AlpacaRest
+from options_helper.decoders import converter
 from options_helper.model.events import Bar, Quote, Trade
 from options_helper.model.instants import nanosecond_text
 from options_helper.model.tolerant import items, word
@@ -28,6 +29,9 @@ SYMBOLS_A_REQUEST: Final[Mapping[str, int]] = {
 }
 ROWS_A_PAGE: Final = 10_000
 EVENT_TYPES: Final[Mapping[str, type[PastEvent]]] = {"quotes": Quote, "trades": Trade, "bars": Bar}
+_READERS: Final[Mapping[str, Callable[[Any], PastEvent]]] = {
+    channel: converter(kind, strict=False) for channel, kind in EVENT_TYPES.items()
+}
 # What became of a trade since (`u`): it was cancelled, or another one stands in its place.
 _WITHDRAWN: Final = frozenset({"canceled", "incorrect"})
 
@@ -83,13 +87,11 @@ def _parameters(query: PastQuery) -> dict[str, Any]:
 
 def _page(query: PastQuery, answer: Mapping[str, Any], asked_at_ns: int) -> PastPage:
     page, unreadable = PastPage(), 0
-    event_type = EVENT_TYPES[query.channel]
-    tag = event_type.__struct_config__.tag
+    tag = EVENT_TYPES[query.channel].__struct_config__.tag
+    read = _READERS[query.channel]
     for symbol, row in _rows(answer.get(query.channel)):
         try:
-            event = msgspec.convert(
-                {**row, "T": tag, "S": symbol, "_received_ns": asked_at_ns}, event_type, strict=False
-            )
+            event = read({**row, "T": tag, "S": symbol, "_received_ns": asked_at_ns})
         except (msgspec.ValidationError, TypeError):
             unreadable += 1
             continue

@@ -10,6 +10,7 @@ from typing import Any, Final
 import msgspec
 
 from options_helper.data.rest.client import AlpacaRest, batches
+from options_helper.decoders import converter
 from options_helper.errors import TooManyPages
 from options_helper.model.events import News
 from options_helper.model.instants import utc_datetime
@@ -86,13 +87,16 @@ def read_latest_news(rest: AlpacaRest, symbols: Sequence[str] = (ALL_SYMBOLS,)) 
         yield from map(read_articles, (rows for rows in [next(pages, None)] if rows is not None))
 
 
+_article: Final = converter(News)
+
+
 def read_articles(rows: Iterable[Mapping[str, Any]]) -> NewsPage:
     """The rows of an answer as articles; one that cannot be read costs itself and is said."""
     articles: list[News] = []
     unreadable: list[str] = []
     for row in rows:
         try:
-            articles.append(msgspec.convert({**row, "T": "n"}, News))
+            articles.append(_article({**row, "T": "n"}))
         except msgspec.ValidationError as error:
             unreadable.append(f"The article {row.get('id')!r:.40} cannot be read and is left out: {error}.")
     return NewsPage(tuple(articles), tuple(unreadable))

@@ -44,8 +44,11 @@ from options_helper.data.rest.budget_ledger import (
 )
 from options_helper.data.secret_name import secret_name
 from options_helper.data.state_folder import state_folder
+from options_helper.decoders import json_decoder
 
 log = logging.getLogger(__name__)
+
+_LEDGERS: Final = json_decoder(Ledger)
 
 FOLDER: Final = "requests"
 # Another program holds the lock for a fraction of a millisecond; whoever finds it taken comes back after so long.
@@ -193,7 +196,7 @@ class SharedBudget:
 
     def _read(self) -> Ledger:
         try:
-            return msgspec.json.decode(self._path("json").read_bytes(), type=Ledger)
+            return _LEDGERS.decode(self._path("json").read_bytes())
         except FileNotFoundError:
             return Ledger()
         except (msgspec.DecodeError, UnicodeDecodeError):

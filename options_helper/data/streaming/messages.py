@@ -17,6 +17,7 @@ from typing import Any, Final, NamedTuple
 
 import msgspec
 
+from options_helper.decoders import msgpack_decoder
 from options_helper.model.events import BookUpdate, Event
 
 # What a decoder raises for bytes that are not what they should be; the last one for a bottomless nesting.
@@ -38,11 +39,11 @@ class DecodedFrame(NamedTuple):
 # What makes a frame's bytes into events; it never raises, and what it cannot read it rejects.
 Decode = Callable[[bytes], DecodedFrame]
 
-_DECODE_FRAME: Final = msgspec.msgpack.Decoder(list[Event]).decode
-_DECODE_ONE: Final = msgspec.msgpack.Decoder(Event).decode
-_TAKE_APART: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_DECODE_FRAME: Final = msgpack_decoder(list[Event]).decode
+_DECODE_ONE: Final = msgpack_decoder(Event).decode
+_TAKE_APART: Final = msgpack_decoder(list[msgspec.Raw]).decode
 _READ_ANY: Final = msgspec.msgpack.Decoder().decode
-_READ_FIELDS: Final = msgspec.msgpack.Decoder(dict[str, msgspec.Raw]).decode
+_READ_FIELDS: Final = msgpack_decoder(dict[str, msgspec.Raw]).decode
 _BOOK_TYPE: Final = str(BookUpdate.__struct_config__.tag)
 # NaN and the infinities, of 64 and of 32 bits.
 _NO_NUMBER: Final = re.compile(rb"\xcb[\x7f\xff][\xf0-\xff].{6}|\xca[\x7f\xff][\x80-\xff].{2}", re.DOTALL)

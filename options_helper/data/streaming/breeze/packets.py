@@ -15,6 +15,8 @@ from typing import Any, Final
 
 import msgspec
 
+from options_helper.decoders import json_decoder
+
 # Where a Socket.IO server listens, and how: over a websocket from the beginning, with the fourth Engine.IO.
 SOCKET_PATH: Final = "/socket.io/?EIO=4&transport=websocket"
 PONG: Final = "3"
@@ -96,9 +98,12 @@ class _Head(msgspec.Struct):
     pingTimeout: float  # noqa: N815
 
 
+_HEADS: Final = json_decoder(_Head)
+
+
 def _opened(content: bytes) -> Packet:
     try:
-        head = msgspec.json.decode(content, type=_Head)
+        head = _HEADS.decode(content)
     except msgspec.MsgspecError:
         return Data()
     return Opened(head.pingInterval / 1_000, head.pingTimeout / 1_000)

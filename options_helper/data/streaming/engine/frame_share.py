@@ -14,6 +14,7 @@ import msgspec
 
 from options_helper.data.streaming.engine.wishes import Wishes
 from options_helper.data.streaming.messages import UNREADABLE
+from options_helper.decoders import msgpack_decoder
 from options_helper.model.news import ALL_SYMBOLS
 
 # Which channels bring a message of each type. Whoever has trades is sent their corrections and cancels unasked.
@@ -42,9 +43,9 @@ class _Head(msgspec.Struct, frozen=True, gc=False):
     symbols: list[str] = []
 
 
-_READ_HEADS: Final = msgspec.msgpack.Decoder(list[_Head]).decode
-_READ_HEAD: Final = msgspec.msgpack.Decoder(_Head).decode
-_TAKE_APART: Final = msgspec.msgpack.Decoder(list[msgspec.Raw]).decode
+_READ_HEADS: Final = msgpack_decoder(list[_Head]).decode
+_READ_HEAD: Final = msgpack_decoder(_Head).decode
+_TAKE_APART: Final = msgpack_decoder(list[msgspec.Raw]).decode
 _UNKNOWN: Final = _Head()
 
 

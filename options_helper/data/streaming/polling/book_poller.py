@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -14,6 +14,7 @@ from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.state.book_check import differences
 from options_helper.data.streaming.state.order_book import OrderBook, are_possible
+from options_helper.decoders import converter
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.events import BookUpdate
@@ -107,12 +108,15 @@ class BookPoller:
         return self._policy.again
 
 
+_update: Final = converter(BookUpdate)
+
+
 def read_books(rows: Mapping[str, Any]) -> dict[str, Book]:
     """REST's books by symbol; one that cannot be read is left out, and logged."""
     found: dict[str, Book] = {}
     for symbol, row in rows.items():
         try:
-            update = msgspec.convert({**row, "S": symbol, "T": "o"}, BookUpdate)
+            update = _update({**row, "S": symbol, "T": "o"})
         except (msgspec.ValidationError, TypeError) as error:
             log.warning("REST's order book of %s cannot be read: %s", symbol, error)
             continue
