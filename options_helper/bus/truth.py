@@ -197,18 +197,11 @@ def _decoded(kind: type, value: object) -> object:
     raise TypeError(f"{kind} does not travel")
 
 
-_DECODERS: Final[Mapping[type, msgspec.msgpack.Decoder[Any]]] = {
-    kind: msgpack_decoder(kind, _decoded)
-    for kind in (DeskHealth, DeskAccount, DeskNews, DeskBooks, DeskRisk, Picture)
-}
-
-
 def decode(data: bytes, kind: type[T]) -> T | None:
     """The value, None where these bytes are none of that kind; never raises."""
     try:
         plain = data[1:] if data[:1] == _RAW else _inflated(data)
-        found: T = _DECODERS[kind].decode(plain)
-        return found
+        return msgpack_decoder(kind, _decoded).decode(plain)
     except (msgspec.MsgspecError, zlib.error, ValueError, OverflowError, RecursionError):
         return None
 
