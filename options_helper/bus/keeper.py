@@ -86,7 +86,7 @@ class LeaseKeeper:
         try:
             self._loop.call(self._release(), RELEASE_SECONDS)
         except StreamError as error:
-            log.info("the lease was not given back, and runs out: %s", error)
+            log.info("the lease was not given back: %s", error)
 
     def stop(self) -> None:
         """End; about a second at most."""

@@ -107,6 +107,8 @@ class LeaseCourse:
             revision = await self._write(bus, self._me, 0 if found is None else found[1])
         if self._lease is lease:  # it may have been lost meanwhile
             self._lease = lease.renew(revision, is_followed=followed)
+        else:
+            await self.free(bus)
         return None
 
     async def _try_for_it(self, bus: Bus, now: float) -> None:

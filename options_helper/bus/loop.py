@@ -56,17 +56,24 @@ class LoopThread:
     def call(self, work: Coroutine[Any, Any, T], seconds: float) -> T:
         """Run it there and wait for what it comes to; StreamError where that takes longer. From any other thread.
 
-        After the error it has ended: nothing of it is done later. Where it came to something in the last moment, that
-        is returned.
+        After the error it has ended, or never begins; only what swallows its cancellation is not waited for. Where it
+        came to something in the last moment, that is returned.
         """
-        if self._loop.is_closed():
+        given_up = threading.Event()
+        bounded = _bounded(work, seconds, given_up)
+        try:
+            future = asyncio.run_coroutine_threadsafe(bounded, self._loop)
+        except RuntimeError:  # it has ended
+            bounded.close()
             work.close()
-            raise StreamError("The connection to the bus was closed.")
-        future = asyncio.run_coroutine_threadsafe(_bounded(work, seconds), self._loop)
+            raise StreamError("The connection to the bus was closed.") from None
         try:
             return future.result(seconds + END_SECONDS)
         except (NotInTime, CancelledError):
-            future.cancel()
+            given_up.set()
+            if not future.cancel():
+                with suppress(NotInTime, CancelledError):
+                    return future.result(END_SECONDS)
             raise StreamError(f"The bus did not answer within {seconds:g} s.") from None
 
     def stop(self, seconds: float) -> None:
@@ -79,8 +86,11 @@ class LoopThread:
         self._thread.join(seconds)
 
 
-async def _bounded(work: Coroutine[Any, Any, T], seconds: float) -> T:
+async def _bounded(work: Coroutine[Any, Any, T], seconds: float, given_up: threading.Event) -> T:
     """Cancelled on its own loop, so that whoever waits hears of it when it has ended, and not before."""
+    if given_up.is_set():  # the loop was busy: a task's cancellation would come after its first step
+        work.close()
+        raise asyncio.CancelledError
     async with asyncio.timeout(seconds):
         return await work
 

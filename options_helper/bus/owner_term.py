@@ -86,10 +86,14 @@ class OwnerTerm:
             raise Fenced(self.fenced)
 
     async def begin(self, bus: Bus, now_ns: int) -> None:
-        """Begin it, where it has not begun; what is kept is told again, as the server may have lost it."""
+        """Begin it, where it has not begun; what is kept is told again, as the server may have lost it.
+
+        Fenced where it was yielded meanwhile: whoever leads now is not refused by a term that begins late.
+        """
         known = await self._known(bus)
         newest = await self.teller.newest_term(bus)
-        await self._publisher.begin(bus, known, now_ns, newer_than=newest)
+        await self._publisher.begin(bus, known, now_ns, newer_than=newest, require_desk=self.require_desk)
+        self.require_desk()
         await self.teller.begin(bus, self.epoch)
         self.teller.forget_told()
 

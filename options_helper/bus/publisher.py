@@ -310,11 +310,18 @@ class DeskPublisher:
             publisher.offer(stream, [record._replace(stream=stream)])
 
     async def begin(
-        self, bus: Store, known: Mapping[StreamId, Progress], now_ns: int = 0, *, newer_than: int = 0
+        self,
+        bus: Store,
+        known: Mapping[StreamId, Progress],
+        now_ns: int = 0,
+        *,
+        newer_than: int = 0,
+        require_desk: Callable[[], None] = lambda: None,
     ) -> None:
         """Begin a term newer than all before, from what is there and what is known; does nothing where it has begun.
 
-        From then on the server refuses what an owner of before publishes.
+        From then on the server refuses what an owner of before publishes. `require_desk` raises where that is not to be
+        any more; it is asked before each word.
         """
         if self.has_begun:
             return
@@ -323,6 +330,7 @@ class DeskPublisher:
             epoch = max(self._epoch, *(one + 1 for one in (newer_than, *newest)))
             try:
                 for one in self._publishers:
+                    require_desk()
                     await one.open_term(bus, epoch, now_ns)
             except WrongSequence:
                 continue  # an owner of before has published meanwhile

@@ -263,6 +263,10 @@ class _Serving:
             took_over=self._took_over,
         )
         self._config = None
+        # Before it opens, which may take longer than a lease: what has lost that begins no term.
+        self._term = term
+        if not self._keeper.standing.leads:
+            term.step_down("The lease of this desk was lost before anything began.")
         try:
             term.open()
         except StreamRefused as error:
@@ -271,10 +275,7 @@ class _Serving:
             # The bus went away in this moment, or another was quicker.
             self._note_problem(str(error), console)
             return not self._is_over(signals, console, self._turn_seconds)
-        self._term = term
         self._warn(term.owner, console)
-        if not self._keeper.standing.leads:
-            term.step_down("The lease of this desk was lost before anything began.")
         next_turn = float("-inf")
         while term.yields is None:
             if elapsed_seconds() >= next_turn:

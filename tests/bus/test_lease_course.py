@@ -256,3 +256,20 @@ def test_what_is_held_anew_by_then_is_not_given_away():
     assert den.standing.leads
     assert look(den, bus, 0.7) is None
     assert den.standing.leads
+
+
+def test_a_renewal_that_came_too_late_is_given_back():
+    bus, den, attic = a_bus(), one("den"), one("attic")
+    look(den, bus, 0.0)
+    look(attic, bus, 0.1)
+    look(den, bus, 0.6)
+    late = Interrupted(bus)
+    late.before, late.now = lambda: den.overdue(2.8), 2.8
+    at_once(den.look(late, 1.2))
+    look(attic, bus, 3.7)
+
+    assert not den.standing.leads
+    assert attic.standing.leads
+    mine = held(bus)
+    at_once(den.free(bus))
+    assert held(bus) == mine, "another's is not freed"

@@ -74,3 +74,26 @@ def test_what_nobody_waits_for_is_heard_of_when_it_fails(loop: LoopThread, caplo
         future.result(AT_ONCE)
     wait_until(lambda: "nobody thought of this" in caplog.text)
     assert "live-test-loop" in caplog.text
+
+
+def test_what_was_given_up_while_the_loop_was_busy_never_begins(loop: LoopThread):
+    busy, free = threading.Event(), threading.Event()
+    begun: list[str] = []
+
+    async def block() -> None:
+        busy.set()
+        free.wait(2 * AT_ONCE)
+
+    async def work() -> None:
+        begun.append("begun")
+
+    loop.begin(block())
+    assert busy.wait(AT_ONCE)
+    with pytest.raises(StreamError, match="did not answer"):
+        loop.call(work(), 0.0)
+    free.set()
+
+    async def after() -> list[str]:
+        return begun
+
+    assert loop.call(after(), AT_ONCE) == []
