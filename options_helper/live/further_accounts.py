@@ -21,6 +21,7 @@ from options_helper.settings import Settings
 log = logging.getLogger(__name__)
 
 NO_RUN: Final = "It was not started."
+BROKEN: Final = "It could not be started: the program's log says why."
 
 
 class Manager(Protocol):
@@ -52,6 +53,7 @@ class _Run:
     manager: Manager
     config: LiveStreamConfig
     books: AccountBooks = field(default_factory=AccountBooks)
+    refused: str | None = None  # why its newest contracts are not asked for, as logged
 
 
 class FurtherAccounts:
@@ -70,35 +72,41 @@ class FurtherAccounts:
     def start(self, wanted: Sequence[FurtherAccount]) -> None:
         """Ask these and no others; one that is asked already with its settings goes on, and tries again what failed."""
         with self._lock:
-            names = {one.name for one in wanted}
-            kept = {name: run for name, run in self._runs.items() if name in names}
-            for name, run in self._runs.items():
-                if name not in names:
-                    run.manager.stop()
+            runs = dict(self._runs)
             problems: dict[str, str] = {}
-            for one in wanted:
-                if one.settings is None:
-                    if (before := kept.pop(one.name, None)) is not None:
-                        before.manager.stop()
-                    problems[one.name] = one.problem or NO_RUN
-                    continue
-                try:
-                    kept[one.name] = self._started(one.name, one.settings, kept.get(one.name))
-                except ConfigError as error:
-                    kept.pop(one.name, None)
-                    problems[one.name] = str(error)
-            self._runs, self._problems = kept, problems
+            try:
+                for name in runs.keys() - {one.name for one in wanted}:
+                    _end(runs, name)
+                for one in wanted:
+                    if one.settings is None:
+                        _end(runs, one.name)
+                        problems[one.name] = one.problem or NO_RUN
+                    else:
+                        self._try_to_begin(runs, problems, one.name, one.settings)
+            finally:
+                # Also where this is broken off: what was begun can be stopped by nobody who does not know of it.
+                self._runs, self._problems = runs, problems
 
-    def _started(self, name: str, settings: Settings, before: _Run | None) -> _Run:
-        if before is not None and before.settings == settings:
-            before.manager.start(before.config)
-            return before
-        if before is not None:
-            before.manager.stop()
-        run = _Run(settings, self._build_manager(settings), config_of(()))
-        log.info("the account %s is asked for its fills and positions", name)
+    def _try_to_begin(
+        self, runs: dict[str, _Run], problems: dict[str, str], name: str, settings: Settings
+    ) -> None:
+        try:
+            self._begin(runs, name, settings)
+        except ConfigError as error:
+            _end(runs, name)
+            problems[name] = str(error)
+        except Exception:
+            log.exception("the account %s could not be started", name)
+            _end(runs, name)
+            problems[name] = BROKEN
+
+    def _begin(self, runs: dict[str, _Run], name: str, settings: Settings) -> None:
+        run = runs.get(name)
+        if run is None or run.settings != settings:
+            _end(runs, name)
+            run = runs[name] = _Run(settings, self._build_manager(settings), config_of(()))
+            log.info("the account %s is asked for its fills and positions", name)
         run.manager.start(run.config)
-        return run
 
     def stop(self) -> None:
         """End all of them; what they said last stays."""
@@ -140,17 +148,35 @@ class FurtherAccounts:
         return None if book is None else book.portfolio
 
     def follow_ends(self) -> None:
-        """Ask each of them what became of the contracts that it holds now and held in this run."""
+        """Ask each of them what became of the contracts that it holds now and held in this run.
+
+        Nothing happens where it is asked that already; one that cannot be asked is at the next call.
+        """
         with self._lock:
-            for run in self._runs.values():
+            for name, run in self._runs.items():
                 book = run.books.newest
                 if book is None:
                     continue
                 held = (one.live_symbol for one in book.portfolio.instruments if one.is_option)
                 config = config_of(tuple(dict.fromkeys((*run.config.ending_contracts, *held))))
-                if config != run.config:
-                    run.config = config
+                if config == run.config:
+                    continue
+                try:
                     run.manager.start(config)
+                except Exception as error:  # noqa: BLE001 - whatever it is, the others are asked theirs
+                    if str(error) != run.refused:
+                        log.warning(
+                            "the account %s is not asked what became of its contracts: %s", name, error
+                        )
+                    run.refused = str(error)
+                else:
+                    run.config, run.refused = config, None
+
+
+def _end(runs: dict[str, _Run], name: str) -> None:
+    if name in runs:
+        runs[name].manager.stop()
+        del runs[name]
 
 
 def config_of(contracts: tuple[str, ...]) -> LiveStreamConfig:

@@ -532,11 +532,11 @@ class LiveSession:
             portfolio_file=run.portfolio_file if book is None else as_file(book),
             further=self._further.with_portfolios(run.further),
         )
-        if after.portfolios == run.portfolios:
-            return
         with self._changing:
             if self._run is run:
-                self._become(run, after)
+                if after.portfolios != run.portfolios:
+                    self._become(run, after)
+                # Also of unchanged positions: a run with new keys was asked for none yet.
                 self._further.follow_ends()
 
     def _become(self, run: Run, after: Run) -> None:

@@ -291,6 +291,21 @@ def test_what_becomes_of_its_contracts_is_asked_of_the_account_that_holds_them(s
     assert stage.managers["main"].configs[-1].option_contracts == ("AAPL261218C00180000",)
 
 
+def test_new_keys_do_not_forget_which_contracts_end(stage: Stage):
+    """The new run holds what the one before held: the book is unchanged."""
+    stage.start()
+    stage.hold("ira", AAPL261218C00180000=-1)
+    stage.session.keep()
+    before = stage.managers["ira"]
+
+    stage.start(FurtherAccount("ira", replace(IRA, api_key=SecretStr("new"))))
+    stage.hold("ira", AAPL261218C00180000=-1)
+    stage.session.keep()
+
+    assert stage.managers["ira"] is not before
+    assert stage.managers["ira"].configs[-1].ending_contracts == ("AAPL261218C00180000",)
+
+
 def test_rules_are_judged_of_each_account_by_itself_and_end_with_it(stage: Stage):
     stage.start()
     stage.hold("main", AAPL=10)
