@@ -46,13 +46,15 @@ class Retrying(Generic[T]):
         """The answer that `attempt` brings, which is one try; RestError, beginning with `where`, if none does."""
         course: Course[T] = question(host, path, where, self._policy, now=self._now, random=self._random)
         with closing(course):
-            try:
-                step = next(course)
-                while True:
-                    step = course.send(self._carry_out(step, attempt))
-            except StopIteration as end:
-                answer: T = end.value
-                return answer
+            # Only the course says by StopIteration that it is over: one of `attempt`'s is a fault of its own.
+            done: Tried[T] | None = None
+            while True:
+                try:
+                    step = course.send(done)
+                except StopIteration as end:
+                    answer: T = end.value
+                    return answer
+                done = self._carry_out(step, attempt)
 
     def _carry_out(self, step: Pause | Try, attempt: Callable[[], T | Failure]) -> Tried[T] | None:
         if isinstance(step, Pause):
