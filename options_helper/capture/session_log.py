@@ -160,9 +160,12 @@ class SessionLog:
             self._note = replace(self._note, market=str(status.replay_of or status.market))
 
     def stay_alive(self, kept_until_ns: int, filed: int | None = None) -> None:
-        """Note how far the capture is: until when what it received is kept, and its journal's records in files."""
+        """Note how far the capture is: until when what it received is kept, and its journal's records in files.
+
+        What a bus kept for it may be older than the session; it was at work from its beginning on at least.
+        """
         filed = self._note.filed if filed is None else filed
-        self._note = replace(self._note, seen_ns=kept_until_ns, filed=filed)
+        self._note = replace(self._note, seen_ns=max(kept_until_ns, self._note.began_ns), filed=filed)
         self.save(durable=True)
 
     def note_displaced(self, files: Sequence[Displaced], now_ns: int) -> list[Record]:

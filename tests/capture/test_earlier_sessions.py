@@ -161,6 +161,18 @@ def test_after_a_reboot_with_the_clock_behind_no_gap_ends_before_it_begins(tmp_p
     assert not any("ends before it begins" in problem for problem in audit(tmp_path).problems)
 
 
+def test_a_session_was_at_work_from_its_beginning_on_where_a_bus_gives_it_what_is_older(tmp_path: Path):
+    """Verify and a recovery would otherwise have it end before it began."""
+    config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path)
+    log = SessionLog(config, "one", NOON, Disk())
+
+    log.stay_alive(NOON - SECOND)
+    assert [note.seen_ns for note in session_notes(tmp_path)] == [NOON]
+
+    log.stay_alive(NOON + SECOND)
+    assert [note.seen_ns for note in session_notes(tmp_path)] == [NOON + SECOND]
+
+
 def test_rows_that_nobody_can_make_are_a_gap_and_keep_no_capture_from_recording(tmp_path: Path):
     """Each capture after it would otherwise end where this one did."""
     leave_a_killed_session(tmp_path)
