@@ -12,7 +12,7 @@ import zlib
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
-from options_helper.data.recording.journal import Record, record_parts, records_in
+from options_helper.data.recording.journal import Record, RecordKind, record_parts, records_in
 
 VERSION: Final = 1
 # A batch is closed when it has this much; one frame may be more.
@@ -96,14 +96,18 @@ def _read(payload: bytes) -> tuple[Head, int] | str:
 def split(records: Iterable[Record], limit: int = BATCH_BYTES) -> Iterator[list[Record]]:
     """The same records in their order, in lists whose batches have `limit` bytes at most, but for a larger record."""
     part: list[Record] = []
-    size = _HEAD.size
+    size, last = _HEAD.size, 0
     for record in records:
         head, payload = record_parts(record)
         more = len(head) + len(payload)
         if part and (size + more > limit or len(part) == MAX_RECORDS):
-            yield part
-            part, size = [], _HEAD.size
+            # What is left out of a frame stands before it, and is counted with it: both are in one batch.
+            bound = part.pop() if part[-1].kind is RecordKind.LEFT_OUT else None
+            if part:
+                yield part
+            part, size = ([], _HEAD.size) if bound is None else ([bound], _HEAD.size + last)
         part.append(record)
         size += more
+        last = more
     if part:
         yield part

@@ -126,9 +126,9 @@ def behind(records: Sequence[Record], events: int) -> Sequence[Record]:
     while events > 0 and rest:
         record = rest.pop(0)
         if record.events > events:
-            rest.insert(
-                0, record._replace(events=record.events - events)
-            )  # what is left out of several frames
+            # What is left out of several frames ends within it; a frame has the messages that it has.
+            is_cut = record.kind is RecordKind.LEFT_OUT
+            rest.insert(0, record._replace(events=record.events - events) if is_cut else record)
         events -= record.events
     return rest
 

@@ -101,6 +101,7 @@ def _by_number(head: Head, last: Head, missed: int) -> Arrival:
 
 def _by_events(head: Head, missed: int) -> Arrival:
     """What the first batch of another feed is, which may begin before the last one ended."""
-    if head.events and head.events + missed <= 0:
+    # One without events too: what it announces was told by the feed before, which has come further.
+    if missed < 0 and head.events + missed <= 0:
         return Arrival(Verdict.DUPLICATE)
     return Arrival(Verdict.HOLE, missed) if missed > 0 else Arrival(Verdict.NEXT, known=-missed)

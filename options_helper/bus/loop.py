@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import logging
 import threading
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Iterable
 from concurrent.futures import CancelledError, Future
 from concurrent.futures import TimeoutError as NotInTime
 from contextlib import suppress
@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # A task that swallows its cancellation does not hold up the end.
 END_SECONDS: Final = 1.0
+# So long a task has to end before it is cancelled once more.
+AGAIN_SECONDS: Final = 0.25
 T = TypeVar("T")
 
 
@@ -95,9 +97,15 @@ async def _bounded(work: Coroutine[Any, Any, T], seconds: float, given_up: threa
         return await work
 
 
+async def end_tasks(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
+    """Cancel them until they have ended: `wait_for` may swallow a cancellation that comes in the turn of its answer."""
+    while going := [task for task in tasks if task is not None and not task.done()]:
+        for task in going:
+            task.cancel()
+        await asyncio.wait(going, timeout=AGAIN_SECONDS)
+
+
 async def _cancel_the_rest() -> None:
-    rest = asyncio.all_tasks() - {asyncio.current_task()}
-    for task in rest:
-        task.cancel()
-    if rest:
-        await asyncio.wait(rest, timeout=END_SECONDS)
+    with suppress(TimeoutError):
+        async with asyncio.timeout(END_SECONDS):
+            await end_tasks(asyncio.all_tasks() - {asyncio.current_task()})

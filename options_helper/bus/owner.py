@@ -429,9 +429,8 @@ class BusOwner:
         for number, part in enumerate(parts):
             await teller.tell(connection, f"picture.{number}", part)
         await self._tell_health(connection, snapshot, parts=len(parts))
-        if snapshot.books:
-            # Last: what is too large for the server to take holds up nothing else.
-            await teller.tell(connection, "books", DeskBooks(dict(snapshot.books)))
+        # Last: what is too large for the server to take holds up nothing else. None too: another owner had some.
+        await teller.tell(connection, "books", DeskBooks(dict(snapshot.books)))
 
     async def _tell_health(
         self, connection: BusConnection, snapshot: LiveSnapshot, *, parts: int = 0, ended: bool = False

@@ -24,6 +24,7 @@ from options_helper.bus.connection import BusConnection, Pull
 from options_helper.bus.demand import RECORDS
 from options_helper.bus.legs import FIRST_LEG, both_legs
 from options_helper.bus.listening import Listening, Span
+from options_helper.bus.loop import end_tasks
 from options_helper.bus.place_reader import BEGINNING, Item, PlaceReader, is_place_of
 from options_helper.bus.roles import right_to_record
 from options_helper.bus.streamer import BusLink, BusStreamer, Legs
@@ -312,7 +313,7 @@ class BusRecordStreamer(BusStreamer):
         finally:
             if not self._stopped:
                 self._recording.note(self._stream, lambda known, _: known.lose())
-            await _end(tasks)
+            await end_tasks(tasks)
         if self._stopped:
             return
         if self._problem is not None:
@@ -441,14 +442,6 @@ def _gap_of(stream: StreamId, span: Span, now: float, now_ns: int) -> Gap:
     """The time without an owner as a row, by a clock that is at `now_ns` when the monotonic one is at `now`."""
     since_ns, until_ns = (now_ns - int((now - at) * NANOSECONDS) for at in (span.since, span.until))
     return Gap(stream, since_ns, until_ns, f"From {FIRST_LEG}: {NOBODY}")
-
-
-async def _end(tasks: Sequence[asyncio.Task[None]]) -> None:
-    """Cancel them until they have ended, since the client may swallow a cancellation."""
-    while going := [task for task in tasks if not task.done()]:
-        for task in going:
-            task.cancel()
-        await asyncio.wait(going, timeout=LOOK_SECONDS)
 
 
 async def _first_of(bus: BusConnection, store: str, subject: str, place: Place, stream: StreamId) -> int:

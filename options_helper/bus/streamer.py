@@ -24,6 +24,7 @@ from options_helper.bus.demand import ANSWERS, ASK_SECONDS, LOOKS, Wish
 from options_helper.bus.detail import Detail, Pace
 from options_helper.bus.feeds import Feeds
 from options_helper.bus.legs import Leg
+from options_helper.bus.loop import end_tasks
 from options_helper.bus.losses import counted_gaps
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import decode as decode_truth
@@ -214,18 +215,20 @@ class BusStreamer(ConnectionRunner[BusLink]):
                 await self._next_news(news, awaiting_answer=False)
                 self._answer()
         finally:
-            for task in tasks:
-                task.cancel()
-            await asyncio.wait(tasks)
+            await end_tasks(tasks)
         if self._stopped:
             return
         raise connection.loss()
+
+    def _goes_on(self, bus: BusConnection) -> bool:
+        """Whether anything is to be asked of this connection: a task that swallowed its end sees it by this."""
+        return not bus.ended.done() and not self._stopped
 
     async def _keep_asking(self, bus: BusConnection, news: asyncio.Event, ask_now: asyncio.Event) -> None:
         """Want the symbols again and again, so that the owner streams them for as long as this is followed."""
         if not self._stream.kind.channels:
             return
-        while True:
+        while self._goes_on(bus):
             ask_now.clear()
             wanted = self._asked = self._wanted_now()
             try:
@@ -247,7 +250,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
 
     async def _keep_pace(self, bus: BusConnection, ask_now: asyncio.Event) -> None:
         """Follow all prices, or the slow feed where that is asked for or this viewer is behind."""
-        while True:
+        while self._goes_on(bus):
             try:
                 await self._change_feed(bus, ask_now)
             except StreamRefused as error:

@@ -144,8 +144,10 @@ class BusManager:
         """The owner's, of what this viewer wants, with receipts on the clock that is shown."""
         found = dict(snapshot.books)
         plays = snapshot.market.plays
+        # What an owner of before kept may still be stored.
+        streamed = () if desk.health is None else desk.health.books
         for symbol in self._config.book_symbols:
-            if (book := told.books.get(symbol)) is not None:
+            if symbol in streamed and (book := told.books.get(symbol)) is not None:
                 found[symbol] = book if plays else _here(book, desk.offset)
         return MappingProxyType(found)
 

@@ -8,10 +8,10 @@ import msgspec
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.bus.batch import Batch, Head, decode
+from options_helper.bus.batch import Batch, Head, decode, split
 from options_helper.bus.conflation import Conflater, behind, left_out
 from options_helper.bus.slow_feed import KEPT_SECONDS, SlowFeed
-from options_helper.data.recording.journal import Record, RecordKind, gap_record
+from options_helper.data.recording.journal import Record, RecordKind, gap_record, record_parts
 from options_helper.model.gaps import Gap
 from options_helper.model.streams import StreamName
 from tests.kit.fakes import frame as payload_of
@@ -152,3 +152,13 @@ def test_what_nobody_follows_any_more_costs_nothing():
     feed.take(StreamName.OPTIONS, Head(1, 0, 0, 1), [frame(1, ("q", "A", 1))])
 
     assert feed.flush(KEPT_SECONDS + 2, 1_000_000) == []
+
+
+def test_what_is_left_out_of_a_frame_is_in_one_batch_with_it_and_no_frame_is_cut():
+    left = Record(RecordKind.LEFT_OUT, 1, stream=STOCKS, events=1)
+    one = frame(1, ("t", "A", 1))
+    large = one._replace(payload=bytes(200))
+    room = 32 + sum(len(part) for record in (left, large, left) for part in record_parts(record))
+    assert list(split([left, large, left, large], room)) == [[left, large], [left, large]]
+    assert behind([frame(1, ("t", "A", 1), ("t", "B", 2))], 1) == [frame(1, ("t", "A", 1), ("t", "B", 2))]
+    assert behind([left._replace(events=3), one], 2) == [left, one]

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from options_helper.bus.batch import Batch, Head
 from options_helper.bus.conflation import Conflater, behind, left_out
+from options_helper.bus.continuity import Position
 from options_helper.bus.detail import WELL_SECONDS, Detail, Pace, slowness
 from options_helper.bus.feeds import PATIENCE_SECONDS, Feeds
 from options_helper.bus.legs import Leg
@@ -170,3 +171,26 @@ def test_what_is_said_of_the_slow_feed():
     )
     assert "one price of 21 (it is behind)" in (slowness(Pace(is_behind=True), 2_000, 100, 9.0) or "")
     assert slowness(Pace(), 7, 1, None) == "7 prices were left out while this computer had the slow feed."
+
+
+def test_a_batch_without_events_that_came_before_does_not_set_a_position_back():
+    before, _ = Position().take(Head(7, 0, 0, 10))
+    after, arrival = before.on_another_feed().take(Head(7, 3, 4, 0))
+    assert not arrival.is_new
+    assert (after.delivered, after.missed, after.last) == (10, 0, before.on_another_feed().last)
+    next_one, arrival = before.on_another_feed().take(Head(7, 9, 10, 0))  # the present announcement is told
+    assert arrival.is_new
+    assert next_one.received == 10
+
+
+def test_an_announcement_among_what_waits_of_the_next_feed_brings_no_trade_twice():
+    viewer = Following()
+    viewer.feeds.want(SLOW)
+    viewer.hear(SLOW, batch_of(0, 0, 0))
+    viewer.feeds.want(FULL)
+    announced = Batch(Head(1, 2, 2, 0), (Record(RecordKind.MARKET, 1, b"", STOCKS),))
+    for waiting in (announced, batch_of(3, 2, 2), batch_of(4, 3, 3)):
+        viewer.hear(FULL, waiting)
+    viewer.hear(SLOW, batch_of(1, 1, 1, 2, 3))
+    assert viewer.trades == [0, 1, 2, 3]
+    assert viewer.leg.position.delivered == viewer.received == 4

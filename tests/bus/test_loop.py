@@ -5,10 +5,11 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 
 import pytest
 
-from options_helper.bus.loop import LoopThread
+from options_helper.bus.loop import LoopThread, end_tasks
 from options_helper.errors import StreamError
 from tests.kit.waiting import AT_ONCE, wait_until
 
@@ -97,3 +98,21 @@ def test_what_was_given_up_while_the_loop_was_busy_never_begins(loop: LoopThread
         return begun
 
     assert loop.call(after(), AT_ONCE) == []
+
+
+def test_a_task_that_swallows_a_cancellation_is_cancelled_until_it_ends():
+    async def stubborn(began: asyncio.Event) -> None:
+        began.set()
+        with suppress(asyncio.CancelledError):
+            await asyncio.Event().wait()
+        await asyncio.Event().wait()
+
+    async def course() -> bool:
+        began = asyncio.Event()
+        task = asyncio.create_task(stubborn(began))
+        await began.wait()
+        async with asyncio.timeout(10):
+            await end_tasks([task])
+        return task.cancelled()
+
+    assert asyncio.run(course())

@@ -122,6 +122,7 @@ def test_whatever_goes_wrong_with_a_wish_it_is_asked_for_again(streamer: BusStre
     class Stumbling:
         def __init__(self) -> None:
             self.asked = asyncio.Event()
+            self.ended = asyncio.get_running_loop().create_future()
 
         async def ask(self, subject: str, data: bytes) -> bytes:
             if not self.asked.is_set():
@@ -139,3 +140,20 @@ def test_whatever_goes_wrong_with_a_wish_it_is_asked_for_again(streamer: BusStre
         return streamer._refusals
 
     assert asyncio.run(story()) == {"TSLA": "no room"}
+
+
+def test_nothing_is_asked_of_a_connection_that_has_ended(streamer: BusStreamer):
+    """Whoever swallowed the cancellation at its end would ask for ever, and the stream would not reconnect."""
+
+    class Ended:
+        def __init__(self) -> None:
+            self.ended = asyncio.get_running_loop().create_future()
+            self.ended.set_result("cut")
+
+    async def story() -> None:
+        bus, news, again = Ended(), asyncio.Event(), asyncio.Event()
+        async with asyncio.timeout(AT_ONCE):
+            await streamer._keep_asking(bus, news, again)  # type: ignore[arg-type]
+            await streamer._keep_pace(bus, again)  # type: ignore[arg-type]
+
+    asyncio.run(story())
