@@ -29,7 +29,7 @@ PUBLIC: Final = {
         "with_users",
     ),
     "truth": ("DeskHealth", "decode"),
-    "first_look": ("look_at_desk",),
+    "first_look": ("FEEDS_SECONDS", "look_at_desk"),
     "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner", "Owner"),
     "recording": ("BusRecording",),
     "viewer": ("BusManager",),

@@ -10,6 +10,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from options_helper.bus.truth import DeskHealth
+from options_helper.model.frames import Place
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamId
 
@@ -38,7 +39,9 @@ class Listening:
 
     Up to `until` somebody listened, or it is in `untold` or `counted`. `untold` is the time without anybody of which
     the next frame will bring a row; `counted` is what passed without one. `reached` is since when the bus is; None: it
-    is not, and of what its owner does nothing is known.
+    is not, and of what its owner does nothing is known. `said` is how far the stream was published at the last word,
+    its term and its events: frames come by another way than words, and one from before says nothing of what the word
+    tells.
     """
 
     until: float  # at first when the bus was reached
@@ -47,7 +50,8 @@ class Listening:
     ever: bool = False  # somebody listened since this recording began
     reached: float | None = None
     untold: tuple[Span, ...] = ()
-    counted: float = 0.0
+    counted: tuple[Span, ...] = ()
+    said: tuple[int, int] = (0, 0)
 
     def reach(self, now: float) -> Listening:
         """The bus is there."""
@@ -60,7 +64,9 @@ class Listening:
     def hear(self, health: DeskHealth, stream: StreamId, now: float) -> Listening:
         """The owner said now how its streams are."""
         owner = health.health_of(stream)
-        heard = replace(self, heard_at=now)
+        published = health.published.get(str(stream))
+        said = self.said if published is None else (published.epoch, published.events)
+        heard = replace(self, heard_at=now, said=said)
         if health.ended:
             return replace(heard, hears=False)
         if owner is not None and owner.phase in _HEARS:
@@ -81,15 +87,32 @@ class Listening:
     def _untold_until(self, since: float) -> tuple[Span, ...]:
         return self.untold if since <= self.until else (*self.untold, Span(self.until, since))
 
-    def told(self, now: float) -> Listening:
-        """A row has come of the time in which nobody listened, with what was heard first after it."""
-        return replace(self, until=max(self.until, now), untold=())
-
-    def go_on(self) -> Listening:
-        """A frame has come without one, so none will."""
-        if not self.untold:
+    def told(self, place: Place, now: float) -> Listening:
+        """A row has come of the time in which nobody listened, with what was heard first after it, up to that place."""
+        if place.epoch < self.said[0]:
             return self
-        return replace(self, untold=(), counted=self.counted + sum(one.seconds for one in self.untold))
+        return self._at_work(place, now, untold=())
+
+    def go_on(self, place: Place, now: float) -> Listening:
+        """Frames have come up to that place without one, so none will."""
+        if not self._is_news(place):
+            return self
+        lasting = self.lasting(now) if place.epoch > self.said[0] else None
+        passed = self.untold if lasting is None else (*self.untold, lasting)
+        return self._at_work(place, now, untold=(), counted=(*self.counted, *passed))
+
+    def _is_news(self, place: Place) -> bool:
+        """Whether it was published after the last word; before the first, frames may be of any time."""
+        return self.heard_at > float("-inf") and (place.epoch, place.events) > self.said
+
+    def _at_work(self, place: Place, now: float, **changes: tuple[Span, ...]) -> Listening:
+        """What was published after the last word shows, as a word does, that somebody listens."""
+        changed = replace(self, **changes)  # type: ignore[arg-type]
+        return (
+            replace(changed, until=now, heard_at=now, hears=True, ever=True)
+            if self._is_news(place)
+            else changed
+        )
 
     def lasting(self, now: float) -> Span | None:
         """Since when nobody listens; None where somebody does, for all that is known."""
@@ -101,10 +124,11 @@ class Listening:
         return Span(self.until, now) if now > self.until else None
 
     def spans(self, now: float) -> tuple[Span, ...]:
-        """The time without anybody of which there is no row yet."""
+        """The time without anybody of which no row has come."""
         lasting = self.lasting(now)
-        return self.untold if lasting is None else (*self.untold, lasting)
+        known = (*self.counted, *self.untold)
+        return known if lasting is None else (*known, lasting)
 
     def seconds(self, now: float) -> float:
-        """How long nobody listened, of which no row has come."""
-        return self.counted + sum(one.seconds for one in self.spans(now))
+        """How long that is."""
+        return sum(one.seconds for one in self.spans(now))

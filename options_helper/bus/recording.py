@@ -18,7 +18,7 @@ from datetime import date, timedelta
 from typing import Final, Protocol, cast
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.batch import read_head
+from options_helper.bus.batch import Head, read_head
 from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.connection import BusConnection, Pull
 from options_helper.bus.demand import RECORDS
@@ -400,7 +400,7 @@ class BusRecordStreamer(BusStreamer):
                 return
             empty = 0 if found else empty + 1
             for one in found:
-                if not await self._has_room():
+                if not await self._may_take(read_head(one.data)):
                     return  # before the reader counts as followed what would not be handed over
                 items = reader.take(*one)
                 if items is None:
@@ -410,17 +410,30 @@ class BusRecordStreamer(BusStreamer):
                     self._sink.notice(reader.complaint)
                 self._hand_over(items)
 
-    async def _has_room(self) -> bool:
-        """Wait until the writer's queue has room; False when this was stopped."""
-        while self._recording.fill() > FULL and not self._stopped:  # noqa: ASYNC110 - the queue is of threads
+    async def _may_take(self, head: Head | None) -> bool:
+        """Wait until the writer's queue has room, and until it is known of what feed this is; False when stopped."""
+
+        def waits() -> bool:
+            return self._recording.fill() > FULL or self._awaits_feed(head)
+
+        while not self._stopped and waits():  # noqa: ASYNC110 - the queue is of threads
             await asyncio.sleep(WAIT_SECONDS)
         return not self._stopped
 
+    def _awaits_feed(self, head: Head | None) -> bool:
+        """Whether the owner that sent this has not told its feed yet, or told another."""
+        health = self._health
+        if self._problem is not None:
+            return True  # it is another feed, and this connection ends
+        return health is not None and head is not None and not health.tells_feed(self._stream, head.epoch)
+
     def _hand_over(self, items: Sequence[Item]) -> None:
         if any(mark.gap is not None for _, mark in items):
-            self._recording.note(self._stream, Listening.told)
+            place = items[-1].mark.place
+            self._recording.note(self._stream, lambda known, now: known.told(place, now))
         elif any(record is not None and record.kind is RecordKind.FRAME for record, _ in items):
-            self._recording.note(self._stream, lambda known, _: known.go_on())
+            place = items[-1].mark.place
+            self._recording.note(self._stream, lambda known, now: known.go_on(place, now))
         for record, mark in items:
             if record is not None and record.kind is RecordKind.FRAME:
                 self._placed_sink.placed(record.payload, record.events, record.received_ns, mark)

@@ -80,6 +80,20 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
         """How a stream is at the owner; None where it has no such stream."""
         return self.streams.get(stream)
 
+    def feed_of(self, stream: StreamId) -> str | None:
+        """Of which feed a stream is, or would be; None where the owner has not said: its first word comes too early."""
+        health = self.health_of(stream)
+        return None if health is None else health.feed or None
+
+    def tells_feed(self, stream: StreamId, epoch: int) -> bool:
+        """Whether nothing more is to be expected of the feed of what was published in that term.
+
+        The word of a later term comes yet; that of an earlier one was replaced by this.
+        """
+        if not self.epoch:
+            return True  # an owner of before did not say its term
+        return epoch < self.epoch or (epoch == self.epoch and self.feed_of(stream) is not None)
+
     def connected_for(self, stream: StreamId) -> float | None:
         """For how many seconds of the owner's it has been connected; None where it is not, or nobody said."""
         health = self.health_of(stream)

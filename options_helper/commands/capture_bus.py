@@ -5,12 +5,12 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.first_look import look_at_desk
+from options_helper.bus.first_look import FEEDS_SECONDS, look_at_desk
 from options_helper.bus.recording import BusRecording
 from options_helper.bus.truth import DeskHealth
 from options_helper.capture.plan import Selection
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
-from options_helper.errors import ConfigError
+from options_helper.errors import ConfigError, Unavailable
 from options_helper.model.announcement import MarketKind
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
@@ -37,9 +37,17 @@ class Followed:
         )
         return CaptureEngine(replace(config, streams=patient), settings, bus=BusRecording(self.address))
 
-    def look(self) -> FoundDesk:
-        """What is found there now; ConfigError where it cannot be followed, Unavailable where that may pass."""
-        return FoundDesk(self, look_at_desk(self.address))
+    def look(self, *, patience: float = FEEDS_SECONDS) -> FoundDesk:
+        """What is found there now, with the owner's feeds where it tells them in so many seconds.
+
+        ConfigError where it cannot be followed, Unavailable where that may pass.
+        """
+        return FoundDesk(self, look_at_desk(self.address, self._feeds_asked, patience=patience))
+
+    @property
+    def _feeds_asked(self) -> tuple[StreamId, ...]:
+        named = {StreamName.STOCKS: self.stock_feed, StreamName.OPTIONS: self.options_feed}
+        return tuple(stream for stream, feed in named.items() if feed is None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,14 +63,28 @@ class FoundDesk:
         return MarketKind.ALPACA if self.health is None else self.health.market
 
     def selection(self, asked: Selection) -> Selection:
-        """The same on the feeds that the owner has: one file is of one feed."""
-        stocks = self.followed.stock_feed or self._feed(StreamName.STOCKS) or asked.stock_feed
-        options = self.followed.options_feed or self._feed(StreamName.OPTIONS) or asked.options_feed
-        return replace(asked, stock_feed=stocks, options_feed=options)
+        """The same on the feeds that the owner has: one file is of one feed.
 
-    def _feed(self, stream: StreamId) -> str | None:
-        health = None if self.health is None else self.health.health_of(stream)
-        return None if health is None else health.feed
+        Unavailable where the owner that is there has not told one that is needed, and the user named none.
+        """
+        wants_options = bool(asked.option_contracts or asked.underlyings)
+        stocks = self.followed.stock_feed or self._feed(StreamName.STOCKS, wanted=bool(asked.stocks))
+        options = self.followed.options_feed or self._feed(StreamName.OPTIONS, wanted=wants_options)
+        return replace(
+            asked, stock_feed=stocks or asked.stock_feed, options_feed=options or asked.options_feed
+        )
+
+    def _feed(self, stream: StreamId, *, wanted: bool) -> str | None:
+        if self.health is None:
+            return None
+        feed = self.health.feed_of(stream)
+        if feed is None and wanted:
+            option = "--stock-feed" if stream is StreamName.STOCKS else "--options-feed"
+            raise Unavailable(
+                f"The owner on {self.health.host} (process {self.health.pid}) has not said which feed of {stream} it "
+                f"streams, and a file has to be called by its feed. Try again, or name it with {option}."
+            )
+        return feed
 
     @property
     def words(self) -> str:

@@ -7,8 +7,9 @@ from datetime import timedelta
 import pytest
 
 from options_helper.bus.listening import SILENT_SECONDS, Listening, Span
-from options_helper.bus.truth import DeskHealth
+from options_helper.bus.truth import DeskHealth, Published
 from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.frames import Place
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
@@ -19,7 +20,12 @@ SECOND = 1_000_000_000
 
 
 def word(
-    phase: Phase, connected_for: float | None = None, *, ended: bool = False, header: str | None = None
+    phase: Phase,
+    connected_for: float | None = None,
+    *,
+    ended: bool = False,
+    header: str | None = None,
+    published: tuple[int, int] = (1, 0),
 ) -> DeskHealth:
     """What an owner says at noon by the clock of its streams, and at another time by its computer's."""
     since = None if connected_for is None else utc_datetime(NOON) - timedelta(seconds=connected_for)
@@ -33,6 +39,7 @@ def word(
         announcement=header,
         ended=ended,
         streams={"stocks": StreamHealth(STOCKS, phase, connected_since=since)},
+        published={"stocks": Published(*published)},
     )
 
 
@@ -74,12 +81,52 @@ def test_the_next_one_listens_since_when_it_says():
     assert known.hear(word(Phase.LIVE, 1.0), STOCKS, 110.5).seconds(110.6) == pytest.approx(9.1)
 
 
+def place(epoch: int, events: int) -> Place:
+    """Where a frame of that term ends."""
+    return Place(epoch=epoch, events=events)
+
+
 def test_what_a_row_tells_is_told_and_what_none_will_tell_stays_counted():
     known = heard((100.4, LIVE), (110.0, word(Phase.LIVE, 0.5)))
 
-    assert known.told(110.1).seconds(110.2) == 0.0
-    assert known.go_on().seconds(110.2) == pytest.approx(9.1)
-    assert known.go_on().told(110.1).seconds(110.2) == pytest.approx(9.1)
+    assert known.told(place(1, 2), 110.1).seconds(110.2) == 0.0
+    assert known.go_on(place(1, 2), 110.1).seconds(110.2) == pytest.approx(9.1)
+    assert known.go_on(place(1, 2), 110.1).told(place(1, 4), 110.1).seconds(110.2) == pytest.approx(9.1)
+    assert known.go_on(place(1, 2), 110.1).spans(110.2) == (Span(100.4, 109.5),), "it can be written as a row"
+
+
+@pytest.mark.parametrize("late", [place(1, 7), place(2, 8)])
+def test_a_frame_from_before_the_word_that_comes_after_it_says_nothing_of_the_row_to_come(late: Place):
+    """Frames come by another way: those of the former owner may still be on theirs when the next one speaks."""
+    known = heard(
+        (100.4, word(Phase.LIVE, 1000.0, published=(1, 5))),
+        (101.0, word(Phase.STOPPED, ended=True, published=(1, 7))),
+        (103.0, word(Phase.LIVE, 0.5, published=(2, 8))),
+    )
+
+    known = known.go_on(late, 103.1)
+    assert known.untold == (Span(100.4, 102.5),)
+    assert known.told(place(2, 9), 103.2).seconds(103.3) == 0.0
+
+
+def test_a_row_of_the_former_owners_that_comes_late_tells_nothing_of_the_takeover():
+    known = heard(
+        (100.4, word(Phase.LIVE, 1000.0)),
+        (103.0, word(Phase.LIVE, 0.5, published=(2, 8))),
+    )
+
+    assert known.told(place(1, 7), 103.1).untold == (Span(100.4, 102.5),)
+
+
+def test_frames_of_the_next_owner_show_that_it_listens_before_it_says_so():
+    known = heard(
+        (100.4, word(Phase.LIVE, 1000.0, published=(1, 5))),
+        (103.0, word(Phase.CONNECTING, published=(2, 5))),
+    )
+
+    known = known.told(place(2, 7), 103.4)
+    assert known.spans(104.0) == ()
+    assert known.go_on(place(2, 9), 105.0).spans(106.0) == (), "though its words are late"
 
 
 def test_where_no_owner_ever_says_a_word_nobody_listens_from_the_beginning():

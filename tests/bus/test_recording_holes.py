@@ -36,7 +36,7 @@ from tests.kit.fakes import (
 )
 from tests.kit.rebuilt import partitions
 from tests.kit.recording_bus import AT_THE_END, STOCKS, WANTED, bids, recording, stocks
-from tests.kit.serving import quotes, serving
+from tests.kit.serving import beginning, quotes, serving
 from tests.kit.waiting import wait_until
 from tests.kit.written import MILLISECOND, WrittenDesk, frames
 
@@ -70,10 +70,11 @@ def ledger(out: Path) -> list[LossRow]:
     return [row for row in loss_rows(out) if row.stream == STOCKS and NOBODY not in row.reason]
 
 
-def unowned(out: Path) -> LossRow:
-    """The one row of a time without an owner."""
-    (row,) = [row for row in loss_rows(out) if NOBODY in row.reason]
-    return row
+def unowned(out: Path) -> float:
+    """How many seconds without an owner the ledger has; a busy computer's first owner may come late, too."""
+    rows = [row for row in loss_rows(out) if NOBODY in row.reason]
+    assert all(row.lost is None for row in rows), "nobody could count"
+    return sum((row.until_ns or row.since_ns) - row.since_ns for row in rows) / 1e9
 
 
 def as_expected(numbers: Sequence[int]) -> list[float]:
@@ -394,10 +395,7 @@ def test_a_recorder_that_ends_before_the_next_owners_first_frame_says_that_nobod
 
     assert status.unowned_seconds > 0.2
     assert "an owner received" in wholeness(status)
-    row = unowned(tmp_path)
-    assert row.lost is None
-    assert row.until_ns is not None
-    assert (row.until_ns - row.since_ns) / 1e9 == pytest.approx(status.unowned_seconds, abs=0.01)
+    assert unowned(tmp_path) == pytest.approx(status.unowned_seconds, abs=0.01)
 
 
 def test_a_recorder_whose_owner_has_ended_and_that_ends_without_another_says_so(tmp_path: Path):
@@ -410,4 +408,20 @@ def test_a_recorder_whose_owner_has_ended_and_that_ends_without_another_says_so(
     assert status.unowned_seconds > 0.2
     assert engine.status().unowned_seconds == status.unowned_seconds, "it has ended"
     assert "an owner received" in wholeness(status)
-    assert unowned(tmp_path).until_ns is not None
+    assert unowned(tmp_path) == pytest.approx(status.unowned_seconds, abs=0.01)
+
+
+def test_nothing_is_recorded_under_the_name_of_another_feed_before_the_owner_says_its_own(tmp_path: Path):
+    """Its frames may be there before the word that names the feed."""
+    of_sip = replace(WANTED, stock_feed="sip")
+    with (
+        nats_server() as server,
+        beginning(server, deliver(*quotes(0, 3))) as owner,
+        recording(server.address, tmp_path, of_sip) as engine,
+    ):
+        wait_until(lambda: "served by" in (engine.status().owner or ""))
+        wait_until(lambda: list(engine._records._places))  # noqa: SLF001 - it knows from where on it reads
+        owner.start()
+        wait_until(lambda: "streams the iex feed" in (stocks(engine).last_error or ""))
+    assert stocks(engine).received == 0
+    assert bids(tmp_path) == []

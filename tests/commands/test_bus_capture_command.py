@@ -5,12 +5,16 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
 import pytest
 from typer.testing import CliRunner
 
+from options_helper.bus.address import BusAddress
+from options_helper.bus.first_look import look_at_desk
+from options_helper.capture.plan import Selection
 from options_helper.cli import app
 from options_helper.commands.capture_bus import Followed
 from options_helper.data.recording.verify import audit
@@ -23,7 +27,7 @@ from tests.kit.builders import AS_OF
 from tests.kit.bus import nats_server
 from tests.kit.fakes import deliver, wait_for
 from tests.kit.recording_bus import bids
-from tests.kit.serving import quotes, serving
+from tests.kit.serving import beginning, quotes, serving
 from tests.kit.waiting import A_PROCESS, wait_until
 
 
@@ -111,14 +115,38 @@ def test_what_no_desk_brings_is_refused_with_its_reason(tmp_path: Path, more: li
     assert why in str(ended.exception)
 
 
-def test_it_is_of_the_feeds_that_the_owner_streams_unless_others_are_named():
-    from options_helper.capture.plan import Selection
+ASKED = Selection(stocks=("AAPL",), stock_feed="sip", options_feed="opra")
 
-    with nats_server() as server, serving(server, deliver(*quotes(0, 1))) as owner:
-        wait_until(lambda: owner.events() == 2)
-        asked = Selection(stocks=("AAPL",), stock_feed="sip", options_feed="opra")
-        # Its first word, before its streams begin, names no feeds.
-        wait_until(lambda: Followed(server.address).look().selection(asked).stock_feed == "iex")
+
+def test_it_is_of_the_feeds_that_the_owner_streams_unless_others_are_named():
+    with nats_server() as server, serving(server, deliver(*quotes(0, 1))):
+        assert Followed(server.address).look().selection(ASKED).stock_feed == "iex"
 
         named = Followed(server.address, stock_feed="sip").look()
-        assert named.selection(asked).stock_feed == "sip"
+        assert named.selection(ASKED).stock_feed == "sip"
+
+
+def until_it_speaks(address: BusAddress) -> None:
+    wait_until(lambda: look_at_desk(address) is not None)
+
+
+def test_it_waits_for_an_owner_whose_first_word_names_no_feed_yet():
+    with nats_server() as server, beginning(server) as owner, ThreadPoolExecutor(1) as threads:
+        until_it_speaks(server.address)
+        looking = threads.submit(Followed(server.address).look)
+        with pytest.raises(TimeoutError):
+            looking.result(1.0)  # it would have looked by now
+        owner.start()
+
+        assert looking.result(A_PROCESS).selection(ASKED).stock_feed == "iex"
+
+
+def test_an_owner_that_does_not_name_its_feed_is_recorded_under_none_but_what_the_user_names():
+    with nats_server() as server, beginning(server):
+        until_it_speaks(server.address)
+        desk = Followed(server.address).look(patience=0.1)
+        with pytest.raises(Unavailable, match=r"has not said which feed of stocks .* --stock-feed"):
+            desk.selection(ASKED)
+
+        named = Followed(server.address, stock_feed="sip").look(patience=0.1)
+        assert named.selection(ASKED).stock_feed == "sip"

@@ -9,7 +9,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import BusConnection
@@ -52,7 +52,15 @@ class Bus(Protocol):
 class Serving:
     """A run whose frames go to the bus."""
 
-    def __init__(self, server: Bus, *stocks: Step, fills: tuple[Step, ...] = (), epoch: int = NOON) -> None:
+    def __init__(
+        self,
+        server: Bus,
+        *stocks: Step,
+        fills: tuple[Step, ...] = (),
+        queue: int = 100_000,
+        epoch: int = NOON,
+    ) -> None:
+        self._queue = queue
         scripted: dict[StreamId, ScriptedStreams] = {
             StreamName.STOCKS: ScriptedStreams([acknowledge(), *stocks]),
             StreamName.OPTIONS: ScriptedStreams(),
@@ -71,6 +79,10 @@ class Serving:
             limits={StreamName.STOCKS: 3},
         )
         self.manager = LiveStreamManager(SETTINGS, source=self.source, rest_cls=None, carry=self.owner.carry)
+
+    def start(self) -> None:
+        """Begin its streams: until then its words name no feed."""
+        self.manager.start(replace(CONFIG, stocks=("AAPL", "MSFT"), queue_maxsize=self._queue))
 
     def source_stream(self) -> ScriptedStream:
         """The stream of stocks as it is now."""
@@ -102,10 +114,17 @@ def serving(
     epoch: int = NOON,
 ) -> Iterator[Serving]:
     """An owner that runs; it ends in order."""
-    made = Serving(server, *stocks, fills=fills, epoch=epoch)
+    with beginning(server, *stocks, fills=fills, queue=queue, epoch=epoch) as made:
+        made.start()
+        yield made
+
+
+@contextmanager
+def beginning(server: Bus, *stocks: Step, **more: Any) -> Iterator[Serving]:
+    """An owner that has the desk and speaks, and whose streams `start` begins; it ends in order."""
+    made = Serving(server, *stocks, **more)
     made.owner.open()
     made.owner.tell_of(made.manager.snapshot)
-    made.manager.start(replace(CONFIG, stocks=("AAPL", "MSFT"), queue_maxsize=queue))
     try:
         yield made
     finally:
