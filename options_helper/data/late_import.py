@@ -12,7 +12,7 @@ from importlib.abc import MetaPathFinder
 from importlib.machinery import ModuleSpec, PathFinder, SourceFileLoader
 from importlib.util import spec_from_file_location
 from types import ModuleType, SimpleNamespace
-from typing import Any
+from typing import Any, Final
 
 
 @contextmanager
@@ -21,21 +21,25 @@ def late_imports(late: Mapping[str, Collection[str]]) -> Iterator[None]:
 
     They are found as ever, and have an `import` of their own for as long as they live: no other module notices, nor
     another thread. A package that somebody has imported before is given to them as it is, and whatever is used of one
-    raises what its import raises.
+    raises what its import raises; a name that it lacks is an AttributeError then. For one thread at a time.
     """
-    finder = _LateFinder(late)
-    sys.meta_path.insert(0, finder)
+    # There for good, and idle but for the block: an import of another thread walks the list of finders as it stands,
+    # and where one is taken away meanwhile, it passes over the next.
+    if _finder not in sys.meta_path:
+        sys.meta_path.insert(0, _finder)
+    before = _finder.late
+    _finder.late = {**before, **late}
     try:
         yield
     finally:
-        sys.meta_path.remove(finder)
+        _finder.late = before
 
 
 class _LateFinder(MetaPathFinder):
     """Finds modules where they are, and has some import in their own way."""
 
-    def __init__(self, late: Mapping[str, Collection[str]]) -> None:
-        self._late = late
+    def __init__(self) -> None:
+        self.late: Mapping[str, Collection[str]] = {}
 
     def find_spec(
         self,
@@ -43,12 +47,15 @@ class _LateFinder(MetaPathFinder):
         path: Sequence[str] | None,
         target: ModuleType | None = None,  # noqa: ARG002 - as `import` asks
     ) -> ModuleSpec | None:
-        late = self._late.get(fullname)
+        late = self.late.get(fullname)
         found = PathFinder.find_spec(fullname, path) if late else None
         if late is None or found is None or not isinstance(found.loader, SourceFileLoader):
             return None
         loader = _LateLoader(fullname, found.loader.path, late)
         return spec_from_file_location(fullname, found.origin, loader=loader)
+
+
+_finder: Final = _LateFinder()
 
 
 class _LateLoader(SourceFileLoader):

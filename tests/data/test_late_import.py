@@ -105,14 +105,21 @@ def test_a_neighbour_of_the_same_name_is_no_such_package():
 
 @pytest.mark.usefixtures("folder")
 def test_it_ends_with_the_block_also_where_an_import_fails():
-    before = list(sys.meta_path)
-
     with pytest.raises(ModuleNotFoundError, match="no_such_package"):
         imported_late(FAILING)
 
-    assert sys.meta_path == before
     assert FAILING not in sys.modules
     assert importlib.import_module(USER).lp is importlib.import_module(LARGE)
+
+
+@pytest.mark.usefixtures("folder")
+def test_no_finder_is_taken_from_under_an_import_of_another_thread():
+    with late_imports({}):
+        meanwhile = list(sys.meta_path)
+
+    imported_late()
+
+    assert sys.meta_path == meanwhile
 
 
 def test_what_is_used_of_a_package_that_cannot_be_had_raises_what_its_import_raises(folder: Path):

@@ -88,13 +88,11 @@ def test_a_class_is_the_sdk_s_own():
 
 
 def test_a_part_that_is_missing_is_named_and_leaves_nothing_behind(monkeypatch: pytest.MonkeyPatch):
-    before = list(sys.meta_path)
     with monkeypatch.context() as changed:
         changed.setitem(sys.modules, "alpaca.trading.client", None)
         with pytest.raises(ConfigError, match=r"needs alpaca, .*pip install 'options-helper\[ui,alpaca\]'"):
             load_sdk()
 
-    assert sys.meta_path == before
     # Another thread can load it: the lock is free again.
     elsewhere = threading.Thread(target=load_sdk, daemon=True)
     elsewhere.start()
