@@ -206,13 +206,15 @@ class EarlierSessions:
             reason = f"{KILLED}, and {JOURNAL_LOST}: what it had received and not yet written is lost"
         heard = self._last_heard(note) if note.journal and not is_bereft else _last_filed(note)
         for name in note.asked:
-            # A gap that nobody could close lasts until now.
+            since_ns = heard.get(name, note.began_ns)
+            # A gap that nobody could close lasts until now; what was received before it may be lost by the kill, too.
             lasting = [gap for gap in note.gaps if gap.stream == name]
             for gap in lasting:
                 reasons = f"{gap.reason.removesuffix('.')}. Then {reason}"
-                yield replace(gap, until_ns=self._began_ns, reason=reasons)
+                first_ns = gap.since_ns if gap.symbols else min(gap.since_ns, since_ns)
+                yield replace(gap, since_ns=first_ns, until_ns=self._began_ns, reason=reasons)
             if all(gap.symbols for gap in lasting):
-                yield Gap(name, heard.get(name, note.began_ns), self._began_ns, reason)
+                yield Gap(name, since_ns, self._began_ns, reason)
 
     def _gaps_of_unreadable(self, note: SessionNote) -> Iterator[Gap]:
         """It may have been killed, and what it was asked for, nobody knows but its journal."""

@@ -90,13 +90,17 @@ def test_a_kill_is_missed_by_one_capture_only(tmp_path: Path):
         assert earlier.gaps_since_kills() == []
 
 
-def gaps_of_a_killed_session(root: Path, *records: Record, journal: bool = True) -> dict[str, int]:
+def gaps_of_a_killed_session(
+    root: Path, *records: Record, journal: bool = True, lasting: tuple[Gap, ...] = ()
+) -> dict[str, int]:
     """Stream → seconds after noon at which the gap of a session begins that asked for two streams at 11:45."""
     began_ns = NOON - 900 * SECOND
     first = began(began_ns, 5)
     record_session(root, "one", [first, *records])
     asked = {"stocks": ("AAPL",), "options": (CALL,)}
-    note = replace(note_of("one", first), asked=asked, seen_ns=NOON, market="live", journal=journal)
+    note = replace(
+        note_of("one", first), asked=asked, seen_ns=NOON, market="live", journal=journal, gaps=lasting
+    )
     save_note(root, note)
     with earlier_than_this(root) as earlier:
         return {gap.stream: (gap.since_ns - NOON) // SECOND for gap in earlier.gaps_since_kills()}
@@ -135,6 +139,27 @@ def test_no_gap_of_a_kill_begins_at_a_receipt_that_is_later_than_the_kill(tmp_pa
     )
 
     assert found == {"stocks": 0, "options": -60}
+
+
+@pytest.mark.parametrize(("lasts_seconds", "begins"), [(5, -20), (200, -200)])
+def test_what_was_received_before_a_gap_that_lasts_at_a_kill_may_be_lost_by_the_kill(
+    tmp_path: Path, lasts_seconds: int, begins: int
+):
+    """It was in memory: the journal's last frame is older than the gap."""
+    found = gaps_of_a_killed_session(
+        tmp_path,
+        received(NOON - 20 * SECOND, quote_message("AAPL")),
+        Record(RecordKind.TICK, NOON),
+        lasting=(Gap("stocks", NOON - lasts_seconds * SECOND, None, "Cut off."),),
+    )
+
+    assert found["stocks"] == begins
+
+
+def test_without_a_journal_rows_are_lost_from_before_a_gap_that_lasts_at_a_kill(tmp_path: Path):
+    lasting = (Gap("stocks", NOON - 5 * SECOND, None, "Cut off."),)
+
+    assert gaps_of_a_killed_session(tmp_path, journal=False, lasting=lasting)["stocks"] == -60
 
 
 def test_without_a_journal_the_gap_of_a_kill_begins_a_minute_before_it(tmp_path: Path):
