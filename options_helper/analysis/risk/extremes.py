@@ -250,7 +250,7 @@ def book_risk_by_account(
         left = _left(entry, ended)
         kept = tuple(line for line in left if line.instrument.live_symbol not in in_doubt)
         if kept:
-            paid = _paid(entry, left) if kept == left else _sum(line.opening_cost for line in kept)
+            paid = _paid(entry, left) if kept == left else sum_if_known(line.opening_cost for line in kept)
             why = _why_unpaid(entry, left) if kept == left else _OF_THE_REST
             entries.append(Held(entry.id, kept, paid, least_of(kept), most_of(kept), why))
     for line in lines:
@@ -279,7 +279,7 @@ def _of_entries(entries: Sequence[Held], undefined: tuple[str, ...]) -> BookRisk
 def together(entries: Sequence[Held]) -> Held:
     """Entries as if they were one, under the name of the first: shares with the calls sold against them."""
     lines = tuple(line for one in entries for line in one.lines)
-    basis = _sum(one.basis for one in entries)
+    basis = sum_if_known(one.basis for one in entries)
     return Held(entries[0].name, lines, basis, least_of(lines), most_of(lines), _reasons_of(entries))
 
 
@@ -320,11 +320,11 @@ def _all_on(name: str, touching: Sequence[Held]) -> Held:
     lines = tuple(line for line in every if line.instrument.underlying == name)
     are_whole = len(lines) == len(every)
     least = least_of(lines)
-    apart = _sum(one.least.amount for one in touching)
+    apart = sum_if_known(one.least.amount for one in touching)
     # A book of sound structures is at least as sound as they are one by one.
     if least.amount is not None and apart is not None and are_whole:
         least = _number(max(least.amount, apart))
-    basis = _sum(one.basis for one in touching) if are_whole else None
+    basis = sum_if_known(one.basis for one in touching) if are_whole else None
     why = _reasons_of(touching) if are_whole else _OF_SEVERAL
     return Held(name, lines, basis, least, most_of(lines), why)
 
@@ -345,8 +345,8 @@ def _worst_of_book(underlyings: Sequence[Held], entries: Sequence[Held]) -> Extr
             unpaid[one.why_no_basis].append(one.name)
     if unpaid:
         return _unknown("; ".join(_of_each(why, names) for why, names in unpaid.items()))
-    least = _sum(one.least.amount for one in underlyings)
-    return _number(least or _NOTHING).less(_sum(one.basis for one in entries))
+    least = sum_if_known(one.least.amount for one in underlyings)
+    return _number(least or _NOTHING).less(sum_if_known(one.basis for one in entries))
 
 
 def _of_each(why: str, names: Sequence[str]) -> str:
@@ -380,7 +380,11 @@ def _left(entry: PortfolioEntry, ended: Collection[str]) -> tuple[PortfolioLine,
 
 def _paid(entry: PortfolioEntry, left: Sequence[PortfolioLine]) -> Decimal | None:
     """What was paid for what is left; what a whole structure cost does not say what its legs did."""
-    return entry.opening_cost if len(left) == len(entry.lines) else _sum(line.opening_cost for line in left)
+    return (
+        entry.opening_cost
+        if len(left) == len(entry.lines)
+        else sum_if_known(line.opening_cost for line in left)
+    )
 
 
 def _why_unpaid(entry: PortfolioEntry, left: Sequence[PortfolioLine]) -> str:
@@ -408,7 +412,7 @@ def _by_underlying(lines: Iterable[PortfolioLine]) -> Mapping[str, list[Portfoli
     return found
 
 
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
+def sum_if_known(amounts: Iterable[Decimal | None]) -> Decimal | None:
     """All of them together; None while one is not known."""
     total = _NOTHING
     for amount in amounts:

@@ -8,10 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
-from decimal import Decimal
 from itertools import chain
 from math import fsum
-from typing import Any, Final, TypeVar
+from typing import Any, TypeVar
 
 import numpy as np
 
@@ -25,6 +24,7 @@ from options_helper.analysis.risk.extremes import (
     Extreme,
     Held,
     Limit,
+    sum_if_known,
 )
 from options_helper.analysis.risk.greeks import GreekSum, GreekSums
 from options_helper.analysis.risk.quantity_doubt import QuantityDoubt
@@ -33,8 +33,6 @@ from options_helper.analysis.risk.terms import CashDividends, Market, Terms
 
 K = TypeVar("K")
 T = TypeVar("T")
-
-_NOTHING: Final = Decimal(0)
 
 
 @dataclass(frozen=True, slots=True)
@@ -151,7 +149,7 @@ def _held_together(several: Sequence[tuple[str, Held]]) -> Held | None:
     return Held(
         held[0].name,
         tuple(line for one in held for line in one.lines),
-        _sum(one.basis for one in held),
+        sum_if_known(one.basis for one in held),
         _added([(account, one.least) for account, one in several]),
         _added([(account, one.most) for account, one in several]),
         "; ".join(lacking) or NO_BASIS,
@@ -164,7 +162,7 @@ def _added(several: Sequence[tuple[str, Extreme]]) -> Extreme:
     for limit in (Limit.UNDEFINED, Limit.UNLIMITED, Limit.UNKNOWN):
         if reasons := [f"{account}: {one.reason}" for account, one in several if one.limit is limit]:
             return Extreme(limit, reason="; ".join(reasons))
-    return Extreme(Limit.NUMBER, _sum(one.amount for _, one in several))
+    return Extreme(Limit.NUMBER, sum_if_known(one.amount for _, one in several))
 
 
 def _extremes(parts: Sequence[tuple[str, BookRisk]], unread: Sequence[str]) -> BookRisk:
@@ -293,15 +291,6 @@ def _whole(amounts: Iterable[float | None]) -> float | None:
     found = list(amounts)
     known = [one for one in found if one is not None]
     return fsum(known) if len(known) == len(found) else None
-
-
-def _sum(amounts: Iterable[Decimal | None]) -> Decimal | None:
-    total = _NOTHING
-    for amount in amounts:
-        if amount is None:
-            return None
-        total += amount
-    return total
 
 
 def _once(several: Iterable[Sequence[Any]]) -> tuple[Any, ...]:
