@@ -169,9 +169,10 @@ def test_one_that_takes_nothing_is_cut_off_at_nobody_elses_cost_and_knows_what_i
     """As one that was stopped in its tracks, or whose computer sleeps."""
 
     def impatient(port: int) -> Path:
+        # Half a second without taking anything is too long; a step of below, which is of a megabyte, is not too much.
         path = tmp_path / "nats.conf"
         path.write_text(
-            f'listen: "127.0.0.1:{port}"\nmax_pending: 262144\nmax_payload: 131072\nwrite_deadline: "500ms"\n'
+            f'listen: "127.0.0.1:{port}"\nmax_pending: 8388608\nmax_payload: 131072\nwrite_deadline: "500ms"\n'
             f'jetstream {{ store_dir: "{tmp_path}" }}\n'
         )
         return path

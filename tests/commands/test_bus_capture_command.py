@@ -120,6 +120,7 @@ ASKED = Selection(stocks=("AAPL",), stock_feed="sip", options_feed="opra")
 
 def test_it_is_of_the_feeds_that_the_owner_streams_unless_others_are_named():
     with nats_server() as server, serving(server, deliver(*quotes(0, 1))):
+        until_it_speaks(server.address)
         assert Followed(server.address).look().selection(ASKED).stock_feed == "iex"
 
         named = Followed(server.address, stock_feed="sip").look()

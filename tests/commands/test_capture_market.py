@@ -223,6 +223,8 @@ def test_what_is_true_no_more_is_taken_back_from_an_engine(tmp_path: Path):
 class WrongClockScene(AskingScene):
     """A computer whose clock is wrong, which it knows before its first wait is over."""
 
+    clock_is_right = False
+
     def wait(self, seconds: float) -> int:
         wait_until(lambda: self.capture._market._server_clock.skew)  # noqa: SLF001 - as above
         return Scene.wait(self, seconds)

@@ -164,7 +164,8 @@ def test_a_book_of_india_that_cannot_be_asked_for_is_told_at_its_box_and_costs_i
 
 
 def tile(said: str, name: str) -> str:
-    return said.split(f'data-tile="{name}">')[1].split("<", maxsplit=1)[0]
+    """The figure of this tile."""
+    return said.split(f'data-tile="{name}"><span class="">')[1].split("<", maxsplit=1)[0]
 
 
 @pytest.mark.parametrize(

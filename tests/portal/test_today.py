@@ -28,7 +28,8 @@ MORNING = OPEN - timedelta(minutes=50)
 
 
 def dollars(text: str) -> list[float]:
-    return [float(sign.replace("−", "-") + amount.replace(",", "")) for sign, amount in AMOUNT.findall(text)]
+    shown = re.sub("<[^>]+>", " ", text)  # without what a pointer says once more
+    return [float(sign.replace("−", "-") + amount.replace(",", "")) for sign, amount in AMOUNT.findall(shown)]
 
 
 AMOUNT = re.compile(r"([+−]?)\$([\d,]+\.\d\d)")
