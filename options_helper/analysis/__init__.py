@@ -62,6 +62,7 @@ SHARED: Final = {
         "payoff_bounds",
         "slope_of",
         "uncovered_ends",
+        "uncovered_entries",
         "undefined_risks",
         "worth_at_end",
     ),

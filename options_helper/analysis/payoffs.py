@@ -105,7 +105,8 @@ def undefined_risks(portfolio: Portfolio, ended: Collection[str] = ()) -> tuple[
                 of_name[line.instrument.underlying].append((entry.id, line))
     found: dict[str, None] = {}
     for held in of_name.values():
-        found |= dict.fromkeys(_uncovered(held))
+        for _, entries in uncovered_entries(held):
+            found |= dict.fromkeys(entries)
     return tuple(entry.id for entry in portfolio.positions if entry.id in found)
 
 
@@ -136,13 +137,16 @@ def uncovered_ends(held: Iterable[PortfolioLine]) -> tuple[Uncovered, ...]:
     return tuple(found)
 
 
-def _uncovered(held: Sequence[tuple[str, PortfolioLine]]) -> Iterator[str]:
-    """The entries of one name whose own short calls or shares are what is uncovered."""
-    for end, _ in uncovered_ends(line for _, line in held):
-        until, longer = _slopes(held, end, and_then=True), _slopes(held, end, and_then=False)
+def uncovered_entries(
+    held: Sequence[tuple[str, PortfolioLine]],
+) -> Iterator[tuple[Uncovered, tuple[str, ...]]]:
+    """What of one name is uncovered, with the entries whose own short calls or shares that is, by their ids."""
+    calls = [(identity, line) for identity, line in held if line.instrument.option_type != "put"]
+    for one in uncovered_ends(line for _, line in calls):
+        until, longer = _slopes(calls, one.end, and_then=True), _slopes(calls, one.end, and_then=False)
         short = [identity for identity, slope in until.items() if slope < 0]
         # Of what is short longer than that it is said there, or something covers it.
-        yield from [one for one in short if until[one] < longer.get(one, _NOTHING)] or short
+        yield one, tuple(n for n in short if until[n] < longer.get(n, _NOTHING)) or tuple(short)
 
 
 def _slopes(held: Sequence[tuple[str, PortfolioLine]], end: End, *, and_then: bool) -> dict[str, Decimal]:

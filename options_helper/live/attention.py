@@ -72,6 +72,7 @@ _OF_BOOK: Final = frozenset(
         AttentionKind.LONG_WITHOUT_MONEY,
         AttentionKind.IN_THE_MONEY_SHORT,
         AttentionKind.EARLY_EXERCISE,
+        AttentionKind.UNDEFINED_RISK,
         AttentionKind.AM_SETTLED,
         AttentionKind.EXPIRING,
         AttentionKind.EX_DIVIDEND,
@@ -90,7 +91,14 @@ _KIND_OF: Final = {
     QuoteWarning.REFUSED_SYMBOL: AttentionKind.UNPRICED,
     QuoteWarning.NOT_SUBSCRIBED: AttentionKind.UNPRICED,
 }
-_WITHOUT_PRICES: Final = frozenset({AttentionKind.AM_SETTLED, AttentionKind.EXPIRING, AttentionKind.EARNINGS})
+_WITHOUT_PRICES: Final = frozenset(
+    {
+        AttentionKind.UNDEFINED_RISK,
+        AttentionKind.AM_SETTLED,
+        AttentionKind.EXPIRING,
+        AttentionKind.EARNINGS,
+    }
+)
 _GRAVER_THAN_EXPIRING: Final = frozenset(
     {AttentionKind.PIN, AttentionKind.LONG_WITHOUT_MONEY, AttentionKind.IN_THE_MONEY_SHORT}
 )

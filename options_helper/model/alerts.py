@@ -161,6 +161,7 @@ ATTENTION_KINDS: Final = (
     "long_without_money",
     "in_the_money_short",
     "early_exercise",
+    "undefined_risk",
     "am_settled",
     "expiring",
     "deaf",
@@ -248,7 +249,8 @@ class Reading:
     source: str = ""
     age_seconds: float | None = None
     why: str = ""
-    said: str = ""  # a sentence in place of label, figure and value, without an amount
+    said: str = ""  # what is so and what can be done, in place of label, figure and value, without an amount
+    said_with_amounts: str = ""  # the same with amounts; empty: there are none in it
     caveat: str = ""  # what speaks against it: it is not of the first grade
     period: str = ""  # of a count: what it is counted over; in another it begins at 0
     side: Side | None = None  # of a leg

@@ -479,12 +479,28 @@ def _attention(
     found: _Found = {}
     for name, wanted in symbols.items():
         of_name = [one for one in entries if wanted is None or not set(wanted).isdisjoint(one.symbols)]
-        said = " ".join(one.what for one in of_name) or f"{labels[name]} needs no hand of kind {kind}."
+        said = _told((one.what, one.discreet_remedy) for one in of_name)
         side = None if sides is None else sides[name]
         why = _unasked(book, kind) if of_name else _not_seen(book, kind, wanted)
         value = None if why else float(bool(of_name))
-        found[name] = Reading(value, labels[name], "what needs a hand", why=why, said=said, side=side)
+        found[name] = Reading(
+            value,
+            labels[name],
+            "what needs a hand",
+            why=why,
+            said=said or f"{labels[name]} needs no hand of kind {kind}.",
+            said_with_amounts=_told((one.sentence, one.remedy) for one in of_name),
+            side=side,
+        )
     return found
+
+
+def _told(entries: Iterable[tuple[str, str]]) -> str:
+    """What is so, each with what can be done; what is one thing to do for several is said once, after them."""
+    by_remedy: dict[str, list[str]] = {}
+    for what, remedy in entries:
+        by_remedy.setdefault(remedy, []).append(what)
+    return " ".join(said for remedy, whats in by_remedy.items() for said in (*whats, remedy) if said)
 
 
 def _not_seen(book: _Book, kind: str, wanted: Sequence[str] | None) -> str:
@@ -495,17 +511,27 @@ def _not_seen(book: _Book, kind: str, wanted: Sequence[str] | None) -> str:
             return "the account has not been read"
         is_open = account.unsettled if wanted is None else account.unsettled.intersection(wanted)
         return "whether the last fills are in the account's positions is open" if is_open else ""
+    if kind == AttentionKind.UNDEFINED_RISK and (why := _unasked(book, kind)):
+        return why
     unjudged = book.look.attention.unjudged.get(AttentionKind(kind), frozenset())
     unknown = unjudged if wanted is None else unjudged.intersection(wanted)
-    return f"price or dividends are not known of {format_count(len(unknown), 'contract')}" if unknown else ""
+    what = (
+        "how much the account holds is" if kind == AttentionKind.UNDEFINED_RISK else "price or dividends are"
+    )
+    return f"{what} not known of {format_count(len(unknown), 'contract')}" if unknown else ""
 
 
 def _unasked(book: _Book, kind: str) -> str:
     """Why an entry rests on nothing yet; empty: it does not."""
     if kind == AttentionKind.UNPRICED and _are_first_prices_to_come(book.live):
         return "the first prices have not come yet"
-    rests_on_account = kind in (AttentionKind.FILE_ACCOUNT, AttentionKind.LONG_WITHOUT_MONEY)
-    return "the account has not been read" if rests_on_account and book.live.account.view is None else ""
+    account = book.live.account
+    is_asked = account.reports[RestTask.POSITIONS].phase is not RestPhase.OFF
+    # Without an account what is sold and what covers it is the file's word; beside one it may be another.
+    rests_on_account = kind in (AttentionKind.FILE_ACCOUNT, AttentionKind.LONG_WITHOUT_MONEY) or (
+        kind == AttentionKind.UNDEFINED_RISK and is_asked
+    )
+    return "the account has not been read" if rests_on_account and account.view is None else ""
 
 
 def _are_first_prices_to_come(live: LiveSnapshot) -> bool:

@@ -74,7 +74,7 @@ def sentence(rule: Rule, reading: Reading, verdict: Verdict, *, with_amounts: bo
         why = f": {reading.why}" if reading.why else ""
         return f"{reading.label}: {figure.words} cannot be judged{why}."
     claim = _claim(rule, reading, figure, with_amounts=with_amounts or not figure.is_amount)
-    said = reading.said or f"{reading.label}: {claim}."
+    said = (with_amounts and reading.said_with_amounts) or reading.said or f"{reading.label}: {claim}."
     return " ".join(filter(None, (said, _origin(reading), _caveat(reading))))
 
 

@@ -23,7 +23,8 @@ from options_helper.analysis.attention.expiring import Ending, Moment, ending_en
 from options_helper.analysis.attention.held_legs import HeldLine, by_contract, held_lines
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState, ended_contracts
 from options_helper.analysis.attention.reports import earnings_entries
-from options_helper.analysis.attention.two_books import two_books
+from options_helper.analysis.attention.two_books import TwoBooks, two_books
+from options_helper.analysis.attention.undefined_risk import undefined_entries
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.reconcile.reconciliation import Behind
@@ -95,6 +96,7 @@ def assess_attention(
         *ending_entries(found, moment, power),
         *short_entries(books, found, moment, power, told=told),
         *early,
+        *undefined_entries(by_entry),
         *ex_dividend_entries(lives, live.expiry_facts, moment),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
@@ -110,16 +112,20 @@ def assess_attention(
         ),
         morning_after=ended_contracts(portfolio, live),
         not_judged=(*_unjudged(found, lines), *unread_dividends(lives)),
-        unjudged=_unjudged_kinds(found, lines, lives),
+        unjudged=_unjudged_kinds(found, books, lives),
         buying_power=power,
         buying_power_at=None if view is None else view.as_of,
     )
 
 
 def _unjudged_kinds(
-    found: Sequence[Ending], lines: Sequence[HeldLine], lives: Sequence[LegLife]
+    found: Sequence[Ending], books: TwoBooks, lives: Sequence[LegLife]
 ) -> Mapping[AttentionKind, frozenset[str]]:
-    """By kind the contracts without the price or the dividends that it takes; of adjusted ones nothing is computed."""
+    """By kind the contracts without the price or the dividends that it takes; of adjusted ones nothing is computed.
+
+    Of what is sold uncovered, all that is held on an underlying of which a quantity is not known.
+    """
+    lines = books.of_file
     unplaced = [one for one in lines if _is_unplaced(one)]
     ending = [one for each in found if not each.is_over for one in each.all_legs if _is_unplaced(one)]
     unread = [leg.held for leg in lives if leg.dividends is not None and leg.dividends.is_unread]
@@ -130,6 +136,9 @@ def _unjudged_kinds(
         AttentionKind.IN_THE_MONEY_SHORT: _symbols(one for one in unplaced if one.is_short),
         AttentionKind.EARLY_EXERCISE: _symbols(early),
         AttentionKind.EX_DIVIDEND: _symbols(unread),
+        AttentionKind.UNDEFINED_RISK: _symbols(
+            one for one in lines if one.instrument.underlying in books.unread_on
+        ),
     }
 
 

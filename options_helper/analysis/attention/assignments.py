@@ -64,6 +64,9 @@ def short_entries(
         alone = "" if has is None else money_words(needs, has)
         lacks = "" if wanted is None else shortage_words(wanted, has, one.instrument.underlying)
         deadlines = last_day_deadlines(one.life, moment.told)
+        remedy, discreet = (
+            (_how_near(one), "") if ending is None else _to_close(one, ending, has, together_needed)
+        )
         yield Entry(
             kind=AttentionKind.IN_THE_MONEY_SHORT,
             level=Level.INFO if ending is None else ending.level(moment),
@@ -73,7 +76,8 @@ def short_entries(
             by=due(deadlines, moment.at),
             deadlines=deadlines,
             amounts=f"{said}{f'; with all that ends with it: {lacks}' if lacks else f'; {alone}' if alone else ''}.",
-            remedy=_how_near(one) if ending is None else _to_close(one, ending, has, together_needed),
+            remedy=remedy,
+            remedy_without_amounts=discreet,
             needs=needs,
             has=has,
             shares=None if outcome is None else outcome.shares,
@@ -100,19 +104,23 @@ def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:
     return f"{verb}, by the account's quantity: {outcome_words(theirs, name)}; by the file's: {said}", theirs
 
 
-def _to_close(one: HeldLine, ending: Ending, has: float | None, together_needed: float) -> str:
-    """How many of its contracts are too many, or that it must not go without what offsets it."""
+def _to_close(one: HeldLine, ending: Ending, has: float | None, together_needed: float) -> tuple[str, str]:
+    """How much of it is too much, or that it must not go without what offsets it; then the same without how many."""
     wanted = ending.judged.demand
     if wanted is None or wanted.shares is None or (has is None and wanted.dollars > 0):
-        return CLOSE_IT  # what is there is not known, so neither is what is too much
+        return CLOSE_IT, ""  # what is there is not known, so neither is what is too much
     found = blame_of(ending, has, together_needed)
     part = found.of(one.instrument.live_symbol)
     rest = f" {_REST}" if found.is_rest else ""
     if part is None:
-        return _REST if rest else CLOSE_IT
+        return (_REST if rest else CLOSE_IT), ""
     if part.is_whole:
-        return f"{CLOSE_IT}{rest}"
-    return f"Close the surplus, {part_words(part)}, or roll it to a later expiry.{rest}"
+        return f"{CLOSE_IT}{rest}", ""
+    how, discreet = (
+        f"Close the surplus, {words}, or roll it to a later expiry.{rest}"
+        for words in (part_words(part), f"a part of {one.instrument.label}")
+    )
+    return how, discreet
 
 
 def _how_near(one: HeldLine) -> str:

@@ -18,6 +18,7 @@ class AttentionKind(StrEnum):
     LONG_WITHOUT_MONEY = "long_without_money"
     IN_THE_MONEY_SHORT = "in_the_money_short"
     EARLY_EXERCISE = "early_exercise"
+    UNDEFINED_RISK = "undefined_risk"
     AM_SETTLED = "am_settled"
     EXPIRING = "expiring"
     DEAF = "deaf"
@@ -63,6 +64,9 @@ class Entry:
     deadlines: tuple[Deadline, ...] = ()  # in order
     amounts: str = ""  # a sentence
     remedy: str = ""  # what can be done, a sentence
+    remedy_without_amounts: str = (
+        ""  # the same without how much is held; empty: the remedy names nothing of that
+    )
     needs: float | None = None  # dollars; None: nothing, or not known
     has: float | None = None  # dollars of buying power; None: not known, or of no account here
     shares: float | None = None  # that come, or go where negative
@@ -76,6 +80,11 @@ class Entry:
     def sentence(self) -> str:
         """What it is, with the amounts."""
         return f"{self.what} {self.amounts}".strip()
+
+    @property
+    def discreet_remedy(self) -> str:
+        """What can be done, without how much is held."""
+        return self.remedy_without_amounts or self.remedy
 
 
 _LEVELS: Final = {Level.ERROR: 0, Level.WARNING: 1, Level.INFO: 2, Level.OK: 3}

@@ -376,6 +376,7 @@ def _without_money(
             f"{others}{_by_file(ending)}"
         ),
         remedy=_to_sell(longs),
+        remedy_without_amounts=_to_sell(longs, with_amounts=False),
         needs=wanted.dollars or None,
         has=has,
         shares=wanted.outcome.shares,
@@ -388,16 +389,15 @@ def part_words(one: Part) -> str:
     return f"{of_all} of {one.leg.instrument.label}"
 
 
-def _to_sell(longs: Sequence[Part]) -> str:
+def _to_sell(longs: Sequence[Part], *, with_amounts: bool = True) -> str:
     """That selling loses nothing that exercising keeps; how many, where the rest brings what is missing elsewhere."""
     kept = [one.leg.extrinsic_at_bid for one in longs]
     known = [one for one in kept if one is not None and one > 0]
     gives_up = f" Exercising would give up {max(known):,.2f} a share of time value." if known else ""
     if all(one.is_whole for one in longs):
         return f"Sell it, or ask Alpaca not to exercise it.{gives_up}"
-    return (
-        f"Sell {listed([part_words(one) for one in longs])}, or ask Alpaca not to exercise so many.{gives_up}"
-    )
+    parts = [part_words(one) if with_amounts else f"a part of {one.leg.instrument.label}" for one in longs]
+    return f"Sell {listed(parts)}, or ask Alpaca not to exercise so many.{gives_up}"
 
 
 def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:

@@ -22,6 +22,7 @@ class Quantities(StrEnum):
     IN_DOUBT = ", by the file's quantities, which are in doubt"
     LAST_KNOWN = ", by the account's quantities as last known, which are in doubt"
     ACCOUNT_ALONE = ", of what the account alone holds"
+    FILE = ", by the file's quantities and not by the account's"
 
 
 @dataclass(frozen=True)
@@ -63,6 +64,13 @@ class TwoBooks:
         """What the file lacks."""
         return tuple(one for one in self.of_account if one.account_alone)
 
+    @cached_property
+    def unread_on(self) -> frozenset[str]:
+        """The underlyings of what is unread."""
+        return frozenset(
+            one.instrument.underlying for one in self.of_file if one.instrument.live_symbol in self.unread
+        )
+
     def has_last_known(self, underlying: str) -> bool:
         """Whether of all that is unread on one underlying it is known what the account held last."""
         return not any(
@@ -74,11 +82,7 @@ class TwoBooks:
         """Whose quantities count for what ends on one underlying: the account's wherever they are known."""
         if underlying not in self._apart:
             return Quantities.AGREED
-        is_unread = any(
-            one.instrument.underlying == underlying and one.instrument.live_symbol in self.unread
-            for one in self.of_file
-        )
-        return Quantities.IN_DOUBT if is_unread else Quantities.ACCOUNT
+        return Quantities.IN_DOUBT if underlying in self.unread_on else Quantities.ACCOUNT
 
     @cached_property
     def _apart(self) -> frozenset[str]:

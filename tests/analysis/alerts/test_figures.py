@@ -14,6 +14,7 @@ import pytest
 
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings
+from options_helper.analysis.alerts.messages import sentence
 from options_helper.analysis.book_look import BookLook, look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.data.alerts_file import load_rules, parse_rules
@@ -252,6 +253,63 @@ def test_attention_of_a_kind_is_of_its_legs_its_underlying_and_the_book():
     assert of("each leg") == {PUT: 1.0, "MSFT": 0.0}
     assert of("each underlying") == {"AAPL": 1.0, "MSFT": 0.0}
     assert of("book") == {"": 1.0}
+
+
+def test_a_message_of_what_needs_a_hand_says_what_can_be_done_and_amounts_only_where_they_may_go():
+    """A naked call of a ratio: one of the three that were sold is covered."""
+    ratio = structure(leg("long", 180, expiry=DECEMBER), leg("short", 185, contracts=3, expiry=DECEMBER))
+    live = live_at("2026-11-20 12:00", {}, held=[ratio])
+    found = reading([ratio], live, "book", "attention:undefined_risk", "")
+    (rule,) = (
+        one
+        for one in parse_rules(_rule(0, "book", "attention:undefined_risk"), "alerts.toml")
+        if one.name == "0"
+    )
+
+    text = sentence(rule, found, Verdict.MET, with_amounts=False)
+    assert "What it could cost is undefined" in text
+    assert "Close what is uncovered, or cover that with calls that end no sooner" in text
+    assert not any(said in text for said in ("2 of 3", "200", "$"))
+    whole = sentence(rule, found, Verdict.MET)
+    assert "Uncovered: 2 of 3 contracts of AAPL 18 Dec 26 185 C" in whole
+    assert "Close 2 of 3 contracts of AAPL 18 Dec 26 185 C" in whole
+
+
+def test_what_is_to_be_done_for_several_is_said_once():
+    puts = [
+        position("AAPL", strike, "put", contracts=-1, expiry=date(2026, 11, 20), identity=f"{strike}")
+        for strike in (200, 205)
+    ]
+    live = live_at("2026-11-20 12:00", {"AAPL": (189.9, 190.1)}, held=puts)
+    found = reading(puts, live, "book", "attention:in_the_money_short", "")
+
+    assert found.said.count("is in the money") == 2
+    assert found.said.count("Close it, or roll it to a later expiry.") == 1
+
+
+@pytest.mark.parametrize(
+    ("phase", "is_read", "why"),
+    [
+        (RestPhase.OFF, False, ""),
+        (RestPhase.REQUESTING, False, "the account has not been read"),
+        (RestPhase.REQUESTING, True, ""),
+    ],
+)
+def test_beside_an_account_that_has_not_answered_nobody_knows_what_is_sold_uncovered(
+    phase: RestPhase, why: str, *, is_read: bool
+):
+    """Read as "not met" until then it would fire at each restart; without an account the file's word counts."""
+    naked = position("AAPL", 180, contracts=-1, expiry=DECEMBER)
+    live = live_at("2026-11-20 12:00", {}, held=[naked])
+    reports = MappingProxyType(
+        {**live.account.reports, RestTask.POSITIONS: RestReport(RestTask.POSITIONS, phase)}
+    )
+    view = live.account.view if is_read else None
+    live = replace(live, account=replace(live.account, reports=reports, view=view))
+
+    for book, value in (([naked], 1.0), ([SHORT_PUT], 0.0 if not is_read else 1.0)):
+        found = reading(book, live, "book", "attention:undefined_risk", "")
+        assert (found.value, found.why) == (None if why else value, why)
 
 
 @pytest.mark.parametrize("subject", ["each leg", "book"])

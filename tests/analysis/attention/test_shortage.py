@@ -68,6 +68,9 @@ def test_a_put_ratio_lacks_its_money_for_the_surplus_puts_that_were_sold():
     )
     short = only(found, AttentionKind.IN_THE_MONEY_SHORT)
     assert "with all that ends with it: options buying power $1,000: short by $11,500" in short.amounts
+    assert short.discreet_remedy == (
+        "Close the surplus, a part of KO 20 Nov 26 65 P, or roll it to a later expiry."
+    )
 
 
 def test_a_call_ratio_lacks_its_shares_for_the_surplus_calls_that_were_sold():

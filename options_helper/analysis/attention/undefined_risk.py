@@ -1,0 +1,143 @@
+"""Calls and shares sold short that nothing held as long covers: what they can cost has no end."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from decimal import Decimal
+from typing import Final
+
+from options_helper.analysis.attention.entries import AttentionKind, Entry
+from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.analysis.attention.two_books import Quantities, TwoBooks
+from options_helper.analysis.attention.words import dollars, listed
+from options_helper.analysis.live_health import Level
+from options_helper.analysis.payoffs import NEVER, Uncovered, end_of, slope_of, uncovered_entries
+from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_symbols import plain_number, short_date
+from options_helper.model.portfolio import PortfolioLine
+from options_helper.model.text import format_count, named
+
+_NAMED_AT_MOST: Final = 4
+_ENDS: Final = "a call bought against them ends, and they do not"
+
+
+@dataclass(frozen=True, slots=True)
+class _Short:
+    """What of one underlying is uncovered until one end, and the lines that are sold."""
+
+    uncovered: Uncovered
+    lines: tuple[HeldLine, ...]
+
+    @property
+    def is_shares(self) -> bool:
+        return self.uncovered.end == NEVER
+
+    @property
+    def part(self) -> str:
+        """How much of it, in words: "2 of 3 contracts of AAPL 18 Dec 26 180 C"."""
+        shares = f"{plain_number(float(self.uncovered.slope))} shares"
+        if self.is_shares:
+            return shares
+        if len({one.instrument.live_symbol for one in self.lines}) > 1 or not self.lines:
+            return f"calls on {shares} until {short_date(self.uncovered.end.day)}"
+        instrument = self.lines[0].instrument
+        sold = sum(abs(one.quantity) for one in self.lines)
+        surplus = min(float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1)))), sold)
+        beginning = "" if surplus == sold else f"{plain_number(surplus)} of "
+        return f"{beginning}{format_count(round(sold), 'contract')} of {instrument.label}"
+
+
+def undefined_entries(books: TwoBooks) -> Iterator[Entry]:
+    """An entry for each underlying on which a loss has no end; `books` have the lines of each entry.
+
+    By the account's quantities where they are known; where only by the file's something is uncovered, that is told less
+    gravely, and where some are unread, by those that are known of it.
+    """
+    for name in dict.fromkeys((*books.file_on, *books.account_on)):
+        for quantities, lines in _sides(name, books):
+            if found := _uncovered(lines):
+                yield _entry(name, found, quantities)
+                break
+
+
+def _sides(name: str, books: TwoBooks) -> Iterator[tuple[Quantities, Sequence[HeldLine]]]:
+    """The lines on one underlying by each quantity that may count, the likeliest first."""
+    of_file = books.file_on.get(name, ())
+    match books.quantities(name):
+        case Quantities.AGREED:
+            yield Quantities.AGREED, of_file
+        case Quantities.IN_DOUBT:
+            yield Quantities.IN_DOUBT, of_file
+            if books.has_last_known(name):
+                yield Quantities.LAST_KNOWN, books.last_known_on.get(name, ())
+        case _:
+            alone = all(one.account_alone for one in books.account_on.get(name, ()))
+            yield (
+                Quantities.ACCOUNT_ALONE if alone else Quantities.ACCOUNT,
+                books.account_on.get(name, ()),
+            )
+            yield Quantities.FILE, of_file
+
+
+def _uncovered(lines: Sequence[HeldLine]) -> tuple[_Short, ...]:
+    living = [one for one in lines if not one.ended and one.instrument.option_type != "put" and one.quantity]
+    # Most books have nothing sold that a put is not, so little is asked of them.
+    if not any(one.quantity < 0 for one in living):
+        return ()
+    held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity)) for one in living]
+    return tuple(_Short(short, _sold(short, living, entries)) for short, entries in uncovered_entries(held))
+
+
+def _sold(short: Uncovered, living: Sequence[HeldLine], entries: tuple[str, ...]) -> tuple[HeldLine, ...]:
+    """The lines of these entries that are sold and end then; where they end later, those."""
+    sold = [
+        one for one in living if one.quantity < 0 and (one.entry_id or one.instrument.live_symbol) in entries
+    ]
+    return tuple(one for one in sold if end_of(one.instrument) == short.end) or tuple(
+        one for one in sold if end_of(one.instrument) > short.end
+    )
+
+
+def _line(one: HeldLine, quantity: float) -> PortfolioLine:
+    return PortfolioLine(one.instrument, Decimal(str(quantity)), None)
+
+
+def _entry(name: str, found: tuple[_Short, ...], quantities: Quantities) -> Entry:
+    lines = [one for short in found for one in short.lines]
+    labels = list(dict.fromkeys(_label(one) for one in lines))
+    adjusted = dict.fromkeys(one.instrument.label for one in lines if one.instrument.adjusted)
+    slope = float(sum(short.uncovered.slope for short in found))
+    each = "point" if is_index(name) else "dollar"
+    also = f" {listed(list(adjusted))}, adjusted, is counted as if usual." if adjusted else ""
+    return Entry(
+        kind=AttentionKind.UNDEFINED_RISK,
+        level=Level.WARNING if quantities is Quantities.FILE else Level.ERROR,
+        subject=name,
+        symbols=tuple(dict.fromkeys(one.instrument.live_symbol for one in lines)),
+        what=(
+            f"{named(labels, _NAMED_AT_MOST)}: sold, and nothing that is held as long covers all of it"
+            f"{quantities.value}. What it could cost is undefined: there is no limit.{also}"
+        ),
+        amounts=(
+            f"Uncovered: {listed([short.part for short in found])}, so each {each} by which {name} rises beyond "
+            f"costs {dollars(slope)} more."
+        ),
+        remedy=" ".join(_remedy(name, short, short.part) for short in found),
+        remedy_without_amounts=" ".join(
+            dict.fromkeys(_remedy(name, short, "what is uncovered") for short in found)
+        ),
+        shares=None if is_index(name) else -slope,
+    )
+
+
+def _label(one: HeldLine) -> str:
+    return one.instrument.label if one.instrument.is_option else f"{one.instrument.label} shares"
+
+
+def _remedy(name: str, short: _Short, part: str) -> str:
+    """What can be done about one part of it."""
+    if short.is_shares:
+        return f"Buy back {part}: {_ENDS}."
+    with_shares = "" if is_index(name) else ", or with the shares"
+    return f"Close {part}, or cover that with calls that end no sooner{with_shares}."

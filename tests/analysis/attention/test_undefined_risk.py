@@ -1,0 +1,154 @@
+"""What is sold without cover is named by its contracts, with how much of it and what can be done."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from options_helper.analysis.attention.assess import Attention
+from options_helper.analysis.attention.entries import AttentionKind
+from options_helper.analysis.live_health import Level
+from options_helper.analysis.payoffs import undefined_risks
+from options_helper.model.portfolio import PortfolioEntry
+from tests.analysis.attention.world import attention, live_at, of_kind, only
+from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
+
+KIND = AttentionKind.UNDEFINED_RISK
+JUNE = date(2027, 6, 18)
+NAKED = position("AAPL", 180, contracts=-1, identity="naked")
+COVERED = structure(share_leg(), leg("short", 180))
+RATIO = structure(leg("long", 180), leg("short", 185, contracts=3))
+SHORT_SHARES = holding(shares=-100)
+CALL_180, CALL_185 = "AAPL261218C00180000", "AAPL261218C00185000"
+NOT_ALL = "sold, and nothing that is held as long covers all of it"
+NO_LIMIT = "What it could cost is undefined: there is no limit."
+
+
+def judged(*book: PortfolioEntry, account: Sequence[PortfolioEntry] | None = None) -> Attention:
+    theirs = None if account is None else portfolio(*account)
+    return attention(book, live_at("2026-11-20 12:00", {}, held=book, account=theirs))
+
+
+@pytest.mark.parametrize(
+    ("book", "symbols", "part", "dollars"),
+    [
+        ([NAKED], (CALL_180,), "1 contract of AAPL 18 Dec 26 180 C", 100),
+        ([RATIO], (CALL_185,), "2 of 3 contracts of AAPL 18 Dec 26 185 C", 200),
+        (
+            [NAKED, structure(leg("long", 190), leg("short", 185), identity="vertical")],
+            (CALL_180,),
+            "1 contract of AAPL 18 Dec 26 180 C",
+            100,
+        ),
+        (
+            [NAKED, position("AAPL", 185, contracts=-1, identity="another")],
+            (CALL_180, CALL_185),
+            "calls on 200 shares until 18 Dec 26",
+            200,
+        ),
+    ],
+    ids=["call", "ratio", "beside a vertical", "two"],
+)
+def test_what_nothing_covers_is_named_with_how_much_of_it(
+    book: list[PortfolioEntry], symbols: tuple[str, ...], part: str, dollars: int
+):
+    found = only(judged(*book), KIND)
+
+    assert (found.level, found.symbols, found.shares) == (Level.ERROR, symbols, -dollars)
+    assert f"{NOT_ALL}. {NO_LIMIT}" in found.what
+    assert (
+        found.amounts
+        == f"Uncovered: {part}, so each dollar by which AAPL rises beyond costs ${dollars} more."
+    )
+    assert found.remedy == f"Close {part}, or cover that with calls that end no sooner, or with the shares."
+
+
+def test_no_call_covers_shares_that_were_sold_for_good():
+    found = only(judged(SHORT_SHARES, position("AAPL", 180)), KIND)
+
+    assert (found.symbols, found.remedy) == (
+        ("AAPL",),
+        "Buy back 100 shares: a call bought against them ends, and they do not.",
+    )
+
+
+def test_nobody_delivers_an_index():
+    found = only(judged(position("SPX", 6_000, contracts=-1)), KIND)
+
+    assert found.shares is None
+    assert found.amounts.endswith("so each point by which SPX rises beyond costs $100 more.")
+    assert found.remedy.endswith("or cover that with calls that end no sooner.")
+
+
+def test_without_amounts_neither_sentence_says_how_much_is_held():
+    found = only(judged(RATIO), KIND)
+
+    assert found.what == f"AAPL 18 Dec 26 185 C: {NOT_ALL}. {NO_LIMIT}"
+    assert found.discreet_remedy == (
+        "Close what is uncovered, or cover that with calls that end no sooner, or with the shares."
+    )
+
+
+@pytest.mark.parametrize(
+    "book",
+    [
+        [COVERED],
+        [NAKED, holding()],
+        [NAKED, position("AAPL", 200, expiry=JUNE)],
+        [position("AAPL", 180, "put", contracts=-1)],  # the share can fall to 0, and no further
+        [structure()],
+    ],
+    ids=["covered call", "shares elsewhere", "longer call", "put", "vertical"],
+)
+def test_what_has_an_end_is_not_named(book: list[PortfolioEntry]):
+    assert not of_kind(judged(*book), KIND)
+
+
+def test_a_call_that_ends_first_covers_no_longer_one():
+    longer = position("AAPL", 200, contracts=-1, expiry=JUNE)
+
+    assert only(judged(longer, position("AAPL", 180)), KIND).symbols == ("AAPL270618C00200000",)
+
+
+def test_what_has_ended_is_gone():
+    live = live_at("2026-12-21 12:00", {}, held=[NAKED])
+
+    assert not of_kind(attention([NAKED], live), KIND)
+
+
+@pytest.mark.parametrize(
+    ("book", "account", "level", "whose"),
+    [
+        ([COVERED], [NAKED], Level.ERROR, ", by the account's quantities"),
+        ([NAKED], [NAKED, holding()], Level.WARNING, ", by the file's quantities and not by the account's"),
+        ([holding("MSFT")], [holding("MSFT"), NAKED], Level.ERROR, ", of what the account alone holds"),
+    ],
+    ids=["the account's", "the file's", "the account alone"],
+)
+def test_it_is_judged_by_what_the_account_holds(
+    book: list[PortfolioEntry], account: list[PortfolioEntry], level: Level, whose: str
+):
+    found = only(judged(*book, account=account), KIND)
+
+    assert (found.level, found.symbols) == (level, (CALL_180,))
+    assert f"{NOT_ALL}{whose}." in found.what
+
+
+def test_while_a_quantity_is_read_anew_nobody_can_say():
+    live = live_at("2026-11-20 12:00", {}, held=[COVERED])
+    live = replace(live, account=replace(live.account, unsettled=frozenset({"AAPL"})))
+    found = attention([COVERED], live)
+
+    assert not of_kind(found, KIND)
+    assert found.unjudged[KIND] == {"AAPL", CALL_180}
+
+
+@pytest.mark.parametrize(
+    "book", [[NAKED], [RATIO], [SHORT_SHARES], [COVERED], [structure()], [NAKED, COVERED]]
+)
+def test_it_is_told_wherever_the_greatest_loss_is_undefined(book: list[PortfolioEntry]):
+    """The tile and the list say the same of one book."""
+    assert bool(of_kind(judged(*book), KIND)) is bool(undefined_risks(portfolio(*book)))
