@@ -112,7 +112,7 @@ class LeaseSubject:
         at = stage.day.at
         for number, owner in enumerate(oracle.owners):
             stage.agenda.at(at(served.since) + number * NS, owner.start, product=True)
-        stage.agenda.at(at(served.since), oracle.begin)
+        stage.agenda.at(at(served.since), oracle.begin, product=True)
         stage.agenda.at(at(served.since), partial(self._play, 0))
         stage.agenda.at(at(served.since), self._look, product=True)
         stage.agenda.at(at(served.until), self._close)
