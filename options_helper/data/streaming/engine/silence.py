@@ -119,7 +119,8 @@ class SilenceJudge:
     def forget_connection(self, live_since: Moment, last_frame: Moment | None) -> None:
         """Note that a connection was ended for its silence: one that brought nothing at all earns patience."""
         heard = self._heard(last_frame)
-        was_silent = heard is None or heard.monotonic <= live_since.monotonic
+        # What comes with the last acknowledgement, in one read, is the connection's.
+        was_silent = heard is None or heard.monotonic < live_since.monotonic
         self._silent_connections = self._silent_connections + 1 if was_silent else 0
         self._last_silence = 0.0
 

@@ -137,6 +137,19 @@ def test_what_cannot_be_read_ends_no_silence_from_which_patience_is_earned(*, he
     assert stream.judge.patience_seconds == STALL
 
 
+@pytest.mark.parametrize("with_its_acknowledgement", [True, False])
+def test_a_connection_is_silent_only_where_nothing_came_of_it_not_even_with_its_acknowledgement(
+    *, with_its_acknowledgement: bool
+):
+    stream = at("2026-11-25T12:00:00")
+    if with_its_acknowledgement:
+        stream.hear()
+    stream.pass_by(STALL + 1)
+    assert stream.live_since is not None
+    stream.judge.forget_connection(stream.live_since, stream.last_frame)
+    assert stream.judge.patience_seconds == (STALL if with_its_acknowledgement else 2 * STALL)
+
+
 def test_a_bad_message_among_good_ones_is_no_silence():
     stream = at("2026-11-25T12:00:00")
     for _ in range(120):
