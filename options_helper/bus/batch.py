@@ -13,6 +13,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 from options_helper.data.recording.journal import Record, RecordKind, record_parts, records_in
+from options_helper.model.streams import StreamId
 
 VERSION: Final = 1
 # A batch is closed when it has this much; one frame may be more.
@@ -91,6 +92,18 @@ def _read(payload: bytes) -> tuple[Head, int] | str:
     if zlib.crc32(memoryview(payload)[_HEAD.size :], zlib.crc32(without)) != checksum:
         return "A batch is damaged: its checksum is another."
     return Head(epoch, number, before, events), records
+
+
+def opening(opened_ns: int, stream: StreamId, feed: str = "") -> Record:
+    """The record of the batch that opens a term of a stream: of which feed all is that follows; empty: nobody says."""
+    return Record(RecordKind.TICK, opened_ns, feed.encode(), stream)
+
+
+def opened_feed(batch: Batch) -> str | None:
+    """Of which feed the term is that this batch opens; None where it opens none, or its owner does not say."""
+    if batch.head.number != 0 or not batch.records or batch.records[0].kind is not RecordKind.TICK:
+        return None
+    return batch.records[0].payload.decode(errors="replace") or None
 
 
 def split(records: Iterable[Record], limit: int = BATCH_BYTES) -> Iterator[list[Record]]:

@@ -27,7 +27,7 @@ from options_helper.bus.detail import Detail
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.names import Names
 from options_helper.bus.owner_term import OwnerTerm
-from options_helper.bus.publisher import Fenced, StreamCounts
+from options_helper.bus.publisher import NO_FEEDS, Fenced, StreamCounts
 from options_helper.bus.slow_feed import SLOW_SECONDS, SlowFeed
 from options_helper.bus.truth import (
     DeskAccount,
@@ -149,7 +149,8 @@ class BusOwner:
 
     `open` first: it begins this owner's term, and an owner of before is refused from then on; StreamError where there
     is no bus. `tell_of` begins to tell, `close` says goodbye. `limits` are the streams of which viewers may
-    want symbols, and how many the plan allows of each; None: any number.
+    want symbols, and how many the plan allows of each; None: any number. `feeds` are what the streams are of, all the
+    term long.
     """
 
     def __init__(
@@ -162,6 +163,7 @@ class BusOwner:
         announced: Callable[[], Announcement | None] = lambda: None,
         keep_bytes: int = DEFAULT_KEEP_BYTES,
         limits: Mapping[StreamId, int | None] = _NO_LIMITS,
+        feeds: Mapping[StreamId, str] = NO_FEEDS,
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
         # Guarded by its lock: asked on the loop's thread, read by whoever follows the wishes.
@@ -178,7 +180,8 @@ class BusOwner:
         self._snapshot: Callable[[], LiveSnapshot] | None = None
         # The rest belongs to the loop's thread; what is replaced whole may be read by any.
         self._slow = SlowFeed()
-        self._term = OwnerTerm(self._names, streams, owner.epoch, self._slow.take)
+        self._feeds = feeds
+        self._term = OwnerTerm(self._names, streams, owner.epoch, self._slow.take, feeds=feeds)
         self._connecting = asyncio.Lock()
         self._publishing = asyncio.Lock()
         self._connection: BusConnection | None = None
@@ -453,6 +456,7 @@ class BusOwner:
             played_out=snapshot.played_out,
             replay_of=snapshot.replay_of,
             streams={str(name): health for name, health in snapshot.streams.items()},
+            feeds={str(name): feed for name, feed in self._feeds.items()},
             published={str(name): Published(at.epoch, at.events) for name, at in self._term.progress.items()},
             unsendable={
                 str(name): one.unsendable for name, one in self._term.counts.items() if one.unsendable

@@ -9,7 +9,16 @@ from collections.abc import Mapping, Sequence
 from typing import Protocol
 
 from options_helper.bus.names import Names
-from options_helper.bus.publisher import DeskPublisher, Fenced, OnStored, Progress, Store, StreamCounts
+from options_helper.bus.publisher import (
+    NO_FEEDS,
+    DeskPublisher,
+    Fenced,
+    OnStored,
+    Progress,
+    Store,
+    StreamCounts,
+    nobody,
+)
 from options_helper.bus.teller import DeskTeller, StateStore
 from options_helper.bus.truth import DeskHealth, decode
 from options_helper.model.announcement import Announcement
@@ -29,10 +38,18 @@ class OwnerTerm:
     """
 
     def __init__(
-        self, names: Names, streams: Sequence[StreamId], epoch: int, stored: OnStored | None = None
+        self,
+        names: Names,
+        streams: Sequence[StreamId],
+        epoch: int,
+        stored: OnStored = nobody,
+        *,
+        feeds: Mapping[StreamId, str] = NO_FEEDS,
     ) -> None:
         self._names = names
-        self._publisher = DeskPublisher(names, streams, epoch, *(() if stored is None else (stored,)))
+        self._publisher = DeskPublisher(
+            names, streams, epoch, stored, feeds=feeds, require_desk=self.require_desk
+        )
         self.teller = DeskTeller(names)
         self.fenced: str | None = None
         # What was offered is not offered again until it is known to be stored.
@@ -92,7 +109,7 @@ class OwnerTerm:
         """
         known = await self._known(bus)
         newest = await self.teller.newest_term(bus)
-        await self._publisher.begin(bus, known, now_ns, newer_than=newest, require_desk=self.require_desk)
+        await self._publisher.begin(bus, known, now_ns, newer_than=newest)
         self.require_desk()
         await self.teller.begin(bus, self.epoch)
         self.teller.forget_told()

@@ -2,17 +2,18 @@
 
 A consumer that was begun at the place numbers what it brings. Where that numbering jumps, messages died on the way, and
 it has to be begun anew; where it does not and the batches' own numbers do, the store lacks what is between, and that is
-a hole to be written down.
+a hole to be written down. A term of another feed than the recording's is passed by, and is one too.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Final, NamedTuple
 
 import msgspec
 
-from options_helper.bus.batch import Batch, Head, decode
+from options_helper.bus.batch import Batch, Head, decode, opened_feed
 from options_helper.bus.continuity import Arrival, Position, Verdict
 from options_helper.bus.legs import FIRST_LEG, SECOND_LEG
 from options_helper.data.recording.journal import Record, RecordKind
@@ -31,12 +32,39 @@ class Item(NamedTuple):
     mark: Mark
 
 
-class PlaceReader:
-    """Reads one stream from a place on; for the stream's thread, but the counts may be read by any."""
+@dataclass(slots=True)
+class _Elsewhere:
+    """What an owner of another feed published, in which nothing is of this recording."""
 
-    def __init__(self, stream: StreamId, place: Place) -> None:
-        self._stream = stream
+    feed: str
+    events: int = 0
+    first_ns: int | None = None
+    last_ns: int = 0
+
+    def take(self, batch: Batch) -> None:
+        """A batch of it."""
+        self.events += batch.head.events
+        if frames := [one.received_ns for one in batch.records if one.kind is RecordKind.FRAME]:
+            self.first_ns = self.first_ns or frames[0]
+            self.last_ns = frames[-1]
+
+    @property
+    def listened_ns(self) -> int:
+        """How long it is known to have listened."""
+        return 0 if self.first_ns is None else max(0, self.last_ns - self.first_ns)
+
+
+class PlaceReader:
+    """Reads one stream from a place on; for the stream's thread, but the counts may be read by any.
+
+    With a `feed` that of an owner of another is passed by: its term's first batch says which it has, or `say`.
+    """
+
+    def __init__(self, stream: StreamId, place: Place, feed: str | None = None) -> None:
+        self._stream, self._feed = stream, feed
         self.place = place
+        self._feeds: dict[int, str] = {}  # by term, as far as is known
+        self._elsewhere: dict[int, _Elsewhere] = {}  # by term, behind the place
         self.missed = 0  # events that the store had no more
         self.rejected = (
             0  # events in messages that could not be read; one for a message whose events nobody knows
@@ -54,11 +82,19 @@ class PlaceReader:
         """The owner of that term says since when it has the stream, by its own clock."""
         self._connected = epoch, since_ns
 
+    def say(self, epoch: int, feed: str) -> None:
+        """The owner of that term says of which feed it is."""
+        self._feeds[epoch] = feed
+
+    def knows_feed(self, head: Head) -> bool:
+        """Whether it is known of which feed that batch is."""
+        return head.epoch in self._feeds
+
     def begin(self) -> None:
         """A consumer was begun anew, at the place."""
         self._nth = 0
         self._damaged, self._damage = 0, None
-        self._opening = []
+        self._opening, self._elsewhere = [], {}
 
     def take(self, sequence: int, nth: int, data: bytes) -> tuple[Item, ...] | None:
         """What is new in a message, the `nth` of its consumer; None: begin anew, for one before it has died."""
@@ -66,8 +102,9 @@ class PlaceReader:
             return None
         batch = decode(data)
         if isinstance(batch, str):
-            self._nth = nth
             self._damaged, self._damage = self._damaged + 1, batch
+        if isinstance(batch, str) or self._is_elsewhere(batch):
+            self._nth = nth
             return ()
         if self._is_rest(batch.head):
             skipped, gap = self.place.taken, self._gap_of(batch, Arrival(Verdict.NEXT))
@@ -88,6 +125,18 @@ class PlaceReader:
         self._damaged, self._damage = 0, None
         return tuple(self._items(sequence, batch, skipped, gap))
 
+    def _is_elsewhere(self, batch: Batch) -> bool:
+        """Whether it is of another feed than the recording's; that is noted, for the gap that it is."""
+        epoch = batch.head.epoch
+        if (opened := opened_feed(batch)) is not None:
+            self.say(epoch, opened)
+        feed = self._feeds.get(epoch)
+        if self._feed is None or feed is None or feed == self._feed:
+            return False
+        if epoch > self.place.epoch:
+            self._elsewhere.setdefault(epoch, _Elsewhere(feed)).take(batch)
+        return True
+
     @property
     def complaint(self) -> str | None:
         """Why the last message was none; None where it was one."""
@@ -101,7 +150,8 @@ class PlaceReader:
         place = self.place
         missing = head.events_before - place.events
         if place.epoch == BEGINNING:
-            return Arrival(Verdict.HOLE if missing > 0 else Verdict.FIRST, max(0, missing))
+            is_hole = Verdict.NEW_OWNER if self._elsewhere else Verdict.HOLE
+            return Arrival(is_hole if missing > 0 else Verdict.FIRST, max(0, missing))
         last = Head(place.epoch, place.number, place.events, 0)
         _, arrival = Position(last).take(head)
         return arrival
@@ -125,7 +175,8 @@ class PlaceReader:
             # One that was connected all the time began a new term on a bus that had lost what it was sent.
             if epoch == batch.head.epoch and since_ns < connected_ns < until_ns:
                 until_ns = connected_ns
-            self.unowned_ns += until_ns - since_ns
+            listened_ns = sum(one.listened_ns for one in self._elsewhere.values())
+            self.unowned_ns += max(0, until_ns - since_ns - listened_ns)
         self.holes += 1
         if damaged:
             lost = None if arrival.missed is None else max(arrival.missed, damaged)
@@ -136,7 +187,16 @@ class PlaceReader:
             self.missed += arrival.missed or 0
             lost = arrival.missed if arrival.verdict is Verdict.HOLE else arrival.missed or None
             reason = _reason(arrival)
+        if self._elsewhere:
+            reason = f"{reason} {self._elsewhere_sentence}"
+            self._elsewhere = {}
         return Gap(self._stream, since_ns, until_ns, reason, lost)
+
+    @property
+    def _elsewhere_sentence(self) -> str:
+        feeds = " and the ".join(dict.fromkeys(one.feed for one in self._elsewhere.values()))
+        events = format_count(sum(one.events for one in self._elsewhere.values()), "event")
+        return f"Of them {events} came of the {feeds} feed, and this recording is of the {self._feed} feed."
 
     def _items(self, sequence: int, batch: Batch, skipped: int, gap: Gap | None) -> Iterator[Item]:
         if gap is not None:

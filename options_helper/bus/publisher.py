@@ -2,7 +2,8 @@
 
 Every batch says which message must be the last of its store. The server refuses it otherwise, and then what it has
 tells who was there: this owner itself, whose acknowledgement was lost, or a newer one, to whom this one yields. A term
-begins with an empty batch of each stream, so that an owner of before is refused from then on, whatever comes or not.
+begins with a batch of each stream that announces nothing and says its feed, so that an owner of before is refused from
+then on, whatever comes or not.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, Protocol
 
-from options_helper.bus.batch import BATCH_BYTES, Head, encode, read_head, split
+from options_helper.bus.batch import BATCH_BYTES, Head, encode, opening, read_head, split
 from options_helper.bus.connection import Stored, TooLarge, WrongSequence
 from options_helper.bus.losses import records_of
 from options_helper.bus.names import Names, message_id
@@ -27,6 +28,8 @@ log = logging.getLogger(__name__)
 TRIES: Final = 3
 # An owner of before may publish forty batches a second, each of which spoils what was read until then.
 BEGIN_TRIES: Final = 20
+TAKEN: Final = "Another owner serves this desk: it has published since. This one ends."
+NO_FEEDS: Final[Mapping[StreamId, str]] = {}
 
 
 class Fenced(StreamError):
@@ -85,20 +88,28 @@ class _Waiting:
 OnStored = Callable[[StreamId, Head, Sequence[Record]], None]
 
 
-def _nobody(_: StreamId, __: Head, ___: Sequence[Record]) -> None:
-    return
+def nobody(_: StreamId, __: Head, ___: Sequence[Record]) -> None:
+    """Is told, and does nothing."""
 
 
 class StorePublisher:
-    """Publishes the streams of one store; for one event loop. `survey` and `open_term` first.
+    """Publishes the streams of one store, each of its feed; for one event loop. `survey` and `open_term` first.
 
     `offer` takes records; `publish` sends all that is not stored yet, and after an error goes on from there.
     """
 
     def __init__(
-        self, names: Names, store: str, streams: Iterable[StreamId], stored: OnStored = _nobody
+        self,
+        names: Names,
+        store: str,
+        streams: Iterable[StreamId],
+        stored: OnStored = nobody,
+        *,
+        feeds: Mapping[StreamId, str] = NO_FEEDS,
+        require_desk: Callable[[], None] = lambda: None,
     ) -> None:
-        self._names, self._store, self._stored = names, store, stored
+        self._names, self._store, self._stored, self._feeds = names, store, stored, feeds
+        self._require_desk = require_desk
         self.epoch = 0
         self._opened_ns = 0
         self._last_sequence = 0
@@ -135,12 +146,17 @@ class StorePublisher:
         return newest
 
     async def open_term(self, bus: Store, epoch: int, opened_ns: int) -> None:
-        """Begin a term, with an empty batch of each stream. WrongSequence where somebody published since `survey`."""
+        """Begin a term, with a batch of each stream that says no more than its feed.
+
+        WrongSequence where somebody published since `survey`.
+        """
+        self._require_desk()
         self.epoch, self._opened_ns = epoch, opened_ns
         self._numbers = dict.fromkeys(self._numbers, 0)
         for stream in self._numbers:
-            opening = self._batch(stream, [Record(RecordKind.TICK, opened_ns, stream=stream)])
-            self._go_on(opening, await self._store_one(bus, opening))
+            self._require_desk()
+            first = self._batch(stream, [opening(opened_ns, stream, self._feeds.get(stream, ""))])
+            self._go_on(first, await self._store_one(bus, first))
 
     def offer(self, stream: StreamId, records: Sequence[Record]) -> None:
         """Take records of a stream, to be published in their order."""
@@ -229,7 +245,7 @@ class StorePublisher:
                 newest = newest if head is None else max(newest, head.epoch)
             # Where all batches are gone by age, they were stored by somebody who went on when this one did not.
             if newest > self.epoch or newest == 0:
-                raise Fenced("Another owner serves this desk: it has published since. This one ends.")
+                raise Fenced(TAKEN)
             if newest == self.epoch:
                 # It is no batch, such as a question whether somebody may publish here.
                 self._last_sequence = sequence
@@ -248,22 +264,37 @@ class StorePublisher:
             "the bus lost %d messages of %s that it had acknowledged; a new term begins", lost, self._store
         )
         newest = await self.survey(bus, self.progress)
+        if newest > self.epoch:
+            raise Fenced(TAKEN)  # it has begun on what was left
         self._waiting = None
         self._offered.appendleft((waiting.stream, waiting.records))
         await self.open_term(bus, newest + 1, self._opened_ns)
 
 
 class DeskPublisher:
-    """Publishes frames of market data and of orders, each to its store; for one event loop."""
+    """Publishes frames of market data and of orders, each to its store; for one event loop.
+
+    `require_desk` raises where this owner is to begin no term any more; it is asked before each word of one.
+    """
 
     def __init__(
-        self, names: Names, streams: Iterable[StreamId], epoch: int, stored: OnStored = _nobody
+        self,
+        names: Names,
+        streams: Iterable[StreamId],
+        epoch: int,
+        stored: OnStored = nobody,
+        *,
+        feeds: Mapping[StreamId, str] = NO_FEEDS,
+        require_desk: Callable[[], None] = lambda: None,
     ) -> None:
         self._epoch = epoch
         by_store: dict[str, list[StreamId]] = {}
         for stream in streams:
             by_store.setdefault(names.store(stream), []).append(stream)
-        self._publishers = [StorePublisher(names, store, of_it, stored) for store, of_it in by_store.items()]
+        self._publishers = [
+            StorePublisher(names, store, of_it, stored, feeds=feeds, require_desk=require_desk)
+            for store, of_it in by_store.items()
+        ]
         self._of = {stream: one for one in self._publishers for stream in one.counts}
         self._heard: dict[StreamId, tuple[Continuity, int]] = {}
         self.has_begun = False
@@ -310,18 +341,11 @@ class DeskPublisher:
             publisher.offer(stream, [record._replace(stream=stream)])
 
     async def begin(
-        self,
-        bus: Store,
-        known: Mapping[StreamId, Progress],
-        now_ns: int = 0,
-        *,
-        newer_than: int = 0,
-        require_desk: Callable[[], None] = lambda: None,
+        self, bus: Store, known: Mapping[StreamId, Progress], now_ns: int = 0, *, newer_than: int = 0
     ) -> None:
         """Begin a term newer than all before, from what is there and what is known; does nothing where it has begun.
 
-        From then on the server refuses what an owner of before publishes. `require_desk` raises where that is not to be
-        any more; it is asked before each word.
+        From then on the server refuses what an owner of before publishes.
         """
         if self.has_begun:
             return
@@ -330,7 +354,6 @@ class DeskPublisher:
             epoch = max(self._epoch, *(one + 1 for one in (newer_than, *newest)))
             try:
                 for one in self._publishers:
-                    require_desk()
                     await one.open_term(bus, epoch, now_ns)
             except WrongSequence:
                 continue  # an owner of before has published meanwhile

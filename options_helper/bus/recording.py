@@ -18,7 +18,7 @@ from datetime import date, timedelta
 from typing import Final, Protocol, cast
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.batch import Head, read_head
+from options_helper.bus.batch import Head, decode, opened_feed, read_head
 from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.connection import BusConnection, Pull
 from options_helper.bus.demand import RECORDS
@@ -117,18 +117,18 @@ class BusRecording:
         """From now on ask this how full the writer's queue is."""
         self.fill = fill
 
-    def reader(self, stream: StreamId) -> PlaceReader | None:
-        """Where a stream is; None where nobody knows yet where to begin."""
+    def reader(self, stream: StreamId, feed: str) -> PlaceReader | None:
+        """Where a stream is that is recorded of that feed; None where nobody knows yet where to begin."""
         with self._lock:
             known = self._readers.get(stream)
             if known is None and (place := self._places.get(stream)) is not None:
-                known = self._readers[stream] = PlaceReader(stream, place)
+                known = self._readers[stream] = PlaceReader(stream, place, feed)
             return known
 
-    def begin(self, stream: StreamId, place: Place) -> PlaceReader:
+    def begin(self, stream: StreamId, place: Place, feed: str) -> PlaceReader:
         """A stream begins there."""
         with self._lock:
-            self._readers[stream] = reader = PlaceReader(stream, place)
+            self._readers[stream] = reader = PlaceReader(stream, place, feed)
         return reader
 
     def hear(self, health: DeskHealth, *, now: bool) -> None:
@@ -221,7 +221,8 @@ class BusRecording:
     def _both(self, mine: StreamHealth) -> StreamHealth:
         heard = self.heard
         ago = None if heard.at is None else self.monotonic() - heard.at
-        health = both_legs(mine, heard.health, None, heard_ago=ago)
+        # Its rows are of one feed, whichever the owner has.
+        health = replace(both_legs(mine, heard.health, None, heard_ago=ago), feed=mine.feed)
         if health.phase is Phase.STOPPED and mine.phase is not Phase.STOPPED:
             # Of a capture that says its own end: this one waits for the next owner, and is silent until then.
             health = replace(health, phase=Phase.RECONNECTING)
@@ -278,6 +279,7 @@ class BusRecordStreamer(BusStreamer):
         self._announced: Announcement | None = None
         self._problem: StreamError | None = None
         self._pulls = False  # it is live once something can come
+        self._told_unknown = False
 
     def _new_connection(self) -> BusLink:
         return BusLink(self._address, f"options-helper recorder of {self._stream}")
@@ -326,6 +328,7 @@ class BusRecordStreamer(BusStreamer):
         self._health = health = decode_truth(data, DeskHealth)
         if health is not None:
             self._recording.hear(health, now=False)
+            self._note_feed()
 
     def _hear_health(self, data: bytes, news: asyncio.Event) -> None:
         super()._hear_health(data, news)
@@ -334,9 +337,21 @@ class BusRecordStreamer(BusStreamer):
             return
         self._recording.hear(health, now=True)
         self._recording.note(self._stream, lambda known, now: known.hear(health, self._stream, now))
+        self._note_feed()
         self._problem = self._strangeness(health)
         if self._problem is not None:
             news.set()
+
+    @property
+    def _reader(self) -> PlaceReader | None:
+        return self._recording.reader(self._stream, self._feed)
+
+    def _note_feed(self) -> None:
+        """Of which feed the owner's term is that spoke last, where it says so."""
+        reader, health = self._reader, self._health
+        feed = None if health is None else health.feed_of(self._stream)
+        if reader is not None and health is not None and health.epoch and feed is not None:
+            reader.say(health.epoch, feed)
 
     def _strangeness(self, health: DeskHealth) -> StreamError | None:
         """Why what this owner sends cannot go on from what was recorded."""
@@ -346,7 +361,7 @@ class BusRecordStreamer(BusStreamer):
                 f"The owner streams the {owner.feed} feed, and this recording is of the {self._feed} feed: one file "
                 "would be of both. Name the owner's feed, and another folder where this one has other data."
             )
-        reader, published = self._recording.reader(self._stream), health.published.get(str(self._stream))
+        reader, published = self._reader, health.published.get(str(self._stream))
         lasts = health.connected_for(self._stream)
         if reader is not None and published is not None and lasts is not None:
             reader.connected(published.epoch, health.at_ns - int(lasts * NANOSECONDS))
@@ -362,7 +377,8 @@ class BusRecordStreamer(BusStreamer):
         names = self._address.names
         store, subject = names.store(self._stream), names.published(self._stream)
         self._recording.offset = await measure_offset(bus, names, self._now_ns)
-        reader = self._recording.reader(self._stream) or await self._begin(bus, store, subject)
+        reader = self._reader or await self._begin(bus, store, subject)
+        self._note_feed()
         while not self._stopped:
             first = await _first_of(bus, store, subject, reader.place, self._stream)
             reader.begin()
@@ -384,8 +400,10 @@ class BusRecordStreamer(BusStreamer):
             place = Place(stored.sequence, events=place.events)
             if (head := read_head(stored.data)) is not None:
                 place = Place(stored.sequence, head.epoch, head.number, head.events_until)
+                if _says_feed(stored.data):  # with it, as it says of which feed all is that follows
+                    place = Place(stored.sequence - 1, events=head.events_before)
         self._placed_sink.mark(Mark(place), self._now_ns())
-        return self._recording.begin(self._stream, place)
+        return self._recording.begin(self._stream, place, self._feed)
 
     async def _read(self, bus: BusConnection, pull: Pull, reader: PlaceReader) -> None:
         """Until the consumer has to be begun anew."""
@@ -400,7 +418,7 @@ class BusRecordStreamer(BusStreamer):
                 return
             empty = 0 if found else empty + 1
             for one in found:
-                if not await self._may_take(read_head(one.data)):
+                if not await self._may_take(reader, one.data):
                     return  # before the reader counts as followed what would not be handed over
                 items = reader.take(*one)
                 if items is None:
@@ -410,22 +428,39 @@ class BusRecordStreamer(BusStreamer):
                     self._sink.notice(reader.complaint)
                 self._hand_over(items)
 
-    async def _may_take(self, head: Head | None) -> bool:
+    async def _may_take(self, reader: PlaceReader, data: bytes) -> bool:
         """Wait until the writer's queue has room, and until it is known of what feed this is; False when stopped."""
+        head = read_head(data)
+        says = head is not None and head.number == 0 and _says_feed(data)
 
         def waits() -> bool:
-            return self._recording.fill() > FULL or self._awaits_feed(head)
+            return self._recording.fill() > FULL or self._awaits_feed(reader, None if says else head)
 
         while not self._stopped and waits():  # noqa: ASYNC110 - the queue is of threads
             await asyncio.sleep(WAIT_SECONDS)
         return not self._stopped
 
-    def _awaits_feed(self, head: Head | None) -> bool:
-        """Whether the owner that sent this has not told its feed yet, or told another."""
+    def _awaits_feed(self, reader: PlaceReader, head: Head | None) -> bool:
+        """Whether the owner that sent this has yet to say of which feed it is, or the owner now has another."""
         health = self._health
         if self._problem is not None:
-            return True  # it is another feed, and this connection ends
-        return health is not None and head is not None and not health.tells_feed(self._stream, head.epoch)
+            return True  # this connection ends
+        if health is None or head is None or reader.knows_feed(head):
+            return False
+        if not health.tells_feed(self._stream, head.epoch):
+            return True
+        if head.epoch != reader.place.epoch:
+            self._tell_unknown(health)
+        return False
+
+    def _tell_unknown(self, health: DeskHealth) -> None:
+        """Nobody will say any more of which feed that owner's term was: its first batch is gone, or said nothing."""
+        if health.epoch and not self._told_unknown:
+            self._told_unknown = True
+            self._sink.notice(
+                f"Of which feed an owner of before streamed {self._stream} the bus does not say (any more): what it "
+                f"published is taken for the {self._feed} feed."
+            )
 
     def _hand_over(self, items: Sequence[Item]) -> None:
         if any(mark.gap is not None for _, mark in items):
@@ -451,6 +486,11 @@ class BusRecordStreamer(BusStreamer):
                 self._sink.connected(announced.header())
 
 
+def _says_feed(data: bytes) -> bool:
+    batch = decode(data)
+    return not isinstance(batch, str) and opened_feed(batch) is not None
+
+
 def _gap_of(stream: StreamId, span: Span, now: float, now_ns: int) -> Gap:
     """The time without an owner as a row, by a clock that is at `now_ns` when the monotonic one is at `now`."""
     since_ns, until_ns = (now_ns - int((now - at) * NANOSECONDS) for at in (span.since, span.until))
@@ -463,9 +503,7 @@ async def _first_of(bus: BusConnection, store: str, subject: str, place: Place, 
     What was recorded already is known by its number, so too low is never wrong.
     """
     behind = place.sequence + place.whole
-    if place.epoch == BEGINNING:
-        return behind
-    stored = await bus.message(store, place.sequence)
+    stored = None if place.epoch == BEGINNING else await bus.message(store, place.sequence)
     if stored is not None:
         return behind if is_place_of(place, stream, stored.data) else 1
     newest = await bus.kept(store, subject)

@@ -69,6 +69,7 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     played_out: bool = False
     replay_of: MarketKind | None = None
     streams: dict[str, StreamHealth] = {}
+    feeds: dict[str, str] = {}  # from its first word on; an owner of before says them with its streams only
     published: dict[str, Published] = {}
     unsendable: dict[str, int] = {}  # events in frames that the bus does not take, by stream
     picture_parts: int = 0
@@ -81,9 +82,9 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
         return self.streams.get(stream)
 
     def feed_of(self, stream: StreamId) -> str | None:
-        """Of which feed a stream is, or would be; None where the owner has not said: its first word comes too early."""
+        """Of which feed a stream is, or would be; None where the owner has not said."""
         health = self.health_of(stream)
-        return None if health is None else health.feed or None
+        return self.feeds.get(stream) or (None if health is None else health.feed) or None
 
     def tells_feed(self, stream: StreamId, epoch: int) -> bool:
         """Whether nothing more is to be expected of the feed of what was published in that term.

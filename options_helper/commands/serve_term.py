@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 from options_helper.bus.address import BusAddress
@@ -19,6 +19,12 @@ from options_helper.settings import Settings
 
 # After a takeover the connection that Alpaca still holds is that of an owner which is known to be gone.
 TAKEOVER_PAUSES: Final = (1.0, 2.0, 5.0)
+
+
+def feeds_of(settings: Settings, streams: Sequence[StreamId]) -> dict[StreamId, str]:
+    """Of which feed each stream is that these settings open."""
+    config = LiveStreamConfig(stock_feed=settings.stock_feed, options_feed=settings.options_feed)
+    return {stream: config.feed(stream) for stream in streams}
 
 
 class ServeTerm:
@@ -47,6 +53,7 @@ class ServeTerm:
             announced=lambda: source.announced,
             keep_bytes=keep_bytes,
             limits=plan,
+            feeds=feeds_of(settings, source.streams),
         )
         retry = RetryPolicy(slow_pauses=TAKEOVER_PAUSES) if took_over else RetryPolicy()
         self.manager = LiveStreamManager(

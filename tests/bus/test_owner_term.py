@@ -1,4 +1,4 @@
-"""One owner's term: who has yielded while it begins leaves the desk to the one that leads."""
+"""One owner's term: who has yielded while it begins leaves the desk to the one that leads; what is told, and when."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from options_helper.bus.owner import stores_of
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced
 from options_helper.bus.truth import DeskNews
+from options_helper.data.recording.journal import RecordKind
+from options_helper.model.announcement import Announcement, MarketKind
+from options_helper.model.frames import Frame
 from options_helper.model.streams import StreamName
 from tests.kit.jetstream import AnswersAtOnce, JetStream, at_once
 
@@ -30,7 +33,7 @@ class Meanwhile(AnswersAtOnce):
 
 
 def test_who_has_yielded_while_it_begins_begins_no_term():
-    server = JetStream([(wish, wish.subjects[0].rstrip(".>*")) for wish in stores_of(NAMES, 10**9)])
+    server = a_server()
     den, attic = (OwnerTerm(NAMES, (StreamName.STOCKS,), epoch) for epoch in (100, 200))
 
     def lose() -> None:
@@ -44,3 +47,63 @@ def test_who_has_yielded_while_it_begins_begins_no_term():
 
     assert den.epoch < attic.epoch
     at_once(attic.teller.tell(AnswersAtOnce(server), "news", DeskNews(())))
+
+
+def test_what_a_simulator_announces_is_told_once_and_again_when_it_announces_something_new():
+    server = a_server()
+    told: list[list[RecordKind]] = []
+    term = OwnerTerm(
+        NAMES,
+        (StreamName.STOCKS,),
+        1,
+        lambda _, __, records: told.append([record.kind for record in records]),
+    )
+    bus = AnswersAtOnce(server)
+    at_once(term.begin(bus, 1))
+    played, anew = (Announcement(MarketKind.SIMULATED, now_ns, 1.0, None) for now_ns in (5, 9))
+    for announced in (None, played, played, anew):
+        frames = [Frame(StreamName.STOCKS, b"[]", 1, 7)]
+        term.offer(frames, announced, 1)
+        at_once(term.publish(bus))
+        term.settle(frames)
+
+    frame, market = [RecordKind.FRAME], [RecordKind.MARKET]
+    assert told == [frame, market, frame, frame, market, frame]
+
+
+def a_server() -> JetStream:
+    return JetStream([(wish, wish.subjects[0].rstrip(".>*")) for wish in stores_of(NAMES, 10**9)])
+
+
+def emptied(server: JetStream) -> None:
+    for store in server.stores:
+        server.put_back(store, 0)
+
+
+@pytest.mark.parametrize("is_told", [True, False])
+def test_who_finds_a_bus_that_lost_its_past_begins_no_term_over_one_that_leads_by_now(*, is_told: bool):
+    """Whether its own lease has told it already, or what has begun on the emptied bus does."""
+    server = a_server()
+    den, attic = (OwnerTerm(NAMES, (StreamName.STOCKS,), epoch) for epoch in (100, 200))
+    at_once(den.begin(AnswersAtOnce(server), 1))
+    for _ in range(9):
+        frames = [Frame(StreamName.STOCKS, b"[]", 1, 7)]
+        den.offer(frames, None, 1)
+        at_once(den.publish(AnswersAtOnce(server)))
+        den.settle(frames)
+    emptied(server)
+    bus = Meanwhile(server)
+    if is_told:
+        bus.then = lambda: den.yield_to_another("the lease was lost")
+    else:
+        at_once(attic.begin(AnswersAtOnce(server), 2))
+    den.offer([Frame(StreamName.STOCKS, b"[]", 1, 7)], None, 3)
+    with pytest.raises(Fenced):
+        at_once(den.publish(bus))
+
+    assert den.epoch == 100
+    if is_told:
+        at_once(attic.begin(AnswersAtOnce(server), 2))
+    attic.offer([Frame(StreamName.STOCKS, b"[]", 1, 7)], None, 4)
+    at_once(attic.publish(AnswersAtOnce(server)))
+    assert attic.epoch == 200

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.bus.batch import Head, encode
+from options_helper.bus.batch import Head, encode, opening
 from options_helper.bus.place_reader import Item, PlaceReader, is_place_of
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.model.frames import Place
@@ -146,3 +146,61 @@ def test_where_nothing_trades_the_gap_of_a_takeover_ends_when_the_new_owner_is_c
 
     assert first.mark.gap is not None
     assert (first.mark.gap.since_ns, first.mark.gap.until_ns) == (5 * SECOND, until)
+
+
+def terms(*owners: tuple[str, int, int]) -> dict[int, bytes]:
+    """What owners stored one after another: of each the feed that it says, and its frames, so many from that second."""
+    messages, before = {}, 0
+    for epoch, (feed, frames, first) in enumerate(owners, 2):
+        batches = [[opening(first * SECOND, STOCKS, feed)]]
+        batches += [
+            [Record(RecordKind.FRAME, (first + nth) * SECOND, b"%d" % (first + nth), STOCKS, 1)]
+            for nth in range(frames)
+        ]
+        for number, records in enumerate(batches):
+            events = sum(one.events for one in records)
+            messages[5 + len(messages)] = encode(Head(epoch, number, before, events), records)
+            before += events
+    return messages
+
+
+FROM_BEFORE = Place(sequence=4, epoch=1, number=0, received_ns=5 * SECOND)
+
+
+@pytest.mark.parametrize("place", [FROM_BEFORE, Place(sequence=4)])
+def test_terms_of_another_feed_are_a_gap_to_the_event_wherever_it_is_begun_and_whichever_comes_first(
+    place: Place,
+):
+    messages = terms(("sip", 3, 10), ("otc", 2, 20), ("iex", 2, 30), ("sip", 1, 40), ("iex", 1, 50))
+    reader = PlaceReader(STOCKS, place, "iex")
+    items = read(reader, messages)
+    gaps = [item.mark.gap for item in items if item.mark.gap is not None]
+
+    assert [one.record.received_ns for one in items if one.record and one.record.events] == [
+        30 * SECOND,
+        31 * SECOND,
+        50 * SECOND,
+    ]
+    assert [gap.lost for gap in gaps] == [5, 1]
+    assert (
+        "5 events came of the sip and the otc feed, and this recording is of the iex feed" in gaps[0].reason
+    )
+    assert reader.missed == 6
+    # Somebody listened, though not for this: from 10 to 12 and from 20 to 21.
+    assert reader.unowned_ns == (25 - 2 - 1 + 19 if place is FROM_BEFORE else 19) * SECOND
+    for number, item in enumerate(items, 1):
+        later = read(PlaceReader(STOCKS, item.mark.place, "iex"), messages)
+        assert [one.record for one in later if one.record is not None] == [
+            one.record for one in items[number:] if one.record is not None
+        ]
+
+
+def test_a_term_that_does_not_say_its_feed_is_of_the_one_that_its_owner_says_beside_it():
+    messages = terms(("", 2, 10))
+    silent, told = (PlaceReader(STOCKS, FROM_BEFORE, "iex") for _ in range(2))
+    told.say(2, "sip")
+
+    assert not silent.knows_feed(Head(2, 0, 0, 0))
+    assert told.knows_feed(Head(2, 0, 0, 0))
+    assert len([one for one in read(silent, messages) if one.record and one.record.events]) == 2
+    assert read(told, messages) == []

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from options_helper.bus.batch import Batch, decode
+from options_helper.bus.batch import Batch, decode, opened_feed
 from options_helper.bus.connection import BusConnection, Stored, TooLarge, WrongSequence
 from options_helper.bus.continuity import Position
 from options_helper.bus.names import Names
@@ -19,6 +19,7 @@ from options_helper.errors import ConfigError, StreamError
 from options_helper.model.frames import Frame
 from options_helper.model.streams import StreamName
 from tests.kit.bus import CURRENT, NatsServer, both_servers, nats_server
+from tests.kit.jetstream import AnswersAtOnce, JetStream, at_once
 from tests.kit.waiting import AT_ONCE
 
 NAMES = Names()
@@ -32,6 +33,22 @@ def frames(first: int, count: int, stream: StreamName = StreamName.STOCKS) -> li
 
 def publisher(epoch: int = 1) -> DeskPublisher:
     return DeskPublisher(NAMES, STREAMS, epoch)
+
+
+def test_a_term_begins_with_a_batch_of_each_stream_that_says_its_feed():
+    server = JetStream([(wish, wish.subjects[0].rstrip(".>*")) for wish in stores_of(NAMES, KEEP)])
+    bus = AnswersAtOnce(server)
+    made = DeskPublisher(NAMES, STREAMS, 1, feeds={StreamName.STOCKS: "sip", StreamName.OPTIONS: "opra"})
+    at_once(made.begin(bus, {}))
+
+    said = {}
+    for stream in STREAMS:
+        newest = at_once(bus.last(NAMES.store(stream), NAMES.published(stream)))
+        batch = None if newest is None else decode(newest.data)
+        assert isinstance(batch, Batch)
+        assert (batch.head.events, len(batch.records)) == (0, 1)
+        said[stream] = opened_feed(batch)
+    assert said == {StreamName.STOCKS: "sip", StreamName.OPTIONS: "opra", StreamName.FILLS: None}
 
 
 async def connect(server: NatsServer) -> BusConnection:

@@ -425,3 +425,25 @@ def test_nothing_is_recorded_under_the_name_of_another_feed_before_the_owner_say
         wait_until(lambda: "streams the iex feed" in (stocks(engine).last_error or ""))
     assert stocks(engine).received == 0
     assert bids(tmp_path) == []
+
+
+def test_what_an_owner_of_another_feed_published_before_the_present_one_is_a_gap_and_no_row(tmp_path: Path):
+    """A recorder that catches up over several owners has the word of the last one only; each term says its own."""
+    with nats_server() as server:
+        desk = WrittenDesk(server.address)
+        desk.open("iex")
+        begun(server.address, tmp_path)
+        desk.write(quotes(0, 5))
+        recorded(server.address, tmp_path, 10)
+        desk.open("sip")
+        desk.write(quotes(5, 3), quotes(8, 2))
+        desk.open("iex")
+        desk.write(quotes(10, 5))
+        engine = recorded(server.address, tmp_path, 20)
+        recorded(server.address, tmp_path, 0)
+
+    assert bids(tmp_path) == as_expected([*range(5), *range(10, 15)])
+    assert (stocks(engine).applied, stocks(engine).missed) == (10, 10)
+    (row,) = ledger(tmp_path)
+    assert (row.lost, row.since_ns, row.until_ns) == (10, NOON + 4 * MILLISECOND, NOON + 10 * MILLISECOND)
+    assert "10 events came of the sip feed, and this recording is of the iex feed" in row.reason

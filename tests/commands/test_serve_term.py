@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import io
 import threading
 from collections.abc import Callable, Iterator
 
 import pytest
+from rich.console import Console
 
 from options_helper.bus.address import BusAddress
+from options_helper.bus.lease_course import Standing
+from options_helper.clock import utc_now
+from options_helper.commands.serve_run import FINE, ServeRequest, _Serving
 from options_helper.commands.serve_term import ServeTerm
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.live_manager import LiveStreamConfig
@@ -99,3 +104,41 @@ def test_what_was_stepped_down_just_before_its_streams_begin_has_none(term: Serv
 
     assert streams(term).begun == 1
     assert not streams(term).runs
+
+
+class Keeper:
+    """A lease that is held, of a desk that nobody else wants."""
+
+    standing = Standing(leads=True)
+
+    def __init__(self) -> None:
+        self.given_back = 0
+
+    def want(self) -> None: ...
+
+    def give_back(self) -> None:
+        self.given_back += 1
+
+
+class AskedToEnd:
+    """Signals, of which the second look finds one."""
+
+    looks = 0
+
+    def wait(self, _: float) -> bool:
+        self.looks += 1
+        return self.looks > 1
+
+
+def test_a_term_that_could_not_begin_is_ended_and_its_lease_given_back_each_time():
+    """Whoever waits for the desk would wait for one that serves nobody."""
+    request = ServeRequest(BusAddress.parse("nats://127.0.0.1:9"))  # where nobody listens
+    serving = _Serving(request, SETTINGS, book=None, term=ServeTerm, now=utc_now, turn_seconds=1.0)
+    serving._keeper.stop()  # noqa: SLF001 - another stands in for it
+    serving._keeper = keeper = Keeper()  # type: ignore[assignment] # noqa: SLF001
+    said = io.StringIO()
+    serving.take_part(AskedToEnd(), Console(file=said, width=200))  # type: ignore[arg-type]
+
+    assert keeper.given_back == 2
+    assert said.getvalue().count("127.0.0.1:9") == 1, "it is said once"
+    assert serving.conclude(Console(file=said)) == FINE

@@ -7,7 +7,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.batch import Head, encode
+from options_helper.bus.batch import Head, encode, opening
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
 from options_helper.bus.owner import stores_of
@@ -65,6 +65,11 @@ class WrittenDesk:
         self.epoch, self.number = self.epoch + 1, 0
         if forgets:
             self.sent = 0
+
+    def open(self, feed: str) -> None:
+        """The next owner's first batch, which says of which feed its streams are."""
+        self.next_term()
+        self.store(self.batch([opening(self._at_ns, STOCKS, feed)]))
 
     def batch(self, records: Sequence[Record]) -> bytes:
         """The next one's bytes; it counts as sent."""
