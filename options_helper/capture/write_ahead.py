@@ -152,9 +152,12 @@ class WriteAhead:
 
     def kept_until(self, now_ns: int) -> int:
         """Until when all that was received is on the disk, but rows of the last `flush_seconds` without a journal."""
-        refused_since_ns = self._recorder.store.refused_since_ns if self._journal is None else None
         taken_until_ns = self._queue.taken_until(now_ns)
-        return taken_until_ns if refused_since_ns is None else min(taken_until_ns, refused_since_ns)
+        if self._journal is None:
+            waits_since_ns = self._recorder.store.refused_since_ns
+        else:
+            waits_since_ns = self._unwritten[0].received_ns if self._unwritten else None
+        return taken_until_ns if waits_since_ns is None else min(taken_until_ns, waits_since_ns)
 
     def conclude(self, records: Sequence[Record]) -> int:
         """Take these, which make no rows, after the rows were settled; how many records that is.

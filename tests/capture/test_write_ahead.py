@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -21,6 +22,7 @@ from options_helper.data.recording.journal import (
 )
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
+from options_helper.model.frames import Mark, Place
 from options_helper.model.order_book import BookState
 from options_helper.model.streams import StreamName
 from tests.kit.books import book_message
@@ -79,6 +81,38 @@ def test_what_a_disk_refuses_without_a_journal_is_not_kept_until_it_is_written(t
         records.add((), queue.take(0.0, 1))
         records.make_rows(lambda: False)
     assert records.kept_until(NOON + 90) == NOON + 7
+    recorder.close()
+
+
+def test_what_a_disk_refuses_the_journal_is_not_kept_and_a_desk_was_not_followed_so_far(tmp_path: Path):
+    """Who is killed then asks a bus for it again, and tells of it where there is none."""
+    refuses = [True]
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if refuses[0]:
+            raise OSError(28, "No space left on device")
+        return os.write(descriptor, data)
+
+    queue = FrameQueue(100, (STOCKS,))
+    recorder = Recorder(tmp_path, "one", StorePolicy(min_free_bytes=0))
+    disk = Disk(write=write)
+    records = WriteAhead(queue, JournalWriter(tmp_path, "one", disk), recorder, "desk")
+    for number in (1, 2):
+        place = Place(sequence=number, epoch=1, number=number, events=number)
+        mark = Mark(place)
+        queue.put(STOCKS, frame(quote_message("AAPL")), 1, NOON + number, mark)
+        records.add((), queue.take(0.0, 1))
+        assert records.flush().waiting
+        assert records.make_rows(lambda: False) == 0
+        assert records.kept_until(NOON + 90) == NOON + 1
+        assert not list(read_records(journal_files(tmp_path)))
+    refuses[0] = False
+    assert records.flush().waiting == 0
+
+    assert records.kept_until(NOON + 90) == NOON + 90
+    kinds = [record.kind for record in read_records(journal_files(tmp_path))]
+    assert kinds == [RecordKind.FRAME, RecordKind.BUS] * 2
+    records.close()
     recorder.close()
 
 
