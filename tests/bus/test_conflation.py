@@ -162,3 +162,11 @@ def test_what_is_left_out_of_a_frame_is_in_one_batch_with_it_and_no_frame_is_cut
     assert list(split([left, large, left, large], room)) == [[left, large], [left, large]]
     assert behind([frame(1, ("t", "A", 1), ("t", "B", 2))], 1) == [frame(1, ("t", "A", 1), ("t", "B", 2))]
     assert behind([left._replace(events=3), one], 2) == [left, one]
+
+
+def test_a_frame_that_holds_other_than_it_announces_is_passed_on_as_it_came():
+    """Its events are what the ledger counts: by its messages another number would be told as left out."""
+    odd = frame(2, ("q", "A", 1), ("q", "A", 2))._replace(events=1)
+    records = [frame(1, ("q", "A", 1)), odd, frame(3, ("q", "A", 3))]
+
+    assert conflated(records) == records

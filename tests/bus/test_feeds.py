@@ -9,7 +9,7 @@ from options_helper.bus.batch import Batch, Head
 from options_helper.bus.conflation import Conflater, behind, left_out
 from options_helper.bus.continuity import Position
 from options_helper.bus.detail import WELL_SECONDS, Detail, Pace, slowness
-from options_helper.bus.feeds import PATIENCE_SECONDS, Feeds
+from options_helper.bus.feeds import MOST_WAITING, PATIENCE_SECONDS, Feeds
 from options_helper.bus.legs import Leg
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.model.streams import StreamName
@@ -202,3 +202,25 @@ def test_an_announcement_among_what_waits_of_the_next_feed_brings_no_trade_twice
     viewer.hear(SLOW, batch_of(1, 1, 1, 2, 3))
     assert viewer.trades == [0, 1, 2, 3]
     assert viewer.leg.position.delivered == viewer.received == 4
+
+
+def test_a_feed_that_begins_where_the_other_one_ended_joins_on_at_once():
+    viewer = Following()
+    viewer.hear(FULL, batch_of(0, 0, 0))
+    viewer.feeds.want(SLOW)
+    viewer.hear(SLOW, batch_of(0, 1, 1))
+
+    assert viewer.trades == [0, 1]
+
+
+def test_what_waits_for_the_feed_at_hand_is_no_more_than_has_room():
+    viewer = Following()
+    viewer.hear(FULL, batch_of(0, 0, 0))
+    viewer.feeds.want(SLOW)
+    for number in range(MOST_WAITING):
+        viewer.hear(SLOW, batch_of(number, 5 + number, 5 + number))
+    assert viewer.trades == [0]
+    viewer.hear(SLOW, batch_of(MOST_WAITING, 5 + MOST_WAITING, 5 + MOST_WAITING))
+
+    assert viewer.trades == [0, *range(5, 6 + MOST_WAITING)]
+    assert viewer.leg.missed == 4

@@ -273,3 +273,29 @@ def test_a_renewal_that_came_too_late_is_given_back():
     mine = held(bus)
     at_once(den.free(bus))
     assert held(bus) == mine, "another's is not freed"
+
+
+def test_who_does_not_want_it_does_not_wait_for_it_either():
+    """Otherwise one that is alone would leave Alpaca for somebody who will never lead."""
+    bus, den, attic = a_bus(), one("den"), LeaseCourse(NAMES, Claim("attic"))
+    look(den, bus, 0.0)
+    look(attic, bus, 0.1)
+    look(den, bus, RENEW_SECONDS)
+
+    assert attic.standing.leader == "den (process 1)"
+    assert not den.is_followed
+
+
+class OnAReplica(AnswersAtOnce):
+    """Whatever is read directly may come from a server that has not heard the newest."""
+
+    async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
+        return None if direct else await super().last(store, subject)
+
+
+def test_who_leads_and_who_waits_is_asked_of_the_server_that_has_the_newest():
+    bus = OnAReplica(a_bus().server)
+
+    attic = followed(one("den"), bus)
+
+    assert not attic.standing.leads

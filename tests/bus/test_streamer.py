@@ -6,17 +6,21 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
+from typing import Any
 
 import pytest
 from msgspec.msgpack import encode as encode_answer
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Head, encode
+from options_helper.bus.connection import Stored
 from options_helper.bus.demand import Answer
-from options_helper.bus.streamer import BusStreamer, Legs
-from options_helper.bus.truth import DeskHealth
+from options_helper.bus.detail import Detail
+from options_helper.bus.streamer import SILENT_SECONDS, BusStreamer, Legs
+from options_helper.bus.truth import DeskHealth, Published
 from options_helper.bus.truth import encode as encode_truth
 from options_helper.data.recording.journal import Record, RecordKind
+from options_helper.errors import StreamError
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.streams import StreamName
 from tests.kit.waiting import AT_ONCE
@@ -98,6 +102,7 @@ def test_another_owner_whose_market_cannot_be_read_is_followed(streamer: BusStre
     async def hear() -> bool:
         news = asyncio.Event()
         streamer._told = "something"
+        streamer._ask_now = asyncio.Event()
         for epoch in (1, 2):
             health = DeskHealth(
                 program="1",
@@ -109,7 +114,9 @@ def test_another_owner_whose_market_cannot_be_read_is_followed(streamer: BusStre
                 announcement="newer",
             )
             news.clear()
+            assert not streamer._ask_now.is_set()
             streamer._hear_health(encode_truth(health), news)
+        assert streamer._ask_now.is_set(), "it knows of nobody's wishes"
         return news.is_set()
 
     assert asyncio.run(hear())
@@ -157,3 +164,134 @@ def test_nothing_is_asked_of_a_connection_that_has_ended(streamer: BusStreamer):
             await streamer._keep_pace(bus, again)  # type: ignore[arg-type]
 
     asyncio.run(story())
+
+
+class Followable:
+    """A bus on which subjects are followed and left, and whose owner says this of itself."""
+
+    def __init__(self, health: DeskHealth | None = None) -> None:
+        self.followed: list[str] = []
+        self.health = health
+        self.bus = self
+        self.ended = asyncio.get_running_loop().create_future()
+
+    async def require_may_follow(self, _: str) -> None: ...
+
+    async def kept(self, *_: str) -> Stored | None:
+        return None if self.health is None else Stored(1, encode_truth(self.health))
+
+    async def ask(self, *_: object) -> bytes:
+        return b"1"
+
+    async def subscribe(self, subject: str, _: object) -> Followable:
+        self.followed.append(subject.rpartition(".")[0])
+        return self
+
+    async def leave(self) -> None:
+        self.followed.append("left")
+
+    def loss(self) -> StreamError:
+        return StreamError("it is gone")
+
+
+class Slowly:
+    """A viewer that wants the slow feed from the moment 100 on; the owner has published so many events of a term."""
+
+    def __init__(self, published: int) -> None:
+        self.now, self.ask_now, self.bus = 100.0, asyncio.Event(), Followable()
+        address = BusAddress.parse("nats://127.0.0.1:4222", "desk")
+        self.legs = Legs(Detail.SLOW)
+        self.streamer = BusStreamer(
+            address,
+            STOCKS,
+            Heard(),
+            self.legs,
+            viewer="v",
+            monotonic=lambda: self.now,  # type: ignore[arg-type]
+        )
+        self.streamer._health = word(published={"stocks": Published(1, published)})
+        self.streamer._hear(batch(1, 0, 3))
+
+    async def look(self, now: float) -> Detail:
+        """What it changes to then."""
+        self.now = now
+        self.ask_now.clear()
+        await self.streamer._change_feed(self.bus, self.ask_now)  # type: ignore[arg-type]
+        return self.streamer._feeds.wanted
+
+
+def word(**more: Any) -> DeskHealth:
+    return DeskHealth(program="1", host="den", pid=7, at_ns=0, market=MarketKind.ALPACA, **more)
+
+
+def batch(number: int, before: int, events: int) -> bytes:
+    return encode(Head(1, number, before, events), [Record(RecordKind.FRAME, 6, b"[]", STOCKS, events)])
+
+
+def test_a_slow_feed_that_says_nothing_though_the_owner_publishes_is_given_up_after_a_moment():
+    async def story() -> None:
+        viewer = Slowly(published=9)
+        assert await viewer.look(100.0) is Detail.SLOW
+        assert viewer.ask_now.is_set(), "the owner makes one only of what somebody says he follows"
+        assert await viewer.look(100.0 + SILENT_SECONDS) is Detail.SLOW
+        viewer.streamer._hear(batch(2, 3, 3), Detail.SLOW)
+        assert await viewer.look(100.0 + 2 * SILENT_SECONDS) is Detail.SLOW, "it has spoken meanwhile"
+        assert await viewer.look(100.1 + 2 * SILENT_SECONDS) is Detail.FULL
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize("published", [{}, {"stocks": Published(1, 3)}, {"stocks": Published(0, 900)}])
+def test_a_slow_feed_of_an_owner_that_has_published_nothing_more_is_silent_and_no_less_well(
+    published: dict[str, Published],
+):
+    async def story() -> None:
+        viewer = Slowly(published=3)
+        viewer.streamer._health = word(published=published)
+        await viewer.look(100.0)
+        assert await viewer.look(1_000.0) is Detail.SLOW
+        viewer.legs.forget()
+        viewer.streamer._health = word(published={"stocks": Published(1, 9)})
+        assert await viewer.look(2_000.0) is Detail.SLOW, "nothing has come yet of either"
+
+    asyncio.run(story())
+
+
+def test_the_feed_that_is_used_no_more_is_left_and_the_owner_is_told_at_once():
+    async def story() -> None:
+        viewer = Slowly(published=3)
+        viewer.streamer._followed[Detail.FULL] = viewer.bus  # type: ignore[assignment]
+        await viewer.look(100.0)
+        viewer.streamer._hear(batch(0, 3, 1), Detail.SLOW)
+        await viewer.look(100.1)
+        assert viewer.bus.followed == ["oh.desk.slow", "left"]
+        assert viewer.ask_now.is_set()
+
+    asyncio.run(story())
+
+
+def test_a_connection_that_is_made_anew_begins_with_all_prices_whatever_the_last_one_followed(
+    streamer: BusStreamer,
+):
+    async def story() -> None:
+        connection = Followable(word())
+        streamer._feeds.at_hand = Detail.SLOW
+        streamer._followed[Detail.SLOW] = connection  # type: ignore[assignment]
+        ended = asyncio.create_task(asyncio.sleep(0))
+        await ended
+        with pytest.raises(StreamError, match="it is gone"):
+            await streamer._communicate(connection, asyncio.Event(), ended)  # type: ignore[arg-type]
+
+    asyncio.run(story())
+    assert streamer._feeds.at_hand is None
+    assert list(streamer._followed) == [Detail.FULL]
+
+
+def test_what_is_wanted_anew_is_asked_for_at_once(streamer: BusStreamer):
+    streamer._ask_now = asyncio.Event()
+    streamer._answer()
+    assert not streamer._ask_now.is_set()
+    streamer.subscribe(("TSLA",), channels=("quotes",))
+    streamer._answer()
+
+    assert streamer._ask_now.is_set()
