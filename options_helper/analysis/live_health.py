@@ -311,8 +311,16 @@ def _losses(snapshot: LiveSnapshot) -> str:
 
 def feed_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
     """What must be known of these prices for as long as they are shown."""
-    over = () if snapshot.desk is None else ("streams over a bus",)
-    return (*_source_labels(snapshot), *_told_labels(snapshot), *over)
+    return (*_source_labels(snapshot), *_told_labels(snapshot), *_bus_labels(snapshot))
+
+
+def _bus_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:
+    """That another program has the connections, and has yet to say of which feeds they are."""
+    if snapshot.desk is None:
+        return ()
+    shown = (one for one in snapshot.streams.values() if one.name.kind.feeds and one.phase is not Phase.OFF)
+    unknown = any(one.feed is None for one in shown)
+    return ("streams over a bus", *(("feed not known yet",) if unknown else ()))
 
 
 def _source_labels(snapshot: LiveSnapshot) -> tuple[str, ...]:

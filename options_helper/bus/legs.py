@@ -134,8 +134,10 @@ def both_legs(
     `heard_ago` is how many seconds ago the owner told of itself; None: never. `shift_ns` is added to the times of the
     leg's gaps. `reached` is whether the bus is: an owner that has ended then explains why nothing comes. The ledger is
     this program's own, and what was missed on the way; so received = applied + dropped + rejected + queued + missed.
+    The feed is the owner's: None until it says one, whatever this program would stream by itself.
     """
     health = _with_leg(mine, leg, shift_ns, _connected_since_ns(mine.name, desk, leg))
+    health = replace(health, feed=None if desk is None else desk.feed_of(mine.name))
     if mine.phase in (Phase.OFF, Phase.STOPPED):
         return health
     phase, why = _of_owner(mine.name, desk, heard_ago, leg)
@@ -195,7 +197,6 @@ def _with_owner(health: StreamHealth, owner: StreamHealth) -> StreamHealth:
     taken, refused = set(owner.acknowledged), {*health.refused_symbols, *owner.refused_symbols}
     return replace(
         health,
-        feed=owner.feed or health.feed,
         acknowledged=tuple(symbol for symbol in health.requested if symbol in taken),
         refused_symbols=tuple(symbol for symbol in health.requested if symbol in refused - taken),
         gaps=_in_time((*health.gaps, *owner.gaps)),

@@ -35,7 +35,8 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.errors import Unavailable
-from options_helper.model.streams import StreamName
+from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, Role, WatchStatus
 from options_helper.monitoring.heartbeat_file import file_of, forget_heartbeats, remember_run
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -218,7 +219,9 @@ class _Run:
         """Whether this is an hour to stream in, by the market's clock once it has told that it has one of its own."""
         if not self._request.market_hours:
             return True
-        last, feeds = self._last, _feeds(self._settings)
+        last = self._last
+        own = _feeds(self._settings)
+        feeds = own if self._request.bus is None else feeds_told(None if last is None else last.snapshot)
         if last is None:
             return CaptureHours(feeds).connected(self._now())
         snapshot = last.snapshot
@@ -253,8 +256,15 @@ def _books(settings: Settings, portfolio: Path | None, since: datetime) -> Mappi
         ) from error
 
 
-def _feeds(settings: Settings) -> tuple[tuple[StreamName, str], ...]:
+def _feeds(settings: Settings) -> tuple[tuple[StreamId, str], ...]:
     return ((StreamName.STOCKS, settings.stock_feed), (StreamName.OPTIONS, settings.options_feed))
+
+
+def feeds_told(snapshot: LiveSnapshot | None) -> tuple[tuple[StreamId, str], ...]:
+    """Those that the owner on a bus has said; without a name, which has a kind's usual hours, until it has."""
+    streams = {} if snapshot is None else snapshot.streams
+    told = {name: streams[name].feed for name in (StreamName.STOCKS, StreamName.OPTIONS) if name in streams}
+    return tuple((name, told.get(name) or "") for name in (StreamName.STOCKS, StreamName.OPTIONS))
 
 
 def _holder(settings: Settings, now: Callable[[], datetime]) -> str | None:

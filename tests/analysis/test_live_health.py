@@ -11,7 +11,7 @@ from options_helper.analysis.live_health import Headline, Level, feed_labels, he
 from options_helper.model.announcement import MarketKind
 from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.market_hours import NEW_YORK
-from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.snapshot import DeskRemarks, LiveSnapshot, Phase, StreamHealth
 from tests.kit.builders import AAPL_CALL, AS_OF, health, quote, snapshot_with
 
 EVENING = datetime(2026, 11, 20, 18, 0, tzinfo=NEW_YORK)
@@ -286,3 +286,13 @@ def test_a_clock_that_is_right_or_was_not_measured_is_no_news(skew: ClockSkew | 
 
     assert headline(live) == Headline(Level.OK, "Live.")
     assert not any("CLOCK" in label for label in feed_labels(live))
+
+
+def test_over_a_bus_it_is_said_that_the_feed_is_not_known_until_the_owner_names_it():
+    def labels(*feeds: str | None) -> tuple[str, ...]:
+        streams = [health(name, feed=feed) for name, feed in zip(("stocks", "options"), feeds, strict=True)]
+        return feed_labels(replace(with_streams(*streams), desk=DeskRemarks("the desk")))
+
+    assert "feed not known yet" in labels("sip", None)
+    assert labels("sip", "opra") == ("streams over a bus",)
+    assert "feed not known yet" not in feed_labels(with_streams(health("stocks", feed=None)))

@@ -51,6 +51,16 @@ def test_the_worse_phase_is_shown_with_the_leg_that_it_is_of(mine, owner):
     assert found.last_error == leg
 
 
+def test_the_feed_is_the_owners_and_not_this_programs_own_before_that_is_known():
+    mine = health(Phase.CONNECTING, feed="iex")
+
+    assert both_legs(mine, None, None, heard_ago=None).feed is None
+    assert shown(mine, health(Phase.CONNECTING)).feed is None, "its first word says none"
+    for phase in (Phase.CONNECTING, Phase.STOPPED, Phase.OFF):
+        assert shown(replace(mine, phase=phase), health(feed="sip")).feed == "sip"
+    assert both_legs(mine, desk(health(), feeds={"stocks": "sip"}), None, heard_ago=0.1).feed == "sip"
+
+
 @pytest.mark.parametrize("heard_ago", [None, 3.5, 500.0])
 @pytest.mark.parametrize("owner", GOING)
 def test_an_owner_that_is_not_heard_is_never_live(heard_ago, owner):

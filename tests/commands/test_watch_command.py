@@ -17,8 +17,12 @@ import pytest
 from typer.testing import CliRunner
 
 from options_helper.analysis.reconcile.account_import import portfolio_text
+from options_helper.capture.hours import CaptureHours
 from options_helper.cli import app
+from options_helper.commands.watch_run import feeds_told
 from options_helper.errors import ConfigError
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.settings import DEMO_KEY, DEMO_SECRET
@@ -137,3 +141,18 @@ def test_what_cannot_be_is_said(arguments: tuple[str, ...], says: str):
 
     assert isinstance(result.exception, ConfigError)
     assert says in str(result.exception)
+
+
+@pytest.mark.parametrize(
+    ("told", "hour", "is_open"),
+    [(None, 11, True), (None, 21, False), ("sip", 21, False), ("boats", 21, True), ("boats", 11, False)],
+)
+def test_over_a_bus_the_markets_hours_are_those_of_the_owners_feed_and_a_kinds_own_before_it_is_known(
+    told: str | None, hour: int, *, is_open: bool
+):
+    night = StreamHealth(StreamName.STOCKS, Phase.LIVE, feed=told)
+    snapshot = LiveSnapshot(new_york(f"2026-11-19 {hour}:00"), streams={StreamName.STOCKS: night})
+    stocks, _ = feeds_told(snapshot)
+
+    assert CaptureHours((stocks,)).connected(snapshot.as_of) is is_open
+    assert feeds_told(None) == ((StreamName.STOCKS, ""), (StreamName.OPTIONS, ""))

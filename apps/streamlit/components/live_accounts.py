@@ -32,7 +32,7 @@ HELP = (
 
 def account_box(portfolio_file: PortfolioFile) -> str | None:
     """Draw the choice and read it; None where there is nothing to choose, or the file names its account."""
-    if _follows_a_bus():
+    if follows_a_bus():
         return None
     try:
         accounts = load_accounts()
@@ -52,7 +52,7 @@ def account_box(portfolio_file: PortfolioFile) -> str | None:
 
 def further_box(account: str | None, portfolio_file: PortfolioFile) -> tuple[str, ...]:
     """Draw the choice of accounts that are asked beside that one, and read it; in the file's order."""
-    if _follows_a_bus():
+    if follows_a_bus():
         return ()
     try:
         accounts = load_accounts()
@@ -111,7 +111,7 @@ def account_choice(screen: ScreenModel, key: str) -> ScreenModel:
 def settings_of(account: str | None, portfolio_file: PortfolioFile) -> Settings:
     """The settings of what is chosen, as they are at this moment; ConfigError for what cannot be used."""
     written = _written(portfolio_file)
-    if _follows_a_bus():
+    if follows_a_bus():
         return load_desk_settings(account, written)
     return load_accounts().settings_for(account, written, portfolio_file.name)
 
@@ -129,7 +129,8 @@ def check_settings(account: str | None, portfolio_file: PortfolioFile) -> tuple[
     return settings, None if settings.has_credentials or needs_no_keys else NO_KEYS
 
 
-def _follows_a_bus() -> bool:
+def follows_a_bus() -> bool:
+    """Whether this page's streams are another program's."""
     try:
         return bus_of(os.environ) is not None
     except ConfigError:

@@ -12,6 +12,7 @@ from apps.streamlit.components.formatting import plain
 from apps.streamlit.components.live_accounts import (
     account_box,
     check_settings,
+    follows_a_bus,
     further_accounts,
     further_box,
     settings_of,
@@ -164,14 +165,17 @@ def describe(choices: RunSettings, name: str) -> str:
     """The choices of a run in a line."""
     parts = [name, *([] if choices.account is None else [f"account {choices.account}"])]
     parts += [f"with {' and '.join(choices.further)}"] if choices.further else []
-    parts += [f"stocks {choices.stock_feed}"] if choices.stream_stocks else []
-    parts += [f"options {choices.options_feed}"] if choices.stream_options else []
+    feeds_here = not follows_a_bus()  # else they are its owner's, whatever is chosen here
+    parts += [f"stocks {choices.stock_feed}" if feeds_here else "stocks"] if choices.stream_stocks else []
+    parts += (
+        [f"options {choices.options_feed}" if feeds_here else "options"] if choices.stream_options else []
+    )
     parts += [f"fills {_account_word(choices.paper)}"] if choices.stream_fills else []
     books = (*choices.book_pairs, *choices.breeze_books)
     parts += [f"books of {named(books, 3)}"] if books else []
     parts += (
         []
-        if choices.crypto_location == RunSettings().crypto_location
+        if choices.crypto_location == RunSettings().crypto_location or not feeds_here
         else [f"coins {choices.crypto_location}"]
     )
     parts += [] if choices.news is NewsOf.NOTHING else [f"news of {choices.news}"]
@@ -427,6 +431,18 @@ def _reload(session: LiveSession) -> None:
     session.reload()
 
 
+def _feed_boxes() -> tuple[str, str, str]:
+    """The feeds of stocks and of contracts, and the venue of the coins."""
+    if follows_a_bus():
+        st.caption("Feeds are those of the owner of the streams.")
+        usual = RunSettings()
+        return usual.stock_feed, usual.options_feed, usual.crypto_location
+    stocks = st.selectbox("Stock feed", list(STOCK_FEEDS), key="stock_feed", help=STOCK_FEED_HELP)
+    options = st.selectbox("Option feed", list(OPTION_FEEDS), key="options_feed", help=OPTION_FEED_HELP)
+    location = st.selectbox("Coins of", list(CRYPTO_LOCATIONS), key="crypto_location", help=LOCATION_HELP)
+    return stocks, options, location
+
+
 def _choices(
     source: PortfolioSource, account_name: str | None, further: tuple[str, ...]
 ) -> tuple[RunSettings, str | None]:
@@ -436,11 +452,7 @@ def _choices(
         st.text_input("Order books of", key="book_pairs", placeholder="BTC/USD, ETH/USD", help=BOOKS_HELP)
     )
     with st.expander("Feeds and limits"):
-        stock_feed = st.selectbox("Stock feed", list(STOCK_FEEDS), key="stock_feed", help=STOCK_FEED_HELP)
-        options_feed = st.selectbox(
-            "Option feed", list(OPTION_FEEDS), key="options_feed", help=OPTION_FEED_HELP
-        )
-        location = st.selectbox("Coins of", list(CRYPTO_LOCATIONS), key="crypto_location", help=LOCATION_HELP)
+        stock_feed, options_feed, location = _feed_boxes()
         account = st.selectbox(
             "Account of the fills",
             list(ACCOUNTS),
