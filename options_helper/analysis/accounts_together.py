@@ -176,6 +176,9 @@ def _holdings(parts: Sequence[tuple[str, Holdings]], unread: Sequence[str]) -> H
         moved=tuple(symbol for one in of_all for symbol in one.moved),
         cash=None if unread or None in cash else sum((one for one in cash if one is not None), Decimal(0)),
         unanswered="; ".join(unanswered),
+        not_compared_of=tuple(
+            f"of {account} {one.not_compared}" for account, one in parts if one.not_compared
+        ),
         is_account=all(one.is_account for one in of_all),
         lacking_of=tuple(account for account, one in parts if one.account_only),
         without=tuple(unread),

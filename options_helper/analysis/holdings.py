@@ -47,6 +47,7 @@ class Holdings:
         str, ...
     ] = ()  # of several accounts together, those that hold what `account_only` names
     without: tuple[str, ...] = ()  # of several accounts together, those of which nothing is known
+    not_compared_of: tuple[str, ...] = ()  # of several together: what is not compared, each with its account
 
     @property
     def in_doubt(self) -> frozenset[str]:
@@ -76,6 +77,8 @@ class Holdings:
 
         Where the quantities are the account's own, that they are old.
         """
+        if self.not_compared_of:
+            return "; ".join(self.not_compared_of)
         if not self.unanswered:
             return ""
         if self.is_account:

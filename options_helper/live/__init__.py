@@ -23,6 +23,7 @@ PUBLIC: Final = {
         "ViewOptions",
         "Viewpoint",
         "build_screen",
+        "said_of_each",
         "shared_screen",
         "take_snapshot",
     ),

@@ -355,6 +355,16 @@ def _of_one_account(account: str, banner: Banner) -> Banner:
     return replace(banner, account=account)
 
 
+def said_of_each(screen: ScreenModel, say: Callable[[ScreenModel], Iterator[str]]) -> tuple[str, ...]:
+    """What is said of an account; of several each has its own, with the name, and what all say stands there once."""
+    if not screen.accounts:
+        return tuple(say(screen))
+    return in_all_or_of(
+        {name: tuple(say(one)) for name, one in screen.accounts.items()},
+        lambda account, said: f"{account}: {said}",
+    )
+
+
 def _alerts_together(views: Mapping[str, AlertsView]) -> AlertsView:
     """All that fired in any account, with whose it is, the newest first; who sends is each account's own."""
     firings = [_firing_of(account, one) for account, view in views.items() for one in view.firings]

@@ -182,7 +182,10 @@ def test_an_older_reading_of_one_account_stands_at_each_sum_with_the_accounts_na
 
     both = look_together([first, replace(second, look=_with_totals(second.look, old))])
 
-    assert "ira: it could not be read" in both.totals.holdings.caveat
+    assert (
+        "of ira of an older reading of the account (it could not be read since)"
+        in both.totals.holdings.caveat
+    )
 
 
 def _with_totals(look: BookLook, totals) -> BookLook:

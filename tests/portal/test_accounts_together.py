@@ -277,3 +277,28 @@ def test_a_start_again_without_the_other_account_is_applied_as_any_choice(both: 
     assert not tab.exception
     assert "Account" not in board(tab).columns
     assert not both.managers[1].is_running()
+
+
+def test_what_cannot_be_read_of_one_account_is_said_of_that_one(both: Portal):
+    """The file is of `main`, whose keys are refused; what `ira` says is no older for it."""
+
+    def refused() -> LiveSnapshot:
+        shown = scene_of("main", None, fill=1)
+        failed = RestReport(RestTask.FILLS, RestPhase.FAILED, problem="Alpaca refused the key.")
+        reports = {**shown.account.reports, RestTask.FILLS: failed}
+        return replace(shown, account=replace(shown.account, reports=MappingProxyType(reports)))
+
+    both.scenes["main"] = refused
+    tab = both.open()
+    tab.multiselect(key="further_accounts").set_value(["ira"]).run()
+    press(tab, "start")
+    both.session.keep()
+    tab.run()
+
+    said = tile(tab, "Liquidation value")
+    assert "QUANTITIES of main not compared with the account (it could not be read)" in said
+    assert "quantities of main not compared with the account" in html(tab)
+    captions = " ".join(element.value for element in tab.caption)
+    assert "main: The account's record of the day could not be read" in captions
+    assert "ira: Known since midnight in New York" in captions
+    assert captions.count("Known since midnight") == 1

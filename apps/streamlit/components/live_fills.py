@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import datetime
 from decimal import Decimal
 from typing import Any, Final
@@ -11,7 +11,7 @@ import streamlit as st
 
 from apps.streamlit.components.formatting import UNKNOWN, clock, plain
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, pixels_for, table_height
-from options_helper.live.screen import ScreenModel
+from options_helper.live.screen import ScreenModel, said_of_each
 from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
@@ -40,7 +40,7 @@ MAX_ROWS: Final = 10
 def fills_table(screen: ScreenModel) -> None:
     """Draw the order updates, newest first, and say since when all of them are known."""
     fills = screen.snapshot.fills
-    st.caption(plain(_known_since(screen)))
+    st.caption(plain(" ".join(said_of_each(screen, known_since))))
     if not fills:
         return
     frame = screen.once(fills_frame)
@@ -144,32 +144,32 @@ def _run_with_known_day(screen: ScreenModel) -> datetime | None:
     return screen.snapshot.running_since if was_read else None
 
 
-def _known_since(screen: ScreenModel) -> str:
-    """What is known of the day, and how; and that none of it changes the file."""
+def known_since(screen: ScreenModel) -> Iterator[str]:
+    """What is known of the day, and how; and that none of it changes the file; in sentences."""
     report = screen.snapshot.account.reports[RestTask.FILLS]
     if screen.run is None:
-        return "Known after Start: today's fills are asked for then, and the stream tells the rest."
+        yield "Known after Start: today's fills are asked for then, and the stream tells the rest."
+        return
     if screen.snapshot.market is MarketKind.REPLAY:
-        return "A replay has no account, so it has no fills."
+        yield "A replay has no account, so it has no fills."
+        return
     if report.finished_at is None:
-        return _not_read_yet(report.phase, report.problem)
+        yield _not_read_yet(report.phase, report.problem)
+        return
     read_at = clock(report.finished_at, screen.options.zone, today=screen.snapshot.as_of)
     day = short_date(new_york_date(report.finished_at))
-    parts = [
-        f"Known since midnight in New York ({day}), by the stream and by the account's record, read {read_at}."
-    ]
+    yield f"Known since midnight in New York ({day}), by the stream and by the account's record, read {read_at}."
     if report.problem:
         outcome = "failed" if report.phase is RestPhase.FAILED else "is held up"
-        parts.append(f"Reading it again {outcome}: {report.problem}")
+        yield f"Reading it again {outcome}: {report.problem}"
     if screen.snapshot.account.doubts:
-        parts.append("Some of it is in doubt: Details say what.")
-    parts.append(f"Times are of {screen.options.zone.key}.")
-    parts.append(
+        yield "Some of it is in doubt: Details say what."
+    yield f"Times are of {screen.options.zone.key}."
+    yield (
         "Positions are the account's, so each fill is in them."
         if screen.of_account
         else "Positions come from the portfolio file: a fill does not change them until you edit it."
     )
-    return " ".join(parts)
 
 
 def _not_read_yet(phase: RestPhase, problem: str | None) -> str:

@@ -300,7 +300,7 @@ def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iter
     about = "" if view.is_exact else " (about, by the model)"
     yield f"{limits}{even}{about if even else ''}."
     if view.worst_by_account is not None and view.worst_by_account != view.worst:
-        yield f"To lose by the account's quantities: {_lost(view.worst_by_account, hidden=hidden)}."
+        yield f"To lose by {view.whose} quantities: {_lost(view.worst_by_account, hidden=hidden)}."
     if not view.is_from_cost:
         why = view.subject.held.why_no_basis
         yield f"{why[0].upper()}{why[1:]}, so profit is counted from what it is worth now."

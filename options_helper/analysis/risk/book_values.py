@@ -167,6 +167,12 @@ class BookFigures:
     alarms: tuple[str, ...]  # sentences
     computed: LegRisk  # what the next look begins with
     scenario: ScenarioLines  # the option lines and the shares that have not ended, for other prices and days
+    accounts: tuple[str, ...] = ()  # of several together: whose entries the ids begin with, by name
+
+    def account_of(self, position_id: str) -> str | None:
+        """Which of several accounts an entry is of; None where they are all of one."""
+        name = position_id.partition("/")[0]
+        return name if name in self.accounts else None
 
     def scenario_of(self, underlying: str) -> ScenarioLines:
         """What is held on one underlying, for other prices and days."""

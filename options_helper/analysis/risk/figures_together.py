@@ -79,6 +79,7 @@ def figures_together(parts: Sequence[AccountFigures], unread: Sequence[str] = ()
         ),
         computed=first.computed,
         scenario=_scenario([one.scenario for one in of_all]),
+        accounts=tuple(part.account for part in parts),
     )
 
 

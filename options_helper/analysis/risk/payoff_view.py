@@ -63,6 +63,7 @@ class PayoffView:
     chance: Chance
     by_model: str  # "4 of 4 legs"
     notes: tuple[str, ...]  # sentences
+    whose: str = "the account's"  # by whose quantities `worst_by_account` is
 
 
 def subjects(book: BookFigures) -> tuple[Subject, ...]:
@@ -136,11 +137,12 @@ def payoff_view(book: BookFigures, subject: Subject, what_if: WhatIf = NOW) -> P
         chance=probability_of_profit(held, outlook),
         by_model=today.words,
         notes=(
-            *_doubts(lines),
+            *_doubts(lines, book),
             *_price_words(book, subject),
             *_notes(today, first, held),
             *_ended(book, subject),
         ),
+        whose="each account's" if book.accounts else "the account's",
     )
 
 
@@ -222,11 +224,17 @@ def _price_words(book: BookFigures, subject: Subject) -> Iterable[str]:
     return filter(None, words)
 
 
-def _doubts(lines: Sequence[LineRisk]) -> Iterable[str]:
-    """That the curves are of the file's quantities, where the account's are others."""
-    if labels := list(dict.fromkeys(line.label for line in lines if line.quantity_in_doubt)):
+def _doubts(lines: Sequence[LineRisk], book: BookFigures) -> Iterable[str]:
+    """That the curves are of the file's quantities, where an account's are others."""
+    by_account: dict[str | None, list[str]] = {}
+    for line in lines:
+        if line.quantity_in_doubt:
+            by_account.setdefault(book.account_of(line.position_id), []).append(line.label)
+    for account, labels in by_account.items():
+        whose = "the account" if account is None else f"the account {account}"
         yield (
-            f"Drawn is what the file holds; the account holds another quantity, or may, of {', '.join(labels)}."
+            f"Drawn is what the file holds; {whose} holds another quantity, or may, of "
+            f"{', '.join(dict.fromkeys(labels))}."
         )
 
 

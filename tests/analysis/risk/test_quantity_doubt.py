@@ -11,6 +11,7 @@ import pytest
 
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.extremes import Extreme, Limit
+from options_helper.analysis.risk.figures_together import AccountFigures, figures_together
 from options_helper.analysis.risk.payoff_view import PayoffView, payoff_view, subjects
 from options_helper.model.account import AccountPosition, AccountState
 from options_helper.model.portfolio import PortfolioEntry
@@ -281,3 +282,21 @@ def test_a_payoff_of_what_is_the_same_in_the_account_says_nothing():
     found = beside({AAPL_CALL: 1, C185: -1, "MSFT": 5}, VERTICAL, OTHER)
 
     assert not any("account" in note for note in drawn(found, "u:AAPL").notes)
+
+
+def test_of_several_accounts_a_payoff_says_in_which_one_the_quantity_is_another():
+    both = figures_together(
+        [
+            AccountFigures("main", beside({AAPL_CALL: 1, C185: -2}, VERTICAL)),
+            AccountFigures("ira", beside({AAPL_CALL: 1, C185: -1}, VERTICAL)),
+        ]
+    )
+    (subject,) = [one for one in subjects(both) if one.key == "u:AAPL"]
+    view = payoff_view(both, subject)
+    assert isinstance(view, PayoffView)
+
+    label = "AAPL 18 Dec 26 185 C"
+    assert f"the account main holds another quantity, or may, of {label}." in " ".join(view.notes)
+    assert "the account ira" not in " ".join(view.notes)
+    assert view.worst_by_account != view.worst
+    assert view.whose == "each account's"
