@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from options_helper.alerting.books import Scope
-from options_helper.alerting.runner import Judged
+from options_helper.alerting.course import Judged
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings
 from options_helper.analysis.book_look import BookLook

@@ -12,7 +12,7 @@ from options_helper.alerting.runner import AlertRunner, AlertStatus
 from options_helper.clock import utc_now
 from options_helper.data.alerts_file import RulesFile
 from options_helper.data.firing_log import LoggedFiring
-from options_helper.data.lease import Holder
+from options_helper.data.lease_course import Holder
 from options_helper.data.notify.lifesign import Called
 from options_helper.data.notify.targets import Targets
 from options_helper.model.alerts import Judgement

@@ -43,12 +43,23 @@ _PATIENCE_SECONDS: Final = 1.0
 _SETTLED: Final = (Outcome.DELIVERED, Outcome.GAVE_UP)
 
 
+class Took(Struct, frozen=True, tag="took", tag_field="row"):
+    """A program has taken the lease, and its term begins."""
+
+    term: int
+    at: datetime
+
+
 class Round(Struct, frozen=True, tag="round", tag_field="row"):
-    """What one evaluation brought: firings, and what changed in the state of the rules; None: it is no more."""
+    """What one evaluation brought: firings, and what changed in the state of the rules; None: it is no more.
+
+    Of no use below a newer term's beginning: its program was stopped before it could write it, and lost the lease.
+    """
 
     fired: tuple[Firing, ...] = ()
     states: dict[str, RuleState | None] = {}
     unaddressed: tuple[str, ...] = ()  # of the firings by their keys, whose targets are not known yet
+    term: int = 0  # its program's; 0: of none
 
 
 class Trying(Struct, frozen=True, tag="try", tag_field="row"):
@@ -58,6 +69,7 @@ class Trying(Struct, frozen=True, tag="try", tag_field="row"):
     target: str
     number: int
     at: datetime
+    term: int = 0  # as in a round
 
 
 class Tried(Struct, frozen=True, tag="tried", tag_field="row"):
@@ -78,7 +90,7 @@ class Acknowledged(Struct, frozen=True, tag="acknowledged", tag_field="row"):
     at: datetime
 
 
-Row = Round | Trying | Tried | Acknowledged
+Row = Took | Round | Trying | Tried | Acknowledged
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,6 +136,7 @@ class Logged:
     firings: Mapping[str, LoggedFiring] = field(default_factory=lambda: MappingProxyType({}))
     states: Mapping[str, RuleState] = field(default_factory=lambda: MappingProxyType({}))
     torn: int = 0  # rows that cannot be read
+    term: int = 0  # of who took the lease last
 
 
 class FiringLog:
@@ -133,8 +146,15 @@ class FiringLog:
     worth more than its row.
     """
 
-    def __init__(self, path: Path, *, append: Callable[..., None] | None = None) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        append: Callable[..., None] | None = None,
+        patience_seconds: float = _PATIENCE_SECONDS,
+    ) -> None:
         self._path = path
+        self._patience_seconds = patience_seconds
         self._to_disk = append
         # Held while another process's lock is waited for and while the disk is: whoever only looks waits for neither.
         self._writing = threading.RLock()
@@ -179,7 +199,7 @@ class FiringLog:
             with self._lock:
                 self._follow()
                 is_large = self._read_to >= LARGE_BYTES
-                rows = tuple(self._fold.worth_keeping(now - KEPT)) if is_large else ()
+                rows = tuple(self._fold.worth_keeping(now)) if is_large else ()
             if is_large:
                 with suppress(OSError):
                     replace_file(self._path, b"".join(map(_line, rows)), mode=0o600, durable=True)
@@ -198,7 +218,7 @@ class FiringLog:
                     os.close(descriptor)
 
     def _locked(self) -> int | None:
-        deadline = time.monotonic() + _PATIENCE_SECONDS
+        deadline = time.monotonic() + self._patience_seconds
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             while (descriptor := lock_file(self._path.with_suffix(".lock"))) is None:
@@ -264,8 +284,8 @@ class FiringLog:
     def _still_true(self, rows: Iterable[Row]) -> Iterator[Row]:
         """Of rows that come late what another process's rows have not overtaken: it went on without knowing them.
 
-        What fired is told in any order. Where a rule stands that it has judged since, and how a later try ended, the
-        other one knows better.
+        What fired is told in any order, and so of no term. Where a rule stands that it has judged since, and how a
+        later try ended, the other one knows better.
         """
         with self._lock:
             # As the file says, without what is known to this process alone.
@@ -286,7 +306,7 @@ class FiringLog:
                     told = None if logged is None else logged.deliveries.get(row.target)
                     if told is None or told.at is None or told.at <= row.at:
                         yield row
-                case Acknowledged():
+                case Acknowledged() | Took():
                     yield row
                 case _:
                     assert_never(row)
@@ -304,7 +324,7 @@ class _Fold:
     def __init__(self) -> None:
         self._firings: dict[str, LoggedFiring] = {}
         self._states: dict[str, RuleState] = {}
-        self._torn = 0
+        self._torn = self._term = 0
 
     def read(self, data: bytes) -> None:
         for line in data.split(b"\n"):
@@ -316,21 +336,13 @@ class _Fold:
                 self._torn += 1
 
     def add(self, row: Row) -> None:
+        if isinstance(row, Round | Trying) and 0 < row.term < self._term:
+            return
         match row:
+            case Took():
+                self._term = max(self._term, row.term)
             case Round():
-                for firing in row.fired:
-                    known = self._firings.get(firing.key)
-                    # One that fired before its targets were known is told again with them.
-                    if known is None or not known.firing.targets:
-                        blank = MappingProxyType({name: Delivered() for name in firing.targets})
-                        acknowledged_at = None if known is None else known.acknowledged_at
-                        waits = firing.key in row.unaddressed
-                        self._firings[firing.key] = LoggedFiring(firing, blank, acknowledged_at, waits)
-                for key, state in row.states.items():
-                    if state is None:
-                        self._states.pop(key, None)
-                    else:
-                        self._states[key] = state
+                self._add_round(row)
             case Trying():
                 self._change(row.key, row.target, tries=row.number, at=row.at, is_open=True)
             case Tried():
@@ -349,13 +361,35 @@ class _Fold:
             case _:
                 assert_never(row)
 
+    def _add_round(self, row: Round) -> None:
+        for firing in row.fired:
+            known = self._firings.get(firing.key)
+            # One that fired before its targets were known is told again with them.
+            if known is None or not known.firing.targets:
+                blank = MappingProxyType({name: Delivered() for name in firing.targets})
+                acknowledged_at = None if known is None else known.acknowledged_at
+                waits = firing.key in row.unaddressed
+                self._firings[firing.key] = LoggedFiring(firing, blank, acknowledged_at, waits)
+        for key, state in row.states.items():
+            if state is None:
+                self._states.pop(key, None)
+            else:
+                self._states[key] = state
+
     def logged(self) -> Logged:
         """A copy."""
-        return Logged(MappingProxyType(dict(self._firings)), MappingProxyType(dict(self._states)), self._torn)
+        return Logged(
+            MappingProxyType(dict(self._firings)),
+            MappingProxyType(dict(self._states)),
+            self._torn,
+            self._term,
+        )
 
-    def worth_keeping(self, since: datetime) -> Iterator[Row]:
-        """Rows that say the same of what has fired since then, and of all that is still to be sent."""
+    def worth_keeping(self, now: datetime) -> Iterator[Row]:
+        """Rows that say the same of what has fired lately, and of all that is still to be sent."""
+        since = now - KEPT
         newest = list(self._firings.values())[-KEPT_AT_MOST:]
+        yield Took(self._term, now)
         yield Round(states=dict(self._states))
         for logged in newest:
             if logged.firing.fired_at < since and not (logged.unsettled or logged.is_unaddressed):

@@ -3,7 +3,7 @@
 The holder has the lock of a file, which the kernel takes back with the process, however that ends, and writes into it
 each few seconds that it lives. A process that is stopped keeps its lock and writes no more: whoever waits then puts a
 file of its own in the place. The stopped one finds that out as soon as it runs again, because each use of the lease
-looks whether its file is still the one of that name.
+looks whether its file is still the one of that name. What is done when is `LeaseCourse`'s to decide.
 """
 
 from __future__ import annotations
@@ -15,36 +15,28 @@ import socket
 import time
 from collections.abc import Callable
 from contextlib import suppress
-from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from typing import Final
+from typing import Final, assert_never
 
 import msgspec
 
 from options_helper.data.file_lock import is_at, lock_file
+from options_helper.data.lease_course import (
+    Ask,
+    Holder,
+    LeaseCourse,
+    Step,
+    Supplant,
+    Told,
+    Write,
+    carry_out,
+)
 from options_helper.decoders import json_decoder
 
 log = logging.getLogger(__name__)
 
-# Whoever has not renewed it for so long does not run; a whole takeover takes half a minute at most.
-STALE_SECONDS: Final = 18.0
 RENEW_SECONDS: Final = 3.0
-
-
-@dataclass(frozen=True, slots=True)
-class Holder:
-    """Who has it."""
-
-    who: str  # dashboard, watch
-    pid: int
-    host: str
-    since: datetime  # UTC, by its computer's clock
-    renewed: float = 0.0  # on the monotonic clock that all processes of a computer share
-    looked: float | None = (
-        None  # when somebody did last what it is for, by a clock of theirs; None: nobody has
-    )
-
 
 _HOLDERS: Final = json_decoder(Holder)
 
@@ -52,17 +44,19 @@ _HOLDERS: Final = json_decoder(Holder)
 class Lease:
     """One process's part in it; callable from any thread, never waits.
 
-    OSError where the system has no such locks, or the folder does not serve.
+    OSError where the system has no such locks, or the folder does not serve. Whoever decides by `course` itself has its
+    steps done by `do`.
     """
 
     def __init__(
         self, path: Path, who: str, *, since: datetime, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._path = path
-        self._me = Holder(who, os.getpid(), socket.gethostname(), since)
+        self.course = LeaseCourse(Holder(who, os.getpid(), socket.gethostname(), since))
         self._monotonic = monotonic
         # The descriptor whose lock this process has had since it took it; None: it has not, or has given it back.
         self._held: int | None = None
+        self._turn: int | None = None  # while it supplants one that runs no more
 
     @property
     def is_mine(self) -> bool:
@@ -86,75 +80,74 @@ class Lease:
         return None if found is None else found.looked
 
     def keep(self, looked: float | None = None) -> bool:
-        """Renew it, or take it where nobody has it who runs; whether it is this process's now.
-
-        `looked` is written down for who comes after: when this process, or the one before it, did what it is for.
-        """
-        self._me = replace(self._me, looked=looked)
-        if self.is_mine:
-            self._write()
-            return True
-        self._let_go()
-        self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        held = lock_file(self._path)
-        if held is None:
-            held = self._from_the_stopped()
-        if held is None:
-            return False
-        self._held = held
-        self._write()
-        return self.is_mine
-
-    def note(self, looked: float) -> None:
-        """Write down when this process did what it is for, for whoever comes after; where it has the lease."""
-        self._me = replace(self._me, looked=looked)
-        if self.is_mine:
-            with suppress(OSError):
-                self._write()
+        """Renew it, or take it where nobody has it who runs; whether it is this process's now."""
+        return carry_out(self.course.keep(looked), self.do)
 
     def release(self, looked: float | None = None) -> None:
-        """Give it back at once; harmless where this process has it not. `looked` as for `keep`."""
-        if looked is not None:
-            self.note(looked)
-        self._let_go()
+        """Give it back at once; harmless where this process has it not."""
+        carry_out(self.course.release(looked), self.do)
 
-    def _from_the_stopped(self) -> int | None:
-        """A new file in the place of one whose holder runs no more; None where it does."""
-        found = self.holder()
-        if found is None or self._monotonic() - found.renewed < STALE_SECONDS:
-            return None
-        turn = lock_file(self._path.with_suffix(".turn"))  # of those who wait, one takes it
-        if turn is None:
-            return None
-        try:
-            if self.holder() != found:
-                return None
-            new = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
-            held = lock_file(new)
-            if held is None:
-                return None
-            try:
-                _write_into(held, replace(self._me, renewed=self._monotonic()))
-                new.replace(self._path)
-            except BaseException:
-                os.close(held)
-                new.unlink(missing_ok=True)
-                raise
-        finally:
-            os.close(turn)
-        log.warning("the %s (process %d) runs no more; this process takes its place", found.who, found.pid)
-        return held
+    def do(self, step: Step) -> Told:
+        """Do one step of the course."""
+        is_so, holder = False, None
+        match step:
+            case Ask.IS_MINE:
+                is_so = self.is_mine
+            case Ask.LOCK:
+                self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+                self._held = lock_file(self._path)
+                is_so = self._held is not None
+            case Ask.READ:
+                holder = self.holder()
+            case Ask.TURN:
+                self._turn = lock_file(self._path.with_suffix(".turn"))
+                is_so = self._turn is not None
+            case Ask.END_TURN:
+                self._end_turn()
+            case Ask.LET_GO:
+                self.let_go()
+            case Write():
+                if self._held is not None:
+                    _write_into(self._held, step.holder)
+            case Supplant():
+                self._supplant(step)
+            case _:
+                assert_never(step)
+        return Told(self._monotonic(), is_so, holder)
 
-    def _write(self) -> None:
-        held = self._held
-        if held is not None:
-            _write_into(held, replace(self._me, renewed=self._monotonic()))
-
-    def _let_go(self) -> None:
+    def let_go(self) -> None:
+        """Leave everything as the end of the process does."""
         held, self._held = self._held, None
-        if held is not None:
-            with suppress(OSError):
-                os.close(held)
+        _close(held)
+        self._end_turn()
+
+    def _supplant(self, step: Supplant) -> None:
+        new = self._path.with_name(f".{self._path.name}.{secrets.token_hex(4)}")
+        held = lock_file(new)
+        if held is None:
+            return
+        try:
+            _write_into(held, step.holder)
+            new.replace(self._path)
+        except BaseException:
+            os.close(held)
+            new.unlink(missing_ok=True)
+            raise
+        self._held = held
+        stopped = step.stopped
+        log.warning(
+            "the %s (process %d) runs no more; this process takes its place", stopped.who, stopped.pid
+        )
+
+    def _end_turn(self) -> None:
+        turn, self._turn = self._turn, None
+        _close(turn)
+
+
+def _close(descriptor: int | None) -> None:
+    if descriptor is not None:
+        with suppress(OSError):
+            os.close(descriptor)
 
 
 def _write_into(descriptor: int, holder: Holder) -> None:

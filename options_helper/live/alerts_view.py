@@ -15,7 +15,8 @@ from options_helper.alerting.judging import Observed, followed_rules
 from options_helper.alerting.program import ProgramAlerts, newest_first
 from options_helper.analysis.book_look import BookLook
 from options_helper.data.firing_log import Acknowledged, LoggedFiring
-from options_helper.data.lease import RENEW_SECONDS, Holder
+from options_helper.data.lease import RENEW_SECONDS
+from options_helper.data.lease_course import Holder
 from options_helper.data.notify.targets import load_targets
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot

@@ -14,10 +14,12 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.alerting.books import books_at
-from options_helper.alerting.runner import AlertRunner, Judged
+from options_helper.alerting.course import Judged
+from options_helper.alerting.runner import AlertRunner
 from options_helper.data import firing_log
 from options_helper.data.firing_log import FiringLog, Round, Trying, tried
-from options_helper.data.lease import STALE_SECONDS, Lease
+from options_helper.data.lease import Lease
+from options_helper.data.lease_course import STALE_SECONDS, Ask, Step, Told
 from options_helper.data.notify.delivery import Delivery
 from options_helper.data.notify.lifesign import Called
 from options_helper.data.notify.messages import Attempt, Message, Outcome
@@ -349,10 +351,14 @@ def test_an_account_that_its_user_has_named_is_named_in_each_message(desk: Desk)
 
 
 def test_where_no_lease_can_be_had_it_sends_and_says_so(desk: Desk, monkeypatch: pytest.MonkeyPatch):
-    def refuse(_: Lease, __: float | None) -> bool:
-        raise OSError(95, "Operation not supported")
+    do = Lease.do
 
-    monkeypatch.setattr(Lease, "keep", refuse)
+    def refuse(lease: Lease, step: Step) -> Told:
+        if step is Ask.LOCK:
+            raise OSError(95, "Operation not supported")
+        return do(lease, step)
+
+    monkeypatch.setattr(Lease, "do", refuse)
     runner = desk.runner()
     runner.observe(559)
     runner.observe(561)

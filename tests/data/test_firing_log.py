@@ -21,6 +21,7 @@ from options_helper.data.firing_log import (
     FiringLog,
     Logged,
     Round,
+    Took,
     Tried,
     Trying,
 )
@@ -230,6 +231,21 @@ def test_rows_that_come_late_stay_whole_where_nobody_wrote_meanwhile(
     assert log.look().states == {"b": FIRED, "c": ARMED}
 
 
+def test_a_row_of_one_in_whose_place_another_is_counts_for_nothing(path: Path):
+    """It looked whether it had the lease, was stopped right before its row, and goes on."""
+    log = FiringLog(path)
+    log.append(Took(1, AT), Round(fired=(firing("k0"),), states={"a": ARMED}, term=1), Took(2, AT))
+    log.append(
+        Round(fired=(firing("k1"),), states={"a": FIRED}, term=1), Trying("k0", "phone", 1, AT, term=1)
+    )
+    log.append(tried(Outcome.DELIVERED), Round(fired=(firing("k2"),), term=2), Round(fired=(firing("k3"),)))
+
+    logged = FiringLog(path).look()
+
+    assert (list(logged.firings), logged.states, logged.term) == (["k0", "k2", "k3"], {"a": ARMED}, 2)
+    assert not logged.firings["k0"].deliveries["phone"].is_open
+
+
 def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(
     path: Path, monkeypatch: pytest.MonkeyPatch
 ):
@@ -312,7 +328,7 @@ def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatc
     log.append(Round(fired=(firing("old", fired_at=old),)), *settled)
     log.append(Round(fired=(firing("unsent", fired_at=old),), states={"a": FIRED, "b": ARMED}))
     log.append(Round(fired=(firing("k1"),), states={"a": None}), Acknowledged("k1", AT))
-    log.append(tried(Outcome.FAILED), Trying("k1", "phone", 2, AT))
+    log.append(tried(Outcome.FAILED), Trying("k1", "phone", 2, AT), Took(3, AT))
     before = reader.look()
 
     log.shorten(AT)
@@ -322,7 +338,7 @@ def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatc
     assert after == log.look() == FiringLog(path).look()
     assert list(after.firings) == ["unsent", "k1"]
     assert after.firings["k1"].deliveries["phone"] == before.firings["k1"].deliveries["phone"]
-    assert (after.states, after.firings["k1"].acknowledged_at) == ({"b": ARMED}, AT)
+    assert (after.states, after.firings["k1"].acknowledged_at, after.term) == ({"b": ARMED}, AT, 3)
     assert after.firings["k1"].unsettled == ("phone",)
 
 

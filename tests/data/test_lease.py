@@ -12,7 +12,8 @@ from unittest.mock import Mock
 
 import pytest
 
-from options_helper.data.lease import STALE_SECONDS, Lease
+from options_helper.data.lease import Lease
+from options_helper.data.lease_course import STALE_SECONDS
 
 SINCE = datetime(2026, 11, 27, 14, 30, tzinfo=UTC)
 

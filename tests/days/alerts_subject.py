@@ -73,8 +73,34 @@ class AlertsSubject:
             at = round(rng.uniform(watched.since + 10, watched.until - _CALM_SECONDS), 2)
             whose = PROGRAMS[rng.randrange(len(watched.looks))]
             match rng.choice(
-                ("kill", "kill", "kill", "frozen", "frozen", "quit", "full", "target", "target", "file")
+                (
+                    "kill",
+                    "kill",
+                    "kill",
+                    "frozen",
+                    "midway",
+                    "midway",
+                    "midway",
+                    "quit",
+                    "full",
+                    "target",
+                    "target",
+                    "file",
+                    "clock",
+                    "suspend",
+                )
             ):
+                case "midway":
+                    # Killed or stopped between any two steps, or right before a row.
+                    how = rng.choice(
+                        ("killed midway", "stopped midway", "stopped at a row", "stopped at a row")
+                    )
+                    steps = rng.randrange(4 if how == "stopped at a row" else 45)
+                    yield Trouble(at, "alerts", whose, rng.choice((4.0, 20.0, 25.0, 70.0)), how, steps)
+                case "clock":
+                    yield Trouble(at, "clock", number=rng.choice((-3_600, -70, -3, 3, 70, 3_600)))
+                case "suspend":
+                    yield Trouble(at, "suspend", seconds=rng.choice((7.0, 25.0, 70.0)))
                 case "kill":
                     how = rng.choice(("before", "torn", "after"))
                     yield Trouble(
@@ -97,6 +123,9 @@ class AlertsSubject:
         self._oracle: AlertOracle | None = None
         self._is_closed = False
         stage.on("alerts", self._strike)
+        if "desk" not in stage.parts:  # which has the computer otherwise
+            stage.on("clock", lambda trouble: stage.clocks.put_forward(trouble.number))
+            stage.on("suspend", lambda trouble: stage.suspend(trouble.seconds))
         if watched is None:
             return
         assert isinstance(watched, Watched)
@@ -201,6 +230,12 @@ class AlertsSubject:
             case "frozen":
                 program.stop()
                 after(program.go_on, product=True)
+            case "stopped midway" | "stopped at a row" as how:
+                program.cut_short(int(trouble.number), trouble.seconds, at_rows=how == "stopped at a row")
+            case "killed midway":
+                program.cut_short(int(trouble.number))
+                self._stage.agenda.after(8.0, program.kill_if_due, product=True)
+                self._stage.agenda.after(8.0 + trouble.seconds, program.start, product=True)
             case "quit":
                 program.quit()
                 after(program.start, product=True)

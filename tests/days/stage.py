@@ -112,6 +112,21 @@ class Stage:
         )
         return min(self.NIGHT_LOOK, max(self.SOON, pause)) if pause else self.NIGHT_LOOK
 
+    def suspend(self, seconds: float) -> None:
+        """Let the computer sleep for so long, where no desk of the streams does that."""
+        if self.agenda.is_asleep:
+            return
+
+        def wake() -> None:
+            self.agenda.wake(suspended=True)
+            for go_on in self.after_sleep:
+                go_on()
+
+        for prepare in self.before_sleep:
+            prepare()
+        self.agenda.sleep()
+        self.agenda.after(seconds, wake)
+
     def check(self, *, sampled: bool = True) -> None:
         """Check all laws now; a `sampled` check passes where there was one a moment ago and nothing is in flux."""
         now = self.clocks.true_ns

@@ -12,7 +12,7 @@ import streamlit as st
 from apps.streamlit.components.formatting import clock, plain
 from options_helper.alerting.books import Scope
 from options_helper.data.firing_log import Delivered, LoggedFiring
-from options_helper.data.lease import Holder
+from options_helper.data.lease_course import Holder
 from options_helper.live.screen import ScreenModel
 from options_helper.live.session import LiveSession
 

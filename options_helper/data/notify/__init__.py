@@ -12,6 +12,6 @@ PUBLIC: Final = {
     "messages": ("Attempt", "Message", "Outcome", "Urgency"),
     "sending": ("require_apprise",),
     "target_queue": ("WAITING_AT_MOST",),
-    "targets": ("DEFAULT_TARGETS_FILE", "NO_TARGETS", "Targets", "load_targets"),
+    "targets": ("DEFAULT_TARGETS_FILE", "LifeSignTarget", "NO_TARGETS", "Targets", "load_targets"),
     "trial": ("LIFE_SIGN", "Tried", "try_all"),
 }

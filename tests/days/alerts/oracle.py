@@ -57,6 +57,7 @@ class AlertOracle:
         self.broken: str | None = None
         self._stands: Mapping[str, _Stands] = {rule.name: _Stands() for rule in self._rules}
         self._next: tuple[str, Mapping[str, _Stands], list[tuple[str, int]]] | None = None
+        self._judged = stage.clocks.true_ns, 0  # when the look that is under way found what fires
         self._looked_ns: dict[str, int] = {}
         self._lasts_ns: int | None = None  # when anybody looked last
         self._told_ns: int | None = None  # and the last look that came to its end, which others are told of
@@ -65,7 +66,7 @@ class AlertOracle:
         self._is_loose = (
             False  # rows were lost with their process, which the product says may repeat what fired
         )
-        self._read_to = 0
+        self._read_to = self._term = 0
         self._fired: dict[str, tuple[str, int]] = {}  # on the disk, by key
         self._tries: Counter[tuple[str, str]] = Counter()
         self._ended: dict[tuple[str, str], list[str]] = {}
@@ -104,19 +105,32 @@ class AlertOracle:
                 fires.append((rule.name, crossed_ns))
         self._next = (who, after, fires)
 
-    def looked(self, who: str) -> None:
-        """The look is over, and the process lives."""
+    def judges(self, who: str) -> None:
+        """In the midst of a look it finds what fires now."""
+        if self._next is not None and self._next[0] == who:
+            clocks = self._stage.clocks
+            self._judged = clocks.true_ns, clocks.offset_ns
+
+    def looked(self, who: str, *, has_lease: bool) -> None:
+        """The look is over, and the process lives; who has lost the lease in its midst has looked for nobody."""
         self._told_ns = self._looked_ns.get(who, self._told_ns)
-        self._take_next_of(who)
+        if has_lease:
+            self._take_next_of(who)
+        elif self._next is not None and self._next[0] == who:
+            self._next = None
 
     def _take_next_of(self, who: str) -> None:
         if self._next is not None and self._next[0] == who:
             self._take_next()
 
-    def wrote(self, who: str) -> None:
-        """All that this process knows is on the disk, of the look that it is at too."""
+    def wrote(self, who: str, *, has_lease: bool) -> None:
+        """All that this process knows is on the disk, of the look that it is at too.
+
+        But for what counts no more: another has the lease since it looked whether it has it.
+        """
         self._unwritten.discard(who)
-        self._take_next_of(who)
+        if has_lease:
+            self._take_next_of(who)
 
     def refused(self, who: str) -> None:
         """The disk does not take a row."""
@@ -143,8 +157,7 @@ class AlertOracle:
         _, self._stands, fires = self._next
         self._next = None
         for one in fires:
-            clocks = self._stage.clocks
-            self.must[one] = _Fired(clocks.true_ns, clocks.offset_ns, self._keeps)
+            self.must[one] = _Fired(*self._judged, self._keeps)
 
     def may_send(self, who: str, holders: Iterable[str]) -> None:
         """The product says that this program may send now; `holders` have the lease."""
@@ -199,7 +212,11 @@ class AlertOracle:
             self._row(row)
 
     def _row(self, row: Mapping[str, Any]) -> None:
-        if row.get("row") == "round":
+        if row.get("row") == "took":
+            self._term = max(self._term, row["term"])
+        elif 0 < row.get("term", 0) < self._term:
+            pass  # of one who was stopped, and in whose place another is
+        elif row.get("row") == "round":
             for firing in row.get("fired", ()):
                 crossing = (firing["rule"], _ns(firing["crossed_at"]))
                 if self._fired.get(firing["key"], crossing) != crossing:

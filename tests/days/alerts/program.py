@@ -1,16 +1,18 @@
-"""A program that looks and sends, through the product's own runner; it may be killed at any write, and be stopped."""
+"""A program that looks and sends, by the product's own course and runner; killed at any write, stopped at any step."""
 
 from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from options_helper.alerting.books import AlertBooks
-from options_helper.alerting.runner import AlertRunner, Judged
+from options_helper.alerting.course import Append, Command, Course, Judged
+from options_helper.alerting.runner import AlertRunner
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.data.firing_log import FiringLog
 from options_helper.data.lease import RENEW_SECONDS, Lease
@@ -22,6 +24,10 @@ from options_helper.model.alerts import Reading, Rule, RuleState, SubjectKind
 from tests.days.alerts.oracle import AlertOracle
 from tests.days.stage import Stage
 
+T = TypeVar("T")
+
+# What is looked at: a price, and when it was so.
+Look = tuple[float, datetime]
 # From the row of a try to the message itself: another program may come in between.
 _TO_SEND_SECONDS: Final = 0.05
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -34,8 +40,8 @@ class Killed(BaseException):
 class AlertDisk:
     """Where rows go, for one program; `kill_in` counts the writes until it is killed, `how` in which moment of it."""
 
-    def __init__(self, name: str, oracle: AlertOracle) -> None:
-        self._name, self._oracle = name, oracle
+    def __init__(self, name: str, oracle: AlertOracle, has_lease: Callable[[], bool]) -> None:
+        self._name, self._oracle, self._has_lease = name, oracle, has_lease
         self.is_full = False
         self.kill_in: int | None = None
         self.how = ""
@@ -63,7 +69,7 @@ class AlertDisk:
         finally:
             os.close(descriptor)
         if part == len(data):
-            self._oracle.wrote(self._name)
+            self._oracle.wrote(self._name, has_lease=self._has_lease())
         if kills:
             raise Killed
 
@@ -89,11 +95,17 @@ class Program:
         self._stage, self._path, self._oracle = stage, path, oracle
         self._rules, self._price, self._load, self._post = rules, price, load, post
         self._look_seconds, self.holders = look_seconds, holders
-        self.disk = AlertDisk(name, oracle)
+        self.disk = AlertDisk(name, oracle, lambda: self.has_lease)
         self._life = 0  # which of its processes runs
         self.is_alive = self.is_stopped = self.is_over = False
         self._held_up: list[Callable[[], None]] = []
-        self.runner: AlertRunner[float] | None = None
+        self.runner: AlertRunner[Look] | None = None
+        self._entered = ExitStack()  # the lock of the log, while it has that
+        # So many steps from now it is killed, or stopped for so many seconds, in the midst of what it is at.
+        self._cut_in: int | None = None
+        self._cut_seconds: float | None = None
+        self._cuts_at_rows = False  # only the steps that write a row count
+        self.stops = 0  # how often it was stopped
 
     def start(self) -> None:
         """Begin anew, from what the disk holds."""
@@ -109,30 +121,86 @@ class Program:
             self._stage.note(f"the {self.name} is killed")
             self._oracle.died(self.name)
             self.is_alive, self.runner = False, None
-            self.disk.kill_in = None
-            self._lease.release()
+            self.disk.kill_in = self._cut_in = None
+            self._lease.let_go()
+            self._entered.close()
 
     def kill_if_due(self) -> None:
         """Where it has not come to the write at which it was to be killed."""
-        if self.disk.kill_in is not None:
+        if self.disk.kill_in is not None or (self._cut_in is not None and self._cut_seconds is None):
             self.kill()
+
+    def cut_short(self, steps: int, seconds: float | None = None, *, at_rows: bool = False) -> None:
+        """Kill it so many steps from now, or stop it for so long; `at_rows`: right before so many more rows."""
+        self._cut_in, self._cut_seconds, self._cuts_at_rows = steps, seconds, at_rows
 
     def stop(self) -> None:
         """It runs no more, and keeps what it has."""
         self.is_stopped = True
+        self.stops += 1
 
     def go_on(self) -> None:
-        """What was due meanwhile is due now."""
+        """What was due meanwhile is done now, in its order; what it was at first of all."""
         held, self._held_up, self.is_stopped = self._held_up, [], False
         for action in held:
-            self.later(0.0, action)
+            self._due(self._life, action)
 
     def quit(self) -> None:
         """End in order."""
         if self.is_alive and not self.is_stopped and self.runner is not None:
-            self._step(self.runner.stop)
-            self._oracle.died(self.name)
-            self.is_alive, self.runner = False, None
+            self._step(partial(self.carry_out, self.runner.course.stop(), self._has_quit))
+
+    def _has_quit(self, _: None) -> None:
+        self._oracle.died(self.name)
+        self.is_alive, self.runner = False, None
+
+    # What the runner's thread and its lock are in the product.
+
+    def carry_out(self, course: Course[T], then: Callable[[T], None]) -> None:
+        """One step after the other; before each of them it may be killed, or stopped."""
+        self._go_on(course, then, partial(next, course))
+
+    def _go_on(self, course: Course[T], then: Callable[[T], None], step: Callable[[], Command]) -> None:
+        try:
+            while True:
+                command = step()
+                if self._is_cut_short(command):
+                    self._stop_before(partial(self._resume, course, then, command))
+                    return
+                step = self._done(course, command)
+        except StopIteration as end:
+            self._entered.close()
+            answer: T = end.value
+        then(answer)
+
+    def _resume(self, course: Course[T], then: Callable[[T], None], command: Command) -> None:
+        self._go_on(course, then, self._done(course, command))
+
+    def _done(self, course: Course[T], command: Command) -> Callable[[], Command]:
+        assert self.runner is not None
+        try:
+            told = self.runner.do(command, self._entered)
+        except OSError as error:
+            return partial(course.throw, error)
+        return partial(course.send, told)
+
+    def _is_cut_short(self, command: Command) -> bool:
+        if self._cut_in is None or (self._cuts_at_rows and not isinstance(command, Append)):
+            return False
+        self._cut_in -= 1
+        if self._cut_in >= 0:
+            return False
+        self._cut_in = None
+        if self._cut_seconds is None:
+            raise Killed
+        return True
+
+    def _stop_before(self, rest: Callable[[], None]) -> None:
+        assert self._cut_seconds is not None
+        self._stage.note(f"the {self.name} is stopped in the midst of a step")
+        self._held_up = [rest]
+        self.stop()
+        self._stage.agenda.after(self._cut_seconds, self.go_on, product=True)
 
     @property
     def has_lease(self) -> bool:
@@ -165,7 +233,9 @@ class Program:
         self._lease = Lease(
             self._path.with_suffix(".lease"), self.name, since=self._now(), monotonic=clocks.monotonic
         )
-        books = AlertBooks(FiringLog(self._path.with_suffix(".jsonl"), append=self.disk.append), self._lease)
+        # A lock that one who is stopped has is waited for in vain, which need not take a second of ours.
+        log = FiringLog(self._path.with_suffix(".jsonl"), append=self.disk.append, patience_seconds=0.0)
+        books = AlertBooks(log, self._lease)
         self.runner = AlertRunner(
             books,
             self._judge,
@@ -180,21 +250,27 @@ class Program:
     def _keep(self) -> None:
         # Asked for first: a step that is cut short is one of a process that is no more.
         self.later(RENEW_SECONDS, self._keep)
-        assert self.runner is not None
-        self.runner.keep()
-        self._oracle.kept(self.name, has_lease=self.has_lease)
+        runner = self.runner
+        assert runner is not None
+        self.carry_out(
+            runner.course.keep(runner.seen()),
+            lambda _: self._oracle.kept(self.name, has_lease=self.has_lease),
+        )
 
     def _look(self) -> None:
         self.later(self._look_seconds, self._look)
         runner, has_lease = self.runner, self.has_lease
         assert runner is not None
-        price = self._price()
-        self._oracle.looks(self.name, price, counts=has_lease)
-        runner.observe(price)
-        self._oracle.looked(self.name)
+        look = self._price(), _EPOCH + timedelta(microseconds=self._stage.clocks.true_ns // 1_000)
+        self._oracle.looks(self.name, look[0], counts=has_lease)
+        self.carry_out(
+            runner.course.observe(look, runner.seen()),
+            lambda _: self._oracle.looked(self.name, has_lease=self.has_lease),
+        )
 
-    def _judge(self, price: float, states: Mapping[str, RuleState]) -> Judged:
-        at = _EPOCH + timedelta(microseconds=self._stage.clocks.true_ns // 1_000)
+    def _judge(self, look: Look, states: Mapping[str, RuleState]) -> Judged:
+        price, at = look
+        self._oracle.judges(self.name)
         found = {(SubjectKind.UNDERLYING, "price"): {"SPY": Reading(price, "SPY")}}
         return Judged(evaluate(self._rules, found, states, at=at, now=self._now()), len(self._rules))
 
@@ -213,12 +289,13 @@ class VirtualDelivery:
         post: Callable[[str, Message], tuple[float, Sent]],
         oracle: AlertOracle,
         *,
-        before: Callable[[Message, str, int], bool],
+        before: object,
         tell: Callable[[Attempt], None],
         now: Callable[[], datetime],
     ) -> None:
         self._program, self._stage, self._post, self._oracle = program, stage, post, oracle
-        self._before, self._tell, self._now = before, tell, now
+        del before  # whose steps the program does one by one
+        self._tell, self._now = tell, now
         self._queues = {one.name: TargetQueue(one.name) for one in targets}
         self._trying: set[str] = set()
         self._is_over = False
@@ -248,11 +325,21 @@ class VirtualDelivery:
         if self._is_over or name in self._trying or due is None or due > 1e-6:
             return
         job = queue.take()
-        if not self._before(job.message, name, job.number):
+        self._trying.add(name)
+        program, runner = self._program, self._program.runner
+        assert runner is not None
+        program.carry_out(
+            runner.course.before(job.message, name, job.number, runner.seen()),
+            partial(self._may_send, name, job, program.stops),
+        )
+
+    def _may_send(self, name: str, job: Job, stops: int, may_send: bool) -> None:  # noqa: FBT001 - as it is answered
+        if not may_send:
+            self._trying.discard(name)
             self._wake(name)
             return
-        self._oracle.may_send(self._program.name, self._program.holders())
-        self._trying.add(name)
+        if self._program.stops == stops:  # else it may have lost the lease since it was asked
+            self._oracle.may_send(self._program.name, self._program.holders())
         # A thread is beyond recall from here on.
         self._program.later(_TO_SEND_SECONDS, partial(self._send, name, job))
 

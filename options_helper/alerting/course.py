@@ -1,0 +1,363 @@
+"""What one program does for the alerts of an account: from moments, rows and answers to what is done next.
+
+Knows no thread, lock, file or clock: `AlertRunner` carries out one step at a time and tells what came of it. Between
+two steps the program may be stopped for as long as anybody likes, and another may have taken its place meanwhile.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Generator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import Enum, auto
+from math import isfinite
+from typing import Any, Final, Generic, NamedTuple, TypeVar
+
+from options_helper.analysis.alerts.evaluator import after_absence, changed_states
+from options_helper.data.firing_log import Logged, LoggedFiring, Round, Row, Took, Trying
+from options_helper.data.lease_course import Ask, LeaseCourse, Step, Told
+from options_helper.data.notify.messages import Message, Urgency
+from options_helper.data.notify.target_queue import WAITING_AT_MOST
+from options_helper.data.notify.targets import NO_TARGETS, LifeSignTarget, Targets
+from options_helper.errors import ConfigError
+from options_helper.model.alerts import Evaluation, Firing, RuleSeverity, RuleState
+
+O = TypeVar("O")  # noqa: E741 - what is observed
+T = TypeVar("T")
+
+# A process that judges nothing for so long is no watcher, whatever else it does.
+WATCHING_WITHIN_SECONDS: Final = 120.0
+# Whoever judges looks each quarter of a minute at least. A longer pause (a laptop that slept) is a time of which nobody
+# can say what was so, and no rule counts it as one in which its condition lasted.
+LOOKING_WITHIN_SECONDS: Final = 45.0
+_URGENCIES: Final[Mapping[str, Urgency]] = {
+    RuleSeverity.INFO: Urgency.INFO,
+    RuleSeverity.WARNING: Urgency.WARNING,
+}
+
+
+class Seen(NamedTuple):
+    """The moment at which something happens."""
+
+    now: datetime  # this computer's
+    elapsed: float  # seconds that nobody sets and that go on while it sleeps
+
+
+@dataclass(frozen=True, slots=True)
+class Judged:
+    """What the rules say of one snapshot."""
+
+    evaluation: Evaluation = field(default_factory=Evaluation)
+    rules: int = 0
+    problems: tuple[str, ...] = ()  # in sentences
+
+
+class OfLog(Enum):
+    """What is done with the log and needs nothing said beside it."""
+
+    LOOK = auto()  # the answer is what stands in it
+    ENTER = auto()  # let no other program append, until LEAVE
+    LEAVE = auto()
+    CATCH_UP = auto()  # write what the disk has refused
+
+
+class OfTargets(Enum):
+    """What is done about those who are told, and needs nothing said beside it."""
+
+    LOAD = auto()  # read their file; the answer is what it says, or what is wrong with it
+    END_DELIVERY = auto()
+
+
+@dataclass(frozen=True, slots=True)
+class Judge(Generic[O]):
+    """What is observed, by these states; the answer is what the rules say."""
+
+    observed: O
+    states: Mapping[str, RuleState]
+
+
+@dataclass(frozen=True, slots=True)
+class Append:
+    """A row to the log; `durable` waits until the disk has it."""
+
+    row: Row
+    durable: bool = True
+
+
+@dataclass(frozen=True, slots=True)
+class Shorten:
+    """The log, where it has grown large; what is older than is of use as of that time goes."""
+
+    now: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class BeginDelivery:
+    """To these, of whom nobody is offered anything yet."""
+
+    targets: Targets
+
+
+@dataclass(frozen=True, slots=True)
+class Offer:
+    """A message to each of these."""
+
+    message: Message
+    names: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class CallLifeSign:
+    """Call this dead-man's service from now on in place of another; None: none."""
+
+    target: LifeSignTarget | None
+
+
+LogCommand = OfLog | Append | Shorten
+TargetCommand = OfTargets | BeginDelivery | Offer | CallLifeSign
+Command = Judge[Any] | LogCommand | TargetCommand | Step
+Answer = Targets | ConfigError | Logged | Judged | Told | None
+Course = Generator[Command, Answer, T]
+
+
+class AlertCourse:
+    """One program's part. Its state changes while steps are carried out; one call's are over before the next begins.
+
+    But for those of `before`, which only read it. `looked` is when somebody did last what the lease is for, as its
+    holders said; `prefix` stands before each title.
+    """
+
+    def __init__(self, lease: LeaseCourse, begun: Seen, *, looked: float | None, prefix: str = "") -> None:
+        self._lease = lease
+        self._prefix = prefix
+        self._begun_at = begun.now
+        # Since when somebody has looked without a break, this program or the one whose place it took. One that is still
+        # to come is of before this computer was started.
+        self._looked_at = float("-inf") if looked is None or looked > begun.elapsed else looked
+        self.is_over = False
+        self.is_delivering = False  # while this process has the lease
+        self.judged = Judged()
+        self.judged_at: datetime | None = None  # None: nothing was judged yet
+        self.targets = NO_TARGETS
+        self.targets_problem: str | None = None
+        self._fewer_targets: Targets | None = None  # than before, as the file said at the last look
+        self._has_targets = False  # those, or that there are none, are believed
+        # The number of this program's time with the lease, which its rows have; 0: it has it not, or there is none.
+        self._term = 0
+        # Why it cannot be known whether another program sends the same, as a sentence.
+        self.lease_problem: str | None = None
+
+    # A snapshot.
+
+    def observe(self, observed: O, seen: Seen) -> Course[None]:
+        """Judge one snapshot, and send what fired; after a stop nothing. What the rules cannot take raises."""
+        if self.is_over:
+            return
+        logged = yield from _look()
+        judged = _told(Judged, (yield Judge(observed, self._lasting(logged.states, seen))))
+        self.judged, self.judged_at = judged, seen.now
+        changes = changed_states(logged.states, judged.evaluation.states)
+        fired = judged.evaluation.firings
+        new = tuple(self._addressed(one) for one in fired if one.key not in logged.firings)
+        if changes or new:
+            yield from self._write_down(new, changes)
+        # After what the look brought is in the log: whoever goes on counts from a look that the log has.
+        yield from self._lease.note(self._looked_at)
+
+    def _lasting(self, states: Mapping[str, RuleState], seen: Seen) -> Mapping[str, RuleState]:
+        """The states to judge by: a time in which nobody looked counts for no rule that wants something to last."""
+        before, self._looked_at = self._looked_at, seen.elapsed
+        return after_absence(states) if self._looked_at - before >= LOOKING_WITHIN_SECONDS else states
+
+    def _write_down(self, new: Sequence[Firing], changes: Mapping[str, RuleState | None]) -> Course[None]:
+        """What fired, and where the rules stand after it, where this process has the lease."""
+        yield OfLog.ENTER
+        has_lease = yield from self._has_lease()
+        if has_lease:
+            # In the log, so that whoever goes on after this program sends it too.
+            waits = tuple(one.key for one in new if not (one.targets or self._has_targets))
+            yield Append(Round(tuple(new), dict(changes), waits, self._term), durable=bool(new))
+        yield OfLog.LEAVE
+        if has_lease:
+            for firing in new:
+                yield from self._offer(firing, firing.targets)
+
+    # The lease, and the targets.
+
+    def keep(self, seen: Seen) -> Course[None]:
+        """Renew the lease or ask for it, and look whether the targets have changed; after a stop nothing."""
+        if self.is_over:
+            return
+        has_changed = yield from self._reload()
+        # Under the log's lock, so that what the holder before wrote last is read after it.
+        yield OfLog.ENTER
+        was_mine = yield from self._has_lease()
+        if _is_recent(self.judged_at or self._begun_at, seen.now):
+            is_mine = yield from self._take()
+            yield from self._begin_term(seen, goes_on=was_mine, is_mine=is_mine)
+        else:
+            # Nothing is judged here, so another may, though this process lives.
+            yield from self._lease.release()
+            is_mine = False
+        yield OfLog.LEAVE
+        yield OfLog.CATCH_UP
+        if is_mine:
+            yield Shorten(seen.now)
+        if not is_mine:
+            yield from self._end_delivery()
+        elif not self.is_delivering or has_changed or not was_mine:
+            yield from self._address()
+            # Who had it meanwhile may have fired, sent and left unsent what this one knows nothing of.
+            yield from self._end_delivery()
+            yield from self._begin_delivery()
+
+    def stop(self) -> Course[None]:
+        """Send no more, and give the lease back."""
+        self.is_over = True
+        yield from self._end_delivery()
+        yield CallLifeSign(None)
+        yield from self._lease.release(self._looked)
+
+    def is_watching(self, now: datetime) -> bool:
+        """Whether something was judged lately."""
+        return self.judged_at is not None and _is_recent(self.judged_at, now)
+
+    @property
+    def _looked(self) -> float | None:
+        """When somebody looked last, for whoever goes on after this program."""
+        return self._looked_at if isfinite(self._looked_at) else None
+
+    def _has_lease(self) -> Course[bool]:
+        if self.lease_problem is not None:
+            return True
+        return _told(Told, (yield Ask.IS_MINE)).is_so
+
+    def _take(self) -> Course[bool]:
+        try:
+            is_mine = yield from self._lease.keep(self._looked)
+        except OSError as error:
+            self.lease_problem = (
+                "Whether another program sends the same alerts cannot be known here, so this one sends them too: "
+                f"{(error.strerror or type(error).__name__).lower()}."
+            )
+            return True
+        self.lease_problem = None
+        return is_mine
+
+    def _begin_term(self, seen: Seen, *, goes_on: bool, is_mine: bool) -> Course[None]:
+        """Have it in the log that the lease is this program's: what another was about to write counts no more.
+
+        Where no lease can be had, several send, and nobody's rows are to cost another's.
+        """
+        if not is_mine or self.lease_problem is not None:
+            self._term = 0
+        elif not goes_on or self._term == 0:
+            logged = yield from _look()
+            self._term = logged.term + 1
+            yield Append(Took(self._term, seen.now), durable=False)
+
+    def _reload(self) -> Course[bool]:
+        """Whether the targets are others than before."""
+        before, had_targets = self.targets, self._has_targets
+        found = yield OfTargets.LOAD
+        if isinstance(found, Targets):
+            self.targets, self.targets_problem = self._believed(found), None
+        else:
+            # What was good stays in use: an alert that is on its way is not for a slip in the file to lose.
+            self.targets_problem = str(found)
+        if self.targets.life_sign != before.life_sign:
+            yield CallLifeSign(self.targets.life_sign)
+        # A slip in the file changes nothing of what is on its way.
+        return self.targets != before or self._has_targets is not had_targets
+
+    def _believed(self, found: Targets) -> Targets:
+        """These, or for one more look those of before where some are gone: a file is empty while it is written.
+
+        That there are none is believed at the second look too.
+        """
+        lacks = self.targets.by_name.keys() - found.by_name.keys()
+        is_empty = found == NO_TARGETS and not self._has_targets
+        if (lacks or is_empty) and self._fewer_targets != found:
+            self._fewer_targets = found
+            return self.targets
+        self._fewer_targets, self._has_targets = None, True
+        return found
+
+    # What is sent.
+
+    def before(self, message: Message, target: str, number: int, seen: Seen) -> Course[bool]:
+        """Whether it may be sent now, which is written down first."""
+        yield OfLog.ENTER
+        has_lease = yield from self._has_lease()
+        if has_lease:
+            yield Append(Trying(message.key, target, number, seen.now, self._term))
+        yield OfLog.LEAVE
+        # It may have been stopped over the row, which then counts for nothing.
+        return has_lease and (yield from self._has_lease())
+
+    def _begin_delivery(self) -> Course[None]:
+        yield BeginDelivery(self.targets)
+        self.is_delivering = True
+        logged = yield from _look()
+        waiting: dict[str, list[LoggedFiring]] = {}
+        for one in logged.firings.values():
+            for name in one.unsettled:
+                waiting.setdefault(name, []).append(one)
+        for name, of_target in waiting.items():
+            # Where there is no room for all, it is for the newest; of the others it is told that they are given up.
+            newest, older = of_target[-WAITING_AT_MOST:], of_target[:-WAITING_AT_MOST]
+            for one in (*newest, *older):
+                may_have_come = one.deliveries[name].may_have_come
+                yield from self._offer(one.firing, (name,), may_have_come=may_have_come)
+
+    def _end_delivery(self) -> Course[None]:
+        if self.is_delivering:
+            self.is_delivering = False
+            yield OfTargets.END_DELIVERY
+
+    def _addressed(self, firing: Firing) -> Firing:
+        """With all targets, where the rule names none."""
+        return firing if firing.targets else replace(firing, targets=tuple(self.targets.by_name))
+
+    def _address(self) -> Course[None]:
+        """Give all targets to what fired before any were known, in the log."""
+        if not self._has_targets:
+            return
+        logged = yield from _look()
+        waiting = [one.firing for one in logged.firings.values() if one.is_unaddressed]
+        if waiting:
+            yield Append(Round(tuple(map(self._addressed, waiting)), term=self._term))
+
+    def _offer(self, firing: Firing, names: Sequence[str], *, may_have_come: bool = False) -> Course[None]:
+        if not self.is_delivering:
+            return
+        # While the file cannot be used, or is not believed yet, what it may name waits for it.
+        is_said = self.targets_problem is None and self._has_targets
+        known = tuple(one for one in names if is_said or one in self.targets.by_name)
+        yield Offer(
+            Message(
+                firing.key,
+                self._prefix + firing.title,
+                firing.text,
+                firing.text_with_amounts,
+                _URGENCIES.get(firing.severity, Urgency.FAILURE),
+                may_have_come,
+                firing.fired_at,
+            ),
+            known,
+        )
+
+
+def _look() -> Course[Logged]:
+    return _told(Logged, (yield OfLog.LOOK))
+
+
+def _told(kind: type[T], answer: Answer) -> T:
+    """The answer of a step, as it is to be told."""
+    if not isinstance(answer, kind):
+        raise TypeError(f"the answer is to be of {kind.__name__}")
+    return answer
+
+
+def _is_recent(at: datetime, now: datetime) -> bool:
+    return abs((now - at).total_seconds()) < WATCHING_WITHIN_SECONDS
