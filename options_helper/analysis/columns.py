@@ -398,7 +398,7 @@ PRICE_COLUMNS: Final = (
         {POSITION: 150, STRUCTURE: 150, LEG: 150},
         "What speaks against the row's numbers.",
         "Warnings",
-        192,
+        185,
         kind=Kind.WARNINGS,
         stays=9,
     ),

@@ -519,6 +519,10 @@ def test_the_columns_that_matter_fit_a_laptop(browser):
         see(lambda shown=shown: shown.is_visible(), saw=lambda heading=heading: heading)
     main = tab.page.get_by_test_id("stMain")
     assert main.evaluate("node => node.scrollHeight <= node.clientHeight"), "one screen, without scrolling"
+    for name, inside in (("What changed", ".oh-changed"), ("Payoff", ".oh-payoff")):
+        tab.open_tab(name)
+        see(lambda inside=inside: tab.page.locator(inside).is_visible(), saw=lambda name=name: name)
+        assert main.evaluate("node => node.scrollHeight <= node.clientHeight"), f"one screen, with {name}"
 
 
 def test_columns_leave_a_narrow_table_and_never_what_was_made(browser):

@@ -143,13 +143,14 @@ def test_the_vega_of_each_expiry_says_where_a_quantity_in_it_is_in_doubt(show: S
     assert [line.endswith("(quantity in doubt)") for line in of_days] == [True, False]
 
 
-def test_a_loss_that_is_undefined_by_the_account_is_said_where_the_file_has_a_number(show: Show):
+def test_a_loss_that_is_undefined_by_the_account_is_no_number_whatever_the_file_says(show: Show):
     tile = tiles(beside_account(show, {C110: -1}, SPREAD))["Maximum loss"]
 
-    assert (tile.figure, tile.tone) == ("−$200", "error")
+    assert (tile.figure, tile.tone) == ("undefined", "error")
     # The first line alone is seen without a pointer, and a tile has room for some twenty letters.
-    assert tile.caveat.splitlines()[:2] == [
-        "UNDEFINED by account",
+    assert tile.caveat.splitlines()[:3] == [
+        "by the account",
+        "−$200 by the file",
         "AAPL: calls on 100 shares are sold until 18 Dec 26, and nothing that is held as long covers them",
     ]
 

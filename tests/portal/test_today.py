@@ -64,7 +64,7 @@ def test_what_was_sold_today_is_realized_and_a_position_that_is_gone_is_named(po
 def test_trades_that_the_file_lacks_are_named_at_the_figure_they_are_not_in(portal):
     bought = execution(AAPL_CALL, 1, "9.15", at=MORNING)
     words = tile(portal.show(with_account(bought)), "P&L today")
-    assert "WITHOUT LATER TRADES in 1 contract" in words
+    assert "FILE BEHIND in 1 contract" in words
     assert "oh-caveat" in words
 
     portal.session.stop()
@@ -73,13 +73,13 @@ def test_trades_that_the_file_lacks_are_named_at_the_figure_they_are_not_in(port
     words = tile(tab, "P&L today")
     assert re.findall(r"oh-caveat\">([^<]+)<", words) == [
         "PARTIAL: 9 of 10 positions",
-        "WITHOUT LATER TRADES in 2 contracts",
-        "of the positions 2 with a quantity in doubt",
+        "FILE BEHIND in 2 contracts",
+        "positions: 2 with a quantity in doubt",
     ]
 
 
 def test_a_file_that_is_up_to_date_lacks_no_trades(portal):
-    assert "WITHOUT LATER TRADES" not in html(portal.show(with_account()))
+    assert "FILE BEHIND" not in html(portal.show(with_account()))
 
 
 def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):

@@ -29,6 +29,7 @@ from options_helper.model.text import format_count
 PILLS_AT_MOST: Final = 2
 # Of a pill, and of a letter in it, as board.css has them.
 PILL_PIXELS: Final = 20
+PILL_GAP_PIXELS: Final = 4  # within those, after each; the last needs none
 PILL_CHARACTER_PIXELS: Final = 4.9
 CELL_PADDING_PIXELS: Final = 16
 SPARKS: Final = "▁▂▃▄▅▆▇█"
@@ -310,7 +311,7 @@ def _pill_pixels(said: Sequence[QuoteWarning], shown: int) -> float:
     """How wide so many of them are, and after them how many more there are."""
     rest = [f"+{len(said) - shown}"] if len(said) > shown else []
     words = [*(one.label for one in said[:shown]), *rest]
-    return sum(PILL_PIXELS + PILL_CHARACTER_PIXELS * len(word) for word in words)
+    return sum(PILL_PIXELS + PILL_CHARACTER_PIXELS * len(word) for word in words) - PILL_GAP_PIXELS
 
 
 _DRAW: Final[Mapping[Kind, Draw]] = {

@@ -15,7 +15,7 @@ from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, dr
 from options_helper.live.pnl_history import PnlPoint
 from options_helper.live.screen import ScreenModel
 
-HEIGHT: Final = 204
+HEIGHT: Final = 232
 TITLE: Final = "P&L over the session: line at mark"
 BAND: Final = ", band to natural"
 FULL: Final = "whole book"
@@ -24,6 +24,7 @@ BEFORE: Final = "before the portfolio changed"
 PARTIAL_BEFORE: Final = "PARTIAL sum before the portfolio changed"
 DASHED: Final = "dashed: PARTIAL, a sum of some positions only"
 CHANGED: Final = "upright line: the portfolio changed; grey: before"
+PADDING: Final = {"left": 5, "right": 5, "top": 5, "bottom": 5}
 # A line needs two points, so the only one of a segment shows as a dot; every other is only there to be pointed at.
 DOT_PIXELS: Final = 18
 REACH_PIXELS: Final = 150
@@ -118,8 +119,7 @@ def chart_spec(
     amounts = alt.Axis(labels=not hide_amounts, format="$,.2~f", title=None, tickCount=5, gridOpacity=0.5)
     # Always with seconds: "03:01" alone would be read as an hour. The last one ends with the chart and is not cut.
     times = alt.Axis(
-        title=zone_name,
-        titleFontSize=11,
+        title=None,
         tickCount=5,
         grid=False,
         labelFlush=True,
@@ -161,7 +161,7 @@ def chart_spec(
         rule = alt.Chart().mark_rule(strokeDash=[2, 3], color=colours.quiet, clip=True, **silent)
         layers.append(rule.encode(x=alt.X("at:T", axis=times)).transform_filter("datum.change"))
     title = alt.Title(
-        _title(banded=banded),
+        f"{_title(banded=banded)} · {zone_name}",
         subtitle=[words for words, holds in ((DASHED, partial), (CHANGED, changed)) if holds],
         subtitleColor=colours.warning,
         anchor="start",
@@ -173,6 +173,8 @@ def chart_spec(
     spec = chart.to_dict()
     # Altair names a stand-in for data that it was not given; Vega would measure it and find no extent.
     spec.pop("datasets", None)
+    # Streamlit leaves 20 pixels below, which a laptop's screen has not.
+    spec["padding"] = PADDING
     for layer in spec["layer"]:
         layer.pop("data", None)
     return spec

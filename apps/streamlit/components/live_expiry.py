@@ -44,7 +44,7 @@ EXPIRY_STYLE: Final = """
 /* Beside the chart all of it has the chart's height, or a laptop's screen would not hold the page. */
 @media (min-width: 901px) and (max-width: 1699px) {
   .oh-cockpit { max-height: 104px; overflow-y: auto; }
-  .oh:has(> .oh-cockpit) .oh-items { max-height: 96px; }
+  .oh:has(> .oh-cockpit) .oh-items { max-height: 104px; }
 }
 </style>
 """

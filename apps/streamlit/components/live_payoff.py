@@ -12,6 +12,7 @@ import streamlit as st
 
 from apps.streamlit.components.board_table import selected_row
 from apps.streamlit.components.formatting import UNKNOWN, money
+from apps.streamlit.components.live_chart import PADDING
 from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, tag
 from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.extremes import Extreme, Limit
@@ -23,7 +24,7 @@ from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.text import format_count
 
-HEIGHT: Final = 190
+HEIGHT: Final = 150
 T = TypeVar("T")
 
 VIOLET: Final = "#8a5cd6"
@@ -32,9 +33,6 @@ PAYOFF_STYLE: Final = """
 <style>
 .oh-payoff { font-size: 12px; color: var(--quiet); line-height: 17px; }
 .oh-payoff span::after { content: " "; }
-.st-key-payoff-choice { gap: .5rem; flex-wrap: nowrap; }
-.st-key-payoff-choice [data-baseweb=select] > div, .st-key-payoff-choice button { min-height: 30px; font-size: 13px; }
-.stTabPanel:has(.st-key-payoff-choice) .stVerticalBlock { gap: 4px; }
 </style>
 """
 NEVER_IN_IT: Final = "Early exercise, assignment, dividends to shares and fees are in none of the lines."
@@ -84,7 +82,8 @@ def payoff_tab(screen: ScreenModel, colours: Palette) -> None:
         key="payoff-chart",
         alt=f"Payoff of {subject.name} over the price of {subject.underlying}",
     )
-    said = (*_progress(subject, screen, hidden=hidden), *payoff_sentences(view, what_if, hidden=hidden))
+    # What the lines are comes first: of the rest only the beginning is seen on a laptop.
+    said = (*payoff_sentences(view, what_if, hidden=hidden), *_progress(subject, screen, hidden=hidden))
     sentences = "".join(tag("span", sentence, "") for sentence in said)
     draw(f'<div class="oh-payoff" role="note">{sentences}</div>')
 
@@ -272,7 +271,7 @@ def payoff_spec(colours: Palette, *, hide_amounts: bool, layers: Layers) -> dict
         drawn += [dot("there", "there_y", 70, VIOLET), words("there", "there_y", "there_words", VIOLET)]
     if not hide_amounts:
         drawn.append(_pointed_at(x(), y("today"), layers))
-    return {"layer": drawn}
+    return {"layer": drawn, "padding": PADDING}
 
 
 def _pointed_at(x: Mapping[str, Any], y: Mapping[str, Any], layers: Layers) -> dict[str, Any]:

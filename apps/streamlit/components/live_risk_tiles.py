@@ -11,7 +11,7 @@ from apps.streamlit.components.formatting import UNKNOWN, age, money
 from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile
 from apps.streamlit.components.risk_ages import RiskAges, oldest
 from options_helper.analysis.risk.book_values import LineRisk, theta_parts
-from options_helper.analysis.risk.extremes import Limit
+from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import GreekSum
 from options_helper.analysis.totals import Tally
 from options_helper.live.screen import ScreenModel
@@ -130,7 +130,6 @@ def _worst(screen: ScreenModel) -> Tile:
         *(f"long premium: {said}" for said in _against_premium(premium)),
     )
     by_account = screen.risk.doubt.worst
-    tone = "error" if by_account is not None and by_account.limit is Limit.UNDEFINED else ""
     count = len(totals.undefined_risks)
     if worst.limit is Limit.UNDEFINED:
         # The first few are seen at once, all of them where the pointer rests; beside the figure there is no room.
@@ -139,14 +138,19 @@ def _worst(screen: ScreenModel) -> Tile:
         why = f"{which}calls or shares sold short that nothing covers"
         rest = f"all of these: {', '.join(ids)}" if count > NAMED_AT_MOST else ""
         return Tile("Maximum loss", "undefined", paid, tone="error", caveat=_lines((why, rest, *caveats)))
+    if by_account is not None and by_account.limit is Limit.UNDEFINED:
+        # A number in its place, with that beside it, would be read as the most that can be lost.
+        by_file = f"{_in_words(worst, screen)} by the file"
+        caveat = _lines(("by the account", by_file, by_account.reason, *caveats))
+        return Tile("Maximum loss", "undefined", paid, tone="error", caveat=caveat)
     if worst.amount is None:
-        return Tile("Maximum loss", "not known", paid, tone=tone, caveat=_lines((worst.reason, *caveats)))
+        return Tile("Maximum loss", "not known", paid, caveat=_lines((worst.reason, *caveats)))
     if not totals.legs:
-        return Tile("Maximum loss", UNKNOWN, NO_POSITIONS, tone=tone, caveat=_lines(caveats))
+        return Tile("Maximum loss", UNKNOWN, NO_POSITIONS, caveat=_lines(caveats))
     each = "each underlying of each account" if screen.accounts else "each underlying"
     notes = (_worst_of_all(screen), paid, f"{each} at its worst, at expiry")
     figure, beside = _loss(worst.amount, screen)
-    return Tile("Maximum loss", figure, _lines(notes), tone=tone, caveat=_lines(caveats), beside=beside)
+    return Tile("Maximum loss", figure, _lines(notes), caveat=_lines(caveats), beside=beside)
 
 
 def _against_premium(premium: Tally) -> Iterator[str]:
@@ -167,14 +171,19 @@ def _loss(amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
 
 
 def _by_account(screen: ScreenModel) -> str:
-    """The worst by the account's quantities, where it is another than by the file's; why it is no number, apart."""
+    """The worst by the account's quantities, where it is another than by the file's, and not undefined."""
     by_account = screen.risk.doubt.worst
-    if by_account is None or by_account == screen.risk.max_loss:
+    if by_account is None or by_account == screen.risk.max_loss or by_account.limit is Limit.UNDEFINED:
         return ""
-    if by_account.amount is None:
-        word = "UNDEFINED" if by_account.limit is Limit.UNDEFINED else "not known"
-        return f"{word} by account\n{by_account.reason}"
-    return f"{' '.join(filter(None, _loss(by_account.amount, screen)))} by account"
+    reason = "" if by_account.amount is not None else f"\n{by_account.reason}"
+    return f"{_in_words(by_account, screen)} by account{reason}"
+
+
+def _in_words(worst: Extreme, screen: ScreenModel) -> str:
+    """A worst that is not undefined."""
+    if worst.amount is None:
+        return "not known"
+    return " ".join(filter(None, _loss(worst.amount, screen)))
 
 
 def _in_doubt(lines: Sequence[LineRisk]) -> str:

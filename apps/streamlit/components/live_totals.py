@@ -143,7 +143,7 @@ def _profit(
         return Tile(name, UNKNOWN, missing if tally.of else NO_POSITIONS, caveat=file_only)
     amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
     partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} positions"
-    grades = f"of the positions {tally.caveat}" if tally.caveat else ""
+    grades = f"positions: {tally.caveat}" if tally.caveat else ""
     return Tile(
         name,
         f"{arrow(tally.known)} {amount}".strip(),
@@ -220,7 +220,7 @@ def _why_no_share(totals: LiveTotals) -> str:
 
 def _without_later_trades(contracts: Sequence[str]) -> str:
     """What the file is behind of is not in its profit."""
-    return f"WITHOUT LATER TRADES in {format_count(len(contracts), 'contract')}" if contracts else ""
+    return f"FILE BEHIND in {format_count(len(contracts), 'contract')}" if contracts else ""
 
 
 def _parts_of_today(screen: ScreenModel) -> str:
@@ -268,7 +268,7 @@ def _reservations(tally: Tally) -> Iterator[str]:
     if tally.counted and not tally.complete:
         yield f"{tally.counted} of {format_count(tally.of, 'position')} known"
     if tally.counted and tally.caveat:
-        yield f"of the positions {tally.caveat}"
+        yield f"positions: {tally.caveat}"
 
 
 def _tone(amount: float | None) -> str:

@@ -141,6 +141,19 @@ STYLE: Final = """
 .st-key-work > * { width: auto !important; min-width: 0; }
 .st-key-footer button { min-height: 28px; padding: 0 .6rem; } .st-key-footer p { font-size: 12px; }
 .st-key-charts { border: 1px solid var(--oh-line); border-radius: .4rem; padding: 0 12px 6px; }
+.st-key-charts [data-testid=stTabPanel] { padding-top: 8px; }
+/* What is chosen in a tab stands in one low row, and close to what follows from it. */
+:is(.st-key-payoff-choice, .st-key-changed-choice) { gap: .5rem; flex-wrap: nowrap; }
+:is(.st-key-payoff-choice, .st-key-changed-choice) :is([role=group], [role=combobox], button) {
+  height: 30px; min-height: 30px; padding-block: 0; font-size: 13px; }
+[data-testid=stTabPanel]:has(.st-key-payoff-choice, .st-key-changed-choice) .stVerticalBlock { gap: 4px; }
+/* No tab is higher than what stands beside it: what is longer scrolls within, and the page does not. */
+@media (min-width: 901px) {
+  .st-key-charts [data-testid=stTabPanel] { max-height: 246px; overflow-y: auto; }
+}
+@media (min-width: 1700px) and (min-height: 1000px) {
+  .st-key-charts [data-testid=stTabPanel] { max-height: 286px; }
+}
 @media (min-width: 1700px) {
   .st-key-work { grid-template-columns: minmax(0, 1fr) 486px; grid-template-areas: "table side" "chart side"; }
 }

@@ -135,9 +135,12 @@ def _of_two(
     by_file = _ending(name, settles, ours, books.file_on[name], moment)
     quantities = books.quantities(name)
     if quantities is Quantities.ACCOUNT:
-        return replace(
-            by_file, by_account=_beside(by_file, theirs, books.account_on.get(name, ()), quantities)
-        )
+        beside = _beside(by_file, theirs, books.account_on.get(name, ()), quantities)
+        # Where nothing that ends here is apart, and what else is there covers as much, both are one and the same.
+        is_apart = any(one.in_doubt or one.account_alone for one in (*ours, *theirs))
+        if not is_apart and _taken(beside.demand) == _taken(by_file.demand):
+            return by_file
+        return replace(by_file, by_account=beside)
     if quantities is Quantities.IN_DOUBT and books.has_last_known(name):
         # For the seconds in which they are read anew a warning must not shrink.
         before = _beside(by_file, last_known, books.last_known_on.get(name, ()), Quantities.LAST_KNOWN)
@@ -165,6 +168,10 @@ def _takes_more(one: Demand | None, other: Demand | None) -> bool:
     if one is None or other is None:
         return False
     return (one.dollars, one.shares or 0.0) > (other.dollars, other.shares or 0.0)
+
+
+def _taken(one: Demand | None) -> tuple[float, float | None] | None:
+    return None if one is None else (one.dollars, one.shares)
 
 
 def _is_near(one: HeldLine, moment: Moment) -> bool:

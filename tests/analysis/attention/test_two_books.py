@@ -60,6 +60,16 @@ def test_what_the_account_holds_is_laid_beside_its_money_and_the_files_is_said_t
         assert (entry.shares, entry.needs, entry.has) == (100, 56_000, 50_000)
 
 
+def test_what_is_apart_beside_it_is_not_said_of_what_ends():
+    """The same underlying's contracts of another expiry: nobody needs both quantities of those that are the same."""
+    later = position("SPY", 570, contracts=1, expiry=DECEMBER, identity="later")
+    found = beside([LONG_CALL, later], [LONG_CALL, later.changed(contracts=2)], power=50_000)
+
+    said = " ".join(one.sentence for one in found.entries if one.kind is not AttentionKind.FILE_ACCOUNT)
+    assert "+200 SPY for $112,000" in said
+    assert "the file's" not in said
+
+
 def test_money_that_is_enough_for_the_account_is_not_told_to_lack_by_the_file():
     found = beside([LONG_CALL], [LONG_CALL.changed(contracts=1)], power=60_000)
 
@@ -282,12 +292,17 @@ def test_every_figure_is_what_the_account_alone_would_say_and_is_labelled_where_
     apart = _apart(portfolio(*file), portfolio(*account))
     found, alone = beside(file, account, power), beside(account, account, power)
     told = {one.subject: one for one in of_kind(alone, AttentionKind.EXPIRING)}
+    by_file = {one.subject: one for one in of_kind(beside(file, file, power), AttentionKind.EXPIRING)}
 
     for entry in of_kind(found, AttentionKind.EXPIRING):
         expected = told.get(entry.subject)
         assert entry.shares == (expected.shares if expected else 0)
         assert entry.needs == (expected.needs if expected else None)
-        assert any(label in entry.amounts for label in LABELS) == (entry.subject in apart)
+        if any(label in entry.amounts for label in LABELS):
+            assert entry.subject in apart
+        else:
+            assert entry.subject not in _apart(portfolio(*ours), portfolio(*theirs)), "what ends is apart"
+            assert entry.amounts == by_file[entry.subject].amounts
     assert told.keys() <= {one.subject for one in of_kind(found, AttentionKind.EXPIRING)}
     lacking, as_alone = (
         sorted(sorted(one.symbols) for one in of_kind(each, AttentionKind.LONG_WITHOUT_MONEY))
