@@ -7,11 +7,13 @@ import logging
 from collections.abc import Callable, Iterable, Iterator
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass, field, replace
+from functools import partial
+from operator import methodcaller
 from pathlib import Path
 from typing import Final
 
 from options_helper.data.intraday.contents import columns_and_rows, lines_of, reading, row_extent, rows_of
-from options_helper.data.intraday.layout import PartFile
+from options_helper.data.intraday.layout import PartFile, PartitionKey
 from options_helper.data.intraday.members import Damage, Member, member_pieces, scan
 from options_helper.data.intraday.meta import Extent, PartMeta, load_meta
 from options_helper.data.intraday.parquet import copy_facts
@@ -22,6 +24,14 @@ log = logging.getLogger(__name__)
 
 _SAID_OF_A_KIND: Final = 3
 _SHOWN_OF_A_ROW: Final = 200
+_COMMAS: Final = methodcaller("count", b",")
+
+# Is told of the rows of a file, as lines, once they were looked at.
+Taken = Callable[[PartitionKey, list[bytes]], object]
+
+
+def _by_nobody(key: PartitionKey, lines: list[bytes]) -> None:
+    """Nobody wants to know."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,16 +63,20 @@ class PartReport:
 
 
 def verify_parts(
-    parts: Iterable[PartFile], *, being_written: bool, cut_off: AbstractSet[str] = frozenset()
+    parts: Iterable[PartFile],
+    *,
+    being_written: bool,
+    cut_off: AbstractSet[str] = frozenset(),
+    taken: Taken = _by_nobody,
 ) -> Iterator[PartReport]:
     """Check files, those of one partition in order; `being_written` allows for a writer at work.
 
     Such a writer may be amid a member, and what stands beside its files is older than they are. So it is where a
-    session that is `cut_off` wrote last: the next writer mends that.
+    session that is `cut_off` wrote last: the next writer mends that. `taken` is told of the readable rows in order.
     """
     before: PartReport | None = None
     for part in parts:
-        report = verify_part(part, being_written=being_written, cut_off=cut_off)
+        report = verify_part(part, being_written=being_written, cut_off=cut_off, taken=taken)
         if before is not None and before.part.key == part.key:
             report = _continued(before, report)
         before = report
@@ -70,11 +84,11 @@ def verify_parts(
 
 
 def verify_part(
-    part: PartFile, *, being_written: bool = False, cut_off: AbstractSet[str] = frozenset()
+    part: PartFile, *, being_written: bool, cut_off: AbstractSet[str], taken: Taken
 ) -> PartReport:
     """Check one file; what keeps it from being looked at is its report's problem, and costs no other file."""
     try:
-        return _verify_part(part, being_written=being_written, cut_off=cut_off)
+        return _verify_part(part, being_written=being_written, cut_off=cut_off, taken=taken)
     except Exception as error:
         if not isinstance(error, OSError):
             log.exception("%s cannot be checked", part.path)
@@ -82,8 +96,10 @@ def verify_part(
         return PartReport(part, 0, Extent(), problems=(f"it cannot be checked ({reason})",))
 
 
-def _verify_part(part: PartFile, *, being_written: bool, cut_off: AbstractSet[str]) -> PartReport:
-    rows = _RowCheck()
+def _verify_part(
+    part: PartFile, *, being_written: bool, cut_off: AbstractSet[str], taken: Taken
+) -> PartReport:
+    rows = _RowCheck(partial(taken, part.key))
     # What a Parquet copy was made from is told by a digest of the rows.
     digest = hashlib.sha256() if part.parquet_path.exists() else None
     with reading(part.path) as (read_at, size):
@@ -140,7 +156,8 @@ class _Faults:
 class _RowCheck:
     """Looks at the rows of one file as they come."""
 
-    def __init__(self) -> None:
+    def __init__(self, taken: Callable[[list[bytes]], object]) -> None:
+        self._taken = taken
         self._columns: list[str] = []
         self._rows = 0
         self._first = b""
@@ -165,6 +182,7 @@ class _RowCheck:
                 self._last = lines[-1]
             rows += len(lines)
             self._check_rows(lines, quoted=b'"' in text)
+            self._taken(lines)
         self._rows += rows
         if not member.foreign and member.rows != rows:
             self._miscounted.add(f"the member at {member.offset} says {member.rows} rows and has {rows}")
@@ -176,6 +194,9 @@ class _RowCheck:
         width = len(self._columns)
         numbered = self._columns[:1] == ["seq"]
         expected = self._expected
+        if numbered and expected is not None and not quoted and _follow(lines, width, expected):
+            self._expected = expected + len(lines)
+            return
         for line in lines:
             fields = len(next(rows_of(line), [])) if quoted and b'"' in line else line.count(b",") + 1
             if fields != width:
@@ -205,6 +226,12 @@ class _RowCheck:
             yield from faults.said
             if faults.more:
                 yield f"… and {faults.more} more like this"
+
+
+def _follow(lines: list[bytes], width: int, first: int) -> bool:
+    """Whether each line has so many fields and the next number, as nearly all have: asked without a step for each."""
+    numbers = map(b"%d,".__mod__, range(first, first + len(lines)))
+    return set(map(_COMMAS, lines)) <= {width - 1} and all(map(bytes.startswith, lines, numbers))
 
 
 def _disagreements(

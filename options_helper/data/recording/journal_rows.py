@@ -46,6 +46,18 @@ class Share(NamedTuple):
 WHOLE: Final = Share()
 
 
+class _Shared(dict[str, bool]):
+    """Whether a symbol is of a share; asked for each row."""
+
+    def __init__(self, share: Share) -> None:
+        super().__init__()
+        self._share = share
+
+    def __missing__(self, symbol: str) -> bool:
+        self[symbol] = has = self._share.has(symbol)
+        return has
+
+
 @dataclass(frozen=True, slots=True)
 class SessionAudit:
     """One run of a recorder, by its journal; not `ended`: it was killed, or it records still."""
@@ -85,7 +97,10 @@ class JournalRows:
         self._lines: dict[PartitionKey, array[int]] = {}
         # The same arrays once more, by what a row has at hand: to make a key for each costs as much as its line. None
         # for rows that are not meant.
-        self._by_row: dict[tuple[Kind, type, str, date], array[int] | None] = {}
+        self._by_row: dict[tuple[Kind, type, date], dict[str, array[int] | None]] = {}
+        self._is_shared = _Shared(share)
+        # How many rows of a file are the journal's, one after the other; None where one is not.
+        self._alike: dict[PartitionKey, int | None] = {}
         self._rows = RowWriter()
         self._holes: list[_Hole] = []
         self._last_ns = -1  # of the sessions so far
@@ -140,23 +155,41 @@ class JournalRows:
         )
 
     def _take(self, maker: RowMaker, record: Record, tally: StreamTally) -> None:
-        has = self._share.has
+        is_shared = self._is_shared
         for kind, rows in maker.rows_of(record, tally):
+            of_symbol: dict[str, array[int] | None] = {}
+            last: tuple[type, date] | None = None
             for row in rows:
-                if not has(row.symbol):
+                symbol = row.symbol
+                if not is_shared[symbol]:
                     continue
-                day, line = self._rows.of_type(type(row))(row)
-                at = kind, type(row), row.symbol, day
+                day, line = self._rows.of_type(row_type := type(row))(row)
+                # Neighbours mostly are of one type and day.
+                if last is None or last[0] is not row_type or last[1] is not day:
+                    last = row_type, day
+                    of_symbol = self._by_row.setdefault((kind, row_type, day), {})
                 try:
-                    numbers = self._by_row[at]
+                    numbers = of_symbol[symbol]
                 except KeyError:
-                    numbers = self._by_row[at] = self._numbers_of(*at)
+                    numbers = of_symbol[symbol] = self._numbers_of(kind, row_type, symbol, day)
                 if numbers is not None:
                     numbers.append(hash(line.encode()))
 
     def _numbers_of(self, kind: Kind, event_type: type, symbol: str, day: date) -> array[int] | None:
         key = PartitionKey(kind, DATASET_OF[event_type], symbol, day)
         return self._lines.setdefault(key, array("q")) if self._scope.holds(key) else None
+
+    def compare(self, key: PartitionKey, lines: list[bytes]) -> None:
+        """Hold rows that are just being read of a file, in order, against the journal's: most are, and in its order.
+
+        Where they are not, `differences` reads the files once more.
+        """
+        alike = self._alike.get(key, 0)
+        if alike is None or (expected := self._lines.get(key)) is None:
+            return
+        numbers = array("q", _numbers(lines))
+        end = alike + len(numbers)
+        self._alike[key] = end if expected[alike:end] == numbers else None
 
     def differences(self, root: Path, journaled: Collection[str], *, being_written: bool) -> Differences:
         """Rows that only the journal has, and rows that a partition has and the journal not."""
@@ -167,6 +200,8 @@ class JournalRows:
         for key in sorted(keys | self._lines.keys(), key=_key_name):
             # Let go of what is done: of a day of ten million rows it is eighty megabytes.
             expected = self._lines.pop(key, array("q"))
+            if expected and self._alike.get(key) == len(expected):
+                continue
             if _same_numbers(expected, _numbers_kept(root, key, self._holes)):
                 continue
             less, more = _difference_of(expected, array("q", _numbers_kept(root, key, self._holes)))
@@ -221,15 +256,13 @@ def _numbers_kept(root: Path, key: PartitionKey, holes: Sequence[_Hole]) -> Iter
     """A number for each row, but for those that were received within a hole of the journal."""
     for part in parts(root, key):
         for text in row_texts(part.path, key.dataset.columns):
-            yield from _numbers(text if not holes else _outside(text, holes))
+            yield from _numbers(_outside(lines_of(text), holes) if holes else lines_of(text))
 
 
-def _outside(text: bytes, holes: Sequence[_Hole]) -> bytes:
-    return b"".join(
-        line
-        for line in lines_of(text)
-        if not any(hole.since_ns < _receipt(line) < hole.until_ns for hole in holes)
-    )
+def _outside(lines: list[bytes], holes: Sequence[_Hole]) -> list[bytes]:
+    return [
+        line for line in lines if not any(hole.since_ns < _receipt(line) < hole.until_ns for hole in holes)
+    ]
 
 
 def _receipt(line: bytes) -> int:
@@ -272,6 +305,6 @@ def _torn_bytes(path: Path) -> int:
     return 0 if tail is None else tail.length
 
 
-def _numbers(text: bytes) -> Iterator[int]:
+def _numbers(lines: list[bytes]) -> list[int]:
     """A number for each line without its first field, which is the row's number."""
-    return (hash(line.partition(b",")[2]) for line in lines_of(text))
+    return [hash(line.partition(b",")[2]) for line in lines]

@@ -92,14 +92,16 @@ def _look(task: Task, share: Share, done: Callable[[Path], object]) -> Looked:
     sessions = [
         journal.read(session, files, task.notes.get(session)) for session, files in task.journals.items()
     ]
-    reports = list(_reports(task, share, done))
+    reports = list(_reports(task, share, journal, done))
     differences = Differences()
     if sessions:
         differences = journal.differences(task.root, task.journals.keys(), being_written=task.being_written)
     return Looked(sessions, reports, differences)
 
 
-def _reports(task: Task, share: Share, done: Callable[[Path], object]) -> Iterator[PartReport]:
+def _reports(
+    task: Task, share: Share, journal: JournalRows, done: Callable[[Path], object]
+) -> Iterator[PartReport]:
     scope = task.scope
     symbols: Sequence[str | None] = sorted(scope.symbols) or [None]
     for symbol in symbols:
@@ -110,7 +112,9 @@ def _reports(task: Task, share: Share, done: Callable[[Path], object]) -> Iterat
         )
         # Asked anew: one may have begun to write since.
         being_written = writer_of(task.root) is not None
-        for report in verify_parts(meant, being_written=being_written, cut_off=task.cut_off):
+        for report in verify_parts(
+            meant, being_written=being_written, cut_off=task.cut_off, taken=journal.compare
+        ):
             yield report
             done(report.part.path)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import multiprocessing
+from gzip import decompress
 from pathlib import Path
 
 import pytest
@@ -10,6 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.data.intraday.layout import find_parts
+from options_helper.data.intraday.members import encode_member
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.recording.journal import sessions
 from options_helper.data.recording.journal_rows import WHOLE, Share
@@ -60,6 +62,23 @@ def test_three_processes_say_of_a_spoiled_recording_what_one_says(tmp_path: Path
     assert found[3] == found[1]
     assert len(found[1].problems) > 3
     assert sorted(told[3]) == sorted(told[1])
+
+
+@pytest.mark.parametrize(
+    ("order", "found"), [((1, 0), "the rows are in another order"), ((0, 0), "1 rows are not in the journal")]
+)
+def test_rows_that_are_as_many_as_the_journals_and_not_the_same_are_found(
+    tmp_path: Path, order: tuple[int, int], found: str
+):
+    recorded(tmp_path)
+    path = next(find_parts(tmp_path)).path
+    head, member, *rest = members_of(path)
+    lines = decompress(member).splitlines(keepends=True)
+    contents = [line.partition(b",")[2] for line in lines]
+    lines[:2] = [b"%d,%s" % (number, contents[place]) for number, place in enumerate(order, 1)]
+    path.write_bytes(b"".join([head, encode_member(b"".join(lines), 1, len(lines)), *rest]))
+
+    assert any(found in problem for problem in audit(tmp_path).problems)
 
 
 def test_what_a_process_had_to_look_at_is_looked_at_also_where_it_was_killed(tmp_path: Path):
