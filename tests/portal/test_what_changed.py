@@ -138,8 +138,31 @@ def test_every_minute_that_is_kept_can_be_chosen_and_the_change_begins_there(por
     offered = tab.selectbox(key="changed-since")
     assert offered.options[2:] == [f"since {moment:%H:%M:%S}" for moment in reversed(moments[1:])]
 
-    offered.set_value((START + timedelta(minutes=47)).isoformat()).run()
+    chosen = (START + timedelta(minutes=47)).isoformat()
+    offered.set_value(chosen).run()
     assert "From 15:17:00" in html(tab)
+
+    # The address keeps it, over another tab and a reload of the page.
+    assert tab.query_params["since"] == chosen
+    tab.session_state["tabs"] = "Fills"
+    tab.run()
+    tab.session_state["tabs"] = "What changed"
+    tab.run()
+    assert "From 15:17:00" in html(tab)
+    tab.selectbox(key="changed-since").set_value("").run()
+    assert "since" not in tab.query_params
+
+
+def test_a_moment_of_the_address_that_is_not_kept_is_left(portal):
+    tab = portal.show(scenes.live)
+    portal.session.keep()
+    tab.query_params["since"] = START.isoformat()
+    tab.session_state["tabs"] = "What changed"
+    tab.run()
+
+    assert "(Start)" in str(tab.selectbox(key="changed-since").options)
+    assert tab.selectbox(key="changed-since").value == ""
+    assert "since" not in tab.query_params
 
 
 def test_the_tab_tells_when_the_first_step_is_known(portal):

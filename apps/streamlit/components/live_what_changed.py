@@ -24,6 +24,7 @@ from options_helper.model.text import HIDDEN, format_count, named
 
 START: Final = ""
 TODAY: Final = "today"
+SINCE: Final = "since"  # in the address: a moment with its offset, or `today`; without it, since Start
 # Named also where they are nothing; the others only where there is something of them.
 ALWAYS: Final = (Part.DELTA, Part.GAMMA, Part.THETA, Part.VEGA, Part.REST)
 WORDS: Final[Mapping[Part, tuple[str, str]]] = {
@@ -130,16 +131,29 @@ def _chosen_moment(record: ChangeRecord, zone: ZoneInfo) -> str:
         # Every one that is kept, the newest first; a few digits of a time find it in so long a list.
         for moment in reversed(record.moments[1:])
     }
-    if st.session_state.get("changed-since") not in words:
+    # Streamlit forgets what was chosen in a tab that is closed; the address does not.
+    st.session_state.setdefault("changed-since", st.query_params.get(SINCE, START))
+    if st.session_state["changed-since"] not in words:
         # The one that was chosen is no longer among those that are offered.
         st.session_state["changed-since"] = START
+        _keep_moment()
     return st.selectbox(
         "Since",
         list(words),
         format_func=lambda one: words.get(one, one),
         key="changed-since",
+        on_change=_keep_moment,
         label_visibility="collapsed",
     )
+
+
+def _keep_moment() -> None:
+    """What is chosen becomes the address's, so that F5 and a bookmark show the same."""
+    moment = st.session_state["changed-since"]
+    if moment != START:
+        st.query_params[SINCE] = moment
+    elif SINCE in st.query_params:
+        del st.query_params[SINCE]
 
 
 def _instant(moment: str) -> datetime | None:
