@@ -50,6 +50,7 @@ PUBLIC: Final = {
 SHARED: Final = {
     "account_side": ("AccountSide", "account_side", "ended_in_account"),
     "columns": ("RISK_COLUMNS",),
+    "deliveries": ("ALL_USUAL", "Usual", "as_usual", "usual_instruments"),
     "day_pnl": ("AccountDay", "dollars_per_point", "read_account_day"),
     "holdings": ("Holdings", "is_unread", "was_split"),
     "marks": ("Flags", "Integers", "Numbers"),

@@ -11,6 +11,7 @@ from functools import lru_cache
 from math import inf
 from typing import Final, NamedTuple
 
+from options_helper.analysis.deliveries import ALL_USUAL, Usual, as_usual
 from options_helper.model.contract_hours import is_settled_at_open
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioLine
@@ -93,16 +94,19 @@ def believable_range(lines: tuple[PortfolioLine, ...], today: date) -> tuple[flo
     return min(least, least * today_of_one) - tolerance, max(most, most * today_of_one) + tolerance
 
 
-def undefined_risks(portfolio: Portfolio, ended: Collection[str] = ()) -> tuple[str, ...]:
+def undefined_risks(
+    portfolio: Portfolio, ended: Collection[str] = (), usual: Usual = ALL_USUAL
+) -> tuple[str, ...]:
     """The ids of the entries whose loss has no end: calls or shares sold short that nothing held longer covers.
 
-    What is held in the same name covers it, in another entry too; `ended` are contracts that are gone.
+    What is held in the same name covers it, in another entry too; `ended` are contracts that are gone, and `usual`
+    ones stand in place of adjusted ones.
     """
     of_name: dict[str, list[tuple[str, PortfolioLine]]] = defaultdict(list)
     for entry in portfolio.positions:
         for line in entry.lines:
             if line.instrument.option_type != "put" and line.instrument.live_symbol not in ended:
-                of_name[line.instrument.underlying].append((entry.id, line))
+                of_name[line.instrument.underlying].append((entry.id, as_usual(line, usual)))
     found: dict[str, None] = {}
     for held in of_name.values():
         for _, entries in uncovered_entries(held):

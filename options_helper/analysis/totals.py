@@ -11,6 +11,7 @@ from typing import NamedTuple
 import numpy as np
 
 from options_helper.analysis.day_pnl import AccountDay, HeldLines, made_today, read_account_day, sum_up_day
+from options_helper.analysis.deliveries import usual_instruments
 from options_helper.analysis.grades import RANKS, Grade, count_words, grades_of
 from options_helper.analysis.holdings import Holdings, compare_holdings
 from options_helper.analysis.marks import Flags, Numbers, QuoteWarning
@@ -268,6 +269,7 @@ def sum_up(
         undefined_risks=undefined_risks(
             portfolio,
             ended={*_ended_symbols(positions, of_positions), *_ended_symbols(legs, of_legs)},
+            usual=usual_instruments(portfolio.instruments, live.expiry_facts.records),
         ),
         cash=portfolio.cash,
         lines=(

@@ -25,6 +25,7 @@ from options_helper.analysis.attention.morning_after import EndedContract, Ended
 from options_helper.analysis.attention.reports import earnings_entries
 from options_helper.analysis.attention.two_books import TwoBooks, two_books
 from options_helper.analysis.attention.undefined_risk import undefined_entries
+from options_helper.analysis.deliveries import Usual, usual_instruments
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.reconcile.reconciliation import Behind
@@ -96,7 +97,7 @@ def assess_attention(
         *ending_entries(found, moment, power),
         *short_entries(books, found, moment, power, told=told),
         *early,
-        *undefined_entries(by_entry),
+        *undefined_entries(by_entry, _usual(books, live)),
         *ex_dividend_entries(lives, live.expiry_facts, moment),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
@@ -116,6 +117,11 @@ def assess_attention(
         buying_power=power,
         buying_power_at=None if view is None else view.as_of,
     )
+
+
+def _usual(books: TwoBooks, live: LiveSnapshot) -> Usual:
+    instruments = (one.instrument for one in (*books.of_file, *books.account_alone))
+    return usual_instruments(instruments, live.expiry_facts.records)
 
 
 def _unjudged_kinds(

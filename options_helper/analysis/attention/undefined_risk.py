@@ -11,6 +11,7 @@ from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.held_legs import HeldLine
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import dollars, listed
+from options_helper.analysis.deliveries import Usual, as_usual
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.payoffs import NEVER, Uncovered, end_of, slope_of, uncovered_entries
 from options_helper.model.alpaca_symbols import is_index
@@ -28,6 +29,7 @@ class _Short:
 
     uncovered: Uncovered
     lines: tuple[HeldLine, ...]
+    usual: Usual
 
     @property
     def is_shares(self) -> bool:
@@ -43,21 +45,22 @@ class _Short:
             return f"calls on {shares} until {short_date(self.uncovered.end.day)}"
         instrument = self.lines[0].instrument
         sold = sum(abs(one.quantity) for one in self.lines)
-        surplus = min(float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1)))), sold)
+        surplus = min(float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1, self.usual)))), sold)
         beginning = "" if surplus == sold else f"{plain_number(surplus)} of "
         return f"{beginning}{format_count(round(sold), 'contract')} of {instrument.label}"
 
 
-def undefined_entries(books: TwoBooks) -> Iterator[Entry]:
+def undefined_entries(books: TwoBooks, usual: Usual) -> Iterator[Entry]:
     """An entry for each underlying on which a loss has no end; `books` have the lines of each entry.
 
     By the account's quantities where they are known; where only by the file's something is uncovered, that is told less
-    gravely, and where some are unread, by those that are known of it.
+    gravely, and where some are unread, by those that are known of it. Where adjusted contracts have `usual`
+    ones, these are counted.
     """
     for name in dict.fromkeys((*books.file_on, *books.account_on)):
         for quantities, lines in _sides(name, books):
-            if found := _uncovered(lines):
-                yield _entry(name, found, quantities)
+            if found := _uncovered(lines, usual):
+                yield _entry(name, found, quantities, usual)
                 break
 
 
@@ -80,13 +83,15 @@ def _sides(name: str, books: TwoBooks) -> Iterator[tuple[Quantities, Sequence[He
             yield Quantities.FILE, of_file
 
 
-def _uncovered(lines: Sequence[HeldLine]) -> tuple[_Short, ...]:
+def _uncovered(lines: Sequence[HeldLine], usual: Usual) -> tuple[_Short, ...]:
     living = [one for one in lines if not one.ended and one.instrument.option_type != "put" and one.quantity]
     # Most books have nothing sold that a put is not, so little is asked of them.
     if not any(one.quantity < 0 for one in living):
         return ()
-    held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity)) for one in living]
-    return tuple(_Short(short, _sold(short, living, entries)) for short, entries in uncovered_entries(held))
+    held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity, usual)) for one in living]
+    return tuple(
+        _Short(short, _sold(short, living, entries), usual) for short, entries in uncovered_entries(held)
+    )
 
 
 def _sold(short: Uncovered, living: Sequence[HeldLine], entries: tuple[str, ...]) -> tuple[HeldLine, ...]:
@@ -99,14 +104,18 @@ def _sold(short: Uncovered, living: Sequence[HeldLine], entries: tuple[str, ...]
     )
 
 
-def _line(one: HeldLine, quantity: float) -> PortfolioLine:
-    return PortfolioLine(one.instrument, Decimal(str(quantity)), None)
+def _line(one: HeldLine, quantity: float, usual: Usual) -> PortfolioLine:
+    return as_usual(PortfolioLine(one.instrument, Decimal(str(quantity)), None), usual)
 
 
-def _entry(name: str, found: tuple[_Short, ...], quantities: Quantities) -> Entry:
+def _entry(name: str, found: tuple[_Short, ...], quantities: Quantities, usual: Usual) -> Entry:
     lines = [one for short in found for one in short.lines]
     labels = list(dict.fromkeys(_label(one) for one in lines))
-    adjusted = dict.fromkeys(one.instrument.label for one in lines if one.instrument.adjusted)
+    adjusted = dict.fromkeys(
+        one.instrument.label
+        for one in lines
+        if one.instrument.adjusted and one.instrument.live_symbol not in usual
+    )
     slope = float(sum(short.uncovered.slope for short in found))
     each = "point" if is_index(name) else "dollar"
     also = f" {listed(list(adjusted))}, adjusted, is counted as if usual." if adjusted else ""

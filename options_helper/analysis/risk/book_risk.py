@@ -10,6 +10,7 @@ from typing import Any, Final
 
 import numpy as np
 
+from options_helper.analysis.deliveries import Usual, usual_instruments
 from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, read_marks
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_entries
 from options_helper.analysis.risk.beta import BetaWeighted, DeltaDollars, beta_of, beta_weighted
@@ -96,7 +97,8 @@ def assess_book(
         for n in range(len(lines))
     )
     ended = {one.symbol for one in found if one.has_ended}
-    extremes = book_risk(portfolio, ended=ended)
+    usual = usual_instruments(portfolio.instruments, live.expiry_facts.records)
+    extremes = book_risk(portfolio, ended=ended, usual=usual)
     in_doubt = quantity_doubt(portfolio, live, priced.holdings, ended)
     names = [line.instrument.underlying for line in lines]
     betas = {name: _beta(name, live, choices) for name in dict.fromkeys(names)}
@@ -144,7 +146,7 @@ def assess_book(
             *alarms_of(in_doubt, extremes.known_worst),
             *(one.words for one in doubts.values()),
             *_alarms(found, weighted, extremes.known_worst),
-            *_counted_as_usual(lines, found, live),
+            *_counted_as_usual(lines, found, live, usual),
             *extremes.ended.sentences,
         ),
         computed=legs.risk,
@@ -508,9 +510,9 @@ def _alarms(lines: Sequence[LineRisk], weighted: BetaWeighted, worst: Extreme) -
 
 
 def _counted_as_usual(
-    lines: Sequence[PortfolioLine], found: Sequence[LineRisk], live: LiveSnapshot
+    lines: Sequence[PortfolioLine], found: Sequence[LineRisk], live: LiveSnapshot, usual: Usual
 ) -> Iterable[str]:
-    """What is not usual by Alpaca's record alone: payoffs and limits know the file's symbols only."""
+    """What is not usual by Alpaca's record alone, and delivers what no payoff can be made of."""
     records = live.expiry_facts.records
     for line, one in zip(lines, found, strict=True):
         instrument = line.instrument
@@ -518,6 +520,7 @@ def _counted_as_usual(
             instrument.is_option
             and not one.is_over
             and not instrument.adjusted
+            and instrument.live_symbol not in usual
             and not is_usual(instrument, records)
         ):
             yield (

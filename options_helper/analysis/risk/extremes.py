@@ -15,6 +15,7 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Final
 
+from options_helper.analysis.deliveries import ALL_USUAL, Usual, as_usual
 from options_helper.analysis.payoffs import (
     NEVER,
     Uncovered,
@@ -196,31 +197,37 @@ def book_risk(
     *,
     ended: Collection[str] = (),
     basis: Mapping[str, Decimal | None] | None = None,
+    usual: Usual = ALL_USUAL,
 ) -> BookRisk:
     """Judge each entry, each underlying and the book.
 
     `ended` are contracts that are gone: what they brought is not known here, so they are in no figure. `basis` has
     dollars by an entry's id, as what it is worth now; without one it is what was paid for what is left of each.
+    Where adjusted contracts have `usual` ones, these are counted in their place.
     """
     if basis is None:
-        return _by_what_was_paid(portfolio, frozenset(ended))
-    return _of_portfolio(portfolio, frozenset(ended), basis)
+        return _by_what_was_paid(portfolio, (frozenset(ended), usual))
+    return _of_portfolio(portfolio, frozenset(ended), basis, usual)
 
 
 @remembered
-def _by_what_was_paid(portfolio: Portfolio, ended: frozenset[str]) -> BookRisk:
-    return _of_portfolio(portfolio, ended, None)
+def _by_what_was_paid(portfolio: Portfolio, key: tuple[frozenset[str], Usual]) -> BookRisk:
+    ended, usual = key
+    return _of_portfolio(portfolio, ended, None, usual)
 
 
 def _of_portfolio(
-    portfolio: Portfolio, ended: frozenset[str], basis: Mapping[str, Decimal | None] | None
+    portfolio: Portfolio,
+    ended: frozenset[str],
+    basis: Mapping[str, Decimal | None] | None,
+    usual: Usual,
 ) -> BookRisk:
     entries: list[Held] = []
     for entry in portfolio.positions:
         if lines := _left(entry, ended):
             paid = _paid(entry, lines) if basis is None else basis.get(entry.id)
             why = _why_unpaid(entry, lines) if basis is None else _NO_WORTH
-            entries.append(Held(entry.id, lines, paid, least_of(lines), most_of(lines), why))
+            entries.append(_held(entry.id, lines, paid, why, usual))
     gone = EndedLegs(
         tuple(
             (entry.id, line)
@@ -229,7 +236,7 @@ def _of_portfolio(
             if line.quantity and line.instrument.live_symbol in ended
         )
     )
-    return replace(_of_entries(entries, undefined_risks(portfolio, ended)), ended=gone)
+    return replace(_of_entries(entries, undefined_risks(portfolio, ended, usual)), ended=gone)
 
 
 def book_risk_by_account(
@@ -239,6 +246,7 @@ def book_risk_by_account(
     *,
     ended: Collection[str] = (),
     unread: Collection[str] = (),
+    usual: Usual = ALL_USUAL,
 ) -> BookRisk:
     """The same where `lines`, each an entry of its own, take the place of the symbols that are in doubt.
 
@@ -252,19 +260,23 @@ def book_risk_by_account(
         if kept:
             paid = _paid(entry, left) if kept == left else sum_if_known(line.opening_cost for line in kept)
             why = _why_unpaid(entry, left) if kept == left else _OF_THE_REST
-            entries.append(Held(entry.id, kept, paid, least_of(kept), most_of(kept), why))
-    for line in lines:
-        if line.instrument.live_symbol not in ended:
-            alone = (line,)
-            entries.append(
-                Held(line.instrument.label, alone, line.opening_cost, least_of(alone), most_of(alone))
-            )
+            entries.append(_held(entry.id, kept, paid, why, usual))
+    entries.extend(
+        _held(line.instrument.label, (line,), line.opening_cost, NO_BASIS, usual)
+        for line in lines
+        if line.instrument.live_symbol not in ended
+    )
     found = _of_entries(entries, ())
     underlyings = (
         *(one for one in found.underlyings if one.name not in unread),
         *(Held(name, (), None, _unknown(_UNREAD), _unknown(_UNREAD)) for name in unread),
     )
     return replace(found, underlyings=underlyings, worst=_worst_of_book(underlyings, entries))
+
+
+def _held(name: str, lines: Sequence[PortfolioLine], paid: Decimal | None, why: str, usual: Usual) -> Held:
+    counted = tuple(as_usual(line, usual) for line in lines) if usual else tuple(lines)
+    return Held(name, counted, paid, least_of(counted), most_of(counted), why)
 
 
 def _of_entries(entries: Sequence[Held], undefined: tuple[str, ...]) -> BookRisk:

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from typing import Final
 
 from options_helper.analysis.account_side import AccountSide, account_side, ended_in_account
+from options_helper.analysis.deliveries import usual_instruments
 from options_helper.analysis.holdings import Holdings
 from options_helper.analysis.risk.extremes import (
     NOTHING_ENDED,
@@ -90,17 +91,23 @@ def quantity_doubt(
         underlyings=tuple(
             dict.fromkeys(one.underlying for one in instruments if one.live_symbol not in gone)
         ),
-        by_account=replace(_by_account(portfolio, side, gone), ended=still),
+        by_account=replace(_by_account(portfolio, side, gone, live), ended=still),
         ended=still,
         ended_alone=alone,
     )
 
 
-def _by_account(portfolio: Portfolio, side: AccountSide, ended: Collection[str]) -> BookRisk:
+def _by_account(
+    portfolio: Portfolio, side: AccountSide, ended: Collection[str], live: LiveSnapshot
+) -> BookRisk:
     known = {line.instrument.live_symbol: line.instrument.underlying for line in portfolio.lines}
     # What no portfolio has a place for is written on something that is not known here, and stands for itself.
     unread = dict.fromkeys(known.get(symbol, symbol) for symbol in side.unread if symbol not in ended)
-    return book_risk_by_account(portfolio, side.in_doubt, side.all_lines, ended=ended, unread=unread)
+    instruments = (*portfolio.instruments, *(line.instrument for line in side.all_lines))
+    usual = usual_instruments(instruments, live.expiry_facts.records)
+    return book_risk_by_account(
+        portfolio, side.in_doubt, side.all_lines, ended=ended, unread=unread, usual=usual
+    )
 
 
 def alarms_of(doubt: QuantityDoubt, worst: Extreme) -> Iterator[str]:

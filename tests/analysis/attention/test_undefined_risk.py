@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
@@ -12,6 +13,7 @@ from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.entries import AttentionKind
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.payoffs import undefined_risks
+from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.attention.world import attention, live_at, of_kind, only
 from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
@@ -105,6 +107,17 @@ def test_without_amounts_neither_sentence_says_how_much_is_held():
 )
 def test_what_has_an_end_is_not_named(book: list[PortfolioEntry]):
     assert not of_kind(judged(*book), KIND)
+
+
+@pytest.mark.parametrize(("shares", "covers"), [(100, False), (110, True)])
+def test_an_adjusted_call_takes_as_many_shares_as_its_record_says(shares: float, *, covers: bool):
+    sold = position("AAPL1", 180, contracts=-1, multiplier=100)
+    symbol = sold.instruments[0].live_symbol
+    record = ContractRecord(symbol=symbol, deliverables=(Deliverable("AAPL", Decimal(110)),))
+    book = [sold, holding(shares=shares)]
+    found = attention(book, live_at("2026-11-20 12:00", {}, held=book, records=[record]))
+
+    assert bool(of_kind(found, KIND)) is not covers
 
 
 def test_a_call_that_ends_first_covers_no_longer_one():

@@ -260,6 +260,39 @@ def test_an_adjusted_contract_has_the_figures_of_what_its_record_delivers():
     assert book.max_loss.limit is Limit.UNDEFINED
 
 
+@pytest.mark.parametrize(("kind", "contracts"), [("call", 2), ("call", -2), ("put", 1), ("put", -1)])
+def test_the_payoff_of_an_adjusted_contract_is_what_its_record_delivers_for_what_exercising_costs(
+    kind: str, contracts: int
+):
+    symbol = ADJUSTED.replace("C", "P") if kind == "put" else ADJUSTED
+    facts = delivering(symbol, ("AAPL", "110"), (None, "250"))
+    held = position("AAPL1", option_type=kind, contracts=contracts, multiplier=100, cost_basis=3.0)
+    live = replace(market(quoted("AAPL", 180.0)), expiry_facts=facts)
+
+    (entry,) = risk_of(held, live=live).extremes.entries
+
+    assert entry.basis == 300 * contracts
+    assert entry.payoff is not None
+    for price in (0, 100, 161, 162, 180, 500):
+        exercised = 110 * price + 250 - 18_000
+        worth = contracts * max(exercised if kind == "call" else -exercised, 0)
+        assert float(entry.payoff.at(Decimal(price))) == pytest.approx(worth, abs=1e-6)
+    (even,) = entry.break_evens or ()
+    sign = 1 if kind == "call" else -1
+    assert 110 * float(even) + 250 - 18_000 == pytest.approx(sign * 300)
+
+
+def test_so_many_shares_as_an_adjusted_call_delivers_cover_it():
+    facts = delivering(ADJUSTED, ("AAPL", "110"))
+    live = replace(market(quoted("AAPL", 180.0)), expiry_facts=facts)
+    sold = position("AAPL1", contracts=-1, multiplier=100)
+
+    def worst(shares: float) -> Limit:
+        return risk_of(sold, holding(shares=shares), live=live).max_loss.limit
+
+    assert (worst(100), worst(110)) == (Limit.UNDEFINED, Limit.NUMBER)
+
+
 @pytest.mark.parametrize(
     "parts",
     [
@@ -287,25 +320,29 @@ def test_what_delivers_more_than_a_share_and_dollars_has_no_figures_and_names_it
 
 
 def test_a_contract_that_only_its_record_knows_as_adjusted_is_no_usual_one():
-    """Its symbol has no digit, so file and payoff take it for a hundred shares; that is said."""
+    """Its symbol has no digit; where its record has no payoff, it is counted as a hundred shares, and that is said."""
     each = black(180, 18_000 / 110)
     quotes = quoted("AAPL", 180.0), quoted(AAPL_CALL, 110 * each["price"] / 100)
     usual = delivering(AAPL_CALL, ("AAPL", "100"))
     odd = delivering(AAPL_CALL, ("AAPL", "110"))
 
-    of_usual, of_odd = (
-        risk_of(position(), live=replace(market(*quotes), expiry_facts=facts)) for facts in (usual, odd)
+    spun = delivering(AAPL_CALL, ("AAPL", "100"), ("SPUN", "10"))
+    of_usual, of_odd, of_spun = (
+        risk_of(position(), live=replace(market(*quotes), expiry_facts=facts)) for facts in (usual, odd, spun)
     )
 
     assert of_odd.lines[0].delta == pytest.approx(110 * each["delta"], abs=0.1)
     assert of_usual.lines[0].delta is not None
     assert of_usual.lines[0].delta < 100
     said = (
-        "AAPL 18 Dec 26 180 C delivers 110 AAPL by Alpaca's record; payoff and greatest loss count it as a usual "
-        "contract."
+        "AAPL 18 Dec 26 180 C delivers 100 AAPL and 10 SPUN by Alpaca's record; payoff and greatest loss count it as a "
+        "usual contract."
     )
-    assert said in of_odd.alarms
-    assert not any("Alpaca's record" in one for one in of_usual.alarms)
+    assert said in of_spun.alarms
+    assert not any("Alpaca's record" in one for book in (of_usual, of_odd) for one in book.alarms)
+    payoff = of_odd.extremes.entries[0].payoff
+    assert payoff is not None
+    assert payoff.rise == 110
 
 
 def test_what_has_ended_is_counted_nowhere():
