@@ -7,7 +7,7 @@ from typing import Protocol
 from pydantic import SecretStr
 
 from options_helper.data.rest.rate_limit import RestPolicy
-from options_helper.settings import DEMO_KEY, DEMO_SECRET, Settings
+from options_helper.settings import DEMO_KEY, DEMO_SECRET, MOST_REST_PER_MINUTE, Settings
 from tests.kit.waiting import FOREVER
 
 # One try for a server that answers, however busy the machine is.
@@ -34,4 +34,6 @@ def settings_for(server: Addresses, secret: str = DEMO_SECRET) -> Settings:
         base_url=server.rest_url,
         stream_url=server.stream_url,
         data_url=server.rest_url,
+        # A test that asks again and again within seconds would wait for the end of Alpaca's minute.
+        rest_per_minute=MOST_REST_PER_MINUTE,
     )

@@ -47,7 +47,7 @@ from tests.kit.waiting import A_PROCESS, until_no_thread, wait_until
 from tests.wire.test_account_watch import SOON
 
 DAY = date(2026, 11, 20)
-SLOW_SECONDS = 2.0
+SLOW_SECONDS = 0.5
 LONG, PUT, COVERED, LOTTERY = (
     "AAPL261120C00185000",  # two of them take more than the account has
     "F261120P00012000",  # short, its strike where the shares will be
@@ -249,7 +249,7 @@ def test_an_expiry_friday_is_told_once_each_at_every_target_that_answers(stage: 
     station.turn_until(lambda: sum(subjects(mail).values()) >= len(TOLD) and len(phone.posted) >= len(TOLD))
 
     assert Counter(phone.titles) == subjects(mail) == Counter(TOLD)
-    # Who takes two seconds for each has each once too, and nobody waited for it.
+    # Who takes half a second for each has each once too, and nobody waited for it.
     station.turn_until(lambda: len(slow.posted) >= len(TOLD))
     assert Counter(slow.titles) == Counter(TOLD)
     assert deaf.posted, "it was asked like the others, and held up none of them"
