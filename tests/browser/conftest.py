@@ -1,6 +1,7 @@
 """A real page server, a real simulator and a real Chromium, each its own process or thread and ended by its fixture.
 
-The server and Chromium serve a whole module; each test has a market of its own, windows of its own, and no run.
+The server, Chromium and a first window serve a whole module: with a window of its own, of each test two thirds would be
+Chromium making it and compiling the page. Each test has a market of its own, an empty storage, and no run.
 """
 
 from __future__ import annotations
@@ -13,7 +14,7 @@ import subprocess
 import sys
 import urllib.error
 import urllib.request
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -29,6 +30,7 @@ from tests.kit.waiting import A_PROCESS, wait_until
 ROOT = Path(__file__).parents[2]
 SAMPLE = ROOT / "portfolio.json"
 KEY, SECRET = "demo-key", "demo-secret"
+BLANK = "about:blank"
 # Streamlit looks for itself below the page's own address first, and is content when it is not there.
 HARMLESS = ("/Live_Portfolio/_stcore/", "/Order_Book/_stcore/")
 
@@ -181,10 +183,52 @@ class Tab:
         return self.state in ("not started", "stopped")
 
 
+class Chromium:
+    """A Chromium that runs, and the window that the tests of a module look into one after the other."""
+
+    def __init__(self, launched: Any) -> None:
+        self.launched = launched
+        self._page: Any = None
+
+    def new_page(self, width: int, height: int, **context: Any) -> Any:
+        """A page in a window of its own."""
+        options = {"timezone_id": "America/New_York", "color_scheme": "dark", **context}
+        page = self.launched.new_context(viewport={"width": width, "height": height}, **options).new_page()
+        page.set_default_timeout(1_000 * A_PROCESS)
+        return page
+
+    def kept_page(self, width: int, height: int) -> Any:
+        """The page of the window that is kept."""
+        if self._page is None or self._page.is_closed():
+            self._page = self.new_page(width, height)
+        self._page.set_viewport_size({"width": width, "height": height})
+        return self._page
+
+    def empty(self) -> None:
+        """Close every window but that one, which has no memory of what it showed."""
+        kept = None if self._page is None or self._page.is_closed() else self._page
+        for window in self.launched.contexts:
+            if kept is None or window != kept.context:
+                window.close()
+        if kept is not None:
+            for page in kept.context.pages:
+                if page != kept:
+                    page.close()
+            kept.context.clear_cookies()
+            if kept.url != BLANK:
+                kept.evaluate("localStorage.clear(); sessionStorage.clear()")
+                kept.goto(BLANK)
+
+    def close_windows(self) -> None:
+        """Close every window."""
+        for window in self.launched.contexts:
+            window.close()
+
+
 class Browser:
     """Chromium, and everything it should not have done."""
 
-    def __init__(self, chromium: Any, server: Server) -> None:
+    def __init__(self, chromium: Chromium, server: Server) -> None:
         self._chromium = chromium
         self._server = server
         self.complaints: list[str] = []
@@ -196,23 +240,26 @@ class Browser:
         height: int = 900,
         wishes: str = "",
         page_name: str = "Live_Portfolio",
+        *,
+        fresh: bool = False,
         **context: Any,
     ) -> Tab:
-        """Open a page in a window of its own; `wishes` as an address has them: `hide=true`.
+        """Open a page; `wishes` as an address has them: `hide=true`.
 
-        The server remembers whose book was looked at last, so every tab says whose it wants.
+        It has a window of its own where it is not the test's first, and where the test says that it wants a `fresh`
+        one: because it leaves something in it that no page can take back. The server remembers whose book was looked
+        at last, so every tab says whose it wants.
         """
-        options = {"timezone_id": "America/New_York", "color_scheme": "dark", **context}
-        window = self._chromium.new_context(viewport={"width": width, "height": height}, **options)
-        page = window.new_page()
-        page.set_default_timeout(1_000 * A_PROCESS)
-        page.on("request", self._note_request)
-        page.on("console", self._note_console)
-        page.on("pageerror", lambda error: self.complaints.append(f"error: {error}"))
-        asked = wishes if "book=" in wishes else f"book=file&{wishes}"
-        page.goto(f"{self._server.base}/{page_name}?{asked}")
+        if fresh or context or self._tabs:
+            page = self._chromium.new_page(width, height, **context)
+        else:
+            page = self._chromium.kept_page(width, height)
         tab = Tab(page)
         self._tabs.append(tab)
+        for event, noted in self._noted.items():
+            page.on(event, noted)
+        asked = wishes if "book=" in wishes else f"book=file&{wishes}"
+        page.goto(f"{self._server.base}/{page_name}?{asked}")
         wait_until(
             lambda: tab.state,
             # The first one that opens it has its server import what it draws with.
@@ -223,19 +270,29 @@ class Browser:
 
     def forget(self) -> None:
         """Leave nothing for the end to do: there is no server any more."""
-        for window in self._chromium.contexts:
-            window.close()
+        self._chromium.close_windows()
         self._tabs.clear()
         self.complaints.clear()
 
     def leave(self) -> None:
-        """End the run and close every window, so that the next test finds nothing of this one."""
+        """End the run and leave the windows, so that the next test finds nothing of this one."""
         try:
             for tab in self._tabs[:1]:
                 tab.stop()
-        finally:
-            for window in self._chromium.contexts:
-                window.close()
+            for tab in self._tabs:
+                for event, noted in self._noted.items():
+                    tab.page.remove_listener(event, noted)
+            self._chromium.empty()
+        except BaseException:
+            self._chromium.close_windows()
+            raise
+
+    @property
+    def _noted(self) -> dict[str, Callable[[Any], None]]:
+        return {"request": self._note_request, "console": self._note_console, "pageerror": self._note_error}
+
+    def _note_error(self, error: Any) -> None:
+        self.complaints.append(f"error: {error}")
 
     def _note_request(self, request: Any) -> None:
         if not request.url.startswith((self._server.base, "data:", "blob:")):
@@ -305,19 +362,19 @@ def server_of_its_own(market_port: int, tmp_path: Path) -> Iterator[Server]:
 
 
 @pytest.fixture(scope="module")
-def running_chromium(chromium: str) -> Iterator[Any]:
+def running_chromium(chromium: str) -> Iterator[Chromium]:
     """Chromium without a window."""
     playwright = pytest.importorskip("playwright.sync_api")
     quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking", "--disable-component-update"]
     with playwright.sync_playwright() as driver:
         launched = driver.chromium.launch(executable_path=chromium, args=quiet)
-        yield launched
+        yield Chromium(launched)
         launched.close()
 
 
 @pytest.fixture
 def lonely_browser(
-    running_chromium: Any, server_of_its_own: Server, market: SimulatorServer
+    running_chromium: Chromium, server_of_its_own: Server, market: SimulatorServer
 ) -> Iterator[Browser]:
     """A browser whose server may end while it looks, of which it complains in vain."""
     browser = Browser(running_chromium, server_of_its_own)
@@ -326,7 +383,7 @@ def lonely_browser(
 
 
 @pytest.fixture
-def browser(running_chromium: Any, server: Server, market: SimulatorServer) -> Iterator[Browser]:
+def browser(running_chromium: Chromium, server: Server, market: SimulatorServer) -> Iterator[Browser]:
     """A browser that reports every request to the outside and every error."""
     browser = Browser(running_chromium, server)
     yield browser

@@ -597,7 +597,7 @@ def noted(page) -> list[str]:
 
 
 def test_the_account_s_book_follows_a_fill_which_title_and_notification_tell_once_in_one_tab(browser, market):
-    tab = browser.open(wishes="book=account")
+    tab = browser.open(wishes="book=account", fresh=True)
     page, other = tab.page, tab.page.context.new_page()
     for one in (page, other):
         one.add_init_script(NOTED)

@@ -59,7 +59,7 @@ def test_a_page_whose_server_hangs_says_that_it_is_not_refreshed_and_for_how_lon
 
 
 def test_a_page_whose_computer_is_offline_says_that_it_is_not_refreshed(browser):
-    tab = browser.open()
+    tab = browser.open(fresh=True)
     # What is cut off in the midst of its first drawing has not been told yet to refresh itself.
     first = drawn(tab)
     see(lambda: drawn(tab) != first)
@@ -108,7 +108,7 @@ def test_hidden_amounts_are_not_sent_to_the_browser(browser):
 
     Told by what a number is, and never by which it is: a price, a count or a point of the chart may equal an amount.
     """
-    open_tab = browser.open(wishes="hide=false")
+    open_tab = browser.open(wishes="hide=false", fresh=True)
     sent_openly = Sent(open_tab)
     open_tab.press("Start")
     see(lambda: open_tab.page.locator('[data-testid="stVegaLiteChart"]').count())
@@ -139,7 +139,7 @@ def test_hidden_amounts_are_not_sent_to_the_browser(browser):
 
 def test_a_refresh_is_six_messages_with_one_element(browser):
     """What Streamlit sends for any fragment that draws something; each place more would be two, changed or not."""
-    tab = browser.open()
+    tab = browser.open(fresh=True)
     frames: list[bytes] = []
     tab.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)))  # noqa: PLW0108 - Playwright asks a function for its name
     tab.page.reload()
