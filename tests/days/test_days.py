@@ -17,10 +17,11 @@ FAILED_ONCE = [
     for line in (Path(__file__).parent / "failed_seeds.txt").read_text(encoding="utf-8").splitlines()
     if line.strip() and not line.startswith("#")
 ]
-# In parts, so that several workers share them.
-PARTS = 16
-# A handful with all other tests; `sh scripts/test --days` plays more, and `sh scripts/check-long` many.
-DAYS = int(os.environ.get("DAYS", "20"))
+# A handful with all other tests; `sh scripts/test --days` plays more, the same ones among them, and
+# `sh scripts/check-long` many.
+DAYS = int(os.environ.get("DAYS", "4"))
+# So that several workers share them.
+PARTS = min(16, DAYS)
 # Fresh ones, chosen once for all workers; the report's header has them.
 FIRST = int(os.environ["DAYS_FROM"])
 
