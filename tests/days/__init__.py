@@ -12,7 +12,8 @@ What takes part is a **subject** (`stage.Subject`, listed in `subjects.SUBJECTS`
   one's product needs comes before it: what lies in `stage.parts["rest"]` is the manager's `rest_cls`.
 - `begin(stage)`: starts the product's part, and names its laws with `stage.law(name, check)`; a check returns a
   sentence where the law is broken. They are checked after each round of the consumer, closely while something is in
-  flux (`stage.stir(seconds)`), and at samples otherwise.
+  flux (`stage.stir(seconds)`), and at samples otherwise. A part that looks after itself handles its troubles `aside`,
+  so that they do not have all others looked at closely.
 - `end(stage)`, if it has one: what is done at the end, before the last check.
 
 Everything that happens is in `stage.agenda`: `after` for the world, `timer` for the product (which waits while the

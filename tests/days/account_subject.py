@@ -79,7 +79,7 @@ class AccountSubject:
         self._broken: str | None = None
         desk = AccountDesk(stage, account, lambda: self._look(stage))
         stage.parts |= {"account": account, "account desk": desk}
-        stage.on("account", desk.go_wrong)
+        stage.on("account", desk.go_wrong, aside=True)
         self._until_ns = stage.day.at(window.until)
         stage.agenda.at(stage.day.at(window.since), desk.begin, product=True)
         stage.agenda.at(self._until_ns, lambda: self._end(stage))

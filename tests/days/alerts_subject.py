@@ -122,7 +122,7 @@ class AlertsSubject:
         watched = stage.day.more[self.name]
         self._oracle: AlertOracle | None = None
         self._is_closed = False
-        stage.on("alerts", self._strike)
+        stage.on("alerts", self._strike, aside=True)
         if "desk" not in stage.parts:  # which has the computer otherwise
             stage.on("clock", lambda trouble: stage.clocks.put_forward(trouble.number))
             stage.on("suspend", lambda trouble: stage.suspend(trouble.seconds))

@@ -86,7 +86,7 @@ class IngestSubject:
         """Folder, archive, programs and oracle."""
         ingested = stage.day.more[self.name]
         self._oracle: IngestOracle | None = None
-        stage.on("ingest", self._strike)
+        stage.on("ingest", self._strike, aside=True)
         if ingested is None:
             return
         assert isinstance(ingested, Ingested)

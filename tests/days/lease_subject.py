@@ -87,7 +87,7 @@ class LeaseSubject:
         """Server, owners and oracle."""
         served = stage.day.more[self.name]
         self._oracle: DeskOracle | None = None
-        stage.on("lease", self._strike)
+        stage.on("lease", self._strike, aside=True)
         if served is None:
             return
         assert isinstance(served, Served)

@@ -114,6 +114,7 @@ class RecorderSubject:
         self._network = Network(stage, self._market)
         self._oracle = RecorderOracle(stage, journal=recorded.journal)
         self._network.hear_lost = self._oracle.lost
+        self._network.stir = self._stir
         self._network.is_listened = lambda _: self._is_wanted
         self._is_wanted = False
         self._disk = BadDisk(stage.dice("recorder's disk"))
@@ -122,7 +123,7 @@ class RecorderSubject:
         self._kill_next: int | None = None  # at which write the next process is killed
         stage.before_sleep.append(lambda: self._process and self._process.before_sleep())
         stage.after_sleep.append(self._after_sleep)
-        stage.on("recorder", self._strike)
+        stage.on("recorder", self._strike, aside=True)
         # Nobody starts or ends anything while the computer is asleep.
         stage.agenda.at(stage.day.at(recorded.since), self._first, product=True)
         stage.agenda.at(stage.day.at(recorded.until), self._last, product=True)
@@ -161,7 +162,6 @@ class RecorderSubject:
 
     def _died(self) -> None:
         self._stage.note("the recorder is killed")
-        self._stage.stir(3)
         if self._is_wanted:
             self._stage.agenda.timer(self._away, self._again)
 
@@ -178,6 +178,7 @@ class RecorderSubject:
     def _strike(self, trouble: Trouble) -> None:
         if not self._is_wanted:
             return
+        self._stir(3)
         match trouble.how:
             case "kill" | "kill again" | "kill at rest":
                 self._kill(trouble)
@@ -192,6 +193,11 @@ class RecorderSubject:
                 line = self._network.lines.get(trouble.whose)
                 if line is not None:
                     (line.die if how == "half-open" else line.cut)()
+
+    def _stir(self, seconds: float) -> None:
+        """Of this part alone."""
+        if self._process is not None:
+            self._process.stir(seconds)
 
     def _kill(self, trouble: Trouble) -> None:
         if trouble.how == "kill again":

@@ -58,6 +58,9 @@ class Stage:
         self.parts: dict[str, Any] = {}
         self.notes: list[tuple[int, str]] = []
         self._handlers: dict[str, Callable[[Trouble], None]] = {}
+        self._aside: set[str] = set()
+        # Until when what concerns the whole computer is in flux.
+        self.computer_in_flux_until = day.start_ns
         self._laws: list[tuple[str, Check]] = []
         self._flux_until = day.start_ns
         self._next_check = 0
@@ -79,9 +82,11 @@ class Stage:
         """Tell it in the story."""
         self.notes.append((self.clocks.true_ns, text))
 
-    def on(self, kind: str, handler: Callable[[Trouble], None]) -> None:
-        """Have troubles of this kind handled so."""
+    def on(self, kind: str, handler: Callable[[Trouble], None], *, aside: bool = False) -> None:
+        """Have troubles of this kind handled so; `aside` are those of a part that looks after itself."""
         self._handlers[kind] = handler
+        if aside:
+            self._aside.add(kind)
 
     def law(self, name: str, check: Check) -> None:
         """From now on this is checked; it returns a sentence where the law is broken."""
@@ -160,7 +165,9 @@ class Stage:
 
     def _strike(self, trouble: Trouble) -> None:
         self.note(str(trouble))
-        self.stir(3)
+        if trouble.kind not in self._aside:
+            self.stir(3)
+            self.computer_in_flux_until = self._flux_until
         self._handlers[trouble.kind](trouble)
 
 

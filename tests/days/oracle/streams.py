@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -80,6 +80,9 @@ class StreamOracle(Heard):
         # How late what came since the clock was set was at most: one that is behind is put right by just that.
         self._latest_ns = 0
         self._snapshot: LiveSnapshot | None = None
+        # Of it: all, and with what is true of those that are wanted.
+        self._healths: Mapping[str, StreamHealth] = {}
+        self._each: Sequence[tuple[str, Truth, StreamHealth]] = ()
         self.told_closed: tuple[int, int] = (0, 0)
         self.desk: Desk | None = None
         self._trouble: str | None = None
@@ -167,7 +170,8 @@ class StreamOracle(Heard):
         truth.longest_silence = max(truth.longest_silence, quiet)
         if quiet > STALL_SECONDS / 4:
             truth.resumed_ns = now
-            self._stage.stir(SLACK)
+        if quiet > STALL_SECONDS / 2 - SLACK:
+            self._stage.stir(SLACK)  # it may have been shown as stalled
         truth.readable_ns = now
         truth.heard_on_this = True
         truth.muted.clear()
@@ -289,18 +293,14 @@ class StreamOracle(Heard):
     def _ends(self) -> str | None:
         assert self.desk is not None
         self._snapshot = self.desk.snapshot()
+        healths = self._healths = {str(name): health for name, health in self._snapshot.streams.items()}
+        self._each = [
+            (name, truth, healths[name]) for name, truth in self.truths.items() if self._is_wanted(name)
+        ]
         return self._trouble
 
-    def _healths(self) -> Mapping[str, StreamHealth]:
-        assert self._snapshot is not None
-        return {str(name): health for name, health in self._snapshot.streams.items()}
-
-    def _each(self) -> Iterable[tuple[str, Truth, StreamHealth]]:
-        healths = self._healths()
-        return [(name, truth, healths[name]) for name, truth in self.truths.items() if self._is_wanted(name)]
-
     def _conservation(self) -> str | None:
-        for name, health in self._healths().items():
+        for name, health in self._healths.items():
             if not health.accounted:
                 return f"{name}: {health.received} received"
             truth = self.truths.get(name)
@@ -309,43 +309,42 @@ class StreamOracle(Heard):
         return None
 
     def _phases(self) -> str | None:
-        said = (self._lie_in(name, truth, health) for name, truth, health in self._each())
+        said = (self._lie_in(name, truth, health) for name, truth, health in self._each)
         return next((sentence for sentence in said if sentence), None)
 
     def _lie_in(self, name: str, truth: Truth, health: StreamHealth) -> str | None:
-        silence, patience, quiet = (
-            self._silence(name, truth),
-            self._patience(truth),
-            self._quiet_for(name, truth),
-        )
-        claims_to_hear = health.phase in (Phase.LIVE, Phase.QUIET)
-        is_stalled = health.phase is Phase.STALLED
-        lies = {
-            "there is no connection": claims_to_hear and not truth.is_live and self._settled(truth.ended_ns),
-            f"nothing came for {silence:.0f} s": claims_to_hear and silence > patience / 2 + SLACK,
-            f"data came {quiet:.1f} s ago or are not due": is_stalled
-            and truth.is_live
-            and quiet < STALL_SECONDS / 2 - SLACK
-            and self._settled(max(truth.resumed_ns, self._woke_ns)),
-            f"nobody ends it, after {silence:.0f} s": is_stalled
-            and truth.is_live
-            and silence > patience + self._stage.CALM_LOOK + SLACK,
-            "all was answered": truth.is_live
-            and not (claims_to_hear or is_stalled)
-            and self._settled(truth.live_ns),
-            "no answer was final": health.phase is Phase.FAILED
-            and bool(truth.refusals)
-            and PASSING.issuperset(truth.refusals),
-        }
-        lie = next((what for what, is_so in lies.items() if is_so), None)
+        lie = self._lie(name, truth, health)
         return None if lie is None else f"{name} is {health.phase}, and {lie}"
+
+    def _lie(self, name: str, truth: Truth, health: StreamHealth) -> str | None:
+        """What is not so, where it is said; only what each phase claims is worked out, since this is done often."""
+        if health.phase in (Phase.LIVE, Phase.QUIET):
+            if not truth.is_live:
+                return "there is no connection" if self._settled(truth.ended_ns) else None
+            silence = self._silence(name, truth)
+            is_too_long = silence > SLACK and silence > self._patience(truth) / 2 + SLACK
+            return f"nothing came for {silence:.0f} s" if is_too_long else None
+        if health.phase is Phase.STALLED:
+            return self._lie_of_stall(name, truth) if truth.is_live else None
+        if truth.is_live and self._settled(truth.live_ns):
+            return "all was answered"
+        no_answer_was_final = bool(truth.refusals) and PASSING.issuperset(truth.refusals)
+        return "no answer was final" if health.phase is Phase.FAILED and no_answer_was_final else None
+
+    def _lie_of_stall(self, name: str, truth: Truth) -> str | None:
+        quiet, silence = self._quiet_for(name, truth), self._silence(name, truth)
+        if quiet < STALL_SECONDS / 2 - SLACK and self._settled(max(truth.resumed_ns, self._woke_ns)):
+            return f"data came {quiet:.1f} s ago or are not due"
+        if silence > self._patience(truth) + self._stage.CALM_LOOK + SLACK:
+            return f"nobody ends it, after {silence:.0f} s"
+        return None
 
     def _settled(self, since_ns: int) -> bool:
         return self._stage.clocks.true_ns - since_ns > SLACK * NS
 
     def _recovery(self) -> str | None:
         now = self._stage.clocks.true_ns
-        for name, truth, health in self._each():
+        for name, truth, health in self._each:
             if truth.is_live or self._is_wrong(name):
                 continue
             bad_since = truth.bad_since if truth.bad_since is not None else truth.well_since
@@ -367,7 +366,7 @@ class StreamOracle(Heard):
 
     def _ledger(self) -> str | None:
         now = self._stage.clocks.true_ns
-        for name, truth, health in self._each():
+        for name, truth, health in self._each:
             left = []
             for lost, known_ns in truth.to_cover:
                 if any(self._covers(gap, lost) for gap in health.gaps):
@@ -392,7 +391,7 @@ class StreamOracle(Heard):
         )
 
     def _false_gaps(self) -> str | None:
-        for name, truth, health in self._each():
+        for name, truth, health in self._each:
             for gap in health.gaps[-3:]:
                 if gap.until_ns is None:
                     if truth.is_live and self._settled(truth.live_ns):
@@ -430,7 +429,7 @@ class StreamOracle(Heard):
         return None
 
     def _refusals(self) -> str | None:
-        for name, truth, health in self._each():
+        for name, truth, health in self._each:
             line = self._network.lines.get(name)
             if line is None or not truth.is_live or line.answers_arrived < line.asked or name == "fills":
                 continue
@@ -452,7 +451,7 @@ class StreamOracle(Heard):
         said = headline(self._snapshot, stale_symbols=stale)
         if said.level is not Level.OK:
             return None
-        for name, truth, _ in self._each():
+        for name, truth, _ in self._each:
             if not truth.is_live and self._settled(truth.ended_ns):
                 return f"{said.sentence!r}, and {name} has no connection"
         # What the kernel kept was received late.
@@ -464,7 +463,7 @@ class StreamOracle(Heard):
         return None
 
     def _bounds(self) -> str | None:
-        for name, _, health in self._each():
+        for name, _, health in self._each:
             if len(health.gaps) > KEPT_GAPS or len(health.last_rejections) > 5:
                 return f"{name} keeps {len(health.gaps)} gaps"
         return None

@@ -20,6 +20,7 @@ from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.settings import Settings
 from tests.days.agenda import Action, Agenda, Entry
+from tests.days.clocks import NS
 from tests.days.product.streams import (
     PULSE_SECONDS,
     Heard,
@@ -54,7 +55,7 @@ class ProcessStage:
     def __init__(self, stage: Stage, process: Process) -> None:
         self.agenda = ProcessAgenda(stage.agenda, process)
         self.clocks = stage.clocks
-        self.stir = stage.stir
+        self.stir = process.stir
 
 
 class ProcessNetwork:
@@ -182,6 +183,7 @@ class Process:
         self.just_woke = False
         self.pulse: VirtualPulse | None = None
         self.is_alive = True
+        self._flux_until = 0
         self._real = stage
         self._root = config.out
         self._died = died
@@ -250,7 +252,12 @@ class Process:
 
     def calm_seconds(self) -> float:
         """How long nothing needs to be looked at."""
-        return 0.0 if self._real.in_flux else 5.0
+        flux_until = max(self._flux_until, self._real.computer_in_flux_until)
+        return 0.0 if self._real.clocks.true_ns < flux_until else 5.0
+
+    def stir(self, seconds: float) -> None:
+        """Something of it is in flux for so long."""
+        self._flux_until = max(self._flux_until, self._real.clocks.true_ns + int(seconds * NS))
 
     def kill(self) -> None:
         """Its sockets and locks are the kernel's to close; nothing of it happens any more."""

@@ -206,7 +206,7 @@ class Line:
                 now.update(request.symbols)
             else:
                 now.difference_update(request.symbols)
-        self.network.stage.stir(2)
+        self.network.stir(2)
         state = {"T": "subscription", **{name: sorted(symbols) for name, symbols in self.subscribed.items()}}
         match self.network.acks.get(self.stream, ""):
             case "missing":
@@ -278,6 +278,7 @@ class Network:
 
     def __init__(self, stage: Stage, market: Market) -> None:
         self.stage = stage
+        self.stir = stage.stir  # when something is in flux
         self.market = market
         self.lines: dict[str, Line] = {}  # as the server sees it
         self._open: list[Line] = []  # as the client sees it, half-open ones among them
@@ -319,7 +320,7 @@ class Network:
     def dial(self, stream: str, client: Client, answered: Callable[[Line | str], None]) -> None:
         """The client wants a connection: a `Line`, or what happens instead."""
         self.dials.setdefault(stream, []).append(self.stage.clocks.true_ns)
-        self.stage.stir(3)
+        self.stir(3)
         self.stage.agenda.after(0.1, lambda: self._answer(stream, client, answered))
 
     def _answer(self, stream: str, client: Client, answered: Callable[[Line | str], None]) -> None:
@@ -362,6 +363,6 @@ class Network:
             if what.get(trouble.whose) == value:
                 del what[trouble.whose]
                 self.stage.note(f"{trouble.kind} of {trouble.whose} is over")
-                self.stage.stir(3)
+                self.stir(3)
 
         self.stage.agenda.after(trouble.seconds, over)

@@ -40,8 +40,10 @@ _NEVER: Final = Moment(float("-inf"), 0)
 
 def latest(first: Moment, *others: Moment | None) -> Moment:
     """The latest of those that are known, by the clock that nobody sets."""
-    known = [first, *(moment for moment in others if moment is not None)]
-    return max(known, key=lambda moment: moment.monotonic)
+    for moment in others:
+        if moment is not None and moment.monotonic > first.monotonic:
+            first = moment
+    return first
 
 
 class SilenceJudge:
