@@ -268,6 +268,10 @@ class Browser:
         )
         return tab
 
+    def empty_page(self) -> Any:
+        """A page that shows nothing, for scripts that need no server."""
+        return self._chromium.kept_page(1440, 900)
+
     def forget(self) -> None:
         """Leave nothing for the end to do: there is no server any more."""
         self._chromium.close_windows()

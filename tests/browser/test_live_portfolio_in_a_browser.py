@@ -8,8 +8,6 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
-import pytest
-
 from apps.streamlit.components.live_tile import Tile, tile_html
 from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
@@ -142,7 +140,7 @@ def test_a_row_that_is_opened_before_its_figures_came_says_that_it_waits_for_the
         {"key": 1, "changed": {"g:AAPL": {}}, "around": {}},
     ]
     source = base64.b64encode(BOARD.read_bytes()).decode()
-    said = browser.open().page.evaluate(A_LARGE_BOOK, [source, messages])
+    said = browser.empty_page().evaluate(A_LARGE_BOOK, [source, messages])
 
     waits, told = ["true", "…", "…"], [None, "+3", ""]
     assert said == [waits, waits, told, waits]
@@ -184,7 +182,7 @@ def test_a_row_is_the_same_node_where_a_column_grows_or_rows_change_their_places
 
     messages = [full(1, 80, [one, other]), full(2, 90, [one, other]), full(3, 90, [other, one])]
     source = base64.b64encode(BOARD.read_bytes()).decode()
-    said = browser.open().page.evaluate(ROWS_THAT_STAY, [source, messages])
+    said = browser.empty_page().evaluate(ROWS_THAT_STAY, [source, messages])
 
     assert said == [[True, True, True], "a+3", ["b", "a"], "90px"]
 
@@ -302,13 +300,15 @@ def beyond_their_tiles(tab):
     return [(name, over) for name, over in found if over > 0]
 
 
-@pytest.mark.parametrize("width", [1440, 1280])
-def test_no_figure_reaches_over_its_tile_where_the_sidebar_takes_of_the_width(browser, width):
-    tab = started(browser.open(width=width))
+def test_no_figure_reaches_over_its_tile_where_the_sidebar_takes_of_the_width(browser):
+    tab = started(browser.open())
     wide = tab.page.locator(".oh-tiles").bounding_box()["width"]
     tab.page.get_by_test_id("stExpandSidebarButton").click()
     see(lambda: tab.page.locator(".oh-tiles").bounding_box()["width"] < wide - 200)
+    assert beyond_their_tiles(tab) == []
 
+    tab.page.set_viewport_size({"width": 1280, "height": 900})
+    see(lambda: tab.page.locator(".oh-tiles").bounding_box()["width"] < wide - 300)
     assert beyond_their_tiles(tab) == []
 
 
