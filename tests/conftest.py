@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gc
+import itertools
 import os
 import shutil
 import socket
@@ -21,6 +22,7 @@ from options_helper.clock import utc_now
 from options_helper.data.network import BYPASS_VARIABLES, PROXY_VARIABLES
 from options_helper.settings import ENV_PREFIXES
 from tests.kit.moved_clock import FOLDERS_LEFT_OUT, left_out, moment, move_clock
+from tests.kit.pace import runs
 from tests.kit.recordings import Recordings
 from tests.kit.waiting import AT_ONCE
 
@@ -35,9 +37,13 @@ ALONE = ("wire", "faults", "commands", "portal", "days")
 LOOPBACK = ("127.0.0.1", "localhost", "::1")
 OWNED_THREADS = ("live-", "simulator", "doctor-", "parent-watch")
 
-# How fast a shared machine draws examples says nothing about the code.
+# How fast a shared machine draws examples says nothing about the code. Each run draws others, and check-long ten times
+# as many.
 hypothesis.settings.register_profile(
-    "shared machine", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+    "shared machine",
+    max_examples=runs(25, 250),
+    deadline=None,
+    suppress_health_check=[hypothesis.HealthCheck.too_slow],
 )
 hypothesis.settings.load_profile("shared machine")
 # Another day needs no more than a few of them.
@@ -176,13 +182,22 @@ def no_thread_left_behind() -> Iterator[None]:
     assert not left, f"the test left threads running: {', '.join(left)}"
 
 
+@pytest.fixture(scope="session")
+def folders_nobody_made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """One after the other; of nine thousand tests most need no folder that is there."""
+    base = tmp_path_factory.getbasetemp() / "not-made"
+    return (base / str(number) for number in itertools.count())
+
+
 @pytest.fixture(autouse=True)
-def no_real_credentials(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def no_real_credentials(monkeypatch: pytest.MonkeyPatch, folders_nobody_made: Iterator[Path]) -> None:
     """Hide the developer's own keys, so that no test can reach an account, and the way out of their network."""
     for name in os.environ:
         if name.startswith((*ENV_PREFIXES, "OH_")) or name in (*PROXY_VARIABLES, *BYPASS_VARIABLES):
             monkeypatch.delenv(name)
-    monkeypatch.setattr("options_helper.settings.DEFAULT_ENV_FILE", tmp_path / "no-alpaca.env")
+    monkeypatch.setattr(
+        "options_helper.settings.DEFAULT_ENV_FILE", next(folders_nobody_made) / "no-alpaca.env"
+    )
 
 
 @pytest.fixture(autouse=True)
@@ -225,9 +240,9 @@ def no_connection_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 
 @pytest.fixture(autouse=True)
-def state_of_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def state_of_its_own(monkeypatch: pytest.MonkeyPatch, folders_nobody_made: Iterator[Path]) -> None:
     """Keep heartbeats and budgets of a test out of the developer's own state folder, and out of the test's."""
-    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path.with_name(f"{tmp_path.name}-state")))
+    monkeypatch.setenv("XDG_STATE_HOME", str(next(folders_nobody_made)))
 
 
 @pytest.fixture(scope="session")
