@@ -82,7 +82,7 @@ class Listening:
         lasts = health.connected_for(stream)
         if lasts is None or (self.hears and not self.ever):
             return self.until
-        return max(self.until, now - lasts)
+        return now - lasts
 
     def _untold_until(self, since: float) -> tuple[Span, ...]:
         return self.untold if since <= self.until else (*self.untold, Span(self.until, since))

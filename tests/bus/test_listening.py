@@ -25,7 +25,7 @@ def word(
     *,
     ended: bool = False,
     header: str | None = None,
-    published: tuple[int, int] = (1, 0),
+    published: tuple[int, int] | None = (1, 0),
 ) -> DeskHealth:
     """What an owner says at noon by the clock of its streams, and at another time by its computer's."""
     since = None if connected_for is None else utc_datetime(NOON) - timedelta(seconds=connected_for)
@@ -39,7 +39,7 @@ def word(
         announcement=header,
         ended=ended,
         streams={"stocks": StreamHealth(STOCKS, phase, connected_since=since)},
-        published={"stocks": Published(*published)},
+        published={} if published is None else {"stocks": Published(*published)},
     )
 
 
@@ -58,7 +58,10 @@ def test_one_that_listens_all_the_while_leaves_nothing():
     assert heard((100.4, LIVE), (100.9, LIVE)).seconds(101.5) == 0.0
 
 
-@pytest.mark.parametrize("last", [word(Phase.STOPPED, ended=True), word(Phase.RECONNECTING)])
+GOODBYE = word(Phase.STOPPED, ended=True)
+
+
+@pytest.mark.parametrize("last", [GOODBYE, word(Phase.RECONNECTING)])
 def test_from_its_last_good_word_on_nobody_listens_where_it_has_ended_or_lost_its_connection(
     last: DeskHealth,
 ):
@@ -160,3 +163,58 @@ def test_on_a_market_that_is_played_the_owner_speaks_of_its_time_and_it_is_ours_
     known = heard((100.4, LIVE), (110.0, word(Phase.LIVE, 5.0, header=header)))
 
     assert known.untold == (Span(100.4, 109.5),)
+
+
+def test_an_owner_that_has_ended_before_its_streams_began_listens_to_nothing():
+    assert heard((100.4, word(Phase.OFF, ended=True))).spans(103.0) == (Span(100.0, 103.0),)
+
+
+def test_a_stream_that_the_owner_does_not_name_yet_is_asked_for_just_now():
+    unnamed = DeskHealth(program="1", host="den", pid=7, at_ns=NOON, market=MarketKind.ALPACA)
+
+    assert heard((100.4, unnamed), (101.0, word(Phase.LIVE, 0.2))).seconds(101.1) == 0.0
+
+
+def test_one_that_begins_slowly_and_says_nothing_meanwhile_is_asked_for_just_now_all_the_same():
+    assert heard((100.4, word(Phase.OFF)), (103.0, word(Phase.CONNECTING))).seconds(103.1) == 0.0
+
+
+def test_one_that_does_not_say_since_when_it_is_connected_listens_from_its_last_word_on():
+    assert heard((100.4, LIVE), (100.9, word(Phase.LIVE))).seconds(101.0) == 0.0
+
+
+def test_frames_of_the_next_owner_without_a_row_leave_the_time_before_them_counted():
+    known = heard((100.4, word(Phase.LIVE, 1000.0, published=(1, 5))), (101.0, GOODBYE))
+
+    known = known.go_on(place(2, 7), 103.0)
+    assert known.counted == (Span(100.4, 103.0),)
+    assert known.spans(110.0) == (Span(100.4, 103.0), Span(103.0, 110.0)), "it has fallen silent since"
+
+
+def test_frames_from_before_the_first_word_may_be_of_any_time():
+    assert heard().go_on(place(1, 3), 105.0).spans(106.0) == (Span(100.0, 106.0),)
+
+
+def test_a_word_that_tells_of_no_publishing_leaves_what_is_known_of_that():
+    known = heard(
+        (100.4, word(Phase.LIVE, 9.0, published=(1, 5))), (101.0, word(Phase.CONNECTING, published=None))
+    )
+
+    assert known.go_on(place(1, 4), 103.0) == known, "it is from before"
+
+
+def test_what_was_listened_to_by_its_frames_is_not_asked_for_just_now_when_it_is_lost():
+    known = heard((100.4, word(Phase.OFF))).go_on(place(1, 3), 101.0)
+
+    assert known.hear(word(Phase.CONNECTING), STOCKS, 101.4).spans(102.0) == (Span(101.0, 102.0),)
+
+
+def test_a_goodbye_from_before_the_bus_was_reached_again_says_nothing_of_who_leads_by_now():
+    known = heard((100.4, LIVE), (100.9, GOODBYE)).lose().reach(200.0)
+
+    assert known.spans(200.5) == ()
+    assert known.spans(202.0) == (Span(100.4, 202.0),)
+
+
+def test_a_time_of_no_length_is_none():
+    assert heard((100.4, LIVE), (100.4, word(Phase.RECONNECTING))).spans(100.4) == ()
