@@ -16,6 +16,7 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -190,27 +191,31 @@ def report_tools(frames: Frames) -> None:
             began = time.process_time()
             run()
             print(f"  {name:30} {EVENTS / (time.process_time() - began):>10,.0f}")
-        report_beside(root / "recorded")
+        report_beside("stream verify", lambda processes: audit(root / "recorded", processes=processes))
+        report_beside("stream rebuild", partial(_rebuild_anew, root))
     finally:
         shutil.rmtree(root)
 
 
-def report_beside(recorded: Path) -> None:
-    """A check by two processes: what the busier of them takes, which is how long it lasts where both have a core."""
+def _rebuild_anew(root: Path, processes: int) -> None:
+    shutil.rmtree(root / "again")
+    rebuild(root / "recorded", root / "again", processes=processes)
+
+
+def report_beside(name: str, work: Callable[[int], object]) -> None:
+    """Work of two processes: what the busier of them takes, which is how long it lasts where both have a core."""
     alone, here, there = 0.0, 0.0, 0.0
     for _ in range(ROUNDS):
         began = time.process_time()
-        audit(recorded)
+        work(1)
         alone += time.process_time() - began
         began, before = time.process_time(), resource.getrusage(resource.RUSAGE_CHILDREN)
-        audit(recorded, processes=2)
+        work(2)
         after = resource.getrusage(resource.RUSAGE_CHILDREN)
         here += time.process_time() - began
         there += after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
     busier = max(here, there)
-    print(
-        f"  by two processes, the busier   {ROUNDS * EVENTS / busier:>10,.0f}   {alone / busier:.2f}x one alone"
-    )
+    print(f"  {name}, the busier of two {ROUNDS * EVENTS / busier:>10,.0f}   {alone / busier:.2f}x one alone")
 
 
 def run_capture(url: str, total: int) -> None:

@@ -106,7 +106,7 @@ def verify_recording(root: Path, scope: Scope, *, as_json: bool) -> int:
 
 
 def _processes(root: Path) -> int:
-    """How many a check is worth: to begin one takes as long as to read some megabytes of a journal."""
+    """How many a check or a rebuild is worth: to begin one takes as long as to read some megabytes of a journal."""
     if sum(_size_of(path) for path in journal_files(root)) < _WORTH_BYTES:
         return 1
     return min(os.cpu_count() or 1, _PROCESSES_AT_MOST)
@@ -116,7 +116,7 @@ def rebuild_recording(root: Path, out: Path, scope: Scope, *, as_json: bool) -> 
     """Make its files again; 1 where the journal does not give all of them."""
     total = sum(_size_of(path) for path in journal_files(root))
     with _progress("rebuild", total) as advance:
-        made = rebuild(root, out, scope, lambda path: advance(_size_of(path)))
+        made = rebuild(root, out, scope, lambda path: advance(_size_of(path)), processes=_processes(root))
     if as_json:
         _print_json({"sessions": [asdict(one) for one in made]})
     else:

@@ -10,9 +10,6 @@ from itertools import starmap, zip_longest
 from math import inf
 from operator import eq
 from pathlib import Path
-from types import MappingProxyType
-from typing import Final, NamedTuple
-from zlib import crc32
 
 from options_helper.data.intraday.contents import lines_of, reading, row_texts
 from options_helper.data.intraday.layout import Kind, PartitionKey, find_parts, parts
@@ -24,38 +21,9 @@ from options_helper.data.recording.journal import Hole, Record, RecordKind, read
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
 from options_helper.data.recording.row_maker import RowMaker
 from options_helper.data.recording.session_notes import SessionNote
+from options_helper.data.recording.shares import WHOLE, IsShared, Share
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.model.text import named
-
-
-class Share(NamedTuple):
-    """Some of the symbols: those whose place, or whose checksum where they have none, is this number."""
-
-    number: int = 0
-    of: int = 1
-    places: Mapping[str, int] = MappingProxyType({})
-
-    def has(self, symbol: str) -> bool:
-        """Whether the symbol is one of them."""
-        if self.of == 1:
-            return True
-        place = self.places.get(symbol)
-        return (crc32(symbol.encode()) % self.of if place is None else place) == self.number
-
-
-WHOLE: Final = Share()
-
-
-class _Shared(dict[str, bool]):
-    """Whether a symbol is of a share; asked for each row."""
-
-    def __init__(self, share: Share) -> None:
-        super().__init__()
-        self._share = share
-
-    def __missing__(self, symbol: str) -> bool:
-        self[symbol] = has = self._share.has(symbol)
-        return has
 
 
 @dataclass(frozen=True, slots=True)
@@ -98,7 +66,7 @@ class JournalRows:
         # The same arrays once more, by what a row has at hand: to make a key for each costs as much as its line. None
         # for rows that are not meant.
         self._by_row: dict[tuple[Kind, type, date], dict[str, array[int] | None]] = {}
-        self._is_shared = _Shared(share)
+        self._is_shared = IsShared(share)
         # How many rows of a file are the journal's, one after the other; None where one is not.
         self._alike: dict[PartitionKey, int | None] = {}
         self._rows = RowWriter()

@@ -15,6 +15,7 @@ from math import inf
 from pathlib import Path
 from typing import Any
 
+from options_helper.data.atomic_file import sync_folder
 from options_helper.data.intraday.backfill import RowTest, drop_rows, values_of
 from options_helper.data.intraday.layout import PartitionKey, dataset_named, find_parts, parts
 from options_helper.data.intraday.scope import EVERYTHING, Scope
@@ -27,6 +28,7 @@ from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
 from options_helper.data.recording.scoped_sessions import sessions_in
 from options_helper.data.recording.session_notes import SessionNote, session_notes
+from options_helper.data.recording.shares import Beside, Share, shares_of
 from options_helper.errors import ConfigError
 
 
@@ -42,13 +44,19 @@ class RebuiltSession:
 
 
 def rebuild(
-    root: Path, out: Path, scope: Scope = EVERYTHING, done: Callable[[Path], object] = bool
+    root: Path,
+    out: Path,
+    scope: Scope = EVERYTHING,
+    done: Callable[[Path], object] = bool,
+    *,
+    processes: int = 1,
 ) -> tuple[RebuiltSession, ...]:
     """Write the partitions, or those that are meant, and the gap ledger of a recording once more, into a new folder.
 
     What history told of its gaps is copied there.
 
-    `done` is told of each file of the journal that was read.
+    `done` is told of each file of the journal that was read. Several `processes` make some symbols' files each, those
+    of the others in folders of their own first; a program that begins them needs to be one that may be imported again.
 
     ConfigError when there is no journal, or something is in the new folder already.
     """
@@ -57,15 +65,65 @@ def rebuild(
         raise ConfigError(f"There is no journal{scope} in {root}; a recording without one cannot be rebuilt.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is not empty. Name a new folder for what is rebuilt.")
-    notes = {note.session: note for note in session_notes(root)}
-    made = tuple(
-        [
-            _rebuild_session(session, files, out, notes.get(session), scope=scope, done=done)
-            for session, files in found.items()
-        ]
-    )
+    task = _Task(found, {note.session: note for note in session_notes(root)}, scope)
+    first, *shares = shares_of(root, scope, processes)
+    places = [out / f".share-{share.number}" for share in shares]
+    others = [
+        Beside(f"rebuild-{share.number}", _make, task, place, share, bool)
+        for share, place in zip(shares, places, strict=True)
+    ]
+    try:
+        made = _make(task, out, first, done)
+        for share, place, other in zip(shares, places, others, strict=True):
+            of_share = other.result()
+            other.end()
+            if of_share is None:  # it was ended, or failed: here it does so, too, or not
+                shutil.rmtree(place, ignore_errors=True)
+                of_share = _make(task, place, share, bool)
+            _bring(place, out)
+            made = tuple(map(_together, made, of_share))
+    finally:
+        for other in others:
+            other.end()
     _copy_what_history_told(root, out, scope)
     return made
+
+
+@dataclass(frozen=True, slots=True)
+class _Task:
+    """What is made."""
+
+    journals: dict[str, list[Path]]  # the files of each session
+    notes: dict[str, SessionNote]
+    scope: Scope
+
+
+def _make(task: _Task, out: Path, share: Share, done: Callable[[Path], object]) -> tuple[RebuiltSession, ...]:
+    return tuple(
+        [
+            _rebuild_session(
+                session, files, out, task.notes.get(session), scope=task.scope, share=share, done=done
+            )
+            for session, files in task.journals.items()
+        ]
+    )
+
+
+def _bring(place: Path, out: Path) -> None:
+    """Move the folders of some symbols beside those of the others; of the ledgers, which are equal, one is left."""
+    folders = {part.key.folder(place): part.key.folder(out) for part in find_parts(place)}
+    for here, there in folders.items():
+        there.parent.mkdir(parents=True, exist_ok=True)
+        here.rename(there)
+    for parent in {there.parent for there in folders.values()}:
+        sync_folder(parent)
+    shutil.rmtree(place, ignore_errors=True)
+
+
+def _together(one: RebuiltSession, more: RebuiltSession) -> RebuiltSession:
+    """Of one session, read by two: what is damaged both say, and rows are each one's own."""
+    problems = dict.fromkeys(filter(None, (one.problem, more.problem)))
+    return replace(one, rows=one.rows + more.rows, problem=" ".join(problems) or None)
 
 
 def _copy_what_history_told(root: Path, out: Path, scope: Scope) -> None:
@@ -114,6 +172,7 @@ def _rebuild_session(
     note: SessionNote | None,
     *,
     scope: Scope,
+    share: Share,
     done: Callable[[Path], object],
 ) -> RebuiltSession:
     ledger = LossLog(out, session)
@@ -128,7 +187,7 @@ def _rebuild_session(
 
     try:
         for record in read_records(told(files, done), on_hole=on_hole):
-            recorder = recorder or Recorder(out, session, _policy_of(record, note), scope=scope)
+            recorder = recorder or Recorder(out, session, _policy_of(record, note), scope=scope, share=share)
             if record.kind is RecordKind.GAP:
                 ledger.write(record.gap)
             frames += record.kind is RecordKind.FRAME

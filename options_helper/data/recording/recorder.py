@@ -18,6 +18,7 @@ from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import IntradayStore, StoreCounts, StorePolicy
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.recording.row_maker import RowMaker
+from options_helper.data.recording.shares import WHOLE, IsShared, Share
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.streams import PORTFOLIO_STREAMS, StreamId
@@ -54,6 +55,19 @@ class Appends(Protocol):
         """Keep them."""
 
 
+class _OfShare:
+    """Passes on the events of some symbols."""
+
+    def __init__(self, store: Appends, share: Share) -> None:
+        self._store = store
+        self._is_shared = IsShared(share)
+
+    def append(self, kind: Kind, events: Sequence[Storable], /) -> None:
+        """Keep those that are of the share."""
+        if shared := [event for event in events if self._is_shared[event.symbol]]:
+            self._store.append(kind, shared)
+
+
 class _InScope:
     """Passes on the events of some symbols and days."""
 
@@ -77,7 +91,7 @@ class Recorder:
     """Applies records to an `IntradayStore`, in order; for one thread.
 
     Once it is `past_deadline`, no further file is written: what waits then is lost at the end, and counted. Of a
-    `scope`, nothing else becomes rows.
+    `scope` and a `share` of it, nothing else becomes rows.
     """
 
     def __init__(
@@ -87,6 +101,7 @@ class Recorder:
         policy: StorePolicy,
         *,
         scope: Scope = EVERYTHING,
+        share: Share = WHOLE,
         now: Callable[[], datetime] | None = None,
         disk: Disk | None = None,
         past_deadline: Callable[[], bool] = lambda: False,
@@ -104,7 +119,8 @@ class Recorder:
             disk=disk,
             past_deadline=past_deadline,
         )
-        self._rows: Appends = self.store if scope.is_everything else _InScope(self.store, scope)
+        in_scope: Appends = self.store if scope.is_everything else _InScope(self.store, scope)
+        self._rows: Appends = in_scope if share == WHOLE else _OfShare(in_scope, share)
 
     def apply(self, record: Record) -> None:
         """Do what this record says; a frame's events are counted as applied or rejected."""

@@ -1,31 +1,23 @@
 """Look at journal and files of a recording, by several processes with some symbols each where that is wanted.
 
-Each process reads the whole journal, because a frame has many symbols, and makes rows of its own symbols alone. It
-reads no other files than theirs, and what it keeps of each row is as much as it was.
+Each process reads no other files than those of its symbols, and what it keeps of each row is as much as it was.
 """
 
 from __future__ import annotations
 
-import multiprocessing
-import signal
-from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
-from multiprocessing.connection import Connection
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from options_helper.data.intraday.layout import KINDS, find_parts
 from options_helper.data.intraday.locking import writer_of
 from options_helper.data.intraday.scope import Scope
 from options_helper.data.intraday.verify_parts import PartReport, verify_parts
-from options_helper.data.recording.journal_rows import WHOLE, Differences, JournalRows, SessionAudit, Share
+from options_helper.data.recording.journal_rows import Differences, JournalRows, SessionAudit
 from options_helper.data.recording.session_notes import SessionNote
-
-# Not by a fork: that would take the locks of the other threads along as they are.
-_CONTEXT: Final = multiprocessing.get_context("spawn")
+from options_helper.data.recording.shares import Beside, Share, shares_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,12 +43,12 @@ class Looked:
 
 def look(task: Task, processes: int, done: Callable[[Path], object]) -> Looked:
     """All of it; `done` is told of each file. A process that ends early has its share looked at here."""
-    shares = _shares(task, processes)
-    others = [_Beside(task, share) for share in shares[1:]]
+    first, *shares = shares_of(task.root, task.scope, processes)
+    others = [Beside(f"verify-{share.number}", _look, task, share, bool) for share in shares]
     try:
-        found = _look(task, shares[0], done)
-        for other in others:
-            more = other.result() or _look(task, other.share, bool)
+        found = _look(task, first, done)
+        for share, other in zip(shares, others, strict=True):
+            more = other.result() or _look(task, share, bool)
             for report in more.reports:
                 done(report.part.path)
             found.reports += more.reports
@@ -66,24 +58,6 @@ def look(task: Task, processes: int, done: Callable[[Path], object]) -> Looked:
             other.end()
     found.reports.sort(key=partial(_place, task.scope))
     return found
-
-
-def _shares(task: Task, processes: int) -> list[Share]:
-    """As many, with about as many bytes of files each."""
-    sizes: Counter[str] = Counter()
-    for part in find_parts(task.root):
-        if task.scope.holds(part.key):
-            with suppress(OSError):
-                sizes[part.key.symbol] += part.path.stat().st_size
-    count = max(1, min(processes, len(sizes)))
-    if count == 1:
-        return [WHOLE]
-    held = [0] * count
-    places: dict[str, int] = {}
-    for symbol, size in sizes.most_common():
-        places[symbol] = least = held.index(min(held))
-        held[least] += size
-    return [Share(number, count, places) for number in range(count)]
 
 
 def _look(task: Task, share: Share, done: Callable[[Path], object]) -> Looked:
@@ -125,38 +99,3 @@ def _place(scope: Scope, report: PartReport) -> tuple[Any, ...]:
     key = part.key
     named = key.symbol if scope.symbols else ""
     return named, KINDS.index(key.kind), key.dataset.name, key.symbol, key.day, part.part
-
-
-class _Beside:
-    """A process that looks at a share; it ends with this one."""
-
-    def __init__(self, task: Task, share: Share) -> None:
-        self.share = share
-        self._receive, send = _CONTEXT.Pipe(duplex=False)
-        self._process = _CONTEXT.Process(
-            target=_work, args=(send, task, share), name=f"verify-{share.number}", daemon=True
-        )
-        self._process.start()
-        send.close()
-
-    def result(self) -> Looked | None:
-        """What it found; None where it ended without."""
-        try:
-            found = self._receive.recv()
-        except (EOFError, OSError):
-            return None
-        return found if isinstance(found, Looked) else None
-
-    def end(self) -> None:
-        """End it, also amid its work."""
-        self._process.terminate()
-        self._process.join()
-        self._receive.close()
-
-
-def _work(send: Connection, task: Task, share: Share) -> None:
-    # Ctrl-C goes to all processes of a terminal; who began this one ends it.
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What goes wrong here goes wrong there, too, and is told there.
-    with suppress(Exception):
-        send.send(_look(task, share, bool))

@@ -14,8 +14,8 @@ from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.members import encode_member
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.recording.journal import sessions
-from options_helper.data.recording.journal_rows import WHOLE, Share
 from options_helper.data.recording.session_notes import session_notes
+from options_helper.data.recording.shares import WHOLE, Share
 from options_helper.data.recording.verify import audit
 from options_helper.data.recording.verify_rows import Task, look
 from options_helper.errors import ConfigError
