@@ -123,9 +123,7 @@ class AlertsSubject:
         self._oracle: AlertOracle | None = None
         self._is_closed = False
         stage.on("alerts", self._strike, aside=True)
-        if "desk" not in stage.parts:  # which has the computer otherwise
-            stage.on("clock", lambda trouble: stage.clocks.put_forward(trouble.number))
-            stage.on("suspend", lambda trouble: stage.suspend(trouble.seconds))
+        stage.have_computer()
         if watched is None:
             return
         assert isinstance(watched, Watched)

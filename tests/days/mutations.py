@@ -5,6 +5,7 @@ Found is one whose day holds without it.
 
 from __future__ import annotations
 
+import compileall
 import os
 import shutil
 import subprocess
@@ -34,6 +35,7 @@ class Mutation:
 _POLLING, _CAPTURE = f"{STREAMING}/polling", "options_helper/capture"
 _MIDNIGHT: Final = f"{_POLLING}/midnight.py"
 _COURSE, _SILENCE = f"{STREAMING}/engine/stream_course.py", f"{STREAMING}/engine/silence.py"
+_PRICES: Final = f"{_POLLING}/price_course.py"
 _BUS: Final = "options_helper/bus"
 _INGEST: Final = "options_helper/ingest"
 _QUEUE, _TALK = f"{STREAMING}/engine/frame_queue.py", f"{STREAMING}/connection/conversation.py"
@@ -147,6 +149,18 @@ MUTATIONS: Final = (
     Mutation("the armed state is not kept", "options_helper/analysis/alerts/evaluator.py",
              "is_armed = state.is_armed or _has_returned(rule, reading)",
              "is_armed = True", subject="alerts"),
+    Mutation("prices that could not be had are not asked for again", _PRICES,
+             "            self._due.add(name)\n            self._problems", "            self._problems",
+             subject="prices"),
+    Mutation("yesterday's base stays when a new day begins", _PRICES,
+             "if at.today != self._day:", "if self._day is None:", subject="prices"),
+    Mutation("a price of which the time cannot be is shown", f"{STREAMING}/state/live_state.py",
+             "if (event.timestamp_ns or 0) > now_ns + AHEAD_AT_MOST_NS:", "if False:", subject="prices"),
+    Mutation("a late answer replaces what was streamed since", f"{STREAMING}/state/live_state.py",
+             "if _is_news(event, cache.get(event.symbol)):", "if True:", subject="prices"),
+    Mutation("a price that was asked for is as new as its answer", "options_helper/data/rest/seeding.py",
+             "received_ns=time_ns,\n        bid_price=bid,",
+             "received_ns=time_ns + 60_000_000_000,\n        bid_price=bid,", subject="prices"),
     Mutation("an owner whose lease runs out goes on", f"{_BUS}/lease.py",
              "if self.is_followed and now - self.renewed_at >= self.ttl * STEP_DOWN_AT:", "if False:", subject="lease"),
     Mutation("a renewal counts from its answer", f"{_BUS}/lease_course.py",
@@ -197,6 +211,8 @@ def run(first: int = 0, words: str = "") -> int:
         copy = Path(folder)
         for name in ("options_helper", "tests"):
             shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+        # Once for all: each play starts a process, and most of them find something on their first days.
+        compileall.compile_dir(copy, quiet=2)
         for mutation in tried:
             missed += not _is_found(mutation, copy, first)
     print(f"{len(tried) - missed} of {len(tried)} mutations found")

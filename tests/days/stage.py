@@ -117,8 +117,13 @@ class Stage:
         )
         return min(self.NIGHT_LOOK, max(self.SOON, pause)) if pause else self.NIGHT_LOOK
 
-    def suspend(self, seconds: float) -> None:
-        """Let the computer sleep for so long, where no desk of the streams does that."""
+    def have_computer(self) -> None:
+        """Set its clock, and let it sleep, where no desk of the streams does that."""
+        if "desk" not in self.parts:
+            self.on("clock", lambda trouble: self.clocks.put_forward(trouble.number))
+            self.on("suspend", lambda trouble: self._suspend(trouble.seconds))
+
+    def _suspend(self, seconds: float) -> None:
         if self.agenda.is_asleep:
             return
 

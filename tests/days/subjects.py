@@ -8,6 +8,7 @@ from tests.days.account_subject import AccountSubject
 from tests.days.alerts_subject import AlertsSubject
 from tests.days.ingest_subject import IngestSubject
 from tests.days.lease_subject import LeaseSubject
+from tests.days.prices_subject import PricesSubject
 from tests.days.recorder_subject import RecorderSubject
 from tests.days.stage import Subject
 from tests.days.streams_subject import StreamsSubject
@@ -19,6 +20,7 @@ SUBJECTS: Final[tuple[type[Subject], ...]] = (
     AlertsSubject,
     LeaseSubject,
     IngestSubject,
+    PricesSubject,
 )
 _left_out: Final[set[str]] = set()
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import random
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
 from datetime import UTC, datetime, timedelta
@@ -40,8 +41,10 @@ class Killed(BaseException):
 class AlertDisk:
     """Where rows go, for one program; `kill_in` counts the writes until it is killed, `how` in which moment of it."""
 
-    def __init__(self, name: str, oracle: AlertOracle, has_lease: Callable[[], bool]) -> None:
-        self._name, self._oracle, self._has_lease = name, oracle, has_lease
+    def __init__(
+        self, name: str, oracle: AlertOracle, has_lease: Callable[[], bool], dice: random.Random
+    ) -> None:
+        self._name, self._oracle, self._has_lease, self._dice = name, oracle, has_lease, dice
         self.is_full = False
         self.kill_in: int | None = None
         self.how = ""
@@ -58,20 +61,26 @@ class AlertDisk:
         """As the product's own, unless it goes wrong."""
         if self.is_full:
             self._oracle.refused(self._name)
+            if self._dice.random() < 0.5:  # there was room for a part
+                _add(path, data[: len(data) // 2])
             raise OSError(28, "No space left on device")
         kills = self.kill_in == 0
         if self.kill_in is not None:
             self.kill_in -= 1
         part = {"before": 0, "torn": len(data) // 2}.get(self.how, len(data)) if kills else len(data)
-        descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
-        try:
-            os.write(descriptor, data[:part])
-        finally:
-            os.close(descriptor)
+        _add(path, data[:part])
         if part == len(data):
             self._oracle.wrote(self._name, has_lease=self._has_lease())
         if kills:
             raise Killed
+
+
+def _add(path: Path, data: bytes) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
+    try:
+        os.write(descriptor, data)
+    finally:
+        os.close(descriptor)
 
 
 class Program:
@@ -95,7 +104,7 @@ class Program:
         self._stage, self._path, self._oracle = stage, path, oracle
         self._rules, self._price, self._load, self._post = rules, price, load, post
         self._look_seconds, self.holders = look_seconds, holders
-        self.disk = AlertDisk(name, oracle, lambda: self.has_lease)
+        self.disk = AlertDisk(name, oracle, lambda: self.has_lease, stage.dice(f"disk of the {name}"))
         self._life = 0  # which of its processes runs
         self.is_alive = self.is_stopped = self.is_over = False
         self._held_up: list[Callable[[], None]] = []
@@ -105,7 +114,6 @@ class Program:
         self._cut_in: int | None = None
         self._cut_seconds: float | None = None
         self._cuts_at_rows = False  # only the steps that write a row count
-        self.stops = 0  # how often it was stopped
 
     def start(self) -> None:
         """Begin anew, from what the disk holds."""
@@ -137,7 +145,6 @@ class Program:
     def stop(self) -> None:
         """It runs no more, and keeps what it has."""
         self.is_stopped = True
-        self.stops += 1
 
     def go_on(self) -> None:
         """What was due meanwhile is done now, in its order; what it was at first of all."""
@@ -330,16 +337,15 @@ class VirtualDelivery:
         assert runner is not None
         program.carry_out(
             runner.course.before(job.message, name, job.number, runner.seen()),
-            partial(self._may_send, name, job, program.stops),
+            partial(self._may_send, name, job),
         )
 
-    def _may_send(self, name: str, job: Job, stops: int, may_send: bool) -> None:  # noqa: FBT001 - as it is answered
+    def _may_send(self, name: str, job: Job, may_send: bool) -> None:  # noqa: FBT001 - as it is answered
         if not may_send:
             self._trying.discard(name)
             self._wake(name)
             return
-        if self._program.stops == stops:  # else it may have lost the lease since it was asked
-            self._oracle.may_send(self._program.name, self._program.holders())
+        self._oracle.may_send(self._program.name, self._program.holders())
         # A thread is beyond recall from here on.
         self._program.later(_TO_SEND_SECONDS, partial(self._send, name, job))
 

@@ -26,7 +26,8 @@ from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.expiry_poller import ExpiryPoller
 from options_helper.data.streaming.polling.news_poller import NewsPoller
 from options_helper.data.streaming.polling.pace import WatchPolicy
-from options_helper.data.streaming.polling.price_poller import PRICE_STREAMS, PricePoller
+from options_helper.data.streaming.polling.price_course import PRICE_STREAMS
+from options_helper.data.streaming.polling.price_poller import PricePoller
 from options_helper.data.streaming.polling.risk_poller import RiskPoller
 from options_helper.data.streaming.polling.watch_course import WatchCourse
 from options_helper.data.streaming.state.live_state import LiveState
