@@ -12,6 +12,7 @@ PUBLIC: Final = {
     "address": ("BUS_VARIABLE", "DEFAULT_PORT", "BusAddress", "bus_environment", "bus_of", "is_loopback"),
     "admission": ("OWN_DEVICES", "Admissions"),
     "connection": ("BusConnection",),
+    "demand": ("BOOKS", "HALTS"),
     "detail": ("Detail",),
     "keeper": ("LeaseKeeper",),
     "lease_course": ("Standing",),

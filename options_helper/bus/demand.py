@@ -10,8 +10,8 @@ import msgspec
 
 from options_helper.bus.detail import Detail
 from options_helper.decoders import msgpack_decoder
-from options_helper.model.alpaca_symbols import to_alpaca_symbols
-from options_helper.model.streams import StreamId
+from options_helper.model.alpaca_symbols import is_coin_pair, to_alpaca_symbols, to_coin_pairs
+from options_helper.model.streams import CRYPTO, StreamId, StreamName
 from options_helper.model.text import format_count, named
 
 # Whoever follows asks again each twenty seconds. A page that is loaded again is away for a moment, and what it wants
@@ -30,6 +30,13 @@ BURST: Final = 10.0
 LOOKS, RECORDS = 1, 2
 
 
+# What is streamed of a stream's symbols only where somebody wants it: each order book is shown to all twice a second.
+BOOKS: Final = "orderbooks"
+HALTS: Final = ("statuses", "lulds")
+ON_DEMAND: Final[Mapping[StreamId, tuple[str, ...]]] = {StreamName.CRYPTO: (BOOKS,), StreamName.STOCKS: HALTS}
+MOST_BOOKS: Final = 50
+
+
 class Wish(msgspec.Struct, frozen=True):
     """The symbols that one viewer wants of one stream; `viewer` is a name of its own, the same at each asking.
 
@@ -41,12 +48,14 @@ class Wish(msgspec.Struct, frozen=True):
     symbols: tuple[str, ...]
     rank: int = LOOKS
     detail: str = Detail.FULL  # which feed it follows, or wants to
+    channels: dict[str, tuple[str, ...]] = {}  # of those in `ON_DEMAND`: of which symbols each is wanted too
 
 
 class Answer(msgspec.Struct, frozen=True):
     """Which of them are not streamed, and why."""
 
     refusals: dict[str, str] = {}
+    channels: dict[str, tuple[str, ...]] = {}  # of those that were asked for, what is streamed
 
 
 @dataclass(slots=True)
@@ -78,7 +87,15 @@ def read_wish(data: bytes) -> Wish | None:
         wish = _WISHES.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    return wish if len(wish.symbols) <= MOST_SYMBOLS else None
+    wanted = len(wish.symbols) + sum(map(len, wish.channels.values()))
+    return wish if wanted <= MOST_SYMBOLS else None
+
+
+def _spelled(stream: StreamId, symbols: Sequence[str]) -> tuple[str, ...]:
+    """As the stream spells them; what is no pair of a coin is left out, since a config with it would be none."""
+    if stream.kind is not CRYPTO:
+        return to_alpaca_symbols(symbols)
+    return to_coin_pairs([one for one in symbols if one == "*" or is_coin_pair(one.strip().upper())])
 
 
 @dataclass(slots=True)
@@ -89,6 +106,7 @@ class _Viewer:
     asked_at: float
     rank: int = LOOKS
     allowance: Allowance = field(default_factory=Allowance)
+    channels: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(slots=True)
@@ -106,6 +124,8 @@ class Demand:
     # In the order in which they were taken: what is streamed stays, as long as anybody wants it.
     _taken: dict[str, None] = field(default_factory=dict)
     _viewers: dict[str, _Viewer] = field(default_factory=dict)
+    # Of each channel that is streamed on demand, likewise.
+    _of_channels: dict[str, dict[str, None]] = field(default_factory=dict)
 
     def hold(self, own: Sequence[str]) -> None:
         """The owner's own symbols from now on."""
@@ -122,15 +142,46 @@ class Demand:
         self.expire(now)
         if wish.viewer not in self._viewers and len(self._viewers) >= MOST_VIEWERS:
             return Answer(dict.fromkeys(wish.symbols, f"{MOST_VIEWERS:,} viewers ask for symbols already."))
-        wanted = to_alpaca_symbols(wish.symbols)
+        wanted = _spelled(self.stream, wish.symbols)
         rank = max(LOOKS, wish.rank)  # before those only the owner goes
         known = self._viewers.get(wish.viewer)
         allowance = Allowance(at=now) if known is None else known.allowance
-        self._viewers[wish.viewer] = _Viewer(frozenset(wanted), now, rank, allowance)
+        channels = {
+            channel: _spelled(self.stream, wish.channels[channel])
+            for channel in ON_DEMAND.get(self.stream, ())
+            if channel in wish.channels
+        }
+        self._viewers[wish.viewer] = _Viewer(
+            frozenset(wanted), now, rank, allowance, {name: frozenset(of) for name, of in channels.items()}
+        )
         self._forget_unwanted()
         reserved = self._awaited_before(rank)
         left_out = [symbol for symbol in wanted if not self._take(symbol, reserved)]
-        return Answer(dict.fromkeys(left_out, self._sentence(len(left_out), len(wanted))))
+        streamed = {
+            channel: tuple(symbol for symbol in of if self._take_channel(channel, symbol))
+            for channel, of in channels.items()
+        }
+        no_books = set(channels.get(BOOKS, ())).difference(streamed.get(BOOKS, ()), wanted)
+        return Answer(
+            {
+                **dict.fromkeys(no_books, f"The owner streams {MOST_BOOKS} order books, which is its limit."),
+                **dict.fromkeys(left_out, self._sentence(len(left_out), len(wanted))),
+            },
+            streamed,
+        )
+
+    def _take_channel(self, channel: str, symbol: str) -> bool:
+        """Whether that channel of a symbol is streamed; halts are of what is streamed anyway."""
+        taken = self._of_channels.setdefault(channel, {})
+        has_room = len(taken) < MOST_BOOKS if channel == BOOKS else symbol in self._taken
+        if symbol not in taken and has_room:
+            taken[symbol] = None
+        return symbol in taken
+
+    @property
+    def channels(self) -> dict[str, tuple[str, ...]]:
+        """Of each channel on demand the symbols that somebody wants it of."""
+        return {channel: tuple(of) for channel, of in self._of_channels.items() if of}
 
     def _awaited_before(self, rank: int) -> frozenset[str]:
         """What those wait for who go before that rank, and ask again within some seconds."""
@@ -179,6 +230,12 @@ class Demand:
         wanted = frozenset(self.own).union(*(one.symbols for one in self._viewers.values()))
         streamed = [symbol for symbol in self._taken if symbol in wanted]
         self._taken = dict.fromkeys((*(one for one in self.own if one in self._taken), *streamed))
+        for channel, of in self._of_channels.items():
+            asked = frozenset().union(
+                *(one.channels.get(channel, frozenset()) for one in self._viewers.values())
+            )
+            for symbol in [one for one in of if one not in asked]:
+                del of[symbol]
         # Whatever room there is now is the owner's first.
         self.left_out = tuple(one for one in self.own if not self._take(one))
 

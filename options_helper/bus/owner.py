@@ -330,6 +330,12 @@ class BusOwner:
             return {stream: demand.symbols for stream, demand in self._demands.items()}
 
     @property
+    def on_demand(self) -> dict[StreamId, dict[str, tuple[str, ...]]]:
+        """Of each stream the channels that those who follow want besides, with the symbols."""
+        with self._demands_lock:
+            return {stream: demand.channels for stream, demand in self._demands.items()}
+
+    @property
     def left_out(self) -> str | None:
         """Which of the owner's own symbols find no room, as a sentence; None where all do."""
         with self._demands_lock:

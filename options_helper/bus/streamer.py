@@ -20,7 +20,7 @@ from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.conflation import behind, left_out
 from options_helper.bus.connection import BusConnection, Followed
 from options_helper.bus.continuity import Verdict
-from options_helper.bus.demand import ANSWERS, ASK_SECONDS, LOOKS, Wish
+from options_helper.bus.demand import ANSWERS, ASK_SECONDS, BOOKS, LOOKS, ON_DEMAND, Wish
 from options_helper.bus.detail import Detail, Pace
 from options_helper.bus.feeds import Feeds
 from options_helper.bus.legs import Leg
@@ -47,7 +47,6 @@ PACE_SECONDS: Final = 0.25
 BETWEEN_SECONDS: Final = 1.0
 # A slow feed speaks three times a second.
 SILENT_SECONDS: Final = 3.0
-BOOKS_CHANNEL: Final = "orderbooks"
 NO_BOOKS: Final = "The owner streams no order book of it: `stream serve --books` names whose it is to stream."
 
 
@@ -155,8 +154,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._health: DeskHealth | None = None
         self._told: object = None
         self._complained = False
-        self._asked: tuple[str, ...] = ()
+        self._asked: tuple[tuple[str, ...], dict[str, frozenset[str]]] = (), {}
         self._refusals: dict[str, str] = {}
+        self._books_taken: frozenset[str] = frozenset()  # that the owner streams on this one's demand
         self._ask_now: asyncio.Event | None = None
         self._feeds = Feeds()
         self._followed: dict[Detail, Followed] = {}
@@ -230,12 +230,15 @@ class BusStreamer(ConnectionRunner[BusLink]):
             return
         while self._goes_on(bus):
             ask_now.clear()
-            wanted = self._asked = self._wanted_now()
+            self._asked = wanted, _ = self._wanted_now(), self._channels_wanted()
             try:
                 detail = Detail.SLOW if Detail.SLOW in self._followed else Detail.FULL
-                wish = Wish(self._viewer, self._stream, wanted, self.RANK, detail)
-                answer = await bus.ask(self._address.names.ask("want"), msgspec.msgpack.encode(wish))
-                self._refusals = ANSWERS.decode(answer).refusals
+                more = {channel: tuple(sorted(of)) for channel, of in self._channels_wanted().items()}
+                wish = Wish(self._viewer, self._stream, wanted, self.RANK, detail, more)
+                told = ANSWERS.decode(
+                    await bus.ask(self._address.names.ask("want"), msgspec.msgpack.encode(wish))
+                )
+                self._refusals, self._books_taken = told.refusals, frozenset(told.channels.get(BOOKS, ()))
                 news.set()
             except (StreamError, msgspec.MsgspecError) as error:
                 # What is streamed is in the owner's health in any case.
@@ -298,7 +301,16 @@ class BusStreamer(ConnectionRunner[BusLink]):
 
     def _wanted_now(self) -> tuple[str, ...]:
         with self._wanted_lock:
-            return tuple(symbol for symbol, channels in self._wanted.items() if channels != {BOOKS_CHANNEL})
+            return tuple(symbol for symbol, channels in self._wanted.items() if channels != {BOOKS})
+
+    def _channels_wanted(self) -> dict[str, frozenset[str]]:
+        """Of what is streamed on demand, the symbols of each channel that is wanted."""
+        with self._wanted_lock:
+            found = {
+                channel: frozenset(one for one, channels in self._wanted.items() if channel in channels)
+                for channel in ON_DEMAND.get(self._stream, ())
+            }
+        return {channel: symbols for channel, symbols in found.items() if symbols}
 
     def _hear_health(self, data: bytes, news: asyncio.Event) -> None:
         health = decode_truth(data, DeskHealth)
@@ -318,12 +330,12 @@ class BusStreamer(ConnectionRunner[BusLink]):
         books = frozenset() if self._health is None else frozenset(self._health.books)
         with self._wanted_lock:
             wanted = dict(self._wanted)
-        if self._ask_now is not None and self._wanted_now() != self._asked:
+        if self._ask_now is not None and (self._wanted_now(), self._channels_wanted()) != self._asked:
             self._ask_now.set()
         no_books = {
             symbol: NO_BOOKS
             for symbol, channels in wanted.items()
-            if channels == {BOOKS_CHANNEL} and symbol not in books
+            if channels == {BOOKS} and symbol not in books | self._books_taken
         }
         refusals = {**no_books, **{one: why for one, why in self._refusals.items() if one in wanted}}
         answer = (tuple(wanted), tuple(symbol for symbol in wanted if symbol in taken), refusals)

@@ -10,9 +10,11 @@ from contextlib import contextmanager, suppress
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from pathlib import Path
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
 from options_helper.bus.address import BusAddress
+from options_helper.bus.demand import BOOKS, HALTS
 from options_helper.bus.keeper import LeaseKeeper
 from options_helper.bus.lease_course import Standing
 from options_helper.bus.owner import DEFAULT_KEEP_BYTES, BusOwner
@@ -55,9 +57,8 @@ LINE_EVERY: Final = timedelta(minutes=5)
 # What Alpaca's plans allow of contracts on one connection.
 MAX_CONTRACTS: Final = 1_000
 FINE, LOST = 0, 1
-HALTS: Final = ("statuses", "lulds")
+STOCK_CHANNELS: Final = ("quotes", "trades", "bars")
 COIN_CHANNELS: Final = ("quotes", "trades")
-BOOKS: Final = "orderbooks"
 
 
 @dataclass(frozen=True, slots=True)
@@ -360,7 +361,7 @@ class _Serving:
                 StreamName.NEWS: self._request.news,
             }
         )
-        return served_config(self._request, self._settings, wanted)
+        return served_config(self._request, self._settings, wanted, owner.on_demand)
 
     def _serves(self, config: LiveStreamConfig) -> str:
         shares = format_count(len(config.stocks), "stock")
@@ -390,21 +391,30 @@ class _Serving:
 
 
 def served_config(
-    request: ServeRequest, settings: Settings, wanted: Mapping[StreamId, tuple[str, ...]]
+    request: ServeRequest,
+    settings: Settings,
+    wanted: Mapping[StreamId, tuple[str, ...]],
+    on_demand: Mapping[StreamId, Mapping[str, tuple[str, ...]]] = MappingProxyType({}),
 ) -> LiveStreamConfig:
-    """What is to be streamed where so much is wanted of each stream."""
+    """What is to be streamed where so much is wanted of each stream, and these of its channels besides."""
+    books = on_demand.get(StreamName.CRYPTO, {}).get(BOOKS, ())
+    halted = dict.fromkeys(one for of in on_demand.get(StreamName.STOCKS, {}).values() for one in of)
+    halts = () if request.halts else tuple(one for one in halted if one in wanted[StreamName.STOCKS])
     return LiveStreamConfig(
         stocks=wanted[StreamName.STOCKS],
         option_contracts=wanted[StreamName.OPTIONS],
         crypto=wanted[StreamName.CRYPTO],
         news=wanted[StreamName.NEWS],
-        symbol_channels=_with_books(request.books, wanted[StreamName.CRYPTO]),
+        symbol_channels=(
+            *_with_books(tuple(dict.fromkeys((*request.books, *books))), wanted[StreamName.CRYPTO]),
+            StreamRequest(StreamName.STOCKS, halts, channels=(*STOCK_CHANNELS, *HALTS)),
+        ),
         stream_stocks=True,
         stream_options=True,
         stream_fills=True,
         stock_feed=settings.stock_feed,
         options_feed=settings.options_feed,
-        stock_channels=("quotes", "trades", "bars", *(HALTS if request.halts else ())),
+        stock_channels=(*STOCK_CHANNELS, *(HALTS if request.halts else ())),
     )
 
 

@@ -9,8 +9,21 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from options_helper.bus.demand import BURST, EXPIRES_SECONDS, MOST_SYMBOLS, RECORDS, Demand, Wish, read_wish
+from options_helper.bus.demand import (
+    BOOKS,
+    BURST,
+    EXPIRES_SECONDS,
+    HALTS,
+    MOST_BOOKS,
+    MOST_SYMBOLS,
+    RECORDS,
+    Answer,
+    Demand,
+    Wish,
+    read_wish,
+)
 from options_helper.bus.viewer import BusManager
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
 from tests.kit.bus import nats_server
@@ -226,3 +239,38 @@ def test_one_that_asks_too_often_is_not_read_until_its_second_has_passed_and_no_
     assert demand.may_ask("one", 2.0)
     assert not demand.may_ask("one", 2.0)
     assert demand.symbols == ("AAPL",), "its last wish stands"
+
+
+def test_order_books_are_wanted_of_symbols_that_need_no_prices_and_of_so_many_at_most():
+    demand = Demand(StreamName.CRYPTO)
+    many = tuple(f"C{number}/USD" for number in range(MOST_BOOKS))
+    first = demand.ask(Wish("one", "crypto", ("BTC/USD",), channels={BOOKS: ("BTC/USD", *many[1:])}), 0)
+    second = demand.ask(
+        Wish("two", "crypto", (), channels={BOOKS: (many[1], "NEW/USD"), "odd": ("X/USD",)}), 1
+    )
+
+    assert first == Answer({}, {BOOKS: ("BTC/USD", *many[1:])})
+    assert second.channels == {BOOKS: (many[1],)}
+    assert list(second.refusals) == ["NEW/USD"]
+    assert demand.symbols == ("BTC/USD",)
+    demand.expire(EXPIRES_SECONDS + 0.5)
+    assert demand.channels == {BOOKS: (many[1],)}, "what nobody wants any more has left"
+
+
+def test_a_pair_of_a_coin_is_spelled_as_one_and_what_is_none_leaves_the_owners_streams_as_they_are():
+    demand = Demand(StreamName.CRYPTO)
+    demand.ask(Wish("one", "crypto", ("btc/usd", "AAPL", "ETH.USD")), 0)
+
+    assert demand.symbols == ("BTC/USD",)
+    assert LiveStreamConfig(crypto=demand.symbols).crypto == ("BTC/USD",)
+
+
+def test_halts_are_wanted_of_what_is_streamed_and_take_nobodys_room():
+    demand = Demand(STOCKS, limit=2)
+    asked = dict.fromkeys(HALTS, ("AAPL", "TSLA", "X"))
+    answer = demand.ask(Wish("one", STOCKS, ("AAPL", "TSLA", "X"), channels=asked), 0)
+
+    assert answer.channels == dict.fromkeys(HALTS, ("AAPL", "TSLA"))
+    assert demand.channels == answer.channels
+    demand.ask(wish("one", "AAPL"), 1)
+    assert demand.channels == {}

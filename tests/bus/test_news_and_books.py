@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from types import MappingProxyType
 
 import pytest
 
+from options_helper.bus.address import BusAddress
 from options_helper.bus.owner import AnnouncedSource, BusOwner, Owner
 from options_helper.bus.streamer import NO_BOOKS
 from options_helper.bus.viewer import BusManager
@@ -44,12 +46,17 @@ def of_news(*symbols: str) -> LiveStreamConfig:
 
 
 @contextmanager
-def owning(nats: NatsServer, config: LiveStreamConfig, *payloads: bytes) -> Iterator[BusOwner]:
+def owning(
+    nats: NatsServer,
+    config: LiveStreamConfig,
+    *payloads: bytes,
+    limits: Mapping[StreamId, int | None] = MappingProxyType({NEWS: None}),
+) -> Iterator[BusOwner]:
     """An owner whose streams of news and of coins bring these."""
     scripts = {one: ScriptedStreams([acknowledge(), deliver(*payloads)]) for one in (CRYPTO, NEWS)}
     source = AnnouncedSource(ScriptedSource(dict(scripts)))
     owner = BusOwner(
-        nats.address, Owner("here", 1, utc_now_ns()), source.streams, now_ns=utc_now_ns, limits={NEWS: None}
+        nats.address, Owner("here", 1, utc_now_ns()), source.streams, now_ns=utc_now_ns, limits=limits
     )
     manager = LiveStreamManager(SETTINGS, source=source, rest_cls=None, carry=owner.carry)
     owner.open()
@@ -118,10 +125,53 @@ def test_order_books_are_the_owners_and_those_that_it_has_not_are_refused_with_t
     assert "--books" in NO_BOOKS
 
 
+def test_order_books_and_halts_that_a_viewer_wants_are_wanted_of_the_owner_and_not_refused():
+    wanted = LiveStreamConfig(
+        stocks=("SPY", "TSLA"),
+        stream_options=False,
+        stream_fills=False,
+        symbol_channels=(
+            StreamRequest(CRYPTO, ("ETH/USD",), channels=("orderbooks",)),
+            StreamRequest(STOCKS, ("SPY",), channels=("quotes", "trades", "statuses")),
+        ),
+    )
+    with (
+        nats_server() as nats,
+        owning(nats, of_news("MSFT"), limits={CRYPTO: None, STOCKS: 1}) as owner,
+        viewing(nats.address, config=wanted) as viewer,
+    ):
+        wait_until(
+            lambda: (
+                (owner.on_demand[CRYPTO], owner.on_demand[STOCKS])
+                == ({"orderbooks": ("ETH/USD",)}, {"statuses": ("SPY",)})
+            ),
+            saw=lambda: owner.on_demand,
+        )
+        wait_until(lambda: viewer.snapshot().streams[STOCKS].refused_symbols == ("TSLA",))
+        wait_until(lambda: viewer.snapshot().streams[CRYPTO].refused_symbols == ())
+
+
+def test_what_is_wanted_besides_is_in_the_owners_streams_beside_its_own():
+    request = ServeRequest(BusAddress.parse("nats://127.0.0.1"), books=("BTC/USD",))
+    config = served_config(
+        request,
+        Settings(),
+        {**NOTHING, STOCKS: ("SPY", "TSLA"), CRYPTO: ("ETH/USD",)},
+        {CRYPTO: {"orderbooks": ("ETH/USD",)}, STOCKS: {"statuses": ("SPY", "GONE"), "lulds": ("SPY",)}},
+    )
+
+    assert config.channels_by_symbol(STOCKS) == {
+        "SPY": ("quotes", "trades", "bars", "statuses", "lulds"),
+        "TSLA": ("quotes", "trades", "bars"),
+    }
+    assert config.channels_by_symbol(CRYPTO) == {
+        "BTC/USD": ("orderbooks",),
+        "ETH/USD": ("quotes", "trades", "orderbooks"),
+    }
+
+
 @pytest.mark.parametrize("halts", [False, True])
 def test_what_serve_is_told_to_stream_besides_is_in_its_streams(halts: bool):  # noqa: FBT001 - what is tried
-    from options_helper.bus.address import BusAddress
-
     request = ServeRequest(
         BusAddress.parse("nats://127.0.0.1"), news=("AAPL",), halts=halts, books=("BTC/USD", "ETH/USD")
     )
