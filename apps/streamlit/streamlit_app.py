@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import streamlit as st
 
-from apps.streamlit.components.style import STYLE
+from apps.streamlit.components.style import STYLE, apply_style
 
 st.set_page_config(page_title="options-helper", page_icon="📈", layout="centered")
-st.html(STYLE)
+apply_style(STYLE)
 st.title("options-helper")
 st.write(
     "A live view of an options portfolio on Alpaca's streams. "

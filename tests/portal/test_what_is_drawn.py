@@ -74,3 +74,10 @@ def test_a_refresh_sends_what_is_drawn_around_the_table_as_it_was_drawn(portal: 
     assert {name: around[name] for name in drawn} == drawn
     assert around["window"]["words"].startswith("Live portfolio running")
     assert "--gain:" in around["style"]
+
+
+def test_the_page_is_styled_before_anything_of_it_is_drawn(portal: Portal):
+    """A style alone is applied when all of the run has arrived: for seconds the alarm's text stood there to be read."""
+    first, *_ = portal.open().main.children.values()
+
+    assert ".oh-bar" in first.proto.body

@@ -48,7 +48,7 @@ from apps.streamlit.components.live_viewer import (
     viewer_zone,
 )
 from apps.streamlit.components.live_what_changed import CHANGED_STYLE, what_changed_tab
-from apps.streamlit.components.style import STYLE, palette
+from apps.streamlit.components.style import STYLE, apply_style, palette
 from options_helper.clock import utc_now
 from options_helper.data.portfolio_file import stamp_of
 from options_helper.live.screen import (
@@ -86,8 +86,15 @@ def render_live_portfolio_page() -> None:
     st.set_page_config(
         page_title="Live portfolio", page_icon="📈", layout="wide", initial_sidebar_state="collapsed"
     )
-    st.html(
-        f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{NEWS_STYLE}{ATTENTION_STYLE}{EXPIRY_STYLE}{PAYOFF_STYLE}{CHANGED_STYLE}"
+    apply_style(
+        STYLE,
+        ALARM_STYLE,
+        FOCUS_STYLE,
+        NEWS_STYLE,
+        ATTENTION_STYLE,
+        EXPIRY_STYLE,
+        PAYOFF_STYLE,
+        CHANGED_STYLE,
     )
     settle_process()
     session = page_session()

@@ -17,7 +17,7 @@ from apps.streamlit.components.live_truth import banners, header, truth_line
 from apps.streamlit.components.live_viewer import note_viewer, page_session, settle_process, viewer_zone
 from apps.streamlit.components.order_book_depth import depth_chart
 from apps.streamlit.components.order_book_ladder import BOOK_STYLE, book_bar, book_tiles, ladder_table
-from apps.streamlit.components.style import STYLE, draw, palette, tag
+from apps.streamlit.components.style import STYLE, apply_style, draw, palette, tag
 from options_helper.clock import utc_now
 from options_helper.live.screen import ScreenModel, State, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, Run
@@ -60,7 +60,7 @@ def render_order_book_page() -> None:
     st.set_page_config(
         page_title="Order book", page_icon="📚", layout="wide", initial_sidebar_state="collapsed"
     )
-    st.html(f"{STYLE}{ALARM_STYLE}{FOCUS_STYLE}{BOOK_STYLE}")
+    apply_style(STYLE, ALARM_STYLE, FOCUS_STYLE, BOOK_STYLE)
     settle_process()
     session = page_session()
     # Before the first button is drawn: what another tab changes during the drawing is drawn with the first refresh.

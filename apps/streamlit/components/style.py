@@ -203,6 +203,15 @@ def palette() -> Palette:
     return LIGHT if st.context.theme.type == "light" else DARK
 
 
+def apply_style(*sheets: str) -> None:
+    """Style what is drawn after it, from its first moment on.
+
+    What is nothing but a style Streamlit applies when the whole run has arrived: on a busy computer the page stood
+    there for seconds without any, with every alarm's text to be read.
+    """
+    st.html(f'<div class="oh-unseen"></div>{"".join(sheets)}')
+
+
 def draw(html: str, **data: object) -> None:
     """Put a piece of our own HTML on the page, with this viewer's colours; every text in it is already escaped.
 
