@@ -8,7 +8,7 @@ import pytest
 
 from options_helper.simulator.breeze.server import BreezeServer
 from tests.browser.conftest import Server, page_server
-from tests.kit.waiting import wait_until
+from tests.kit.waiting import A_PROCESS, wait_until
 
 LADDER = ".oh-ladder"
 FIGURES = ("Mid", "Spread", "Buy 1")
@@ -26,8 +26,8 @@ def server(market_port: int, tmp_path_factory: pytest.TempPathFactory) -> Iterat
 
 
 def see(condition, *, saw=None):
-    """Wait as long as a person would before frowning."""
-    return wait_until(condition, timeout=30, every=0.1, saw=saw)
+    """Wait for it; how long that takes on a busy machine is nobody's promise."""
+    return wait_until(condition, timeout=A_PROCESS, every=0.1, saw=saw)
 
 
 def opened(browser, **context):

@@ -27,8 +27,8 @@ SPXW_FILE = "spxw_option_quotes_1min_20180105.csv.gz"
 SPXW_DAY = "2018-01-05"
 SPXW_BEGIN, SPXW_CLOSE = f"{SPXW_DAY} 09:31:00", f"{SPXW_DAY} 16:15:00"
 # The opening of a recording: enough to go through every path, and the change of the day.
-OPENING_ROWS = 10_000
-SPXW_OPENING = "2018-01-05 09:40:00"
+OPENING_ROWS = 3_000
+SPXW_OPENING = "2018-01-05 09:34:00"
 
 Part = Literal["quotes", "trades", "spxw"]
 

@@ -902,22 +902,22 @@ def recorded(folder: Path, count: int, *, symbol: str = "AAPL", apart_ns: int = 
 
 
 def test_at_full_speed_every_recorded_event_reaches_a_slow_client_in_order(running_simulator, tmp_path):
-    server = running_simulator(ReplayMarket(recorded(tmp_path, 50_000), speed=0))
+    server = running_simulator(ReplayMarket(recorded(tmp_path, 20_000), speed=0))
     prices: list[float] = []
 
     async def slowly(message: Any) -> None:
         prices.append(message["p"])
-        if len(prices) % 10_000 == 0:
+        if len(prices) % 4_000 == 0:
             await asyncio.sleep(0.2)
 
     stream = stock_stream(server, raw_data=True, websocket={"max_queue": 8})
     stream.subscribe_trades(slowly, "AAPL")
     with running(server, stream):
-        wait_until(lambda: len(prices) == 50_000, timeout=30, saw=lambda: len(prices))
-        assert prices == list(range(50_000))
-        assert server.sent[STOCKS] == 50_000
+        wait_until(lambda: len(prices) == 20_000, timeout=FOREVER, saw=lambda: len(prices))
+        assert prices == list(range(20_000))
+        assert server.sent[STOCKS] == 20_000
         wait_until(lambda: server.finished)
-        assert server.now_ns == FRIDAY_NOON_NS + 49_999_000
+        assert server.now_ns == FRIDAY_NOON_NS + 19_999_000
 
 
 def test_the_recorded_pace_is_kept_and_the_clock_ends_with_the_data(running_simulator, tmp_path):

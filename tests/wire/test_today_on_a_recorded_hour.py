@@ -25,7 +25,7 @@ from tests.kit.builders import leg, portfolio, position, structure
 from tests.kit.pace import runs
 from tests.kit.recordings import record_spxw_quotes
 from tests.kit.simulated import settings_for
-from tests.kit.waiting import until_no_thread, wait_until
+from tests.kit.waiting import FOREVER, until_no_thread, wait_until
 
 # An hour in a quarter of a minute, or, where there is time, in two minutes.
 SPEED = 3_600 / runs(quick=15, long=120)
@@ -114,7 +114,7 @@ def next_screen(look: Callable[[], ScreenModel], before: ScreenModel | None) -> 
         is_other = before is None or screen.snapshot.as_of != before.snapshot.as_of
         return is_other and sum_of_marks(screen.snapshot) is not None
 
-    found = wait_until(lambda: screen if is_next(screen := look()) else None, timeout=30)
+    found = wait_until(lambda: screen if is_next(screen := look()) else None, timeout=FOREVER)
     return None if found is None or found.snapshot.played_out else found
 
 
