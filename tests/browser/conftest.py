@@ -242,18 +242,21 @@ class Browser:
         page_name: str = "Live_Portfolio",
         *,
         fresh: bool = False,
+        prepare: Callable[[Any], None] | None = None,
         **context: Any,
     ) -> Tab:
         """Open a page; `wishes` as an address has them: `hide=true`.
 
-        It has a window of its own where it is not the test's first, and where the test says that it wants a `fresh`
-        one: because it leaves something in it that no page can take back. The server remembers whose book was looked
-        at last, so every tab says whose it wants.
+        It has a window of its own where it is not the test's first, and where the test wants a `fresh` one or must
+        `prepare` its page before anything is loaded: what it leaves there no page can take back. The server remembers
+        whose book was looked at last, so every tab says whose it wants.
         """
-        if fresh or context or self._tabs:
+        if fresh or prepare or context or self._tabs:
             page = self._chromium.new_page(width, height, **context)
         else:
             page = self._chromium.kept_page(width, height)
+        if prepare is not None:
+            prepare(page)
         tab = Tab(page)
         self._tabs.append(tab)
         for event, noted in self._noted.items():

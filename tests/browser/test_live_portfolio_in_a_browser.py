@@ -597,11 +597,10 @@ def noted(page) -> list[str]:
 
 
 def test_the_account_s_book_follows_a_fill_which_title_and_notification_tell_once_in_one_tab(browser, market):
-    tab = browser.open(wishes="book=account", fresh=True)
+    tab = browser.open(wishes="book=account", prepare=lambda page: page.context.add_init_script(NOTED))
     page, other = tab.page, tab.page.context.new_page()
-    for one in (page, other):
-        one.add_init_script(NOTED)
-        one.goto(page.url)
+    other.goto(page.url)
+    page.bring_to_front()
     started(tab)
     see(lambda: "Live portfolio (simulated)" in page.title(), saw=page.title)
     icon = page.locator("link[rel~=icon]").first.get_attribute("href")

@@ -108,8 +108,8 @@ def test_hidden_amounts_are_not_sent_to_the_browser(browser):
 
     Told by what a number is, and never by which it is: a price, a count or a point of the chart may equal an amount.
     """
-    open_tab = browser.open(wishes="hide=false", fresh=True)
-    sent_openly = Sent(open_tab)
+    sent_openly, sent = Sent(), Sent()
+    open_tab = browser.open(wishes="hide=false", prepare=sent_openly.note)
     open_tab.press("Start")
     see(lambda: open_tab.page.locator('[data-testid="stVegaLiteChart"]').count())
     see(lambda: "$" in open_tab.tile("P&L today"), saw=lambda: open_tab.tile("P&L today"))
@@ -118,9 +118,7 @@ def test_hidden_amounts_are_not_sent_to_the_browser(browser):
     assert headings_in(sent_openly.text) >= {"P&L $", "Today $", "Qty"}, "else the test proves nothing"
     assert amounts_in(sent_openly.text)
 
-    hiding = browser.open(wishes="hide=true")
-    sent = Sent(hiding)
-    hiding.page.reload()
+    hiding = browser.open(wishes="hide=true", prepare=sent.note)
     see(lambda: hiding.page.locator('[data-testid="stVegaLiteChart"]').count())
     see(lambda: "•••••" in hiding.tile("P&L today"), saw=lambda: hiding.tile("P&L today"))
     see(lambda: hiding.state and sent.columns.get("pnl"))
@@ -139,11 +137,12 @@ def test_hidden_amounts_are_not_sent_to_the_browser(browser):
 
 def test_a_refresh_is_six_messages_with_one_element(browser):
     """What Streamlit sends for any fragment that draws something; each place more would be two, changed or not."""
-    tab = browser.open(fresh=True)
     frames: list[bytes] = []
-    tab.page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)))  # noqa: PLW0108 - Playwright asks a function for its name
-    tab.page.reload()
-    see(lambda: tab.state)
+
+    def note(page):
+        page.on("websocket", lambda socket: socket.on("framereceived", lambda frame: frames.append(frame)))  # noqa: PLW0108 - Playwright asks a function for its name
+
+    tab = browser.open(prepare=note)
     tab.press("Start")
     see(lambda: tab.state == "running", saw=lambda: tab.text(".oh-bar"))
     frames.clear()
@@ -206,13 +205,15 @@ def amounts_in(text: str) -> list[str]:
 
 
 class Sent:
-    """What the server sends to a tab from now on, read as the browser reads it."""
+    """What the server sends to a page, read as the browser reads it."""
 
-    def __init__(self, tab) -> None:
+    def __init__(self) -> None:
         self.text = ""
         self.columns: dict[str, set[float]] = {}
-        tab.page.on("websocket", lambda socket: socket.on("framereceived", self._note))
-        tab.page.reload()
+
+    def note(self, page) -> None:
+        """Read it from the page's first message on."""
+        page.on("websocket", lambda socket: socket.on("framereceived", self._note))
 
     def most(self, column: str) -> float:
         """The largest number of this column of tables and charts, whichever its sign; 0 where none was sent."""
