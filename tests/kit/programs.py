@@ -72,6 +72,12 @@ class Program(subprocess.Popen[str]):
         self._status: int | None = None
         super().__init__([sys.executable, *words], stdout=stdout, stderr=stderr, text=True)
 
+    def __exit__(self, kind: type[BaseException] | None, *more: object) -> None:
+        """Wait for its end; where the test has failed, which may be because it does not end, end it."""
+        if kind is not None:
+            self.kill()
+        super().__exit__(kind, *more)  # type: ignore[arg-type]
+
     def _execute_child(self, *arguments: Any) -> None:
         """Ask for the process where `Popen` would fork it."""
         # As the standard library passes them: behind ten others, the ends of the three pipes; -1 where there is none.

@@ -16,7 +16,13 @@ TELLING = """
 import os, sys, threading
 print(os.getpid(), os.getcwd(), os.environ, sys.argv[1:], len(threading.enumerate()), os.getsid(0) == os.getpid())
 """
-ENDLESS = "import signal; print('begun', flush=True); signal.pause()"
+# A signal that comes between the word and the wait is noticed with the next one: `signal.pause` would miss it for ever.
+ENDLESS = """
+import time
+print('begun', flush=True)
+while True:
+    time.sleep(0.05)
+"""
 
 pytestmark = pytest.mark.processes
 
@@ -58,6 +64,15 @@ def test_a_signal_reaches_it_and_it_alone(number: signal.Signals):
         assert program.wait(A_PROCESS) == -number
         assert other.poll() is None
         other.kill()
+
+
+def test_one_that_does_not_end_is_ended_with_a_test_that_fails():
+    """Or the failure is told by nobody: whoever runs the tests waits for the program."""
+    program = Program(program=ENDLESS)
+    with pytest.raises(ZeroDivisionError), program:
+        raise ZeroDivisionError
+
+    assert program.poll() == -signal.SIGKILL
 
 
 def test_what_it_leaves_to_the_end_of_the_interpreter_is_done(tmp_path: Path):
