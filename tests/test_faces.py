@@ -47,8 +47,13 @@ def uses() -> tuple[Use, ...]:
     return tuple(use for module, path in modules().items() for use in uses_in(module, path))
 
 
+@cache
+def nodes(path: Path) -> tuple[ast.AST, ...]:
+    return tuple(ast.walk(ast.parse(path.read_text(encoding="utf-8"))))
+
+
 def uses_in(module: str, path: Path) -> Iterator[Use]:
-    for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+    for node in nodes(path):
         if isinstance(node, ast.Import):
             yield from (Use(module, alias.name, "") for alias in node.names if alias.name in modules())
         if not isinstance(node, ast.ImportFrom):
@@ -61,6 +66,7 @@ def uses_in(module: str, path: Path) -> Iterator[Use]:
             yield Use(module, whole, "") if whole in modules() else Use(module, str(node.module), alias.name)
 
 
+@cache
 def folder_of(module: str) -> str:
     within = [name for name in FOLDERS if module == name or module.startswith(f"{name}.")]
     return max(within, key=len, default="")
@@ -150,7 +156,7 @@ def test_a_newcomer_meets_half_of_the_classes_at_most():
         node
         for module, path in modules().items()
         if module.startswith("options_helper")
-        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        for node in nodes(path)
         if isinstance(node, ast.ClassDef)
     ]
     assert len(met) <= len(every) / 2
