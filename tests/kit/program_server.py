@@ -39,6 +39,8 @@ LIBRARIES: Final = (
 def load() -> None:
     """Import the commands and what they stand on; Ctrl-C at the tests' terminal is nothing to this process."""
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGINT])
+    # A shell that runs the tests in the background has it ignored by whatever they start.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
     import options_helper.commands
 
     for found in pkgutil.iter_modules(options_helper.commands.__path__, "options_helper.commands."):
