@@ -143,6 +143,9 @@ def test_before_start_the_book_is_shown_and_no_price_is_invented(portal):
     assert set(rows.stack()) == {""}
     assert "—" in tile(tab, "Unrealized P&L")
     assert "$0.00" not in html(tab)
+    # Of shares and the call sold against them a part is known at once, and no beta was asked for.
+    assert not any(" of " in one for one in board(choose(tab, "Delta"))["Delta"])
+    assert "without a beta" not in html(tab)
 
 
 def test_before_start_a_played_market_s_book_is_shown_as_of_its_own_day(portal, monkeypatch):

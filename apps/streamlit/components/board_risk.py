@@ -208,9 +208,10 @@ class RiskCells:
 
     def _total(self, total: GreekSum, column: Column, lines: Sequence[LineRisk]) -> Cell:
         missing = [line for line in lines if getattr(line, column.name) is None] if total.missing else []
-        if total.amount is None or not lines:
-            is_worth_saying = missing and self._screen.priced
-            return Cell(UNKNOWN, "quiet", f"missing: {_named(missing)}") if is_worth_saying else EMPTY
+        if not lines or (missing and not self._screen.priced):
+            return EMPTY
+        if total.amount is None:
+            return Cell(UNKNOWN, "quiet", f"missing: {_named(missing)}") if missing else EMPTY
         cover = total.coverage
         has = "" if not total.missing else f" · {cover.known + cover.bound} of {cover.of}"
         aged = [line for line in lines if self._ages.is_old(line)]

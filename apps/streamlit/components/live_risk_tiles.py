@@ -33,7 +33,9 @@ def _delta(screen: ScreenModel) -> Tile:
     weighted, coverage = screen.risk.beta_weighted, screen.risk.sums.delta.coverage
     name = f"Delta, {weighted.index}-weighted"
     if weighted.dollars_per_percent is None:
-        caveat = _lines((_without_beta(screen), screen.totals.holdings.caveat))
+        # Before Start no beta was asked for.
+        without = _without_beta(screen) if screen.priced else ""
+        caveat = _lines((without, screen.totals.holdings.caveat))
         return Tile(name, UNKNOWN, NOTHING_YET if weighted.of else NO_POSITIONS, caveat=caveat)
     per_percent = f"{_whole(weighted.dollars_per_percent, screen)} / 1 %"
     shares = weighted.shares
