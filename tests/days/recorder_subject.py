@@ -67,7 +67,16 @@ class RecorderSubject:
             rng.choice((0.5, 5.0, 30.0)),
             journal=dice.random() < 0.8,
         )
-        return recorded, (*self._troubles(rng, recorded), *self._more(dice, recorded))
+        unnoticed = self._unnoticed(random.Random(f"{day.seed}/recorder, unnoticed"), recorded)
+        return recorded, (*self._troubles(rng, recorded), *self._more(dice, recorded), *unnoticed)
+
+    @staticmethod
+    def _unnoticed(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
+        """A connection dies, and the recorder is killed before it can notice, which chance seldom brings about."""
+        if dice.random() < 0.2:
+            at = round(dice.uniform(recorded.since + 5, recorded.until - 25), 2)
+            yield Trouble(at, "recorder", dice.choice((STOCKS, OPTIONS)), 60.0, "half-open")
+            yield Trouble(round(at + dice.uniform(6, 14), 2), "recorder", "", 3.0, "kill at rest")
 
     @staticmethod
     def _more(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from options_helper.data.rest.seeding import SeedBatch
 from options_helper.model.account import RestPhase, RestTask
-from options_helper.model.events import RestQuote
+from options_helper.model.events import Quote, RestQuote
 from tests.days.clocks import NS
 from tests.days.day import NEW_YORK
 from tests.days.stage import Stage
@@ -34,6 +34,7 @@ class PriceOracle:
         self._every: dict[str, list[Made]] = {symbol: [] for symbol in symbols}
         self._bids: dict[tuple[str, int], float] = {}
         self._arrived: dict[str, tuple[int, float]] = {}  # the newest by its making, and when it came
+        self._to_come: set[tuple[str, int]] = set()  # told, and by their time not made yet
         self._sold: dict[str, date] = {}  # and not streamed
         self._set_ns = self._told_ns = stage.day.start_ns  # the clock, and by an answer what time it is
         self._offset_ns = 0
@@ -97,6 +98,9 @@ class PriceOracle:
             made_ns = quote.timestamp_ns or 0
             if made_ns <= market_ns + AHEAD_AT_MOST * NS:
                 self._came(quote.symbol, made_ns)
+                self._to_come.discard((quote.symbol, made_ns))
+            else:
+                self._to_come.add((quote.symbol, made_ns))
 
     def _came(self, symbol: str, made_ns: int) -> None:
         known = self._arrived.get(symbol)
@@ -124,23 +128,25 @@ class PriceOracle:
         made_ns = shown.timestamp_ns or 0
         if shown.bid_price != self._bids.get((symbol, made_ns)):
             return f"{symbol} is shown at {shown.bid_price}, which it never was at that time"
+        if (symbol, made_ns) in self._to_come:
+            return f"{symbol} is shown as of {_text(made_ns)}, which is still to come"
         if came is not None and self._is_open() and made_ns // NS < came[0] // NS:
             return f"{symbol} is shown as of {_text(made_ns)}, and a newer one came"
-        return self._lie_of_age(desk, symbol, shown.received_ns, is_asked=isinstance(shown, RestQuote))
+        return self._lie_of_age(desk, shown, made_ns)
 
-    def _lie_of_age(self, desk: PriceDesk, symbol: str, received_ns: int, *, is_asked: bool) -> str | None:
+    def _lie_of_age(self, desk: PriceDesk, shown: Quote, made_ns: int) -> str | None:
         clocks = self._stage.clocks
-        said = (desk.moment().ns - received_ns) / NS
+        said = (desk.moment().ns - shown.received_ns) / NS
         doubt = desk.skew_doubt
-        if is_asked:
+        if isinstance(shown, RestQuote):
             # Who has not heard the servers' time since the clock was set cannot know it better.
             if doubt is None or self._told_ns <= self._set_ns:
                 return None
-            real = (clocks.true_ns - received_ns) / NS
+            real = (clocks.true_ns - made_ns) / NS
         else:
-            real = clocks.elapsed() - self._arrived[symbol][1]
+            real = clocks.elapsed() - self._arrived[shown.symbol][1]
         if said < real - SLACK - 2 * (doubt or 0.0):
-            return f"{symbol} is said to be {said:.1f} s old, and is {real:.1f} s"
+            return f"{shown.symbol} is said to be {said:.1f} s old, and is {real:.1f} s"
         return None
 
     def _is_open(self) -> bool:
