@@ -364,15 +364,15 @@ def _of_underlyings(book: _Book, figure: str) -> _Found:
         lines = _lines_by(book, lambda line: line.underlying)
         return _of_sums({one.symbol: (one.symbol, one.sums) for one in held}, figure, lines)
     if figure in ("price", "age"):
-        ages = {line.underlying: line.spot_age_seconds for line in book.look.risk.lines}
-        return {one.symbol: _spot(book, one, ages.get(one.symbol), figure) for one in held}
+        return {one.symbol: _spot(book, one, figure) for one in held}
     return {
         one.symbol: _profit(one.pnl_today if figure == "pnl_today" else one.unrealized, one.symbol)
         for one in held
     }
 
 
-def _spot(book: _Book, one: UnderlyingRisk, age: float | None, figure: str) -> Reading:
+def _spot(book: _Book, one: UnderlyingRisk, figure: str) -> Reading:
+    age = one.spot_age_seconds
     value = one.spot if figure == "price" else age
     why = "" if value is not None else _NO_PRICE
     if figure == "age":

@@ -22,6 +22,7 @@ from options_helper.analysis.risk.book_values import (
     Profits,
     SpotSource,
     UnderlyingRisk,
+    price_line,
 )
 from options_helper.analysis.risk.dividends import DividendState
 from options_helper.analysis.risk.extremes import Extreme, Limit, book_risk
@@ -104,13 +105,16 @@ def assess_book(
     betas = {name: _beta(name, live, choices) for name in dict.fromkeys(names)}
     held = {one.name: one for one in extremes.underlyings}
     entries_of = _entries_of(portfolio)
-    priced_first = {one.underlying: one for one in reversed(found) if one.spot is not None}
+    lines_on: dict[str, list[LineRisk]] = {name: [] for name in betas}
+    for one in found:
+        lines_on[one.underlying].append(one)
     underlyings = tuple(
         UnderlyingRisk(
             symbol=name,
-            spot=None if name not in priced_first else priced_first[name].spot,
-            spot_source=None if name not in priced_first else priced_first[name].spot_source,
-            spot_expiry=_implied_by(priced_first.get(name)),
+            spot=None if (by := price_line(lines_on[name])) is None else by.spot,
+            spot_source=None if by is None else by.spot_source,
+            spot_age_seconds=None if by is None else by.spot_age_seconds,
+            spot_expiry=_implied_by(by),
             sums=sums,
             beta=betas[name],
             held=held.get(name),

@@ -87,6 +87,24 @@ class LineRisk:
         return self.has_ended or self.iv_state is VolatilityState.EXPIRED
 
 
+def price_line(lines: Iterable[LineRisk]) -> LineRisk | None:
+    """Of lines on one underlying the one whose price stands for all, in whatever order the file has them.
+
+    What options imply is another price for each expiry, so it is that of the first, and the index itself only where
+    they imply none. None while no line has a price.
+    """
+    return min(
+        (one for one in lines if one.spot is not None),
+        key=lambda one: (
+            one.has_ended,
+            one.spot_source is not SpotSource.OPTIONS,
+            one.expiry or date.max,
+            one.symbol,
+        ),
+        default=None,
+    )
+
+
 @dataclass(frozen=True, slots=True)
 class ThetaParts:
     """What a sum of thetas is made of: dollars a day, and dollars that are left of time value in a last day."""
@@ -111,6 +129,7 @@ class UnderlyingRisk:
     symbol: str
     spot: float | None
     spot_source: SpotSource | None  # None: there is no price
+    spot_age_seconds: float | None
     spot_expiry: date | None  # whose options imply it, the first that is held; None: none do
     sums: GreekSums
     beta: Beta

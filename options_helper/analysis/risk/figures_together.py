@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, fields, replace
+from datetime import date
 from itertools import chain
 from math import fsum
 from typing import Any, TypeVar
@@ -126,7 +127,11 @@ def _underlying(several: Sequence[tuple[str, UnderlyingRisk]]) -> UnderlyingRisk
         account, alone = several[0]
         return replace(alone, ended=_named_legs(account, alone.ended))
     of_all = [one for _, one in several]
-    priced = next((one for one in of_all if one.spot is not None), of_all[0])
+    # The price of the whole is of the first expiry that any account holds, as within one.
+    priced = min(
+        of_all,
+        key=lambda one: (one.spot is None, one.spot_expiry is None, one.spot_expiry or date.max),
+    )
     held = [(account, one.held) for account, one in several if one.held is not None]
     return replace(
         priced,

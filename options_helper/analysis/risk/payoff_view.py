@@ -16,7 +16,7 @@ from typing import Final
 import numpy as np
 
 from options_helper.analysis.marks import Numbers
-from options_helper.analysis.risk.book_values import BookFigures, LineRisk
+from options_helper.analysis.risk.book_values import BookFigures, LineRisk, price_line
 from options_helper.analysis.risk.extremes import Extreme, Held
 from options_helper.analysis.risk.payoff import Payoff
 from options_helper.analysis.risk.probability import Chance, Outlook, expected_move, probability_of_profit
@@ -100,8 +100,8 @@ def shortened(labels: Iterable[str]) -> str:
 def payoff_view(book: BookFigures, subject: Subject, what_if: WhatIf = NOW) -> PayoffView | str:
     """The curves; or a sentence that says why there are none."""
     lines = [line for line in book.lines if _belongs(line, subject) and not line.has_ended]
-    spot = next((line.spot for line in lines if line.spot is not None), None)
-    if spot is None:
+    priced = price_line(lines)
+    if priced is None or (spot := priced.spot) is None:
         return f"{subject.underlying} has no price yet, and without one there is nothing to draw."
     held = subject.held
     prices = _prices(spot, held)

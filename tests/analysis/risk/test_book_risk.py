@@ -23,8 +23,10 @@ from options_helper.analysis.risk.book_values import (
     theta_parts,
 )
 from options_helper.analysis.risk.extremes import Limit
+from options_helper.analysis.risk.figures_together import AccountFigures, figures_together
 from options_helper.analysis.risk.greeks import FigureState
 from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.analysis.risk.payoff_view import PayoffView, payoff_view, subjects
 from options_helper.analysis.risk.scenario import curve
 from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.contract_symbols import OptionType
@@ -506,7 +508,7 @@ def test_a_naked_call_is_undefined_and_a_naked_put_is_a_number():
     assert put.max_loss.amount == -(18_000 - 500)
 
 
-def index_chain(forward: float, *, strikes: range) -> list[Quote]:
+def index_chain(forward: float, *, strikes: range, expiry: str = "261218") -> list[Quote]:
     """Calls and puts on SPX whose prices obey parity at this forward."""
     discount = exp(-RATE * YEARS)
     found = []
@@ -514,7 +516,7 @@ def index_chain(forward: float, *, strikes: range) -> list[Quote]:
         call = black(forward * discount, strike)["price"]
         put = black(forward * discount, strike, call=False)["price"]
         found += [
-            quote(f"SPXW261218{kind}{strike * 1000:08d}", price - 0.1, price + 0.1)
+            quote(f"SPXW{expiry}{kind}{strike * 1000:08d}", price - 0.1, price + 0.1)
             for kind, price in (("C", call), ("P", put))
         ]
     return found
@@ -570,6 +572,29 @@ def test_a_price_that_options_imply_says_so_with_its_expiry():
         assert {one.spot_source for one in book.lines} == {source}
         assert {one.spot_source for one in book.underlyings} == {source}
     assert (share.underlyings[0].spot_words, nothing.underlyings[0].spot_words) == ("", "")
+
+
+def test_the_price_of_an_index_is_of_the_first_expiry_held_in_whatever_order_the_file_has_them():
+    later = date(2027, 1, 15)
+    live = snapshot_with(
+        *index_chain(6_000, strikes=range(5_900, 6_101, 50)),
+        *index_chain(6_050, strikes=range(5_900, 6_101, 50), expiry="270115"),
+    )
+    near, far = position("SPXW", 6_000, contracts=-1), position("SPXW", 6_100, expiry=later)
+    unquoted = position("SPXW", 6_000, expiry=date(2026, 12, 4))
+    apart = figures_together(
+        [AccountFigures(name, risk_of(one, live=live)) for name, one in (("ira", far), ("main", near))]
+    )
+
+    books = [risk_of(*several, live=live) for several in ((near, far), (far, near), (unquoted, far, near))]
+    for book in (*books, apart):
+        (spx,) = book.underlyings
+        by_first = next(one for one in book.lines if one.expiry == EXPIRY)
+        assert spx.spot == by_first.spot == pytest.approx(6_000 * exp(-RATE * YEARS), abs=0.5)
+        assert (spx.spot_expiry, spx.spot_age_seconds) == (EXPIRY, by_first.spot_age_seconds)
+        drawn = payoff_view(book, subjects(book)[0])
+        assert isinstance(drawn, PayoffView)
+        assert drawn.spot == spx.spot
 
 
 @pytest.mark.parametrize(("made", "is_of_session"), [(-60, True), (900, True), (901, False), (3_600, False)])
