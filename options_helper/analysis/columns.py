@@ -101,7 +101,12 @@ PRICE_COLUMNS: Final = (
         "Kind",
         120,
     ),
-    Column("symbol", EVERYWHERE, "The underlying, as the file writes it."),
+    Column("symbol", EVERYWHERE, "Its symbol as the file writes it: `SPXW` and `MSFT1` too."),
+    Column(
+        "underlying",
+        EVERYWHERE,
+        "What it is written on, `SPX` or `MSFT`: what the table, `risk` and alerts put together.",
+    ),
     Column(
         "words",
         {POSITION: 10, LEG: 10},

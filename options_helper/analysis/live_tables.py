@@ -38,6 +38,7 @@ from options_helper.analysis.priced_lines import PricedLines, numbers
 from options_helper.analysis.row_table import RowTable, row_table
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.account import Source
+from options_helper.model.alpaca_symbols import underlying_symbol
 from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, PortfolioEntry, Position
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -198,6 +199,7 @@ def _structure_rows(
         "id": [entry.id for entry in structures],
         "kind": [structure_kind(entry) for entry in structures],
         "symbol": [entry.symbol for entry in structures],
+        "underlying": [_underlying(entry) for entry in structures],
         "words": [entry.label for entry in structures],
         "expiry": nearest,
         "dte": numbers((expiry - lines.today).days if expiry else None for expiry in nearest),
@@ -217,6 +219,12 @@ def _structure_rows(
         "warnings": warning_lists(findings, len(structures)),
     }
     return row_table(columns, Table.STRUCTURE, columns["id"], PRICE_COLUMNS)
+
+
+def _underlying(entry: MultiLegPosition) -> str:
+    """What all its legs are written on; where these are several, what its own symbol is."""
+    names = {one.underlying for one in entry.instruments}
+    return names.pop() if len(names) == 1 else underlying_symbol(entry.symbol)
 
 
 def _one_spot(structures: Sequence[MultiLegPosition], of_first_legs: Numbers) -> Numbers:

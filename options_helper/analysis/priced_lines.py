@@ -277,6 +277,7 @@ def latest_hours(instruments: Iterable[Instrument | str], live: LiveSnapshot) ->
 def _contract_columns(instruments: Sequence[Instrument]) -> dict[str, Any]:
     return {
         "symbol": [item.symbol for item in instruments],
+        "underlying": [item.underlying for item in instruments],
         "words": [item.label for item in instruments],
         "contract_symbol": [item.live_symbol if item.is_option else None for item in instruments],
         "live_symbol": [item.live_symbol for item in instruments],

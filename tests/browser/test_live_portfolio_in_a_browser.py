@@ -245,7 +245,7 @@ def test_the_table_is_walked_by_keys_with_one_stop_of_tab_for_its_rows(browser):
         ("ArrowUp", "p:aapl-call"),
         ("ArrowLeft", "g:AAPL"),
         ("ArrowLeft", "g:AAPL"),
-        ("ArrowDown", "g:BRK-B"),
+        ("ArrowDown", "g:BRK.B"),
         ("End", "book"),
         ("Home", "g:AAPL"),
     ):

@@ -32,6 +32,7 @@ from apps.streamlit.components.board_message import (
     seen_rows,
 )
 from apps.streamlit.components.board_rows import Grouping
+from apps.streamlit.components.live_what_changed import line_of_row
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
@@ -92,6 +93,36 @@ def test_rows_are_underlyings_what_is_held_on_each_and_the_legs_of_that():
     assert names(board, 3)[-4:] == [f"{leg} · 18 Dec 26" for leg in ("640 P", "655 P", "705 C", "720 C")]
     parents = {row["name"]: row["parent"] for row in board.rows}
     assert (parents[CONDOR], parents["720 C · 18 Dec 26"]) == ("g:SPY", "s:spy-iron-condor")
+
+
+def test_what_is_grouped_by_underlying_is_what_the_risk_puts_together(tmp_path: Path):
+    """Weeklies and adjusted contracts are in the row of what they are written on, and say their root."""
+    call = {"option_type": "call", "contracts": -1, "cost_basis": 2.0, "expiry": "2026-12-18"}
+    path = file_of(
+        tmp_path,
+        {"id": "weekly", "symbol": "SPXW", "strike": 6800, **call},
+        {"id": "monthly", "symbol": "SPX", "strike": 6900, **call},
+        {"id": "class", "symbol": "BRK-B", "shares": 10, "cost_basis": 400.0},
+        {"id": "adjusted", "symbol": "MSFT1", "strike": 530, "multiplier": 100, **call},
+        {"id": "shares", "symbol": "MSFT", "shares": 100, "cost_basis": 400.0},
+    )
+    screen = screen_of(with_account(), path)
+    board = build_board(screen, USUAL)
+    groups = [row["key"].removeprefix("g:") for row in board.rows if row["level"] == 1][:-1]
+
+    assert groups == sorted(one.symbol for one in screen.risk.underlyings) == ["BRK.B", "MSFT", "SPX"]
+    assert names(board, 1)[:-1] == ["BRK-B", "MSFT", "SPX"]
+    held = [row["name"] for row in board.rows if row["parent"] in ("g:MSFT", "g:SPX")]
+    assert held == [
+        "MSFT1 530 C · 18 Dec 26",
+        "shares",
+        "SPXW 6800 C · 18 Dec 26",
+        "6900 C · 18 Dec 26",
+    ]
+    assert {line_of_row(f"g:{name}", screen.risk) for name in groups} == {f"u:{name}" for name in groups}
+    by_expiry = build_board(screen, Wishes(Grouping.EXPIRY, usual_headings()))
+    assert "SPX 6900 C · 18 Dec 26" in names(by_expiry, 2)
+    assert "SPXW 6800 C · 18 Dec 26" in names(by_expiry, 2)
 
 
 def test_shares_and_the_calls_sold_against_them_are_one_row_with_both_as_its_legs():

@@ -348,7 +348,7 @@ def _several(cells: Cells, column: BoardColumn) -> Callable[[Row], Cell]:
     def said(row: Row) -> Cell:
         if row.kind is RowKind.ENTRY:
             return _of_combined(cells, row, column)
-        return EMPTY if of_group is None or row.symbol is None else of_group(cells, row)
+        return EMPTY if of_group is None or row.underlying is None else of_group(cells, row)
 
     return said
 
@@ -471,7 +471,7 @@ def _spot(cells: Cells, row: Row) -> Cell:
         limit = cells.screen.options.preferences.stale_after_seconds
         is_old = seconds is not None and seconds > limit
         aged = f" · {age(seconds)}" if is_old else ""
-        doubtful = is_old and cells.risk.is_moving(str(row.symbol))
+        doubtful = is_old and cells.risk.is_moving(str(row.underlying))
         return Cell(f"{price:,.2f}{aged}", "warning" if doubtful else "", title)
     return EMPTY
 
@@ -479,10 +479,7 @@ def _spot(cells: Cells, row: Row) -> Cell:
 def _change(cells: Cells, row: Row) -> Cell:
     """The underlying's own change since the close of the session before; nothing where that is not known."""
     snapshot = cells.screen.snapshot
-    symbol = next(
-        (one.underlying for one in cells.screen.portfolio.instruments if one.symbol == row.symbol), row.symbol
-    )
-    close = snapshot.account.closes.get(symbol or "")
+    close = snapshot.account.closes.get(row.underlying or "")
     spot = next(
         (price for ref in row.parts if (price := cells.tables.value(ref, "underlying_price")) is not None),
         None,

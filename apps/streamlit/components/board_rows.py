@@ -18,6 +18,7 @@ from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.row_table import RowTable
 from options_helper.live.screen import ScreenModel
+from options_helper.model.alpaca_symbols import option_root, to_repo_symbol
 from options_helper.model.contract_symbols import plain_number, root_of, short_date
 from options_helper.model.text import format_count, format_holding, named
 
@@ -63,7 +64,7 @@ class Row:
     level: int
     parts: tuple[Ref, ...] = ()
     children: tuple[Row, ...] = ()
-    symbol: str | None = None  # of what all of it is written on
+    underlying: str | None = None  # what all of it is written on, in Alpaca's spelling
     account: str = ""  # of several, whose alone it is, of what was closed
 
     @cached_property
@@ -113,8 +114,10 @@ class _Entry:
     """One thing that is held, before it is known what it is grouped by."""
 
     key: str
-    symbol: str
-    name: str  # without the underlying
+    symbol: str  # as the file writes it
+    underlying: str  # as the risk counts it: SPX of SPXW, MSFT of MSFT1
+    name: str  # without the underlying, and with its root where that is another
+    is_told: bool  # whether that begins with its root
     kind: str
     expiry: date | None
     parts: tuple[Ref, ...]
@@ -155,7 +158,7 @@ def _groups(entries: Sequence[_Entry], grouping: Grouping, accounts: Sequence[st
     for name in sorted(of_group, key=lambda name: rank[name]):
         held = of_group[name]
         yield Row(
-            f"g:{name}",
+            f"g:{held[0].underlying if by_underlying else name}",
             RowKind.GROUP,
             name,
             1,
@@ -166,7 +169,7 @@ def _groups(entries: Sequence[_Entry], grouping: Grouping, accounts: Sequence[st
                 )
                 for entry in held
             ),
-            symbol=name if by_underlying else None,
+            underlying=held[0].underlying if by_underlying else None,
         )
 
 
@@ -175,7 +178,7 @@ def _group_of(entry: _Entry, grouping: Grouping, accounts: Sequence[str]) -> tup
     if grouping is Grouping.ACCOUNT:
         return (entry.account, accounts.index(entry.account)) if entry.account else ("This account", 0)
     if grouping is Grouping.UNDERLYING:
-        return entry.symbol, entry.symbol
+        return to_repo_symbol(entry.underlying), entry.underlying
     if grouping is Grouping.STRUCTURE:
         return entry.kind.capitalize(), entry.kind
     if entry.expiry is None:
@@ -185,17 +188,18 @@ def _group_of(entry: _Entry, grouping: Grouping, accounts: Sequence[str]) -> tup
 
 def _entry_row(entry: _Entry, level: int, *, named_after: bool, of_account: bool = True) -> Row:
     """A row, named after its underlying and its account where nothing above it says these."""
-    name = f"{entry.symbol} {entry.name}" if named_after else entry.name
+    is_named = named_after and not entry.is_told
+    name = f"{to_repo_symbol(entry.underlying)} {entry.name}" if is_named else entry.name
     if of_account and entry.account:
         # A phone has no room for the column, and two accounts may hold the same.
         name = f"{name} · {entry.account}"
     legs = tuple(Row(key, RowKind.LEG, words, level + 1, (ref,)) for key, words, ref in entry.legs)
-    return Row(entry.key, RowKind.ENTRY, name, level, entry.parts, legs, entry.symbol)
+    return Row(entry.key, RowKind.ENTRY, name, level, entry.parts, legs, entry.underlying)
 
 
 def _by_symbol(entries: Iterable[_Entry]) -> list[_Entry]:
     """By underlying, and of one as the file has them."""
-    return sorted(entries, key=lambda entry: entry.symbol)
+    return sorted(entries, key=lambda entry: entry.underlying)
 
 
 def _entries(screen: ScreenModel, tables: Tables) -> list[_Entry]:
@@ -217,7 +221,9 @@ def _single(ref: Ref, tables: Tables) -> _Entry:
     return _Entry(
         key=f"p:{tables.value(ref, 'id')}",
         symbol=tables.value(ref, "symbol"),
+        underlying=tables.value(ref, "underlying"),
         name=line_name(ref, tables),
+        is_told=is_option and bool(_root(ref, tables)),
         kind="single options" if is_option else "shares",
         expiry=tables.value(ref, "expiry"),
         parts=(ref,),
@@ -233,15 +239,19 @@ def line_name(ref: Ref, tables: Tables) -> str:
     """A contract without its underlying: "275 C · 15 Jan 27", with its root where that is another; or "shares"."""
     option_type, strike, expiry = (tables.value(ref, name) for name in ("option_type", "strike", "expiry"))
     if option_type is None or strike is None or expiry is None:
-        words, symbol = tables.value(ref, "words"), tables.value(ref, "symbol")
-        return str(words).removeprefix(f"{symbol} ")
+        return _without_underlying(ref, tables)
     return f"{_root(ref, tables)}{plain_number(strike)} {LETTERS[option_type]} · {short_date(expiry)}"
 
 
+def _without_underlying(ref: Ref, tables: Tables) -> str:
+    """Its words; a root that is another, as of an adjusted contract, stays."""
+    return str(tables.value(ref, "words")).removeprefix(f"{to_repo_symbol(tables.value(ref, 'underlying'))} ")
+
+
 def _root(ref: Ref, tables: Tables) -> str:
+    """The root of a contract with a space after it; empty where it is its underlying's."""
     root = root_of(tables.value(ref, "contract_symbol"))
-    usual = str(tables.value(ref, "symbol")).replace("-", "").replace(".", "")
-    return "" if root == usual else f"{root} "
+    return "" if root == option_root(tables.value(ref, "underlying")) else f"{root} "
 
 
 def _with_covered_calls(
@@ -287,6 +297,8 @@ def _covered(
     return _Entry(
         key=f"c:{shares.key.partition(':')[2]}",
         symbol=shares.symbol,
+        underlying=shares.underlying,
+        is_told=False,
         name=f"{'Covered call' if whole else 'Shares and covered call'} · {words}",
         kind="covered call",
         expiry=min(call.expiry for call in calls if call.expiry is not None),
@@ -301,11 +313,14 @@ def _shares_words(quantity: float, screen: ScreenModel) -> str:
 
 
 def _structure(ref: Ref, legs: Sequence[Ref], tables: Tables, screen: ScreenModel) -> _Entry:
-    identity = tables.value(ref, "id")
+    identity, name = tables.value(ref, "id"), _structure_name(ref, legs, tables, screen)
+    roots = (_root(leg, tables) for leg in legs if tables.value(leg, "option_type") is not None)
     return _Entry(
         key=f"s:{identity}",
         symbol=tables.value(ref, "symbol"),
-        name=_structure_name(ref, legs, tables, screen),
+        underlying=tables.value(ref, "underlying"),
+        name=name,
+        is_told=any(root and name.startswith(root) for root in roots),
         kind=tables.value(ref, "kind") or "other structures",
         expiry=tables.value(ref, "expiry"),
         parts=(ref,),
@@ -323,7 +338,7 @@ def _structure_name(ref: Ref, legs: Sequence[Ref], tables: Tables, screen: Scree
     kind = tables.value(ref, "kind")
     roots = {root_of(tables.value(leg, "contract_symbol")) for leg in options}
     if kind is None or len(roots) != 1:
-        return str(tables.value(ref, "words")).removeprefix(f"{tables.value(ref, 'symbol')} ")
+        return _without_underlying(ref, tables)
     types = {LETTERS[tables.value(leg, "option_type")] for leg in options}
     strikes = dict.fromkeys(sorted(tables.value(leg, "strike") for leg in options))
     expiries = dict.fromkeys(sorted(tables.value(leg, "expiry") for leg in options))
