@@ -19,10 +19,18 @@ from options_helper.analysis.attention.early_exercise import (
 )
 from options_helper.analysis.attention.entries import AttentionKind, Entry, in_order
 from options_helper.analysis.attention.evidence import account_entries, quote_entries, stream_entries
-from options_helper.analysis.attention.expiring import Ending, Moment, ending_entries, endings
+from options_helper.analysis.attention.expiring import (
+    Ending,
+    Moment,
+    ending_entries,
+    endings,
+    needed_together,
+    settlement_of,
+)
 from options_helper.analysis.attention.held_legs import HeldLine, by_contract, held_lines
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState, ended_contracts
 from options_helper.analysis.attention.reports import earnings_entries
+from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import TwoBooks, two_books
 from options_helper.analysis.attention.undefined_risk import undefined_entries
 from options_helper.analysis.deliveries import Usual, usual_instruments
@@ -97,7 +105,7 @@ def assess_attention(
         *ending_entries(found, moment, power),
         *short_entries(books, found, moment, power, told=told),
         *early,
-        *undefined_entries(by_entry, _usual(books, live)),
+        *undefined_entries(by_entry, _usual(books, live), _settlements(found, power)),
         *ex_dividend_entries(lives, live.expiry_facts, moment),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
@@ -117,6 +125,13 @@ def assess_attention(
         buying_power=power,
         buying_power_at=None if view is None else view.as_of,
     )
+
+
+def _settlements(found: Sequence[Ending], power: float | None) -> Mapping[str, Settlement | None]:
+    """What ends soon by its contracts."""
+    together_needed = needed_together(found)
+    each = [(one, settlement_of(one, power, together_needed)) for one in found if not one.is_over]
+    return {symbol: settled for one, settled in each for symbol in one.symbols}
 
 
 def _usual(books: TwoBooks, live: LiveSnapshot) -> Usual:

@@ -11,14 +11,13 @@ from options_helper.analysis.attention.deadlines import ContractLife, last_day_d
 from options_helper.analysis.attention.delivery import Outcome, outcome_at
 from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import (
-    CLOSE_IT,
     Ending,
     Moment,
-    blame_of,
     needed_together,
-    part_words,
+    settlement_of,
 )
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, implied_words, is_over
+from options_helper.analysis.attention.remedies import Remedy, to_close
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import (
     day_word,
@@ -32,7 +31,6 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
 
 LACKING: Final = ", which is in the account alone,"
-_REST: Final = "Close it together with what offsets it: to close either alone leaves more missing."
 _NOT_BEFORE_ITS_END: Final = "It cannot be exercised before its end."
 
 
@@ -64,9 +62,7 @@ def short_entries(
         alone = "" if has is None else money_words(needs, has)
         lacks = "" if wanted is None else shortage_words(wanted, has, one.instrument.underlying)
         deadlines = last_day_deadlines(one.life, moment.told)
-        remedy, discreet = (
-            (_how_near(one), "") if ending is None else _to_close(one, ending, has, together_needed)
-        )
+        remedy = Remedy(_how_near(one)) if ending is None else closing(one, ending, has, together_needed)
         yield Entry(
             kind=AttentionKind.IN_THE_MONEY_SHORT,
             level=Level.INFO if ending is None else ending.level(moment),
@@ -76,8 +72,8 @@ def short_entries(
             by=due(deadlines, moment.at),
             deadlines=deadlines,
             amounts=f"{said}{f'; with all that ends with it: {lacks}' if lacks else f'; {alone}' if alone else ''}.",
-            remedy=remedy,
-            remedy_without_amounts=discreet,
+            remedy=remedy.words,
+            remedy_without_amounts=remedy.discreet,
             needs=needs,
             has=has,
             shares=None if outcome is None else outcome.shares,
@@ -104,23 +100,11 @@ def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:
     return f"{verb}, by the account's quantity: {outcome_words(theirs, name)}; by the file's: {said}", theirs
 
 
-def _to_close(one: HeldLine, ending: Ending, has: float | None, together_needed: float) -> tuple[str, str]:
-    """How much of it is too much, or that it must not go without what offsets it; then the same without how many."""
-    wanted = ending.judged.demand
-    if wanted is None or wanted.shares is None or (has is None and wanted.dollars > 0):
-        return CLOSE_IT, ""  # what is there is not known, so neither is what is too much
-    found = blame_of(ending, has, together_needed)
-    part = found.of(one.instrument.live_symbol)
-    rest = f" {_REST}" if found.is_rest else ""
-    if part is None:
-        return (_REST if rest else CLOSE_IT), ""
-    if part.is_whole:
-        return f"{CLOSE_IT}{rest}", ""
-    how, discreet = (
-        f"Close the surplus, {words}, or roll it to a later expiry.{rest}"
-        for words in (part_words(part), f"a part of {one.instrument.label}")
-    )
-    return how, discreet
+def closing(one: HeldLine, ending: Ending, has: float | None, together_needed: float) -> Remedy:
+    """What can be done about a short leg that ends soon, in the quantity that counts."""
+    legs = ending.judged.legs
+    counted = next((leg for leg in legs if leg.instrument == one.instrument), one)
+    return to_close(counted, legs, settlement_of(ending, has, together_needed))
 
 
 def _how_near(one: HeldLine) -> str:

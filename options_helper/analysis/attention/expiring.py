@@ -18,7 +18,8 @@ from options_helper.analysis.attention.delivery import (
 )
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
 from options_helper.analysis.attention.held_legs import HeldLine, implied_words, is_fixed, is_over
-from options_helper.analysis.attention.shortage import NOBODY, Blame, Part, blame
+from options_helper.analysis.attention.remedies import CLOSE_IT, to_close_on_either_side, to_sell
+from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import (
     clock,
@@ -40,7 +41,6 @@ from options_helper.model.market_hours import (
 from options_helper.model.text import format_count
 
 _CENT: Final = 0.01
-CLOSE_IT: Final = "Close it, or roll it to a later expiry."
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +217,7 @@ def ending_entries(found: Sequence[Ending], moment: Moment, has: float | None) -
             )
             yield from _without_money(ending, moment, has, together_needed)
         if not _settles_at_open(ending):
-            yield from _pins(ending, moment, has)
+            yield from _pins(ending, moment, has, together_needed)
 
 
 def _settles_at_open(ending: Ending) -> bool:
@@ -338,16 +338,19 @@ def needed_together(found: Iterable[Ending]) -> float:
     return sum(one.dollars for one in needed if one is not None)
 
 
-def blame_of(ending: Ending, has: float | None, together_needed: float) -> Blame:
-    """Whose the shortage is beside all else that ends soon; nobody's where none is, or what ends is paid in cash."""
+def settlement_of(
+    ending: Ending, has: float | None, together_needed: float, spot: float | None = None
+) -> Settlement | None:
+    """What ends, at a price, or at that of now, beside all else that ends soon; None: what it brings is not known."""
     counted = ending.judged
     wanted = counted.demand
-    if wanted is None or all(one.life is None or one.life.is_cash for one in counted.legs):
-        return NOBODY
-    lacks_money = wanted.dollars > 0 and (has is None or together_needed > has)
-    if not lacks_money and wanted.shares == 0:
-        return NOBODY
-    return blame(counted.legs, wanted, max(0.0, (has or 0.0) - (together_needed - wanted.dollars)))
+    if wanted is None:
+        return None
+    if all(one.life is None or one.life.is_cash for one in counted.legs):
+        return Settlement((), (), 0.0, 0.0)  # nothing is delivered
+    price = next((one.spot for one in counted.legs if one.spot is not None), None) if spot is None else spot
+    money = None if has is None else has - (together_needed - wanted.dollars)
+    return settlement(counted.legs, price, wanted.free, money)
 
 
 def _without_money(
@@ -356,9 +359,11 @@ def _without_money(
     """What is long and in the money where less money, or fewer shares, are missing if it is not exercised."""
     counted = ending.judged
     wanted = counted.demand
-    longs = blame_of(ending, has, together_needed).longs
-    if wanted is None or not longs:
+    settled = settlement_of(ending, has, together_needed)
+    found = None if settled is None else to_sell(settled)
+    if wanted is None or found is None:
         return
+    longs, remedy = found
     lacks_money = wanted.dollars > 0 and (has is None or together_needed > has)
     alone = has is not None and wanted.dollars <= has
     others = (
@@ -382,32 +387,15 @@ def _without_money(
             f"{_if_now(ending)}; {shortage_words(wanted, has, ending.underlying) or 'enough of it alone'}."
             f"{others}{_by_file(ending)}"
         ),
-        remedy=_to_sell(longs),
-        remedy_without_amounts=_to_sell(longs, with_amounts=False),
+        remedy=remedy.words,
+        remedy_without_amounts=remedy.discreet,
         needs=wanted.dollars or None,
         has=has,
         shares=wanted.outcome.shares,
     )
 
 
-def part_words(one: Part) -> str:
-    """How many of a leg's contracts: "2 of 3 contracts of AAPL 18 Dec 26 180 C"."""
-    of_all = f"{plain_number(one.contracts)} of {format_count(round(abs(one.leg.quantity)), 'contract')}"
-    return f"{of_all} of {one.leg.instrument.label}"
-
-
-def _to_sell(longs: Sequence[Part], *, with_amounts: bool = True) -> str:
-    """That selling loses nothing that exercising keeps; how many, where the rest brings what is missing elsewhere."""
-    kept = [one.leg.extrinsic_at_bid for one in longs]
-    known = [one for one in kept if one is not None and one > 0]
-    gives_up = f" Exercising would give up {max(known):,.2f} a share of time value." if known else ""
-    if all(one.is_whole for one in longs):
-        return f"Sell it, or ask Alpaca not to exercise it.{gives_up}"
-    parts = [part_words(one) if with_amounts else f"a part of {one.leg.instrument.label}" for one in longs]
-    return f"Sell {listed(parts)}, or ask Alpaca not to exercise so many.{gives_up}"
-
-
-def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
+def _pins(ending: Ending, moment: Moment, has: float | None, together_needed: float) -> Iterator[Entry]:
     """Legs that may end on either side of their strike: today until the close, and then until the morning's match."""
     if ending.last_day > moment.today and not ending.is_fixed:
         return
@@ -417,7 +405,13 @@ def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
             continue  # entries that cancel each other out deliver nothing
         strike = one.instrument.strike or 0.0
         is_cash = one.life is not None and one.life.is_cash
-        above, below = (together(counted.legs, strike + step) for step in (_CENT, -_CENT))
+        prices = (strike + _CENT, strike - _CENT)
+        above, below = (together(counted.legs, price) for price in prices)
+        remedy = to_close_on_either_side(
+            next((leg for leg in counted.legs if leg.instrument == one.instrument), one),
+            counted.legs,
+            [settlement_of(ending, has, together_needed, price) for price in prices],
+        )
         said = f"{one.instrument.label} is pinned: {_place_words(one.inside or 0.0)}"
         matched = (
             " at the close, and until 17:30 a holder may decide otherwise; the match in the morning tells."
@@ -439,7 +433,8 @@ def _pins(ending: Ending, moment: Moment, has: float | None) -> Iterator[Entry]:
                 f"{_lacking(_most_needed(above, below), has)}."
                 f"{_sides_by_file(ending, strike)}"
             ),
-            remedy="Look at the positions before the next open." if ending.is_over else CLOSE_IT,
+            remedy="Look at the positions before the next open." if ending.is_over else remedy.words,
+            remedy_without_amounts="" if ending.is_over else remedy.discreet,
             needs=None if is_cash else _most_needed(above, below),
             has=has,
             shares=None if is_cash or above is None or below is None else _farthest(above, below),

@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from math import ceil
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.analysis.attention.remedies import Remedy, to_end_risk
+from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.deliveries import Usual, as_usual
@@ -35,6 +39,18 @@ class _Short:
     def is_shares(self) -> bool:
         return self.uncovered.end == NEVER
 
+    def closed(self) -> dict[str, float]:
+        """The contracts that it takes to close it, by their symbols."""
+        found: dict[str, float] = {}
+        left = float(self.uncovered.slope)
+        for one in self.lines:
+            each = float(abs(slope_of(_line(one, 1, self.usual))))
+            count = min(abs(one.quantity), ceil(left / each))
+            left -= count * each
+            if count > 0:
+                found[one.instrument.live_symbol] = found.get(one.instrument.live_symbol, 0.0) + count
+        return found
+
     @property
     def part(self) -> str:
         """How much of it, in words: "2 of 3 contracts of AAPL 18 Dec 26 180 C"."""
@@ -50,17 +66,19 @@ class _Short:
         return f"{beginning}{format_count(round(sold), 'contract')} of {instrument.label}"
 
 
-def undefined_entries(books: TwoBooks, usual: Usual) -> Iterator[Entry]:
+def undefined_entries(
+    books: TwoBooks, usual: Usual, near: Mapping[str, Settlement | None] = MappingProxyType({})
+) -> Iterator[Entry]:
     """An entry for each underlying on which a loss has no end; `books` have the lines of each entry.
 
     By the account's quantities where they are known; where only by the file's something is uncovered, that is told less
     gravely, and where some are unread, by those that are known of it. Where adjusted contracts have `usual`
-    ones, these are counted.
+    ones, these are counted. `near` is what the contracts that end soon are settled with, by their symbols.
     """
     for name in dict.fromkeys((*books.file_on, *books.account_on)):
         for quantities, lines in _sides(name, books):
             if found := _uncovered(lines, usual):
-                yield _entry(name, found, quantities, usual)
+                yield _entry(name, found, quantities, usual, near)
                 break
 
 
@@ -108,7 +126,14 @@ def _line(one: HeldLine, quantity: float, usual: Usual) -> PortfolioLine:
     return as_usual(PortfolioLine(one.instrument, Decimal(str(quantity)), None), usual)
 
 
-def _entry(name: str, found: tuple[_Short, ...], quantities: Quantities, usual: Usual) -> Entry:
+def _entry(
+    name: str,
+    found: tuple[_Short, ...],
+    quantities: Quantities,
+    usual: Usual,
+    near: Mapping[str, Settlement | None],
+) -> Entry:
+    remedies = [_remedy(name, short, near) for short in found]
     lines = [one for short in found for one in short.lines]
     labels = list(dict.fromkeys(_label(one) for one in lines))
     adjusted = dict.fromkeys(
@@ -132,10 +157,8 @@ def _entry(name: str, found: tuple[_Short, ...], quantities: Quantities, usual: 
             f"Uncovered: {listed([short.part for short in found])}, so each {each} by which {name} rises beyond "
             f"costs {dollars(slope)} more."
         ),
-        remedy=" ".join(_remedy(name, short, short.part) for short in found),
-        remedy_without_amounts=" ".join(
-            dict.fromkeys(_remedy(name, short, "what is uncovered") for short in found)
-        ),
+        remedy=" ".join(one.words for one in remedies),
+        remedy_without_amounts=" ".join(dict.fromkeys(one.discreet for one in remedies)),
         shares=None if is_index(name) else -slope,
     )
 
@@ -144,9 +167,17 @@ def _label(one: HeldLine) -> str:
     return one.instrument.label if one.instrument.is_option else f"{one.instrument.label} shares"
 
 
-def _remedy(name: str, short: _Short, part: str) -> str:
-    """What can be done about one part of it."""
+def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None]) -> Remedy:
+    """What can be done about one part of it; where it ends soon, without leaving more missing at its end."""
     if short.is_shares:
-        return f"Buy back {part}: {_ENDS}."
+        return Remedy(f"Buy back {short.part}: {_ENDS}.", f"Buy back what is uncovered: {_ENDS}.")
+    closed = short.closed()
+    for settled in {id(one): one for symbol in closed if (one := near.get(symbol)) is not None}.values():
+        if remedy := to_end_risk(short.part, closed, name, settled):
+            return remedy
     with_shares = "" if is_index(name) else ", or with the shares"
-    return f"Close {part}, or cover that with calls that end no sooner{with_shares}."
+    words, discreet = (
+        f"Close {part}, or cover that with calls that end no sooner{with_shares}."
+        for part in (short.part, "what is uncovered")
+    )
+    return Remedy(words, discreet)

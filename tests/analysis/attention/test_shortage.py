@@ -1,19 +1,21 @@
-"""Whose a shortage is: a leg is blamed for what it adds, not for what the whole lacks."""
+"""What can be done about what ends together: no remedy that is named leaves more shares or dollars missing."""
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from functools import cache
+from math import copysign
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from options_helper.analysis.attention.assess import Attention
-from options_helper.analysis.attention.delivery import demand, together
 from options_helper.analysis.attention.entries import AttentionKind
 from options_helper.analysis.attention.held_legs import HeldLine, held_lines
-from options_helper.analysis.attention.shortage import blame
+from options_helper.analysis.attention.remedies import to_close, to_sell
+from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.priced_lines import price_entries
 from options_helper.model.portfolio import Leg, MultiLegPosition, PortfolioEntry, Side
 from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, live_at, of_kind, only
@@ -22,7 +24,7 @@ from tests.kit.builders import holding, leg, portfolio, position, structure
 KO = 62.22
 SELL = "Sell it, or ask Alpaca not to exercise it."
 CLOSE = "Close it, or roll it to a later expiry."
-TOGETHER = "Close it together with what offsets it: to close either alone leaves more missing."
+ONE_ALONE = "to close one of them alone may leave more missing."
 
 
 def option(side: Side, strike: float, option_type: str, contracts: int = 1) -> Leg:
@@ -52,6 +54,84 @@ def told(found: Attention) -> tuple[dict[tuple[str, ...], str], dict[tuple[str, 
 
 def symbol(strike: int, kind: str) -> tuple[str]:
     return (f"KO261120{kind}{strike * 1000:08d}",)
+
+
+def test_short_puts_that_bring_the_shares_of_short_calls_are_not_closed_alone():
+    """100 KO are missing; without the two puts it were 300."""
+    call = position("KO", 55, "call", contracts=-3, expiry=FRIDAY)
+    put = position("KO", 70, "put", contracts=-2, expiry=FRIDAY)
+    found = today(call, put, power=5_000)
+
+    surplus = "lose the surplus, 1 of 3 contracts of KO 20 Nov 26 55 C, or roll it to a later expiry."
+    assert told(found) == (
+        {},
+        {
+            symbol(55, "C"): f"C{surplus}",
+            symbol(70, "P"): f"C{surplus} To close KO 20 Nov 26 70 P alone leaves 300 KO missing.",
+        },
+    )
+
+
+def test_what_has_no_cover_is_not_closed_without_what_it_pays_for():
+    """Without all three calls the two puts would bring 200 KO for $14,000."""
+    call = position("KO", 55, "call", contracts=-3, expiry=FRIDAY)
+    put = position("KO", 70, "put", contracts=-2, expiry=FRIDAY)
+    entry = only(today(call, put, power=5_000), AttentionKind.UNDEFINED_RISK)
+
+    assert entry.remedy == (
+        "Close the surplus, 1 of 3 contracts of KO 20 Nov 26 55 C, or roll it to a later expiry. Then nothing is "
+        "missing at the price of now; to end the risk too, close 3 contracts of KO 20 Nov 26 55 C together with "
+        "KO 20 Nov 26 70 P: alone that leaves $9,000 missing."
+    )
+    assert "3" not in entry.discreet_remedy.replace("KO 20 Nov 26", "")
+
+
+def test_a_pinned_leg_is_not_closed_without_what_it_covers_on_either_side():
+    """Below 62 the short put brings the shares that the long ones deliver."""
+    pinned = position("KO", 62.2, "put", contracts=-1, expiry=FRIDAY)
+    beside = position("KO", 70, "put", contracts=1, expiry=FRIDAY)
+
+    assert only(today(pinned), AttentionKind.PIN).remedy == CLOSE
+    assert only(today(pinned, beside), AttentionKind.PIN).remedy == (
+        "Close KO 20 Nov 26 62.2 P together with KO 20 Nov 26 70 P: alone that leaves more missing."
+    )
+
+
+def test_a_short_put_that_offsets_a_part_of_the_long_ones_is_not_closed():
+    """Two long puts deliver 200 KO, of which the short one brings 100."""
+    found = today(spread(option("long", 65, "put", 2), option("short", 70, "put")), power=20_000)
+
+    sell = "Sell 1 of 2 contracts of KO 20 Nov 26 65 P, or ask Alpaca not to exercise so many."
+    assert told(found) == (
+        {symbol(65, "P"): sell},
+        {symbol(70, "P"): f"{sell} To close KO 20 Nov 26 70 P alone leaves 200 KO missing."},
+    )
+
+
+def test_where_either_of_two_legs_is_enough_both_lines_say_so():
+    """A long put to leave out, or one call of three to close; both together would bring 200 shares."""
+    found = today(
+        position("KO", 60, "call", contracts=-3, expiry=FRIDAY),
+        spread(option("long", 70, "put"), option("short", 65, "put", 3)),
+        power=5_000,
+    )
+
+    sell, close = (
+        "ell {}, or ask Alpaca not to exercise it.",
+        "lose the surplus, 1 of 3 contracts of KO 20 Nov 26 60 C, or roll it to a later expiry.",
+    )
+    one = "Do one of the two, not both."
+    put = "KO 20 Nov 26 70 P"
+    assert told(found) == (
+        {symbol(70, "P"): f"S{sell.format('it')} Or instead: c{close} {one}"},
+        {
+            symbol(60, "C"): f"C{close} Or instead: s{sell.format(put)} {one}",
+            symbol(65, "P"): (
+                f"S{sell.format(put)} Or instead: c{close} {one} "
+                "To close KO 20 Nov 26 65 P alone leaves 400 KO missing."
+            ),
+        },
+    )
 
 
 def test_a_put_ratio_lacks_its_money_for_the_surplus_puts_that_were_sold():
@@ -115,7 +195,10 @@ def test_a_spread_that_costs_more_than_is_there_is_closed_as_a_whole():
     """Each leg offsets the other: without the long call 100 shares are missing, without the short one $6,100."""
     found = today(spread(option("long", 61, "call"), option("short", 58, "call")), power=100)
 
-    assert told(found) == ({}, {symbol(58, "C"): TOGETHER})
+    assert told(found) == (
+        {},
+        {symbol(58, "C"): f"Close KO 20 Nov 26 61 C and KO 20 Nov 26 58 C together: {ONE_ALONE}"},
+    )
 
 
 def test_what_is_exercised_without_its_money_is_still_told_to_be_sold():
@@ -129,7 +212,8 @@ def test_the_surplus_is_that_of_the_account():
     file = [spread(option("long", 70, "put"), option("short", 65, "put", 3))]
     account = [spread(option("long", 70, "put"), option("short", 65, "put", 1))]
 
-    assert told(today(*file, account=account))[1] == {symbol(65, "P"): CLOSE}
+    alone = "Close KO 20 Nov 26 65 P together with KO 20 Nov 26 70 P: alone that leaves more missing."
+    assert told(today(*file, account=account))[1] == {symbol(65, "P"): alone}
     assert "surplus, 2 of 3" in told(today(*account, account=file))[1][symbol(65, "P")]
 
 
@@ -142,10 +226,18 @@ def test_a_long_leg_that_ends_later_brings_nothing_to_this_end():
 
 
 @pytest.mark.parametrize("power", [None, 1e6])
-def test_how_many_are_too_many_is_not_said_where_the_money_is_not_known_or_is_there(power: float | None):
+def test_where_nothing_is_missing_or_nobody_knows_a_leg_goes_with_what_it_pays_for(power: float | None):
+    """All three short puts alone would leave 100 shares missing, which the long one delivers."""
     found = today(spread(option("long", 70, "put"), option("short", 65, "put", 3)), power=power)
 
-    assert told(found) == ({}, {symbol(65, "P"): CLOSE})
+    assert told(found) == (
+        {},
+        {
+            symbol(65, "P"): (
+                "Close KO 20 Nov 26 65 P together with KO 20 Nov 26 70 P: alone that leaves more missing."
+            )
+        },
+    )
 
 
 def test_what_is_settled_in_cash_has_no_surplus():
@@ -196,32 +288,82 @@ def _missing(legs: list[tuple[int, str, float]], shares: float, money: float) ->
     return max(0.0, -cash), max(0.0, -stock)
 
 
+def _settled(legs: list[tuple[int, str, int]], shares: float | None, money: float | None) -> Settlement:
+    options = [replace(_line(strike, kind), quantity=float(count)) for strike, kind, count in legs]
+    found = settlement(options, KO, shares, money)
+    assert found is not None
+    return found
+
+
+def _left(legs: list[tuple[int, str, int]], closed: dict[str, float]) -> list[tuple[int, str, float]]:
+    """What is held after so much of it was closed."""
+    return [(k, kind, n - copysign(closed.get(*symbol(k, kind[0].upper()), 0.0), n)) for k, kind, n in legs]
+
+
+def _no_more(after: tuple[float, float], before: tuple[float, float]) -> bool:
+    return all(one <= more for one, more in zip(after, before, strict=True))
+
+
 @given(LEGS, st.sampled_from([0.0, 100.0, 250.0]), st.integers(0, 40_000))
-def test_without_what_is_blamed_less_is_missing_and_nothing_that_was_not(
+def test_after_each_way_nothing_is_missing_and_one_contract_less_does_not_do(
     legs: list[tuple[int, str, int]], shares: float, money: int
 ):
-    options = [replace(_line(strike, kind), quantity=float(count)) for strike, kind, count in legs]
-    outcome = together(options, KO)
-    assert outcome is not None
-    found = blame(options, demand(outcome, shares), money)
-    contracts = {(strike, kind): float(count) for strike, kind, count in legs}
-    whole = _missing(legs, shares, money)  # type: ignore[arg-type]
+    ways = _settled(legs, shares, money).ways
+    whole = _missing(_left(legs, {}), shares, money)
 
-    for part in found.longs:
-        key = (int(part.leg.instrument.strike or 0), part.leg.instrument.option_type or "")
-        without = _missing(
-            [(*one, n - part.contracts if one == key else n) for one, n in contracts.items()], shares, money
-        )
-        assert without != whole
-        assert all(one <= before for one, before in zip(without, whole, strict=True))
-    for part in (*found.longs, *found.shorts):
-        key = (int(part.leg.instrument.strike or 0), part.leg.instrument.option_type or "")
-        before = _missing([(*one, n) for one, n in contracts.items()], shares, money)
-        contracts[key] -= part.contracts if contracts[key] > 0 else -part.contracts
-        after = _missing([(*one, n) for one, n in contracts.items()], shares, money)
-        assert after != before
-        assert all(one <= more for one, more in zip(after, before, strict=True))
-    assert found.is_rest == any(_missing([(*one, n) for one, n in contracts.items()], shares, money))
+    assert bool(ways) == any(whole)
+    for way in ways:
+        closed = {part.symbol: part.contracts for part in way}
+        assert not any(_missing(_left(legs, closed), shares, money))
+        for name, count in closed.items():
+            fewer = _missing(_left(legs, {**closed, name: count - 1}), shares, money)
+            assert any(fewer), name
+
+
+@given(LEGS, st.sampled_from([None, 0.0, 100.0, 250.0]), st.sampled_from([None, 0, 700, 7_000, 40_000]))
+def test_what_is_closed_with_a_leg_leaves_no_more_missing_whatever_is_there(
+    legs: list[tuple[int, str, int]], shares: float | None, money: int | None
+):
+    settled = _settled(legs, shares, money)
+    for one in settled.legs:
+        parts = settled.with_what_offsets({one.symbol: one.contracts})
+        left = _left(legs, {part.symbol: part.contracts for part in parts})
+        for there in [0.0, 100.0, 300.0] if shares is None else [shares]:
+            for dollars in [0, 5_000, 20_000] if money is None else [money]:
+                before = _missing(_left(legs, {}), there, dollars)
+                assert _no_more(_missing(left, there, dollars), before)
+
+
+def _said(remedy: str, legs: list[tuple[int, str, int]], own: str) -> dict[str, float]:
+    """What a holder closes who does what the sentence says."""
+    first = re.split(" Or instead: | To close ", remedy, maxsplit=1)[0]
+    closed = {}
+    for k, kind, n in legs:
+        label = f"KO 20 Nov 26 {k} {kind[0].upper()}"
+        if label in first or (label == own and re.match("(Close|Sell) it", first)):
+            part = re.search(rf"(\d+) of \d+ contracts? of {label}", first)
+            closed[symbol(k, kind[0].upper())[0]] = float(part[1]) if part else float(abs(n))
+    return closed
+
+
+@given(LEGS, st.sampled_from([0.0, 100.0, 250.0]), st.integers(0, 40_000))
+def test_who_does_what_is_said_of_any_leg_has_no_more_missing(
+    legs: list[tuple[int, str, int]], shares: float, money: int
+):
+    """Of each line its own words are followed, and nothing else."""
+    settled = _settled(legs, shares, money)
+    whole = _missing(_left(legs, {}), shares, money)
+    lines = [part.leg for part in settled.legs]
+    said = [(one.instrument.label, to_close(one, lines, settled).words) for one in lines if one.quantity < 0]
+    if longs := to_sell(settled):
+        said.append((longs[0][0].leg.instrument.label, longs[1].words))
+
+    for own, words in said:
+        closed = _said(words, legs, own)
+        after = _missing(_left(legs, closed), shares, money)
+        assert closed
+        assert _no_more(after, whole)
+        assert after != whole or not any(whole)
 
 
 @settings(max_examples=25)  # each is a whole look at a book
