@@ -25,6 +25,7 @@ from enum import IntEnum
 from functools import cache, partial
 from itertools import islice
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Final, NamedTuple
 
 import msgspec
@@ -441,14 +442,30 @@ def session_number(files: Sequence[Path]) -> int:
     return 0
 
 
-def read_records(paths: Iterable[Path], skip: int = 0, on_hole: OnHole | None = None) -> Iterator[Record]:
+def read_records(
+    paths: Iterable[Path],
+    skip: int = 0,
+    on_hole: OnHole | None = None,
+    *,
+    sizes: Mapping[Path, int] = MappingProxyType({}),
+) -> Iterator[Record]:
     """The records of one session's files, in order, but for the first `skip` of them.
 
-    A torn tail, which a kill leaves or a writer at work, is where a file ends. Members are whole by themselves and say
-    the number of their first record: `on_hole` is told of records that are damaged or missing, before the record that
-    follows them. Without it that is a StoreError: what follows would not be what happened.
+    A torn tail, which a kill leaves or a writer at work, is where a file ends, and so is its size in `sizes`: what was
+    written behind it since is not read. Members are whole by themselves and say the number of their first record:
+    `on_hole` is told of records that are damaged or missing, before the record that follows them. Without it that is a
+    StoreError: what follows would not be what happened.
     """
-    return _read(((path, 0) for path in paths), skip, None, on_hole or _refuse)
+    return _read(((path, 0) for path in paths), skip, None, on_hole or _refuse, sizes)
+
+
+def sizes_of(paths: Iterable[Path]) -> dict[Path, int]:
+    """How large these files are now; one that cannot be looked at is left out."""
+    sizes: dict[Path, int] = {}
+    for path in paths:
+        with suppress(OSError):
+            sizes[path] = path.stat().st_size
+    return sizes
 
 
 def _refuse(hole: Hole) -> None:
@@ -456,7 +473,11 @@ def _refuse(hole: Hole) -> None:
 
 
 def _read(  # noqa: C901 - one walk over files, members and holes
-    places: Iterable[tuple[Path, int]], skip: int, until: int | None, on_hole: OnHole
+    places: Iterable[tuple[Path, int]],
+    skip: int,
+    until: int | None,
+    on_hole: OnHole,
+    sizes: Mapping[Path, int] = MappingProxyType({}),
 ) -> Iterator[Record]:
     """The records from `skip` on, of files from some byte on; those up to `until` are known to have been written."""
     expected = skip
@@ -477,7 +498,8 @@ def _read(  # noqa: C901 - one walk over files, members and holes
             closing.callback(os.close, descriptor)
             read_at = partial(_read_at, descriptor)
             try:
-                texts = numbered_texts(read_at, os.fstat(descriptor).st_size, start, is_new)
+                size = os.fstat(descriptor).st_size
+                texts = numbered_texts(read_at, min(size, sizes.get(path, size)), start, is_new)
             except OSError as error:  # it is a folder, or the disk is broken there
                 why = f"{path.name} cannot be read ({error.strerror or error})"
                 continue

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter
-from collections.abc import Callable, Collection
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
+from itertools import chain
 from math import inf
 from pathlib import Path
 from typing import Any
@@ -21,14 +22,15 @@ from options_helper.data.intraday.layout import PartitionKey, dataset_named, fin
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.intraday_store import StorePolicy
 from options_helper.data.recording.closings import read_closings, save_closings
-from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, told
+from options_helper.data.recording.journal import Hole, Record, RecordKind, read_records, sizes_of, told
+from options_helper.data.recording.loss_log import FOLDER as GAPS
 from options_helper.data.recording.loss_log import LossLog
 from options_helper.data.recording.overlap import KEY_COLUMNS, Key, recorded_key
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.recover import UNREADABLE_JOURNAL
 from options_helper.data.recording.scoped_sessions import sessions_in
 from options_helper.data.recording.session_notes import SessionNote, session_notes
-from options_helper.data.recording.shares import Beside, Share, shares_of
+from options_helper.data.recording.shares import WHOLE, Beside, Share, shares_of
 from options_helper.errors import ConfigError
 
 
@@ -65,27 +67,45 @@ def rebuild(
         raise ConfigError(f"There is no journal{scope} in {root}; a recording without one cannot be rebuilt.")
     if out.exists() and (not out.is_dir() or any(out.iterdir())):
         raise ConfigError(f"{out} is not empty. Name a new folder for what is rebuilt.")
-    task = _Task(found, {note.session: note for note in session_notes(root)}, scope)
-    first, *shares = shares_of(root, scope, processes)
-    places = [out / f".share-{share.number}" for share in shares]
-    others = [
-        Beside(f"rebuild-{share.number}", _make, task, place, share, bool)
-        for share, place in zip(shares, places, strict=True)
-    ]
+    notes = {note.session: note for note in session_notes(root)}
+    task = _Task(found, sizes_of(chain.from_iterable(found.values())), notes, scope)
+    made = _make_in_shares(task, out, shares_of(root, scope, processes), done)
+    if made is None:
+        for folder in (there for there in out.iterdir() if there.is_dir()):
+            shutil.rmtree(folder)
+        made = _make(task, out, WHOLE, bool)
+    _copy_what_history_told(root, out, scope)
+    return made
+
+
+def _make_in_shares(
+    task: _Task, out: Path, shares: Sequence[Share], done: Callable[[Path], object]
+) -> tuple[RebuiltSession, ...] | None:
+    """Several processes make it; None where they did not read the same, as of a file that was moved away meanwhile."""
+    first, *further = shares
+    places = [out / f".share-{share.number}" for share in further]
+    others: list[Beside[tuple[RebuiltSession, ...]]] = []
     try:
+        for share, place in zip(further, places, strict=True):
+            others.append(Beside(f"rebuild-{share.number}", _make, task, place, share, bool))
         made = _make(task, out, first, done)
-        for share, place, other in zip(shares, places, others, strict=True):
+        ledgers = _ledgers(out)
+        for share, place, other in zip(further, places, others, strict=True):
             of_share = other.result()
             other.end()
             if of_share is None:  # it was ended, or failed: here it does so, too, or not
-                shutil.rmtree(place, ignore_errors=True)
+                if place.exists():
+                    shutil.rmtree(place)
                 of_share = _make(task, place, share, bool)
+            if _ledgers(place) != ledgers or list(map(_read, of_share)) != list(map(_read, made)):
+                return None
             _bring(place, out)
             made = tuple(map(_together, made, of_share))
     finally:
         for other in others:
             other.end()
-    _copy_what_history_told(root, out, scope)
+        for place in places:
+            shutil.rmtree(place, ignore_errors=True)
     return made
 
 
@@ -94,6 +114,7 @@ class _Task:
     """What is made."""
 
     journals: dict[str, list[Path]]  # the files of each session
+    sizes: dict[Path, int]  # of each file, and no more of it is read: a recorder at work appends to the last
     notes: dict[str, SessionNote]
     scope: Scope
 
@@ -102,11 +123,27 @@ def _make(task: _Task, out: Path, share: Share, done: Callable[[Path], object]) 
     return tuple(
         [
             _rebuild_session(
-                session, files, out, task.notes.get(session), scope=task.scope, share=share, done=done
+                session,
+                files,
+                out,
+                task.notes.get(session),
+                sizes=task.sizes,
+                scope=task.scope,
+                share=share,
+                done=done,
             )
             for session, files in task.journals.items()
         ]
     )
+
+
+def _ledgers(place: Path) -> dict[str, bytes]:
+    return {path.name: path.read_bytes() for path in (place / GAPS).glob("*")}
+
+
+def _read(made: RebuiltSession) -> tuple[int, int]:
+    """What every share has of a session, as it has nothing to do with symbols."""
+    return made.frames, made.rejected
 
 
 def _bring(place: Path, out: Path) -> None:
@@ -117,7 +154,6 @@ def _bring(place: Path, out: Path) -> None:
         here.rename(there)
     for parent in {there.parent for there in folders.values()}:
         sync_folder(parent)
-    shutil.rmtree(place, ignore_errors=True)
 
 
 def _together(one: RebuiltSession, more: RebuiltSession) -> RebuiltSession:
@@ -171,6 +207,7 @@ def _rebuild_session(
     out: Path,
     note: SessionNote | None,
     *,
+    sizes: Mapping[Path, int],
     scope: Scope,
     share: Share,
     done: Callable[[Path], object],
@@ -186,7 +223,7 @@ def _rebuild_session(
             recorder.maker.lose_place()
 
     try:
-        for record in read_records(told(files, done), on_hole=on_hole):
+        for record in read_records(told(files, done), on_hole=on_hole, sizes=sizes):
             recorder = recorder or Recorder(out, session, _policy_of(record, note), scope=scope, share=share)
             if record.kind is RecordKind.GAP:
                 ledger.write(record.gap)

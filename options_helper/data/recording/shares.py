@@ -5,12 +5,15 @@ Each reads the whole journal, because a frame has many symbols, and makes rows o
 
 from __future__ import annotations
 
+import logging
 import multiprocessing
+import os
 import signal
+import threading
 from collections import Counter
 from collections.abc import Callable, Mapping
 from contextlib import suppress
-from multiprocessing.connection import Connection
+from multiprocessing.connection import Connection, wait
 from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, Generic, NamedTuple, TypeVar
@@ -18,6 +21,8 @@ from zlib import crc32
 
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.scope import Scope
+
+log = logging.getLogger(__name__)
 
 T = TypeVar("T")
 
@@ -74,7 +79,7 @@ def shares_of(root: Path, scope: Scope, processes: int) -> list[Share]:
 
 
 class Beside(Generic[T]):
-    """A process that does a share of the work; it ends with this one, where this one is not killed.
+    """A process that does a share of the work; it ends with this one, however that ends.
 
     What it calls and what that is given and returns travel as a pickle.
     """
@@ -101,8 +106,18 @@ class Beside(Generic[T]):
 
 
 def _work(send: Connection, work: Callable[..., Any], given: tuple[Any, ...]) -> None:
-    # Ctrl-C goes to all processes of a terminal; who began this one ends it.
+    # Ctrl-C goes to all processes of a terminal; who began this one ends it, also by its own end.
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    # What goes wrong here goes wrong there, too, and is told there.
-    with suppress(Exception):
+    threading.Thread(target=_end_with_parent, name="parent", daemon=True).start()
+    try:
         send.send(work(*given))
+    except (
+        Exception
+    ):  # this process' last line: the share is done again by who began it, and fails there, or not
+        log.exception("a share of the work failed in a process of its own")
+
+
+def _end_with_parent() -> None:
+    if (parent := multiprocessing.parent_process()) is not None:
+        wait([parent.sentinel])
+        os._exit(1)
