@@ -18,8 +18,12 @@ from options_helper.model.text import format_count, named
 # shall not be left and taken again.
 ASK_SECONDS: Final = 20.0
 EXPIRES_SECONDS: Final = 120.0
+# Of one viewer, and of each channel on demand as many again; the rest is refused.
 MOST_SYMBOLS: Final = 5_000
 MOST_BYTES: Final = 256 * 1024
+TOO_MANY: Final = (
+    f"Of one viewer {MOST_SYMBOLS:,} are streamed."  # short: an answer may say it thousands of times
+)
 MOST_VIEWERS: Final = 1_000
 # Of one viewer and stream. Each costs the owner a look at all that is wanted; who asks more often gets no answer.
 WISHES_A_SECOND: Final = 1.0
@@ -80,15 +84,13 @@ ANSWERS: Final = msgpack_decoder(Answer)
 
 
 def read_wish(data: bytes) -> Wish | None:
-    """The wish; None where these bytes are none, or ask for more than anybody can see."""
+    """The wish; None where these bytes are none, or are more than any wish that is answered."""
     if len(data) > MOST_BYTES:
         return None
     try:
-        wish = _WISHES.decode(data)
+        return _WISHES.decode(data)
     except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
         return None
-    wanted = len(wish.symbols) + sum(map(len, wish.channels.values()))
-    return wish if wanted <= MOST_SYMBOLS else None
 
 
 def _spelled(stream: StreamId, symbols: Sequence[str]) -> tuple[str, ...]:
@@ -142,12 +144,13 @@ class Demand:
         self.expire(now)
         if wish.viewer not in self._viewers and len(self._viewers) >= MOST_VIEWERS:
             return Answer(dict.fromkeys(wish.symbols, f"{MOST_VIEWERS:,} viewers ask for symbols already."))
-        wanted = _spelled(self.stream, wish.symbols)
+        all_wanted = _spelled(self.stream, wish.symbols)
+        wanted, too_many = all_wanted[:MOST_SYMBOLS], all_wanted[MOST_SYMBOLS:]
         rank = max(LOOKS, wish.rank)  # before those only the owner goes
         known = self._viewers.get(wish.viewer)
         allowance = Allowance(at=now) if known is None else known.allowance
         channels = {
-            channel: _spelled(self.stream, wish.channels[channel])
+            channel: _spelled(self.stream, wish.channels[channel])[:MOST_SYMBOLS]
             for channel in ON_DEMAND.get(self.stream, ())
             if channel in wish.channels
         }
@@ -166,6 +169,7 @@ class Demand:
             {
                 **dict.fromkeys(no_books, f"The owner streams {MOST_BOOKS} order books, which is its limit."),
                 **dict.fromkeys(left_out, self._sentence(len(left_out), len(wanted))),
+                **dict.fromkeys(too_many, TOO_MANY),
             },
             streamed,
         )
