@@ -123,6 +123,7 @@ class PlaceReader:
             skipped, gap = 0, self._gap_of(batch, arrival)
         self._nth = nth
         self._damaged, self._damage = 0, None
+        self._elsewhere = {}  # what is missing after this batch is none of it
         return tuple(self._items(sequence, batch, skipped, gap))
 
     def _is_elsewhere(self, batch: Batch) -> bool:
@@ -187,14 +188,13 @@ class PlaceReader:
             self.missed += arrival.missed or 0
             lost = arrival.missed if arrival.verdict is Verdict.HOLE else arrival.missed or None
             reason = _reason(arrival)
-        if self._elsewhere:
+        if any(one.events for one in self._elsewhere.values()):
             reason = f"{reason} {self._elsewhere_sentence}"
-            self._elsewhere = {}
         return Gap(self._stream, since_ns, until_ns, reason, lost)
 
     @property
     def _elsewhere_sentence(self) -> str:
-        feeds = " and the ".join(dict.fromkeys(one.feed for one in self._elsewhere.values()))
+        feeds = " and the ".join(dict.fromkeys(one.feed for one in self._elsewhere.values() if one.events))
         events = format_count(sum(one.events for one in self._elsewhere.values()), "event")
         return f"Of them {events} came of the {feeds} feed, and this recording is of the {self._feed} feed."
 

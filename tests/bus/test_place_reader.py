@@ -195,6 +195,18 @@ def test_terms_of_another_feed_are_a_gap_to_the_event_wherever_it_is_begun_and_w
         ]
 
 
+@pytest.mark.parametrize(("events", "said"), [(0, ()), (2, (True, False))])
+def test_a_gap_tells_of_another_feed_only_where_events_of_it_are_what_is_missing(
+    events: int, said: tuple[bool, ...]
+):
+    """The second gap is after a term of this feed, and has nothing to do with what was before that."""
+    messages = terms(("iex", events, 10), ("sip", 1, 30), ("sip", 1, 40))
+    items = read(PlaceReader(STOCKS, Place(sequence=4), "sip"), messages)
+    gaps = [item.mark.gap for item in items if item.mark.gap is not None]
+
+    assert tuple("feed" in gap.reason for gap in gaps) == (said or (False,))
+
+
 def test_a_term_that_does_not_say_its_feed_is_of_the_one_that_its_owner_says_beside_it():
     messages = terms(("", 2, 10))
     silent, told = (PlaceReader(STOCKS, FROM_BEFORE, "iex") for _ in range(2))
