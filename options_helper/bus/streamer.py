@@ -20,7 +20,7 @@ from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.conflation import behind, left_out
 from options_helper.bus.connection import BusConnection, Followed
 from options_helper.bus.continuity import Verdict
-from options_helper.bus.demand import ANSWERS, ASK_SECONDS, BOOKS, LOOKS, ON_DEMAND, Wish
+from options_helper.bus.demand import ANSWERS, ASK_SECONDS, BOOKS, LOOKS, ON_DEMAND, Answer, Wish
 from options_helper.bus.detail import Detail, Pace
 from options_helper.bus.feeds import Feeds
 from options_helper.bus.legs import Leg
@@ -47,6 +47,7 @@ PACE_SECONDS: Final = 0.25
 BETWEEN_SECONDS: Final = 1.0
 # A slow feed speaks three times a second.
 SILENT_SECONDS: Final = 3.0
+NO_OWNER: Final = -1  # in place of a term
 NO_BOOKS: Final = "The owner streams no order book of it: `stream serve --books` names whose it is to stream."
 
 
@@ -155,8 +156,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._told: object = None
         self._complained = False
         self._asked: tuple[tuple[str, ...], dict[str, frozenset[str]]] = (), {}
-        self._refusals: dict[str, str] = {}
-        self._books_taken: frozenset[str] = frozenset()  # that the owner streams on this one's demand
+        self._last_answer = NO_OWNER, Answer()  # to a wish, and in which term of an owner
         self._ask_now: asyncio.Event | None = None
         self._feeds = Feeds()
         self._followed: dict[Detail, Followed] = {}
@@ -230,15 +230,17 @@ class BusStreamer(ConnectionRunner[BusLink]):
             return
         while self._goes_on(bus):
             ask_now.clear()
-            self._asked = wanted, _ = self._wanted_now(), self._channels_wanted()
+            self._asked = wanted, channels = self._wanted_now(), self._channels_wanted()
+            epoch = self._epoch
             try:
                 detail = Detail.SLOW if Detail.SLOW in self._followed else Detail.FULL
-                more = {channel: tuple(sorted(of)) for channel, of in self._channels_wanted().items()}
+                more = {channel: tuple(sorted(of)) for channel, of in channels.items()}
                 wish = Wish(self._viewer, self._stream, wanted, self.RANK, detail, more)
                 told = ANSWERS.decode(
                     await bus.ask(self._address.names.ask("want"), msgspec.msgpack.encode(wish))
                 )
-                self._refusals, self._books_taken = told.refusals, frozenset(told.channels.get(BOOKS, ()))
+                # Where another owner took over meanwhile nobody knows whose word it is, and that one is asked anew.
+                self._last_answer = epoch, told
                 news.set()
             except (StreamError, msgspec.MsgspecError) as error:
                 # What is streamed is in the owner's health in any case.
@@ -312,6 +314,11 @@ class BusStreamer(ConnectionRunner[BusLink]):
             }
         return {channel: symbols for channel, symbols in found.items() if symbols}
 
+    @property
+    def _epoch(self) -> int:
+        """The term of the owner, as far as it was heard of."""
+        return NO_OWNER if self._health is None else self._health.epoch
+
     def _hear_health(self, data: bytes, news: asyncio.Event) -> None:
         health = decode_truth(data, DeskHealth)
         if health is None:
@@ -327,7 +334,12 @@ class BusStreamer(ConnectionRunner[BusLink]):
         """Tell the worker what is streamed of what it wants, where that has changed."""
         owner = None if self._health is None else self._health.health_of(self._stream)
         taken = frozenset() if owner is None else frozenset(owner.acknowledged)
-        books = frozenset() if self._health is None else frozenset(self._health.books)
+        epoch, said = self._last_answer
+        if epoch != self._epoch:
+            said = Answer()  # of an owner of before
+        books = frozenset(said.channels.get(BOOKS, ())).union(
+            () if self._health is None else self._health.books
+        )
         with self._wanted_lock:
             wanted = dict(self._wanted)
         if self._ask_now is not None and (self._wanted_now(), self._channels_wanted()) != self._asked:
@@ -335,9 +347,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
         no_books = {
             symbol: NO_BOOKS
             for symbol, channels in wanted.items()
-            if channels == {BOOKS} and symbol not in books | self._books_taken
+            if channels == {BOOKS} and symbol not in books
         }
-        refusals = {**no_books, **{one: why for one, why in self._refusals.items() if one in wanted}}
+        refusals = {**no_books, **{one: why for one, why in said.refusals.items() if one in wanted}}
         answer = (tuple(wanted), tuple(symbol for symbol in wanted if symbol in taken), refusals)
         if answer != self._told:
             self._told = answer

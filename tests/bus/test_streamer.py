@@ -14,9 +14,9 @@ from msgspec.msgpack import encode as encode_answer
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Head, encode
 from options_helper.bus.connection import Stored
-from options_helper.bus.demand import Answer
+from options_helper.bus.demand import BOOKS, Answer
 from options_helper.bus.detail import Detail
-from options_helper.bus.streamer import SILENT_SECONDS, BusStreamer, Legs
+from options_helper.bus.streamer import NO_BOOKS, SILENT_SECONDS, BusStreamer, Legs
 from options_helper.bus.truth import DeskHealth, Published
 from options_helper.bus.truth import encode as encode_truth
 from options_helper.data.recording.journal import Record, RecordKind
@@ -36,6 +36,7 @@ class Heard:
         self.events = 0
         self.announced: list[str | None] = []
         self.problems: list[str] = []
+        self.refusals: dict[str, str] = {}
 
     def connected(self, announcement: str | None) -> None:
         if announcement is not None:
@@ -45,7 +46,7 @@ class Heard:
     def subscribed(
         self, requested: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
     ) -> None:
-        pass
+        self.refusals = dict(refusals)
 
     def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
         self.events += events
@@ -123,7 +124,24 @@ def test_another_owner_whose_market_cannot_be_read_is_followed(streamer: BusStre
     assert heard.announced == [None]
 
 
-def test_whatever_goes_wrong_with_a_wish_it_is_asked_for_again(streamer: BusStreamer):
+def test_what_an_owner_of_before_answered_is_none_of_the_next_ones_words(streamer: BusStreamer, heard: Heard):
+    """Neither that it refuses a symbol nor that it streams an order book: it was not asked yet."""
+
+    def takes_over(epoch: int) -> None:
+        health = DeskHealth(program="1", host="den", pid=7, at_ns=0, epoch=epoch, market=MarketKind.ALPACA)
+        streamer._hear_health(encode_truth(health), asyncio.Event())
+        streamer._answer()
+
+    streamer.subscribe(["TSLA"], channels=["quotes"])
+    streamer.subscribe(["BTC/USD"], channels=[BOOKS])
+    streamer._last_answer = 1, Answer({"TSLA": "no room"}, {BOOKS: ("BTC/USD",)})
+    takes_over(1)
+    assert heard.refusals == {"TSLA": "no room"}
+    takes_over(2)
+    assert heard.refusals == {"BTC/USD": NO_BOOKS}
+
+
+def test_whatever_goes_wrong_with_a_wish_it_is_asked_for_again(streamer: BusStreamer, heard: Heard):
     """One that ended would be felt two minutes later: its symbols would be left."""
 
     class Stumbling:
@@ -137,14 +155,16 @@ def test_whatever_goes_wrong_with_a_wish_it_is_asked_for_again(streamer: BusStre
                 raise AttributeError("nobody thought of this")
             return encode_answer(Answer({"TSLA": "no room"}))
 
-    async def story() -> dict[str, str]:
+    async def story() -> Mapping[str, str]:
         bus, news, again = Stumbling(), asyncio.Event(), asyncio.Event()
         asking = asyncio.create_task(streamer._keep_asking(bus, news, again))  # type: ignore[arg-type]
         await bus.asked.wait()
         again.set()
         await asyncio.wait_for(news.wait(), AT_ONCE)
         asking.cancel()
-        return streamer._refusals
+        streamer.subscribe(["TSLA"], channels=["quotes"])
+        streamer._answer()
+        return heard.refusals
 
     assert asyncio.run(story()) == {"TSLA": "no room"}
 
