@@ -83,6 +83,11 @@ class _Waiting:
     records: Sequence[Record]
     data: bytes
 
+    @property
+    def is_opening(self) -> bool:
+        """Whether it begins the term of its stream, and says its feed."""
+        return self.head.number == 0
+
 
 # Called with each batch of frames that the server has stored, once.
 OnStored = Callable[[StreamId, Head, Sequence[Record]], None]
@@ -118,6 +123,8 @@ class StorePublisher:
         self.counts = {stream: StreamCounts() for stream in self._numbers}
         self._offered: deque[tuple[StreamId, Sequence[Record]]] = deque()
         self._waiting: _Waiting | None = None
+        # Of a term that was begun anew, the streams whose first batch is to come, before all that is offered.
+        self._unopened: deque[StreamId] = deque()
         self.lost_messages = 0  # that the server had acknowledged
 
     @property
@@ -128,7 +135,7 @@ class StorePublisher:
     @property
     def is_done(self) -> bool:
         """Whether everything that was offered is stored."""
-        return self._waiting is None and not self._offered
+        return self._waiting is None and not self._offered and not self._unopened
 
     async def survey(self, bus: Store, known: Mapping[StreamId, Progress]) -> int:
         """Take over what is there and what is known of before; the newest term that there was."""
@@ -155,7 +162,7 @@ class StorePublisher:
         self._numbers = dict.fromkeys(self._numbers, 0)
         for stream in self._numbers:
             self._require_desk()
-            first = self._batch(stream, [opening(opened_ns, stream, self._feeds.get(stream, ""))])
+            first = self._first_batch(stream)
             self._go_on(first, await self._store_one(bus, first))
 
     def offer(self, stream: StreamId, records: Sequence[Record]) -> None:
@@ -170,8 +177,13 @@ class StorePublisher:
                 self._waiting = self._next_batch(bus)
             await self._store_waiting(bus)
 
+    def _first_batch(self, stream: StreamId) -> _Waiting:
+        return self._batch(stream, [opening(self._opened_ns, stream, self._feeds.get(stream, ""))])
+
     def _next_batch(self, bus: Store) -> _Waiting:
-        """As much of what was offered first as one message has room for."""
+        """As much of what was offered first as one message has room for; before it what opens the term."""
+        if self._unopened:
+            return self._first_batch(self._unopened.popleft())
         stream, records = self._offered.popleft()
         first, *rest = split(records, min(BATCH_BYTES, bus.room))
         self._offered.extendleft((stream, part) for part in reversed(rest))
@@ -194,6 +206,8 @@ class StorePublisher:
         for _ in range(TRIES):
             if (waiting := self._waiting) is None:
                 return
+            if waiting.is_opening:
+                self._require_desk()
             try:
                 sequence = await self._store_one(bus, waiting)
             except WrongSequence:
@@ -208,7 +222,8 @@ class StorePublisher:
     def _is_stored(self, waiting: _Waiting, sequence: int) -> None:
         self.counts[waiting.stream].stored += waiting.head.events
         self._go_on(waiting, sequence)
-        self._stored(waiting.stream, waiting.head, waiting.records)
+        if not waiting.is_opening:
+            self._stored(waiting.stream, waiting.head, waiting.records)
 
     def _go_on(self, waiting: _Waiting, sequence: int) -> None:
         self._numbers[waiting.stream] = waiting.head.number + 1
@@ -266,9 +281,14 @@ class StorePublisher:
         newest = await self.survey(bus, self.progress)
         if newest > self.epoch:
             raise Fenced(TAKEN)  # it has begun on what was left
+        self._require_desk()
         self._waiting = None
-        self._offered.appendleft((waiting.stream, waiting.records))
-        await self.open_term(bus, newest + 1, self._opened_ns)
+        if not waiting.is_opening:
+            self._offered.appendleft((waiting.stream, waiting.records))
+        # Published as what is offered is: an error amid the first batches leaves none of them out.
+        self.epoch = newest + 1
+        self._numbers = dict.fromkeys(self._numbers, 0)
+        self._unopened = deque(self._numbers)
 
 
 class DeskPublisher:

@@ -315,6 +315,45 @@ def test_whoever_finds_all_batches_aged_away_and_the_store_gone_on_yields():
     run(story())
 
 
+def test_a_term_that_is_begun_anew_and_cut_off_midway_says_the_feed_of_each_stream():
+    """Whoever records one feed would take another for its own, or none for all it knows."""
+
+    class CutOff(AnswersAtOnce):
+        left = 100  # messages that it stores
+
+        async def store_fenced(
+            self, subject: str, data: bytes, *, message_id: str, last: int, of_subject: bool = False
+        ) -> int:
+            if self.left == 0:
+                raise StreamError("no answer")
+            stored = await super().store_fenced(
+                subject, data, message_id=message_id, last=last, of_subject=of_subject
+            )
+            self.left -= 1
+            return stored
+
+    server = JetStream([(wish, wish.subjects[0].rstrip(".>*")) for wish in stores_of(NAMES, KEEP)])
+    bus, feeds = CutOff(server), {StreamName.STOCKS: "sip", StreamName.OPTIONS: "opra"}
+    made = DeskPublisher(NAMES, feeds, 1, feeds=feeds)
+    at_once(made.begin(bus, {}))
+    server.put_back(NAMES.market_store, 0)
+    made.offer([*frames(0, 1), *frames(0, 1, StreamName.OPTIONS)])
+    bus.left = 1
+    with pytest.raises(StreamError):
+        at_once(made.publish(bus))
+    assert not made.is_done
+    bus.left = 100
+    at_once(made.publish(bus))
+
+    for stream, feed in feeds.items():
+        stored = [one.data for one in server.stores[NAMES.market_store].messages]
+        first, second = (
+            one for one in map(decode, stored) if isinstance(one, Batch) and one.records[0].stream is stream
+        )
+        assert (first.head.epoch, first.head.number, opened_feed(first)) == (made.epoch, 0, feed)
+        assert [record.payload for record in second.records] == [b"frame 0"]
+
+
 def test_a_batch_is_as_large_as_the_server_takes_headers_included_and_no_larger(tmp_path: Path):
     """Of more it would end the connection, again and again."""
     payload = bytes(600)
