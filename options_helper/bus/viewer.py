@@ -6,6 +6,7 @@ import threading
 import time
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
+from functools import partial
 from types import MappingProxyType
 
 from msgspec.structs import replace as replace_event
@@ -18,11 +19,14 @@ from options_helper.bus.legs import Leg, both_legs
 from options_helper.bus.streamer import BusSource
 from options_helper.bus.truth import DeskBooks, PictureEvent
 from options_helper.clock import utc_now_ns
+from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.data.streaming.live_run import LiveRun
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.news import ALL_SYMBOLS, Article
 from options_helper.model.order_book import Book
 from options_helper.model.snapshot import DeskRemarks, LiveSnapshot
+from options_helper.model.streams import StreamId
 from options_helper.settings import Settings
 
 
@@ -52,6 +56,7 @@ class BusManager:
             source=self._source,
             rest_cls=None,
             only_wanted=True,
+            run_cls=partial(LiveRun, group_cls=partial(StreamGroup, feed_of=self._feed_of)),
             now_ns=now_ns,
             monotonic=monotonic,
         )
@@ -91,6 +96,11 @@ class BusManager:
                 self._follows = False
                 self._follower.stop()
             self.streams.stop()
+
+    def _feed_of(self, stream: StreamId) -> str | None:
+        """The owner's, as it said last: its hours are those in which a stream should be moving."""
+        health = None if self._follower is None else self._follower.desk.health
+        return None if health is None else health.feed_of(stream)
 
     def _take_picture(self, events: Sequence[PictureEvent], offset: Offset) -> None:
         follower = self._follower

@@ -5,8 +5,10 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import Mapping, Sequence
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 from msgspec.msgpack import encode as encode_answer
@@ -16,16 +18,26 @@ from options_helper.bus.batch import Head, encode
 from options_helper.bus.connection import Stored
 from options_helper.bus.demand import BOOKS, Answer
 from options_helper.bus.detail import Detail
+from options_helper.bus.follower import Desk
 from options_helper.bus.streamer import NO_BOOKS, SILENT_SECONDS, BusStreamer, Legs
 from options_helper.bus.truth import DeskHealth, Published
 from options_helper.bus.truth import encode as encode_truth
+from options_helper.bus.viewer import BusManager
 from options_helper.data.recording.journal import Record, RecordKind
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.engine.stream_group import StreamGroup
+from options_helper.data.streaming.engine.stream_source import AlpacaSource
+from options_helper.data.streaming.engine.worker import RetryPolicy
+from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.errors import StreamError
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.streams import StreamName
+from tests.kit.builders import nanoseconds, new_york
+from tests.kit.fakes import NOON, SETTINGS
 from tests.kit.waiting import AT_ONCE
 
 STOCKS = StreamName.STOCKS
+ADDRESS = BusAddress.parse("nats://127.0.0.1:4222", "desk")
 PLAYED = Announcement(MarketKind.SIMULATED, 5, 1.0, None).header()
 
 
@@ -60,10 +72,32 @@ def heard() -> Heard:
     return Heard()
 
 
+@pytest.mark.parametrize(
+    ("feeds", "by_day"), [({}, True), ({"stocks": "boats"}, False), ({"stocks": "sip"}, True)]
+)
+def test_a_viewer_goes_by_the_hours_of_its_owners_feed(feeds: dict[str, str], *, by_day: bool):
+    """By those of its own settings an owner that streams the night would be called stalled all day."""
+    viewer = BusManager(SETTINGS, ADDRESS)
+    desk = Desk(DeskHealth(program="1", host="den", pid=7, at_ns=0, market=MarketKind.ALPACA, feeds=feeds))
+    viewer._follower = cast("Any", SimpleNamespace(desk=desk))
+    group: StreamGroup = cast("Any", viewer.streams)._run_cls.keywords["group_cls"](
+        LiveStreamConfig(stocks=("AAPL",), stock_feed="iex"),
+        SETTINGS,
+        AlpacaSource(),
+        RetryPolicy(),
+        clock=MarketClock(),
+        lock=threading.Lock(),
+        announced=lambda _: None,
+        now_ns=lambda: NOON,
+    )
+
+    noon, night = (nanoseconds(new_york(f"2026-06-11 {at}")) for at in ("12:00", "22:00"))
+    assert (group.expects_data(STOCKS, noon), group.expects_data(STOCKS, night)) == (by_day, not by_day)
+
+
 @pytest.fixture
 def streamer(heard: Heard) -> BusStreamer:
-    address = BusAddress.parse("nats://127.0.0.1:4222", "desk")
-    return BusStreamer(address, STOCKS, heard, Legs(), viewer="v")  # type: ignore[arg-type]
+    return BusStreamer(ADDRESS, STOCKS, heard, Legs(), viewer="v")  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("payload", [b"of a newer version", b"kind=dreamt; now_ns=5; speed=1", b"\xff"])

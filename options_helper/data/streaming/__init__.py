@@ -11,6 +11,7 @@ PUBLIC: Final = {
     "alpaca_stream": ("AlpacaOptionStreamer", "AlpacaStockStreamer"),
     "alpaca_trading_stream": ("AlpacaTradingStreamer",),
     "live_manager": ("LiveStreamConfig", "LiveStreamManager"),
+    "live_run": ("LiveRun",),
     "messages": ("Decode", "count_messages", "decode_frame"),
     "normalizers": (
         "BAR_COLUMNS",
