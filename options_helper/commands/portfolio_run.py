@@ -94,7 +94,7 @@ def check_file(
         screen.finding(sentence)
     if problem is not None:
         screen.remark(problem)
-    held = f"{path.name}: {len(portfolio.positions)} entries"
+    held = f"{path.name}: {_entries(portfolio)}"
     if problem is None:
         screen.verdict(f"{held}; {len(found) or 'nothing'} to look at.")
     else:
@@ -138,7 +138,7 @@ def import_account(
         screen.say(portfolio_text(portfolio).rstrip("\n"))
     else:
         _write(out, portfolio_text(portfolio), force=force)
-        screen.say(f"{out.name}: {len(portfolio.positions)} entries written.")
+        screen.say(f"{out.name}: {_entries(portfolio)} written.")
     return DIFFERENT if problems else FINE
 
 
@@ -401,3 +401,8 @@ def _write(path: Path, text: str, *, force: bool) -> None:
             path.unlink(missing_ok=True)
         reason = (error.strerror or type(error).__name__).lower()
         raise ConfigError(f"{path.name} cannot be written: {reason}. Name another place.") from error
+
+
+def _entries(portfolio: Portfolio) -> str:
+    count = len(portfolio.positions)
+    return "1 entry" if count == 1 else f"{count} entries"

@@ -321,6 +321,13 @@ def _cost_of_closing(facts: Mapping[str, Any], screen: ScreenModel) -> str:
     return f"The mark is a rough guess: closing now costs {cost} against it."
 
 
+def _adjusted(facts: Mapping[str, Any], _screen: ScreenModel, remedy: str) -> tuple[str, str]:
+    what = "Adjusted contract: it may deliver something other than 100 shares"
+    if _number(facts, "multiplier") is None:
+        return what, remedy
+    return what, "Its multiplier is known, so it has a value; what it delivers is in its record at Alpaca."
+
+
 def _aged(
     facts: Mapping[str, Any], _screen: ScreenModel, what: str, column: str, remedy: str
 ) -> tuple[str, str]:
@@ -348,10 +355,7 @@ _SAY: Final[Mapping[QuoteWarning, Say]] = {
     QuoteWarning.EXPIRED: _says(
         "Expired; what became of it is not known here", "Take it out of the portfolio file."
     ),
-    QuoteWarning.ADJUSTED_CONTRACT: _says(
-        "Adjusted contract: it may deliver something other than 100 shares",
-        "Name its multiplier in the portfolio file.",
-    ),
+    QuoteWarning.ADJUSTED_CONTRACT: partial(_adjusted, remedy="Name its multiplier in the portfolio file."),
     QuoteWarning.IMPOSSIBLE_MARK: _says(
         "Its marks come to more, or less, than it can be worth",
         "Not believed, so not shown. Look at its quotes.",
@@ -401,9 +405,9 @@ _OF_ACCOUNT: Final[Mapping[QuoteWarning, Say]] = {
     QuoteWarning.EXPIRED: _says(
         "Expired; what became of it is not known here", "It leaves the account when that is settled."
     ),
-    QuoteWarning.ADJUSTED_CONTRACT: _says(
-        "Adjusted contract: it may deliver something other than 100 shares",
-        "Its multiplier follows from Alpaca's two costs; only a portfolio file can name another.",
+    QuoteWarning.ADJUSTED_CONTRACT: partial(
+        _adjusted,
+        remedy="Its multiplier follows from Alpaca's two costs; only a portfolio file can name another.",
     ),
     QuoteWarning.REFUSED_SYMBOL: _says(
         "Refused by the server, so nothing of it is streamed",

@@ -451,7 +451,7 @@ def test_import_proposes_structures_and_says_why(server: SimulatorServer, tmp_pa
 
     result = command("import", "--group", "--out", tmp_path / "made.json")
 
-    assert (result.exit_code, result.stdout) == (0, "made.json: 1 entries written.\n")
+    assert (result.exit_code, result.stdout) == (0, "made.json: 1 entry written.\n")
     assert result.stderr == (
         "1 × AAPL 17 Dec 49 180C/185C is a vertical: one bought and one sold, of the same type and expiry.\n"
     )

@@ -189,7 +189,7 @@ def test_the_strip_has_each_day_once_and_counts_a_contract_of_several_positions_
     first, second, *_ = expiries(screen_of(with_account()))
 
     assert (first[0], first[2]) == (0, "SPY 20 Nov 26 681 C")
-    assert (second[0], second[2]) == (28, "9 contracts")
+    assert (second[0], second[2]) == (28, "9 lines")
 
 
 @pytest.mark.parametrize(

@@ -114,7 +114,7 @@ def expiries(screen: ScreenModel) -> list[tuple[int, date, str]]:
             if dte is not None and dte >= 0 and words not in ended:
                 expiring.setdefault((int(dte), day), {})[words] = None
     return [
-        (dte, day, next(iter(what)) if len(what) == 1 else format_count(len(what), "contract"))
+        (dte, day, next(iter(what)) if len(what) == 1 else format_count(len(what), "line"))
         for (dte, day), what in sorted(expiring.items())[:EXPIRIES_AT_MOST]
     ]
 

@@ -98,7 +98,10 @@ def _amount(value: float, unit: str) -> str:
         return f"{sign}${abs(value):,.2f}{rest}"
     digits = 0 if unit in ("days", "s") else 1
     gap = "" if unit.startswith("%") else " "
-    return f"{value:,.{digits}f}{gap}{unit}".replace("-", "−", 1)
+    shown = f"{value:,.{digits}f}"
+    if value and not float(shown.replace(",", "")):
+        shown = f"{value:,.2g}"  # it would read as 0, and of 0 another thing may hold
+    return f"{shown}{gap}{unit}".replace("-", "−", 1)
 
 
 def _claim(rule: Rule, reading: Reading, figure: Figure, *, with_amounts: bool) -> str:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from types import MappingProxyType
@@ -120,7 +120,11 @@ def assess_attention(
             found if by_entry is books else endings(by_entry, moment), by_entry.entries, moment
         ),
         morning_after=ended_contracts(portfolio, live),
-        not_judged=(*_unjudged(found, lines), *unread_dividends(lives)),
+        not_judged=(
+            *_unjudged(found, lines),
+            *unread_dividends(lives),
+            *_odd_shorts((*lines, *books.account_alone), {symbol for one in found for symbol in one.symbols}),
+        ),
         unjudged=_unjudged_kinds(found, books, lives),
         buying_power=power,
         buying_power_at=None if view is None else view.as_of,
@@ -150,17 +154,34 @@ def _unjudged_kinds(
     unplaced = [one for one in lines if _is_unplaced(one)]
     ending = [one for each in found if not each.is_over for one in each.all_legs if _is_unplaced(one)]
     unread = [leg.held for leg in lives if leg.dividends is not None and leg.dividends.is_unread]
-    early = (*unplaced, *(one for one in unread if one.instrument.option_type == "call"))
+    odd = [one for one in (*lines, *books.account_alone) if _is_odd_short(one)]
+    early = (*unplaced, *(one for one in unread if one.instrument.option_type == "call"), *odd)
     return {
         AttentionKind.PIN: _symbols(ending),
         AttentionKind.LONG_WITHOUT_MONEY: _symbols(one for one in ending if not one.is_short),
-        AttentionKind.IN_THE_MONEY_SHORT: _symbols(one for one in unplaced if one.is_short),
+        AttentionKind.IN_THE_MONEY_SHORT: _symbols((*(one for one in unplaced if one.is_short), *odd)),
         AttentionKind.EARLY_EXERCISE: _symbols(early),
         AttentionKind.EX_DIVIDEND: _symbols(unread),
         AttentionKind.UNDEFINED_RISK: _symbols(
             one for one in lines if one.instrument.underlying in books.unread_on
         ),
     }
+
+
+def _is_odd_short(one: HeldLine) -> bool:
+    """Whether it was sold and delivers something else, so that its time value a share is not computed."""
+    return one.instrument.is_option and one.is_short and not one.ended and one.delivers_something_else
+
+
+def _odd_shorts(lines: Iterable[HeldLine], told: Collection[str]) -> Iterator[str]:
+    """Adjusted contracts that were sold, a sentence each; what ends soon is told already."""
+    for one in lines:
+        if _is_odd_short(one) and one.instrument.live_symbol not in told:
+            delivers = "" if one.life is None or not one.life.delivers else f" ({one.life.delivers} each)"
+            yield (
+                f"{one.instrument.label}: it is adjusted{delivers}, so whether it is in the money, or may be assigned "
+                "early or for a dividend, cannot be judged."
+            )
 
 
 def _is_unplaced(one: HeldLine) -> bool:

@@ -148,7 +148,7 @@ def partner_words(one: HeldLine, entries: Entries) -> str:
 def _partner(other: HeldLine, one: HeldLine) -> str:
     label = other.instrument.label
     if not other.instrument.is_option:
-        return f"{label} shares, which are delivered" if one.is_short else f"{label} shares"
+        return f"{label}, which are delivered" if one.is_short else label
     if other.life is None or one.life is None:
         return f"{label}, of which nothing is known"
     if _end(other.life) < _end(one.life):

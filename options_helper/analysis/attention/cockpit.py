@@ -22,6 +22,7 @@ from options_helper.analysis.attention.expiring import Ending, Moment
 from options_helper.analysis.attention.held_legs import Entries, HeldLine
 from options_helper.analysis.attention.words import outcome_words
 from options_helper.analysis.risk.book_values import SpotSource
+from options_helper.model.text import format_count
 
 _CENT: Final = 0.01
 
@@ -181,7 +182,7 @@ def _structure(
     going_on = [one.instrument.label for one in entries.of(entry_id) if one not in legs and not one.ended]
     return CockpitLine(
         position_id=entry_id,
-        label=f"{ending.underlying}: {len(legs)} legs of {entry_id}",
+        label=f"{ending.underlying}: {format_count(len(legs), 'leg')} of {entry_id}",
         symbols=tuple(one.instrument.live_symbol for one in legs),
         underlying=ending.underlying,
         is_structure=True,

@@ -61,9 +61,21 @@ class _Short:
             return f"calls on {shares} until {short_date(self.uncovered.end.day)}"
         instrument = self.lines[0].instrument
         sold = sum(abs(one.quantity) for one in self.lines)
-        surplus = min(float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1, self.usual)))), sold)
+        surplus = min(ceil(self._exact), sold)  # a part of a contract cannot be closed
         beginning = "" if surplus == sold else f"{plain_number(surplus)} of "
         return f"{beginning}{format_count(round(sold), 'contract')} of {instrument.label}"
+
+    @property
+    def _exact(self) -> float:
+        """How many contracts of its first line it is, not rounded."""
+        return float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1, self.usual))))
+
+    @property
+    def partial_shares(self) -> str:
+        """How many shares, where that is no whole number of contracts: "10 shares"; else empty."""
+        if self.is_shares or not self.lines or self._exact % 1 == 0:
+            return ""
+        return f"{plain_number(float(self.uncovered.slope))} shares"
 
 
 def undefined_entries(
@@ -135,7 +147,7 @@ def _entry(
 ) -> Entry:
     remedies = [_remedy(name, short, near) for short in found]
     lines = [one for short in found for one in short.lines]
-    labels = list(dict.fromkeys(_label(one) for one in lines))
+    labels = list(dict.fromkeys(one.instrument.label for one in lines))
     adjusted = dict.fromkeys(
         one.instrument.label
         for one in lines
@@ -154,8 +166,8 @@ def _entry(
             f"{quantities.value}. What it could cost is undefined: there is no limit.{also}"
         ),
         amounts=(
-            f"Uncovered: {listed([short.part for short in found])}, so each {each} by which {name} rises beyond "
-            f"costs {dollars(slope)} more."
+            f"Uncovered: {listed([_uncovered_words(short) for short in found])}, so each {each} by which {name} "
+            f"rises beyond costs {dollars(slope)} more."
         ),
         remedy=" ".join(one.words for one in remedies),
         remedy_without_amounts=" ".join(dict.fromkeys(one.discreet for one in remedies)),
@@ -163,8 +175,9 @@ def _entry(
     )
 
 
-def _label(one: HeldLine) -> str:
-    return one.instrument.label if one.instrument.is_option else f"{one.instrument.label} shares"
+def _uncovered_words(short: _Short) -> str:
+    is_told = short.part.startswith("calls on")
+    return f"{short.partial_shares} of {short.part}" if short.partial_shares and not is_told else short.part
 
 
 def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None]) -> Remedy:
@@ -175,9 +188,13 @@ def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None]) -> 
     for settled in {id(one): one for symbol in closed if (one := near.get(symbol)) is not None}.values():
         if remedy := to_end_risk(short.part, closed, name, settled):
             return remedy
-    with_shares = "" if is_index(name) else ", or with the shares"
+    with_shares = "" if is_index(name) else f", or with {short.partial_shares or 'the shares'}"
     words, discreet = (
-        f"Close {part}, or cover that with calls that end no sooner{with_shares}."
-        for part in (short.part, "what is uncovered")
+        f"Close {part}, or cover that with calls that end no sooner{shares}."
+        for part, shares in ((short.part, with_shares), ("what is uncovered", _discreet(with_shares)))
     )
     return Remedy(words, discreet)
+
+
+def _discreet(with_shares: str) -> str:
+    return ", or with the shares" if with_shares else ""

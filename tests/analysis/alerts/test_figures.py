@@ -14,7 +14,7 @@ import pytest
 
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings
-from options_helper.analysis.alerts.messages import sentence
+from options_helper.analysis.alerts.messages import sentence, value_text
 from options_helper.analysis.book_look import BookLook, look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.data.alerts_file import load_rules, parse_rules
@@ -589,3 +589,10 @@ def test_how_far_an_index_is_from_a_strike_is_said_by_the_price_that_its_options
     found = reading([sold], live, "each short leg", "distance_to_strike", symbol)
     assert found.value == pytest.approx(away, abs=0.05)
     assert "from options" in found.source
+
+
+@pytest.mark.parametrize(("value", "said"), [(-0.004, "−0.004%"), (0.0, "0.0%"), (-0.26, "−0.3%")])
+def test_what_is_not_zero_does_not_read_as_zero(value: float, said: str):
+    figure = next(one for one in FIGURES.values() if one.unit == "%")
+
+    assert value_text(value, figure) == said

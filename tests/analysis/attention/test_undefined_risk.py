@@ -120,6 +120,30 @@ def test_an_adjusted_call_takes_as_many_shares_as_its_record_says(shares: float,
     assert bool(of_kind(found, KIND)) is not covers
 
 
+def test_no_part_of_a_contract_is_to_be_closed():
+    """It delivers 110 shares, and 100 are there."""
+    sold = position("AAPL1", 180, contracts=-1, multiplier=100)
+    record = ContractRecord(
+        symbol=sold.instruments[0].live_symbol, deliverables=(Deliverable("AAPL", Decimal(110)),)
+    )
+    book = [sold, holding(shares=100)]
+    found = attention(book, live_at("2026-11-20 12:00", {}, held=book, records=[record]))
+    entry = only(found, KIND)
+
+    assert entry.amounts.startswith(
+        "Uncovered: 10 shares of 1 contract of AAPL1 18 Dec 26 180 C, so each dollar"
+    )
+    assert entry.remedy == (
+        "Close 1 contract of AAPL1 18 Dec 26 180 C, or cover that with calls that end no sooner, or with 10 shares."
+    )
+    # Nor is it silent about what nobody computes of it.
+    (said,) = found.not_judged
+    assert said.startswith(
+        "AAPL1 18 Dec 26 180 C: it is adjusted (110 AAPL each), so whether it is in the money,"
+    )
+    assert sold.instruments[0].live_symbol in found.unjudged[AttentionKind.EARLY_EXERCISE]
+
+
 def test_a_call_that_ends_first_covers_no_longer_one():
     longer = position("AAPL", 200, contracts=-1, expiry=JUNE)
 
