@@ -160,7 +160,7 @@ class AlertCourse:
         fired = judged.evaluation.firings
         new = tuple(self._addressed(one) for one in fired if one.key not in logged.firings)
         if changes or new:
-            yield from self._write_down(new, changes)
+            yield from self._write_down(seen, new, changes)
         # After what the look brought is in the log: whoever goes on counts from a look that the log has.
         yield from self._lease.note(self._looked_at)
 
@@ -169,10 +169,12 @@ class AlertCourse:
         before, self._looked_at = self._looked_at, seen.elapsed
         return after_absence(states) if self._looked_at - before >= LOOKING_WITHIN_SECONDS else states
 
-    def _write_down(self, new: Sequence[Firing], changes: Mapping[str, RuleState | None]) -> Course[None]:
+    def _write_down(
+        self, seen: Seen, new: Sequence[Firing], changes: Mapping[str, RuleState | None]
+    ) -> Course[None]:
         """What fired, and where the rules stand after it, where this process has the lease."""
         yield OfLog.ENTER
-        has_lease = yield from self._has_lease()
+        has_lease = yield from self._has_term(seen)
         if has_lease:
             # In the log, so that whoever goes on after this program sends it too.
             waits = tuple(one.key for one in new if not (one.targets or self._has_targets))
@@ -191,22 +193,25 @@ class AlertCourse:
         has_changed = yield from self._reload()
         # Under the log's lock, so that what the holder before wrote last is read after it.
         yield OfLog.ENTER
-        was_mine = yield from self._has_lease()
+        goes_on = is_mine = False
         if _is_recent(self.judged_at or self._begun_at, seen.now):
+            taken = self._lease.taken
             is_mine = yield from self._take()
-            yield from self._begin_term(seen, goes_on=was_mine, is_mine=is_mine)
+            goes_on = self._lease.taken == taken or self.lease_problem is not None
+            is_mine = is_mine and (yield from self._has_term(seen, goes_on=goes_on))
         else:
             # Nothing is judged here, so another may, though this process lives.
             yield from self._lease.release()
-            is_mine = False
+        if not is_mine:
+            self._term = 0
         yield OfLog.LEAVE
         yield OfLog.CATCH_UP
         if is_mine:
             yield Shorten(seen.now)
         if not is_mine:
             yield from self._end_delivery()
-        elif not self.is_delivering or has_changed or not was_mine:
-            yield from self._address()
+        elif not self.is_delivering or has_changed or not goes_on:
+            yield from self._address(seen)
             # Who had it meanwhile may have fired, sent and left unsent what this one knows nothing of.
             yield from self._end_delivery()
             yield from self._begin_delivery()
@@ -244,17 +249,25 @@ class AlertCourse:
         self.lease_problem = None
         return is_mine
 
-    def _begin_term(self, seen: Seen, *, goes_on: bool, is_mine: bool) -> Course[None]:
-        """Have it in the log that the lease is this program's: what another was about to write counts no more.
+    def _has_term(self, seen: Seen, *, goes_on: bool = True) -> Course[bool]:
+        """Whether the lease is this program's, and its rows count; what another was about to write counts no more.
 
-        Where no lease can be had, several send, and nobody's rows are to cost another's.
+        That is a term in the log, begun where it does not go on with one, or where another's is the newest there: a
+        row of before may come late. The log is looked at before the lease is asked for: whoever is stopped after both
+        begins no newer term than who takes the lease then, and asks once more before it writes anything else.
         """
-        if not is_mine or self.lease_problem is not None:
+        if self.lease_problem is not None:
+            # No lease can be had: several send, and nobody's rows are to cost another's.
             self._term = 0
-        elif not goes_on or self._term == 0:
-            logged = yield from _look()
-            self._term = logged.term + 1
-            yield Append(Took(self._term, seen.now), durable=False)
+            return True
+        logged = yield from _look()
+        if not (yield from self._has_lease()):
+            return False
+        if goes_on and self._term == logged.term != 0:
+            return True
+        self._term = max(self._term, logged.term) + 1
+        yield Append(Took(self._term, seen.now), durable=False)
+        return (yield from self._has_lease())
 
     def _reload(self) -> Course[bool]:
         """Whether the targets are others than before."""
@@ -319,14 +332,18 @@ class AlertCourse:
         """With all targets, where the rule names none."""
         return firing if firing.targets else replace(firing, targets=tuple(self.targets.by_name))
 
-    def _address(self) -> Course[None]:
+    def _address(self, seen: Seen) -> Course[None]:
         """Give all targets to what fired before any were known, in the log."""
         if not self._has_targets:
             return
         logged = yield from _look()
         waiting = [one.firing for one in logged.firings.values() if one.is_unaddressed]
-        if waiting:
+        if not waiting:
+            return
+        yield OfLog.ENTER
+        if (yield from self._has_term(seen)):
             yield Append(Round(tuple(map(self._addressed, waiting)), term=self._term))
+        yield OfLog.LEAVE
 
     def _offer(self, firing: Firing, names: Sequence[str], *, may_have_come: bool = False) -> Course[None]:
         if not self.is_delivering:

@@ -81,6 +81,7 @@ class LeaseCourse:
 
     def __init__(self, me: Holder) -> None:
         self._me = me
+        self.taken = 0  # how often this program has taken it, which renewing is not
 
     def keep(self, looked: float | None) -> Steps[bool]:
         """Renew it, or take it where nobody has it who runs; whether it is this program's now.
@@ -94,6 +95,7 @@ class LeaseCourse:
             told = yield Ask.LOCK
             if not told.is_so and not (yield from self._from_the_stopped()):
                 return False
+            self.taken += 1
         yield Write(self._as_of(told))
         # It may have been stopped between any two steps, for so long that another took it.
         return (yield Ask.IS_MINE).is_so

@@ -65,7 +65,16 @@ class AlertsSubject:
             prices.append((at, rng.choice(PRICES)))
         looks = tuple(rng.choice((2.0, 5.0, 11.0)) for _ in PROGRAMS[: rng.choice((1, 2, 2))])
         watched = Watched(since, since + lasts, looks, tuple(prices))
-        return watched, tuple(self._troubles(rng, watched))
+        return watched, (*self._troubles(rng, watched), *self._stops_as_one_takes(rng, watched))
+
+    @staticmethod
+    def _stops_as_one_takes(rng: random.Random, watched: Watched) -> Iterable[Trouble]:
+        """All end, and one that is back before the other is stopped while it takes the lease."""
+        if rng.random() < 0.5:
+            at = round(rng.uniform(watched.since + 10, watched.until - _CALM_SECONDS), 2)
+            whose = PROGRAMS[rng.randrange(len(watched.looks))]
+            seconds, steps = rng.choice((4.0, 25.0, 40.0, 70.0)), rng.randrange(8)
+            yield Trouble(at, "alerts", whose, seconds, "stopped as it takes", steps)
 
     @staticmethod
     def _troubles(rng: random.Random, watched: Watched) -> Iterable[Trouble]:
@@ -230,6 +239,13 @@ class AlertsSubject:
                 after(program.go_on, product=True)
             case "stopped midway" | "stopped at a row" as how:
                 program.cut_short(int(trouble.number), trouble.seconds, at_rows=how == "stopped at a row")
+            case "stopped as it takes":
+                for delay, one in enumerate(
+                    sorted(self._programs.values(), key=lambda one: one is not program)
+                ):
+                    one.kill()
+                    self._stage.agenda.after(1.0 + delay, one.start, product=True)
+                program.cut_short(int(trouble.number), trouble.seconds, as_it_takes=True)
             case "killed midway":
                 program.cut_short(int(trouble.number))
                 self._stage.agenda.after(8.0, program.kill_if_due, product=True)

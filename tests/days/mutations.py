@@ -143,6 +143,16 @@ MUTATIONS: Final = (
              "return has_lease and (yield from self._has_lease())", "return has_lease", subject="alerts"),
     Mutation("who takes the lease begins no term", "options_helper/alerting/course.py",
              "yield Append(Took(self._term, seen.now), durable=False)", "pass", subject="alerts"),
+    Mutation("who was stopped as it took the lease silences who has taken it since",
+             "options_helper/alerting/course.py",
+             "        logged = yield from _look()\n"
+             "        if not (yield from self._has_lease()):\n"
+             "            return False\n"
+             "        if goes_on and self._term == logged.term != 0:\n"
+             "            return True\n",
+             "        if goes_on and self._term:\n"
+             "            return (yield from self._has_lease())\n"
+             "        logged = yield from _look()\n", subject="alerts"),
     Mutation("a slip in the file takes all targets away", "options_helper/alerting/course.py",
              "self.targets_problem = str(found)",
              "self.targets = NO_TARGETS", subject="alerts"),

@@ -17,6 +17,7 @@ from options_helper.alerting.runner import AlertRunner
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.data.firing_log import FiringLog
 from options_helper.data.lease import RENEW_SECONDS, Lease
+from options_helper.data.lease_course import Ask, Supplant, Told
 from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent
 from options_helper.data.notify.target_queue import LONGEST_TRY_SECONDS, Job, TargetQueue, as_of
@@ -114,6 +115,7 @@ class Program:
         self._cut_in: int | None = None
         self._cut_seconds: float | None = None
         self._cuts_at_rows = False  # only the steps that write a row count
+        self._cuts_as_it_takes = False  # the steps count from when it takes the lease
 
     def start(self) -> None:
         """Begin anew, from what the disk holds."""
@@ -138,9 +140,15 @@ class Program:
         if self.disk.kill_in is not None or (self._cut_in is not None and self._cut_seconds is None):
             self.kill()
 
-    def cut_short(self, steps: int, seconds: float | None = None, *, at_rows: bool = False) -> None:
-        """Kill it so many steps from now, or stop it for so long; `at_rows`: right before so many more rows."""
-        self._cut_in, self._cut_seconds, self._cuts_at_rows = steps, seconds, at_rows
+    def cut_short(
+        self, steps: int, seconds: float | None = None, *, at_rows: bool = False, as_it_takes: bool = False
+    ) -> None:
+        """Kill it so many steps from now, or stop it for so long; `at_rows`: right before so many more rows.
+
+        `as_it_takes`: so many steps after the one by which it takes the lease.
+        """
+        self._cut_in, self._cut_seconds = steps, seconds
+        self._cuts_at_rows, self._cuts_as_it_takes = at_rows, as_it_takes
 
     def stop(self) -> None:
         """It runs no more, and keeps what it has."""
@@ -189,10 +197,14 @@ class Program:
             told = self.runner.do(command, self._entered)
         except OSError as error:
             return partial(course.throw, error)
+        if isinstance(command, Supplant) or (command is Ask.LOCK and isinstance(told, Told) and told.is_so):
+            self._cuts_as_it_takes = False
         return partial(course.send, told)
 
     def _is_cut_short(self, command: Command) -> bool:
-        if self._cut_in is None or (self._cuts_at_rows and not isinstance(command, Append)):
+        if self._cut_in is None or self._cuts_as_it_takes:
+            return False
+        if self._cuts_at_rows and not isinstance(command, Append):
             return False
         self._cut_in -= 1
         if self._cut_in >= 0:
