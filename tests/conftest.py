@@ -190,14 +190,17 @@ def folders_nobody_made(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Pa
 
 
 @pytest.fixture(autouse=True)
-def no_real_credentials(monkeypatch: pytest.MonkeyPatch, folders_nobody_made: Iterator[Path]) -> None:
+def no_real_credentials(
+    request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch, folders_nobody_made: Iterator[Path]
+) -> None:
     """Hide the developer's own keys, so that no test can reach an account, and the way out of their network."""
     for name in os.environ:
         if name.startswith((*ENV_PREFIXES, "OH_")) or name in (*PROXY_VARIABLES, *BYPASS_VARIABLES):
             monkeypatch.delenv(name)
-    monkeypatch.setattr(
-        "options_helper.settings.DEFAULT_ENV_FILE", next(folders_nobody_made) / "no-alpaca.env"
-    )
+    # What a test puts beside that file, its accounts for one, it puts into its own folder.
+    has_folder = "tmp_path" in request.fixturenames
+    folder = request.getfixturevalue("tmp_path") if has_folder else next(folders_nobody_made)
+    monkeypatch.setattr("options_helper.settings.DEFAULT_ENV_FILE", folder / "no-alpaca.env")
 
 
 @pytest.fixture(autouse=True)

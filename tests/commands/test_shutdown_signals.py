@@ -71,7 +71,7 @@ def test_nobody_else_hears_signals(repository: Path):
         for path in (repository / "options_helper").rglob("*.py")
         if re.search(r"signal\.signal\(", path.read_text(encoding="utf-8"))
     ]
-    # Where a page records, the handler sets a flag until the page's server listens itself; a process that helps to
-    # verify leaves signals to the one that it helps.
-    assert sorted(elsewhere) == ["entry.py", "recorded_page.py", "shutdown_signals.py", "verify_rows.py"]
+    # Where a page records, the handler sets a flag until the page's server listens itself; a process that helps
+    # another leaves signals to the one that it helps.
+    assert sorted(elsewhere) == ["entry.py", "recorded_page.py", "shares.py", "shutdown_signals.py"]
     assert "SIG_DFL" in (repository / "options_helper" / "entry.py").read_text(encoding="utf-8")

@@ -14,7 +14,7 @@ from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.rate_limit import RequestLimits, RestPolicy
 from options_helper.errors import RestError
 from options_helper.model.providers import BreakerState, EndpointReport, FailureKind, ProviderReport
-from options_helper.settings import Settings
+from options_helper.settings import DEFAULT_REST_PER_MINUTE, Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.scripted_server import Reply, ScriptedServer
@@ -207,7 +207,7 @@ def test_a_page_and_a_recorder_share_the_simulator_s_minute_and_its_pause(
     running_simulator: Callable[..., SimulatorServer],
 ):
     server = running_simulator()
-    clock, settings = Clock(), settings_for(server)
+    clock, settings = Clock(), replace(settings_for(server), rest_per_minute=DEFAULT_REST_PER_MINUTE)
     shares = [RequestLimits(share, now=clock) for share in (PAGE, RECORDER)]
     page, recorder = (AlpacaRest(settings, policy=PATIENT_REST, limits=each) for each in shares)
     with page, recorder:
