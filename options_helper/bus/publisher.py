@@ -217,7 +217,11 @@ class StorePublisher:
             else:
                 self._is_stored(waiting, sequence)
         if self._waiting is not None:
-            raise StreamError(f"The bus refuses what is published to {self._store} again and again.")
+            raise StreamError(self._refused)
+
+    @property
+    def _refused(self) -> str:
+        return f"The bus refuses what is published to {self._store} again and again."
 
     def _is_stored(self, waiting: _Waiting, sequence: int) -> None:
         self.counts[waiting.stream].stored += waiting.head.events
@@ -289,6 +293,8 @@ class StorePublisher:
         self.epoch = newest + 1
         self._numbers = dict.fromkeys(self._numbers, 0)
         self._unopened = deque(self._numbers)
+        if waiting.is_opening:  # of a term that was begun anew itself: whoever publishes waits a moment first
+            raise StreamError(self._refused)
 
 
 class DeskPublisher:

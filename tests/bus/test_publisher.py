@@ -354,6 +354,25 @@ def test_a_term_that_is_begun_anew_and_cut_off_midway_says_the_feed_of_each_stre
         assert [record.payload for record in second.records] == [b"frame 0"]
 
 
+def test_a_server_that_refuses_every_term_is_asked_a_few_times_and_not_for_ever():
+    class Refusing(Shrinking):
+        refused = 0
+
+        async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
+            if not self.batches:
+                return await super().store_fenced(subject, data, message_id=message_id, last=last)
+            self.refused += 1
+            assert self.refused < 10
+            raise WrongSequence("wrong")
+
+    made, bus = DeskPublisher(NAMES, [StreamName.STOCKS], 1), Refusing()
+    at_once(made.begin(bus, {}))
+    made.offer(frames(0, 1))
+    with pytest.raises(StreamError, match="again and again"):
+        at_once(made.publish(bus))
+    assert not made.is_done
+
+
 def test_a_batch_is_as_large_as_the_server_takes_headers_included_and_no_larger(tmp_path: Path):
     """Of more it would end the connection, again and again."""
     payload = bytes(600)
