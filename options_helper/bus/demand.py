@@ -145,7 +145,9 @@ class Demand:
         if wish.viewer not in self._viewers and len(self._viewers) >= MOST_VIEWERS:
             return Answer(dict.fromkeys(wish.symbols, f"{MOST_VIEWERS:,} viewers ask for symbols already."))
         all_wanted = _spelled(self.stream, wish.symbols)
-        wanted, too_many = all_wanted[:MOST_SYMBOLS], all_wanted[MOST_SYMBOLS:]
+        wanted = all_wanted[:MOST_SYMBOLS]
+        # So many at most, or the answer would be more than a bus takes, and there were none.
+        too_many = all_wanted[MOST_SYMBOLS : 2 * MOST_SYMBOLS]
         rank = max(LOOKS, wish.rank)  # before those only the owner goes
         known = self._viewers.get(wish.viewer)
         allowance = Allowance(at=now) if known is None else known.allowance

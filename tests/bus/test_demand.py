@@ -192,19 +192,22 @@ def test_what_is_no_wish_or_too_large_is_none(data):
     assert read_wish(data) is None
 
 
-@pytest.mark.parametrize("too_many", [0, 1])
+@pytest.mark.parametrize("too_many", [0, 1, 7_000])
 def test_each_channel_has_its_own_bound_and_what_is_beyond_is_refused_by_name(too_many: int):
     symbols = tuple(f"S{number}" for number in range(MOST_SYMBOLS + too_many))
     sent = msgspec.msgpack.encode(
-        Wish("one", STOCKS, symbols, channels=dict.fromkeys((*HALTS, "bars"), symbols))
+        Wish("one", STOCKS, symbols, channels=dict.fromkeys((*HALTS, "bars"), symbols[: MOST_SYMBOLS + 1]))
     )
 
     asked = read_wish(sent)
     assert asked is not None
     answer = Demand(STOCKS).ask(asked, 0)
 
+    assert len(msgspec.msgpack.encode(answer)) < 1_000_000, "as much as a bus takes"
     assert answer.channels == dict.fromkeys(HALTS, symbols[:MOST_SYMBOLS])
-    assert answer.refusals == dict.fromkeys(symbols[MOST_SYMBOLS:], "Of one viewer 5,000 are streamed.")
+    assert answer.refusals == dict.fromkeys(
+        symbols[MOST_SYMBOLS : 2 * MOST_SYMBOLS], "Of one viewer 5,000 are streamed."
+    )
 
 
 def test_the_owner_streams_what_its_viewers_want_and_refuses_beyond_its_limit():
