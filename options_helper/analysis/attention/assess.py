@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from options_helper.analysis.account_side import account_side
-from options_helper.analysis.attention.assignments import short_entries
+from options_helper.analysis.attention.assignments import closing, short_entries
 from options_helper.analysis.attention.cockpit import CockpitLine, cockpit_lines
 from options_helper.analysis.attention.early_exercise import (
     LegLife,
@@ -24,11 +24,11 @@ from options_helper.analysis.attention.expiring import (
     Moment,
     ending_entries,
     endings,
-    needed_together,
-    settlement_of,
+    settlements,
 )
 from options_helper.analysis.attention.held_legs import HeldLine, by_contract, held_lines
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState, ended_contracts
+from options_helper.analysis.attention.remedies import CLOSE_IT, Remedy
 from options_helper.analysis.attention.reports import earnings_entries
 from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import TwoBooks, two_books
@@ -98,7 +98,7 @@ def assess_attention(
     view = live.account.view
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
     found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live, own_dividends)
-    early = tuple(early_entries(lives, live, moment, power))
+    early = tuple(early_entries(lives, live, moment, power, _remedies_at_end(found, power)))
     told = {symbol for one in early for symbol in one.symbols}
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (
@@ -133,9 +133,26 @@ def assess_attention(
 
 def _settlements(found: Sequence[Ending], power: float | None) -> Mapping[str, Settlement | None]:
     """What ends soon by its contracts."""
-    together_needed = needed_together(found)
-    each = [(one, settlement_of(one, power, together_needed)) for one in found if not one.is_over]
-    return {symbol: settled for one, settled in each for symbol in one.symbols}
+    settled = settlements(found, power)
+    return {
+        symbol: settled[one.settles, one.underlying]
+        for one in found
+        if not one.is_over
+        for symbol in one.symbols
+    }
+
+
+def _remedies_at_end(found: Sequence[Ending], power: float | None) -> Mapping[str, Remedy]:
+    """Of sold contracts that end soon what can be done, where closing them is not all that it takes."""
+    settled = settlements(found, power)
+    each = (
+        (one.instrument.live_symbol, closing(one, ending, settled[ending.settles, ending.underlying]))
+        for ending in found
+        if not ending.is_over
+        for one in ending.all_legs
+        if one.is_short and one.is_in_the_money
+    )
+    return {symbol: remedy for symbol, remedy in each if remedy.words != CLOSE_IT}
 
 
 def _usual(books: TwoBooks, live: LiveSnapshot) -> Usual:

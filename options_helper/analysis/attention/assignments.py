@@ -13,11 +13,11 @@ from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import (
     Ending,
     Moment,
-    needed_together,
-    settlement_of,
+    settlements,
 )
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, implied_words, is_over
 from options_helper.analysis.attention.remedies import Remedy, to_close
+from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import (
     day_word,
@@ -48,7 +48,7 @@ def short_entries(
     """
     near = {one.instrument.live_symbol: ending for ending in found for one in ending.all_legs}
     entries = books.entries
-    together_needed = needed_together(found)
+    settled = settlements(found, has)
     for one in (*books.of_file, *books.account_alone):
         symbol = one.instrument.live_symbol
         if not one.is_short or not one.is_in_the_money or one.life is None or is_over(one, moment.at):
@@ -62,7 +62,11 @@ def short_entries(
         alone = "" if has is None else money_words(needs, has)
         lacks = "" if wanted is None else shortage_words(wanted, has, one.instrument.underlying)
         deadlines = last_day_deadlines(one.life, moment.told)
-        remedy = Remedy(_how_near(one)) if ending is None else closing(one, ending, has, together_needed)
+        remedy = (
+            Remedy(_how_near(one))
+            if ending is None
+            else closing(one, ending, settled[ending.settles, ending.underlying])
+        )
         yield Entry(
             kind=AttentionKind.IN_THE_MONEY_SHORT,
             level=Level.INFO if ending is None else ending.level(moment),
@@ -100,11 +104,11 @@ def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:
     return f"{verb}, by the account's quantity: {outcome_words(theirs, name)}; by the file's: {said}", theirs
 
 
-def closing(one: HeldLine, ending: Ending, has: float | None, together_needed: float) -> Remedy:
+def closing(one: HeldLine, ending: Ending, settled: Settlement | None) -> Remedy:
     """What can be done about a short leg that ends soon, in the quantity that counts."""
     legs = ending.judged.legs
     counted = next((leg for leg in legs if leg.instrument == one.instrument), one)
-    return to_close(counted, legs, settlement_of(ending, has, together_needed))
+    return to_close(counted, legs, settled)
 
 
 def _how_near(one: HeldLine) -> str:

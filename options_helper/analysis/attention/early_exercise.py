@@ -8,7 +8,7 @@ interest on its strike is more than its time value and the dividends that its ho
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import exp, expm1
 from types import MappingProxyType
@@ -19,6 +19,7 @@ from options_helper.analysis.attention.deadlines import before_ex_date, class_en
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
 from options_helper.analysis.attention.expiring import Moment
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, is_over
+from options_helper.analysis.attention.remedies import Remedy
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg, own_words
@@ -69,9 +70,16 @@ def _dividends(one: HeldLine, live: LiveSnapshot, own: tuple[Dividend, ...]) -> 
 
 
 def early_entries(
-    lives: Sequence[LegLife], live: LiveSnapshot, moment: Moment, has: float | None
+    lives: Sequence[LegLife],
+    live: LiveSnapshot,
+    moment: Moment,
+    has: float | None,
+    at_end: Mapping[str, Remedy] = MappingProxyType({}),
 ) -> Iterator[Entry]:
-    """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held."""
+    """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held.
+
+    `at_end` are remedies of contracts which end soon, and which to close alone may leave more missing then.
+    """
     entries = Entries(leg.held for leg in lives)
     for leg in lives:
         one = leg.held
@@ -80,9 +88,18 @@ def early_entries(
         if one.life.last_day == moment.today:
             continue  # what ends today is assigned today
         if one.instrument.option_type == "call":
-            yield from _of_call(leg, live, moment, has, entries)
+            found = _of_call(leg, live, moment, has, entries)
         elif one.is_short:
-            yield from _of_put(leg, live, moment, has, entries)
+            found = _of_put(leg, live, moment, has, entries)
+        else:
+            continue
+        other = at_end.get(one.instrument.live_symbol) if one.is_short else None
+        yield from (
+            entry
+            if other is None or not entry.remedy.startswith("Close")
+            else replace(entry, remedy=other.words, remedy_without_amounts=other.discreet)
+            for entry in found
+        )
 
 
 def _of_call(

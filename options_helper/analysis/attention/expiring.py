@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final
@@ -351,6 +351,15 @@ def settlement_of(
     price = next((one.spot for one in counted.legs if one.spot is not None), None) if spot is None else spot
     money = None if has is None else has - (together_needed - wanted.dollars)
     return settlement(counted.legs, price, wanted.free, money)
+
+
+def settlements(
+    found: Iterable[Ending], has: float | None
+) -> Mapping[tuple[datetime, str], Settlement | None]:
+    """Of each end that can still be traded, worked out once for all of its legs."""
+    living = [one for one in found if not one.is_over]
+    together_needed = needed_together(living)
+    return {(one.settles, one.underlying): settlement_of(one, has, together_needed) for one in living}
 
 
 def _without_money(

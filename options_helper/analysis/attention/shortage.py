@@ -22,6 +22,8 @@ from options_helper.analysis.attention.held_legs import HeldLine
 _ROUNDING: Final = 1e-6
 # Of two legs that only together leave nothing missing, each number of the smaller one is tried, up to so many.
 _TRIED_AT_MOST: Final = 200
+# Pairs are looked for among so many legs: they are the square of these, at each look.
+_PAIRED_AT_MOST: Final = 12
 
 # Contracts without a sign by the symbols of their legs.
 Closed = Mapping[str, float]
@@ -142,6 +144,8 @@ class Settlement:
                 yield Part(one.leg, few)
 
     def _pairs(self) -> Iterator[Way]:
+        if len(self.legs) > _PAIRED_AT_MOST:
+            return
         shares, dollars = self._spare(_NONE)
         for one, other in permutations(range(len(self.legs)), 2):
             first, second = self.legs[one], self.legs[other]

@@ -18,7 +18,7 @@ from options_helper.analysis.attention.remedies import to_close, to_sell
 from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.priced_lines import price_entries
 from options_helper.model.portfolio import Leg, MultiLegPosition, PortfolioEntry, Side
-from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, live_at, of_kind, only
+from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, dividend, live_at, of_kind, only
 from tests.kit.builders import holding, leg, portfolio, position, structure
 
 KO = 62.22
@@ -84,6 +84,22 @@ def test_what_has_no_cover_is_not_closed_without_what_it_pays_for():
         "KO 20 Nov 26 70 P: alone that leaves $9,000 missing."
     )
     assert "3" not in entry.discreet_remedy.replace("KO 20 Nov 26", "")
+
+
+def test_before_an_ex_date_a_short_call_that_ends_with_what_it_pays_for_is_told_the_same():
+    call = position("KO", 55, "call", contracts=-3, expiry=FRIDAY)
+    put = position("KO", 70, "put", contracts=-2, expiry=FRIDAY)
+    prices: dict[str, tuple[float | None, float | None]] = {
+        "KO": (KO - 0.01, KO + 0.01),
+        symbol(55, "C")[0]: (7.2, 7.3),
+    }
+    live = live_at(
+        "2026-11-19 14:30", prices, held=[call, put], power=5_000, actions=[dividend("KO", FRIDAY, 0.5)]
+    )
+
+    assert only(attention([call, put], live), AttentionKind.EARLY_EXERCISE).remedy == (
+        "Close the surplus, 1 of 3 contracts of KO 20 Nov 26 55 C, or roll it to a later expiry."
+    )
 
 
 def test_a_pinned_leg_is_not_closed_without_what_it_covers_on_either_side():
