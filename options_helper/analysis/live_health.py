@@ -87,6 +87,7 @@ def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
     facts = (
         (totals.with_warning(QuoteWarning.DELAYED_PRICE), "more than a minute behind the exchange"),
         (totals.unpriced, "without a price"),
+        (totals.without_multiplier, "without a multiplier, so without a value"),
         (totals.holdings.account_only, f"of {totals.holdings.holder} that {totals.holdings.lacking}"),
         (totals.with_warning(QuoteWarning.CROSSED_MARKET), "with a crossed quote"),
         *((totals.of_grade(grade), words) for grade, words in _CAVEATS.items()),

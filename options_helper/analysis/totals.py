@@ -52,10 +52,11 @@ class BookLine(NamedTuple):
     symbol: str  # in Alpaca's spelling
     label: str  # what a person calls it: AAPL 18 Dec 26 180 C
     dte: float  # days, negative after the day of expiry; NaN for shares
-    is_priced: bool
+    is_priced: bool  # whether it has a value: a price, and what that is multiplied by
     spread_pct: float  # NaN where it is not known
     grade: Grade
     warnings: Sequence[QuoteWarning]
+    has_multiplier: bool  # whether it is known what a dollar of its price is worth
 
     @property
     def has_ended(self) -> bool:
@@ -163,7 +164,20 @@ class LiveTotals:
     @property
     def unpriced(self) -> tuple[BookLine, ...]:
         """The lines without a price that have not expired, each contract once; a split leaves one its price."""
+        return _once(line for line in self._without_value if line.grade is Grade.NO_PRICE)
+
+    @property
+    def without_multiplier(self) -> tuple[BookLine, ...]:
+        """The lines that have a price and no value, since nobody knows what it is multiplied by; each once."""
         return _once(
+            line
+            for line in self._without_value
+            if line.grade is not Grade.NO_PRICE and not line.has_multiplier
+        )
+
+    @property
+    def _without_value(self) -> Iterable[BookLine]:
+        return (
             line
             for line in self.lines
             if not line.is_priced and not line.has_ended and QuoteWarning.OTHER_SHARE not in line.warnings
@@ -329,6 +343,7 @@ def _book_lines(table: RowTable, value: str, grades: Sequence[Grade]) -> Iterabl
         table.numbers("spread_pct").tolist(),
         grades,
         table["warnings"],
+        (~np.isnan(table.numbers("multiplier"))).tolist(),
     )
 
 

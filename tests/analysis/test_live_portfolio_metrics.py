@@ -15,6 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
+from options_helper.analysis.live_health import book_caveats
 from options_helper.analysis.live_portfolio_metrics import (
     LEG_COLUMNS,
     POSITION_COLUMNS,
@@ -367,7 +368,12 @@ class TestDefectsOfOtherProducts:
 
         assert (unknown["mark"], unknown["multiplier"]) == (pytest.approx(1.1), None)
         assert (unknown["market_value"], unknown["pnl_abs"]) == (None, None)
-        assert not totals_of(portfolio(position("AAPL1")), live).complete
+        total = totals_of(portfolio(position("AAPL1")), live)
+        assert not total.complete
+        assert (total.unpriced, labels(total.without_multiplier)) == ((), ["AAPL1 18 Dec 26 180 C"])
+        assert book_caveats(total) == ("1 line without a multiplier, so without a value",)
+        unquoted = totals_of(portfolio(position("AAPL1")), snapshot_with())
+        assert (labels(unquoted.unpriced), unquoted.without_multiplier) == (["AAPL1 18 Dec 26 180 C"], ())
         assert unknown["warnings"] == given_ten["warnings"] == ["adjusted_contract"]
         assert given_ten["pnl_abs"] == pytest.approx(1.0)
         assert unknown["moneyness_pct"] is given_ten["moneyness_pct"] is None

@@ -31,7 +31,7 @@ cents = st.floats(-1e6, 1e6, allow_nan=False).map(lambda value: round(value, 2))
 
 def change(**parts: float) -> Change:
     every = PARTS | {Part[name.upper()]: amount for name, amount in parts.items()}
-    return Change(START, START + timedelta(minutes=9), fsum(every.values()), every, (), (), (), 0, ())
+    return Change(START, START + timedelta(minutes=9), fsum(every.values()), every, (), (), (), (), 0, ())
 
 
 @given(st.dictionaries(st.sampled_from(Part), cents))
@@ -109,6 +109,7 @@ def test_the_words_name_gaps_late_lines_and_quantities_that_changed():
                 ("call AAPL261218C00180000 0",),
                 ("put AAPL261218P00180000 0",),
                 (),
+                ("share AAPL1 0",),
                 2,
                 (Gap(START, START + timedelta(minutes=5), -14.0),),
             ),

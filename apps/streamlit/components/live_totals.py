@@ -235,11 +235,15 @@ def _part(tally: Tally, screen: ScreenModel) -> str:
 
 
 def _legs_note(screen: ScreenModel) -> str:
-    """How many lines have a price, and why some have none: those that expired never will have one."""
+    """How many lines have a value, and why some have none: those that expired never will have one."""
     totals = screen.totals
     if not totals.legs or totals.complete:
         return ""
-    reasons = ((totals.unpriced, "without a price"), (totals.with_warning(QuoteWarning.EXPIRED), "expired"))
+    reasons = (
+        (totals.unpriced, "without a price"),
+        (totals.without_multiplier, "without a multiplier"),
+        (totals.with_warning(QuoteWarning.EXPIRED), "expired"),
+    )
     why = ", ".join(f"{len(lines)} {what}" for lines, what in reasons if lines)
     return f"{totals.priced_legs} of {format_count(totals.legs, 'line')} priced" + (f", {why}" if why else "")
 

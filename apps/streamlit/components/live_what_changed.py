@@ -231,6 +231,7 @@ def change_sentences(change: Change, zone: ZoneInfo) -> Iterator[str]:
         (change.late, "counted only from their first mark on"),
         (change.without_mark, "without a mark now, so at their last one"),
         (change.not_counted, "never had a mark, and are not counted"),
+        (change.without_value, "without a multiplier, or of another share after a split; not counted"),
     ):
         if keys:
             yield f"{named([entry_of(key) for key in keys], 3)}: {what}."

@@ -120,6 +120,7 @@ class Change:
     late: tuple[str, ...]  # keys that are counted from a later moment on, because they had no mark before
     without_mark: tuple[str, ...]  # keys without a mark now, so that what came since their last is missing
     not_counted: tuple[str, ...]  # keys that never had one
+    without_value: tuple[str, ...]  # keys of which it is not known what a dollar of mark is worth
     unpriced: int  # changes of a quantity at a price that nobody said
     gaps: tuple[Gap, ...]  # over which one of these lines changed
     is_of_day: bool = (
@@ -231,6 +232,7 @@ def change_of(strip: Strip, keys: Collection[str] | None = None) -> Change:
     # What is left over, rounding of many steps included, so that the parts add up.
     rest = fsum((profit, *(-dollars for dollars in said.values())))
     held, begun = chosen & (strip.last.slope != 0), strip.begun_ns > 0
+    without_value = np.isnan(strip.last.slope)
 
     def names(flags: Flags) -> tuple[str, ...]:
         return tuple(strip.last.keys[place] for place in np.flatnonzero(flags))
@@ -242,7 +244,8 @@ def change_of(strip: Strip, keys: Collection[str] | None = None) -> Change:
         parts={part: said.get(part, 0.0) for part in Part} | {Part.REST: rest},
         late=names(chosen & (strip.begun_ns > datetime_nanoseconds(strip.since))),
         without_mark=names(held & begun & strip.is_interrupted),
-        not_counted=names(held & ~begun),
+        not_counted=names(held & ~begun & ~without_value),
+        without_value=names(held & ~begun & without_value),
         unpriced=int(strip.unpriced[chosen].sum()),
         gaps=tuple(gap for stretch in strip.gaps if (gap := stretch.of(keys)) is not None),
     )

@@ -216,7 +216,7 @@ class TestNotSplit:
     def test_a_line_of_an_unknown_size_is_never_counted(self):
         change = change_of(story(Line(slope=nan), Line(slope=nan, mark=1.0)))
 
-        assert (change.not_counted, change.profit) == (("put",), 0.0)
+        assert (change.not_counted, change.without_value, change.profit) == ((), ("put",), 0.0)
 
 
 class TestFills:
