@@ -12,7 +12,7 @@ import pandas as pd
 import pytest
 
 from apps.streamlit.components.board_columns import headings, usual_headings
-from apps.streamlit.components.board_message import Wishes, build_board, text_pixels
+from apps.streamlit.components.board_message import CELL_PADDING_PIXELS, Wishes, build_board, text_pixels
 from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.live_csv import tables_as_csv
 from apps.streamlit.components.style import pixels_for
@@ -106,7 +106,7 @@ def test_a_column_is_as_wide_as_its_longest_number(screen_for: MakeScreen, value
     board = build_board(replace(screen, positions=rows), wishes, declared=DECLARED)
     widths = {column["heading"]: column["width"] for column in board.columns}
 
-    assert widths["Carry $"] == max(60, text_pixels(f"{value:+,.0f}") + 18)
+    assert widths["Carry $"] == max(60, text_pixels(f"{value:+,.0f}") + CELL_PADDING_PIXELS)
     assert widths["Levels"] == 40
 
 
