@@ -20,9 +20,11 @@ from apps.streamlit.components.live_pieces import pieces
 from options_helper.analysis.risk import risk_tables
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, PreviousClose
+from tests.portal import scenes
 from tests.portal.conftest import number
 from tests.portal.risk_books import DEEP, LONG, OTHER, SOLD, SPREAD, Show, showing
 from tests.portal.scenes import OPEN, THURSDAY, account_position, execution, known_account
+from tests.portal.test_board import screen_of
 from tests.portal.test_risk_tiles import C105, C110, beside_account
 
 
@@ -78,6 +80,19 @@ def test_a_line_says_its_position_and_a_group_the_sum_of_one_underlying(show: Sh
     assert rows["Book · 3 legs"]["Delta"][0] == ""
     by_name = [number(rows[name]["Theta"][0]) for name in ("AAPL", "MSFT")]
     assert number(rows["Book · 3 legs"]["Theta"][0]) == pytest.approx(fsum(by_name), abs=1.01)
+
+
+def test_a_sum_of_thetas_says_what_of_it_is_no_rate_but_left_of_a_last_day():
+    """Where all of it is, and beside the sum where a part is."""
+    screen = screen_of(scenes.live)
+    by_day, by_underlying = cells(screen, Grouping.EXPIRY), cells(screen, Grouping.UNDERLYING)
+    alone = by_day["20 Nov 26"]["Theta"][0]
+    assert alone.endswith(" left")
+    left = alone.removesuffix(" left")
+
+    assert f" · {left} left" in by_underlying["SPY"]["Theta"][0]
+    assert f" · {left} left" in by_underlying["Book · 15 legs"]["Theta"][0]
+    assert "left" not in by_underlying["NVDA"]["Theta"][0]
 
 
 def test_an_expiry_over_several_underlyings_has_a_theta_and_no_delta(show: Show):

@@ -93,9 +93,12 @@ def test_what_rests_on_an_old_price_says_how_old(show: Show):
 
 def test_the_time_value_that_is_left_today_is_no_theta_of_a_day():
     screen = screen_of(scenes.live)
-    note = tiles(screen)["Theta"].note
+    theta = tiles(screen)["Theta"]
+    left = next(line.theta for line in screen.risk.lines if line.is_last_day)
 
-    assert "time value left in 1 leg" in note
+    # Beside the figure, since of the line below a phone shows the beginning and has no pointer.
+    assert theta.beside == f"with {('+' if left > 0 else '−')}${abs(left):,.0f} left"
+    assert "time value left in 1 leg, the rest a day" in theta.note
     assert "all expiries in parallel" in tiles(screen)["Vega"].note
 
 

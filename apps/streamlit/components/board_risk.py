@@ -17,7 +17,7 @@ from apps.streamlit.components.board_rows import Ref, Tables
 from apps.streamlit.components.formatting import UNKNOWN, age
 from apps.streamlit.components.risk_ages import RiskAges, oldest
 from options_helper.analysis.columns import Column, Table
-from options_helper.analysis.risk.book_values import LineRisk
+from options_helper.analysis.risk.book_values import LineRisk, theta_parts
 from options_helper.analysis.risk.extremes import Extreme, Held, Limit, together
 from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, GreekSum
 from options_helper.analysis.risk.trade_progress import percent_of_best
@@ -226,8 +226,8 @@ class RiskCells:
             self._by_expiry(lines) if column.name == "vega" else "",
         )
         return Cell(
-            f"{ROUGHLY if cover.bound or doubt else ''}{_figure(total.amount, column)}{has}"
-            f"{_age_beside(column, aged)}",
+            f"{ROUGHLY if cover.bound or doubt else ''}{_figure(total.amount, column)}"
+            f"{_left(lines, column)}{has}{_age_beside(column, aged)}",
             "" if total.is_whole and not aged and not doubt else "warning",
             "; ".join(filter(None, titles)),
         )
@@ -245,6 +245,14 @@ class RiskCells:
             f"{written(fsum(one.vega or 0.0 for one in of_day), 0, signed=True)}"
             for day, of_day in of_expiry.items()
         )
+
+
+def _left(lines: Iterable[LineRisk], column: Column) -> str:
+    """How much of a sum of thetas is the time value left of last days, and so no rate: a phone has no pointer."""
+    parts = theta_parts(lines) if column.name == "theta" else None
+    if parts is None or parts.time_value_left is None:
+        return ""
+    return " left" if parts.per_day is None else f" · {_figure(parts.time_value_left, column)} left"
 
 
 def _age_beside(column: Column, aged: Sequence[LineRisk]) -> str:

@@ -71,9 +71,10 @@ def _theta(screen: ScreenModel) -> Tile:
     if parts.time_value_left is None:
         return _sum("theta", "a day", screen, ("",))
     legs = format_count(parts.last_day_legs, "leg")
-    left = f"of which {_whole(parts.time_value_left, screen)} time value left in {legs}"
-    # Without any other leg it is no rate at all.
-    return _sum("theta", "left" if parts.per_day is None else "a day", screen, (left,))
+    amount = _whole(parts.time_value_left, screen)
+    left = f"of which {amount} time value left in {legs}, the rest a day"
+    # Without any other leg it is no rate at all; with others the figure is not one alone.
+    return _sum("theta", "left" if parts.per_day is None else f"with {amount} left", screen, (left,))
 
 
 def _vega(screen: ScreenModel) -> Tile:
