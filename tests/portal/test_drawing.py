@@ -20,7 +20,7 @@ from apps.streamlit.components.board_columns import headings
 from apps.streamlit.components.board_message import Wishes, build_board
 from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.formatting import money
-from apps.streamlit.components.live_chart import chart_rows, chart_spec
+from apps.streamlit.components.live_chart import chart_rows, chart_spec, summary
 from apps.streamlit.components.live_csv import csv_name, tables_as_csv
 from apps.streamlit.components.live_totals import liquidation_tile, profit_tiles
 from apps.streamlit.components.style import DARK, LIGHT, WORD_JOINER, line, tag
@@ -340,3 +340,15 @@ def test_a_structure_is_called_by_its_name_on_the_page_and_in_the_file(screen_fo
     ]
     table = pd.read_csv(io.StringIO(tables_as_csv(screen)))
     assert table[table["section"] == "structure"]["kind"].tolist() == ["vertical", "vertical", "iron condor"]
+
+
+def test_a_chart_that_is_read_aloud_says_of_which_moment_its_last_amount_is():
+    """A tile may be of a later look, so none of the chart's amounts is that of now."""
+    points = tuple(
+        PnlPoint(OPEN + timedelta(seconds=10 * n), pnl, None, 1, 1, 0) for n, pnl in enumerate((-3.0, 49.0))
+    )
+
+    assert summary(points, NEW_YORK, hide_amounts=False) == (
+        f"P&L over the session: from -3.00 to +49.00 dollars, +49.00 at "
+        f"{OPEN.astimezone(NEW_YORK) + timedelta(seconds=10):%H:%M:%S}."
+    )

@@ -57,7 +57,7 @@ def pnl_chart(screen: ScreenModel, points: tuple[PnlPoint, ...]) -> None:
         # of which Vega warns.
         alt=_title(banded=_has_band(points)),
     )
-    draw(tag("div", summary(points, hide_amounts=hide_amounts), "oh-unseen", role="note"))
+    draw(tag("div", summary(points, zone, hide_amounts=hide_amounts), "oh-unseen", role="note"))
 
 
 def _rows_for(screen: ScreenModel, points: tuple[PnlPoint, ...]) -> ArrowTable:
@@ -222,10 +222,14 @@ def _has_partial(points: tuple[PnlPoint, ...]) -> bool:
     return any(point.counted < point.positions for point in points)
 
 
-def summary(points: tuple[PnlPoint, ...], *, hide_amounts: bool) -> str:
-    """The chart in words, for those who hear the page."""
+def summary(points: tuple[PnlPoint, ...], zone: ZoneInfo, *, hide_amounts: bool) -> str:
+    """The chart in words, for those who hear the page; a tile beside it may be of a later look."""
     dashed = " Dashed stretches are sums of some positions only." if _has_partial(points) else ""
     if hide_amounts:
         return f"P&L over the session; its amounts are hidden.{dashed}"
     own = [point.pnl for point in points if point.book == points[-1].book]
-    return f"P&L over the session: from {min(own):+,.2f} to {max(own):+,.2f} dollars, now {own[-1]:+,.2f}.{dashed}"
+    at = f"{points[-1].at.astimezone(zone):%H:%M:%S}"
+    return (
+        f"P&L over the session: from {min(own):+,.2f} to {max(own):+,.2f} dollars, {own[-1]:+,.2f} at {at}."
+        f"{dashed}"
+    )
