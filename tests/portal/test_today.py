@@ -76,6 +76,7 @@ def test_trades_that_the_file_lacks_are_named_at_the_figure_they_are_not_in(port
         "FILE BEHIND in 2 contracts",
         "positions: 2 with a quantity in doubt",
     ]
+    assert re.findall(r"oh-figure[^>]*><span[^>]*>≈ ", words)
 
 
 def test_a_file_that_is_up_to_date_lacks_no_trades(portal):

@@ -17,6 +17,8 @@ class Cell:
 
 
 EMPTY: Final = Cell()
+# Before a sum with a bound in it, or a quantity that is not the account's, or may not be.
+ROUGHLY: Final = "≈ "
 _FORMATS: Final = tuple(f",.{digits}f" for digits in range(10))
 
 

@@ -10,9 +10,9 @@ from dataclasses import dataclass, replace
 from datetime import date
 from typing import Any, Final, TypeAlias
 
-from apps.streamlit.components.board_cell import EMPTY, Cell, written
+from apps.streamlit.components.board_cell import EMPTY, ROUGHLY, Cell, written
 from apps.streamlit.components.board_columns import BoardColumn
-from apps.streamlit.components.board_risk import ROUGHLY, RiskCells
+from apps.streamlit.components.board_risk import RiskCells
 from apps.streamlit.components.board_rows import Ref, Row, RowKind, Tables, closed_today, units
 from apps.streamlit.components.formatting import age
 from options_helper.analysis.columns import ACCOUNT_COLUMN, Column, Kind, Table

@@ -12,7 +12,7 @@ from itertools import groupby
 from math import fsum
 from typing import Final
 
-from apps.streamlit.components.board_cell import EMPTY, Cell, written
+from apps.streamlit.components.board_cell import EMPTY, ROUGHLY, Cell, written
 from apps.streamlit.components.board_rows import Ref, Tables
 from apps.streamlit.components.formatting import UNKNOWN, age
 from apps.streamlit.components.risk_ages import RiskAges, oldest
@@ -27,7 +27,6 @@ from options_helper.model.text import named
 
 NAMED_AT_MOST: Final = 4
 WIDE_BAND: Final = 2.0  # points of volatility to either side
-ROUGHLY: Final = "≈ "
 
 
 class RiskCells:

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
 
-from apps.streamlit.components.board_cell import written
+from apps.streamlit.components.board_cell import ROUGHLY, written
 from apps.streamlit.components.formatting import UNKNOWN, age, money
 from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile
 from apps.streamlit.components.risk_ages import RiskAges, oldest
@@ -58,6 +58,7 @@ def _delta(screen: ScreenModel) -> Tile:
     )
     notes = (f"delta {coverage.words}", _weak_betas(screen), _oldest(_held(screen)))
     figure, _, unit = (per_percent.partition(" ")) if in_shares is None else (in_shares, "", per_percent)
+    figure = f"{_roughly(coverage.bound, _held(screen))}{figure}"
     return Tile(name, figure, _lines(notes), caveat=_lines(caveats), beside=unit)
 
 
@@ -108,7 +109,7 @@ def _sum(figure: str, unit: str, screen: ScreenModel, notes: Sequence[str]) -> T
     covered = "" if missing else total.coverage.words
     return Tile(
         name,
-        _whole(total.amount, screen),
+        f"{_roughly(total.coverage.bound, lines)}{_whole(total.amount, screen)}",
         _lines((covered, *notes, _oldest(lines))),
         caveat=_lines(caveats),
         beside=unit,
@@ -193,6 +194,11 @@ def _in_doubt(lines: Sequence[LineRisk]) -> str:
     """How many of these rest on a quantity that is not the account's."""
     count = sum(line.quantity_in_doubt for line in lines)
     return f"{format_count(count, 'line')} with a quantity in doubt" if count else ""
+
+
+def _roughly(bounds: int, lines: Sequence[LineRisk]) -> str:
+    """As in the table's last row; of what speaks against a figure below it a phone shows only the beginning."""
+    return ROUGHLY if bounds or any(line.quantity_in_doubt for line in lines) else ""
 
 
 def _worst_of_all(screen: ScreenModel) -> str:

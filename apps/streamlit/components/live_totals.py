@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 
+from apps.streamlit.components.board_cell import ROUGHLY
 from apps.streamlit.components.formatting import UNKNOWN, age, arrow, clock, money, percent
 from apps.streamlit.components.live_risk_tiles import risk_tiles
 from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile, tile_html
+from options_helper.analysis.grades import Grade
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.totals import LiveTotals, Tally
@@ -87,11 +89,12 @@ def _with_reason_above(reason: str, told: str) -> str:
 def liquidation_tile(screen: ScreenModel) -> Tile:
     """What the book would fetch, and what the account lets be bought."""
     totals, hidden = screen.totals, screen.options.preferences.hide_amounts
+    value = totals.liquidation_value
     cash = _cash_of_each(screen) if screen.accounts else _cash_counted(totals, hidden=hidden)
     notes = (_buying_power(screen), f"{cash}, at natural")
     return Tile(
         "Liquidation value",
-        money(totals.liquidation_value, hidden=hidden),
+        f"{_roughly(totals.at_natural) if value is not None else ''}{money(value, hidden=hidden)}",
         "\n".join(filter(None, notes)),
         caveat="\n".join(filter(None, (totals.holdings.caveat, *_reservations(totals.at_natural)))),
     )
@@ -146,7 +149,7 @@ def _profit(
     grades = f"positions: {tally.caveat}" if tally.caveat else ""
     return Tile(
         name,
-        f"{arrow(tally.known)} {amount}".strip(),
+        f"{_roughly(tally)}{arrow(tally.known)} {amount}".strip(),
         source,
         tone=_tone(tally.known),
         caveat="\n".join(filter(None, (partial, file_only, caveat, grades))),
@@ -265,6 +268,11 @@ def _provenance(screen: ScreenModel) -> str:
     no_bid = len(screen.totals.with_warning(QuoteWarning.ZERO_BID))
     beside_nothing = f" · {no_bid} with no bid, at half the ask" if no_bid else ""
     return f"{counts}{by_rest} · oldest {age(oldest)}{beside_nothing}"
+
+
+def _roughly(tally: Tally) -> str:
+    """Where a quantity in it is not the account's, or may not be, as in the table's last row."""
+    return ROUGHLY if Grade.QUANTITY in tally.grades else ""
 
 
 def _reservations(tally: Tally) -> Iterator[str]:
