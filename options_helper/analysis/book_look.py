@@ -75,6 +75,12 @@ def look_at_book(
             today_reasons=totals.day_reasons,
             book_unrealized=totals.pnl_abs,
             book_natural=totals.pnl_natural_abs,
+            natural_lacks=tuple(
+                name
+                for table, column in ((positions, "pnl_natural_abs"), (structures, "net_pnl_natural_abs"))
+                for name, amount in _by_id(table, column).items()
+                if amount is None
+            ),
         ),
         priced=priced,
         earlier=None if earlier is None else earlier.risk.computed,

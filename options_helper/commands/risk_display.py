@@ -271,7 +271,7 @@ def lines_of(
     )
     yield (
         f"natural {_money(book.profits.book_natural)}: if all were closed now, longs at the bid and shorts at the ask"
-        f"{_doubt_of_book(book)}"
+        f"{_lacking(book.profits.natural_lacks)}{_doubt_of_book(book)}"
     )
     if what_if is not None:
         yield from _lines_of_elsewhere(what_if, book)
@@ -295,6 +295,11 @@ def _note_lines(book: BookFigures) -> Iterator[str]:
             yield f"note: {one.spot_words}"
     for sentence, labels in _notes(book).items():
         yield f"note: {', '.join(labels)}: {sentence}"
+
+
+def _lacking(names: Sequence[str]) -> str:
+    """Of which entries a sum is not known, and so is none."""
+    return f"; a price, a cost or a multiplier is not known of {', '.join(names)}" if names else ""
 
 
 def _bounds(weighted: BetaWeighted) -> str:

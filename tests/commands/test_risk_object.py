@@ -285,6 +285,14 @@ def test_for_a_person_rows_in_doubt_are_named_so():
     )
 
 
+def test_what_closing_now_would_bring_names_what_it_is_not_known_of():
+    book = portfolio(VERTICAL, holding("MSFT", 10.0, cost_basis=None))
+    (natural,) = [line for line in printed(book, snapshot_with(*QUOTES)) if line.startswith("natural")]
+
+    assert natural.startswith("natural –: ")
+    assert natural.endswith("; a price, a cost or a multiplier is not known of MSFT-shares")
+
+
 def test_what_wins_at_every_price_has_no_loss():
     book = portfolio(VERTICAL.model_copy(update={"net_debit": -50.0}))
 

@@ -167,6 +167,7 @@ class Profits:
     today_reasons: tuple[str, ...] = ()  # sentences: why what is missing of today is missing
     book_unrealized: float | None = None
     book_natural: float | None = None  # if all were closed now, longs at the bid and shorts at the ask
+    natural_lacks: tuple[str, ...] = ()  # the ids of the entries of which that is not known
 
 
 @dataclass(frozen=True, slots=True)

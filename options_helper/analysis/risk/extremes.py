@@ -367,7 +367,7 @@ def _of_each(why: str, names: Sequence[str]) -> str:
     return f"{why} of {said}" if why == NO_BASIS else f"{said}: {why}"
 
 
-def _why_undefined(uncovered: Iterable[Uncovered], held: Iterable[PortfolioLine]) -> str:
+def _why_undefined(uncovered: Iterable[Uncovered], held: Sequence[PortfolioLine]) -> str:
     """What nothing covers, the longest first."""
     adjusted = dict.fromkeys(
         line.instrument.label
@@ -376,10 +376,14 @@ def _why_undefined(uncovered: Iterable[Uncovered], held: Iterable[PortfolioLine]
     )
     # One may deliver 110 shares, or shares and cash: how many are sold, or cover, is not known then.
     also = f" ({', '.join(adjusted)} counted as if usual, and adjusted)" if adjusted else ""
-    return f"{' and '.join(map(_sold, uncovered))}{also}, and nothing that is held as long covers them"
+    on_index = any(is_index(line.instrument.underlying) for line in held)
+    sold = " and ".join(_sold(one, on_index=on_index) for one in uncovered)
+    return f"{sold}{also}, and nothing that is held as long covers them"
 
 
-def _sold(one: Uncovered) -> str:
+def _sold(one: Uncovered, *, on_index: bool) -> str:
+    if on_index:  # which has no shares
+        return f"calls of ${plain_number(float(one.slope))} a point are sold until {short_date(one.end.day)}"
     shares = f"{plain_number(float(one.slope))} shares"
     if one.end == NEVER:
         return f"{shares} are sold short"

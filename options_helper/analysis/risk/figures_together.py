@@ -237,6 +237,9 @@ def _profits(parts: Sequence[AccountFigures], unread: Sequence[str]) -> Profits:
         ),
         book_unrealized=of_book("book_unrealized"),
         book_natural=of_book("book_natural"),
+        natural_lacks=tuple(
+            id_of(part.account, name) for part in parts for name in part.figures.profits.natural_lacks
+        ),
     )
 
 

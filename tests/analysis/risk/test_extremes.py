@@ -95,6 +95,9 @@ def test_what_is_no_number_says_why():
     assert only(naked)[0].reason == (
         "calls on 200 shares are sold until 18 Dec 26, and nothing that is held as long covers them"
     )
+    assert only(risk(position("SPXW", 6_800, contracts=-1)))[0].reason == (
+        "calls of $100 a point are sold until 18 Dec 26, and nothing that is held as long covers them"
+    )
     assert only(short_put)[0].reason == "what was paid is not known"
     assert only(calendar)[1].reason == (
         "it ends on 2 days: 18 Dec 26, 15 Jan 27, and what is left at the first of them has no payoff yet"
