@@ -65,7 +65,7 @@ def short_entries(
         remedy = (
             Remedy(_how_near(one))
             if ending is None
-            else closing(one, ending, settled[ending.settles, ending.underlying])
+            else closing(one, ending, settled.get((ending.settles, ending.underlying)))
         )
         yield Entry(
             kind=AttentionKind.IN_THE_MONEY_SHORT,
