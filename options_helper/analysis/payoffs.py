@@ -12,6 +12,7 @@ from math import inf
 from typing import Final, NamedTuple
 
 from options_helper.analysis.deliveries import ALL_USUAL, Usual, as_usual
+from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import is_settled_at_open
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioLine
@@ -91,7 +92,23 @@ def believable_range(lines: tuple[PortfolioLine, ...], today: date) -> tuple[flo
     width = most - least
     tick = _TICK * float(max(abs(slope_of(line)) for line in lines))
     tolerance = tick + (_TOLERANCE * width if width < inf else 0.0)
+    if not width:
+        # C − P is between S − D − K and S − K e^(−rT) where it may be exercised early: what is the same at every price,
+        # as a box, is worth its payoff give or take the interest on its highest strike.
+        tolerance += (1 - today_of_one) * _exercised_early(lines)
     return min(least, least * today_of_one) - tolerance, max(most, most * today_of_one) + tolerance
+
+
+def _exercised_early(lines: Sequence[PortfolioLine]) -> float:
+    """What its highest strike comes to in dollars, of contracts that may be exercised before they end."""
+    return max(
+        (
+            (line.instrument.strike or 0.0) * float(abs(slope_of(line)))
+            for line in lines
+            if line.instrument.is_option and not is_index(line.instrument.underlying)
+        ),
+        default=0.0,
+    )
 
 
 def undefined_risks(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from math import inf
 from typing import Any
@@ -219,17 +219,34 @@ def test_where_no_payoff_says_what_is_possible_everything_is(entry: MultiLegPosi
 
 
 def test_what_is_paid_for_certain_is_worth_less_until_then():
-    box = structure(
-        leg("long", 180, expiry=date(2027, 11, 19)),
-        leg("short", 185, expiry=date(2027, 11, 19)),
-        leg("short", 180, "put", expiry=date(2027, 11, 19)),
-        leg("long", 185, "put", expiry=date(2027, 11, 19)),
-    )
+    box = box_on("SPXW", date(2027, 11, 19))
     least, greatest = believable_range(box.lines, TODAY)
 
     assert bounds(*box.legs) == (Decimal(500), Decimal(500))
     assert 440 < least < 460
     assert greatest == pytest.approx(505)
+
+
+def test_a_box_that_may_be_exercised_early_can_be_worth_more_than_its_width():
+    """By the interest on a strike, and no leg quoted by ten dollars too much: 18 cents over it were not believed."""
+    days = 28
+    least, greatest = believable_range(box_on("AAPL", TODAY + timedelta(days=days)).lines, TODAY)
+    interest = 185 * 100 * 0.1 * days / 365
+
+    assert greatest == pytest.approx(500 + 5 + interest)
+    assert least == pytest.approx(500 * (1 - 0.1 * days / 365) - 5 - interest)
+    assert believable_range(box_on("AAPL", TODAY).lines, TODAY) == pytest.approx((495, 505))
+
+
+def box_on(symbol: str, expiry: date) -> MultiLegPosition:
+    """Five wide."""
+    return structure(
+        leg("long", 180, expiry=expiry),
+        leg("short", 185, expiry=expiry),
+        leg("short", 180, "put", expiry=expiry),
+        leg("long", 185, "put", expiry=expiry),
+        symbol=symbol,
+    )
 
 
 def index_spread(bought: str, sold: str) -> MultiLegPosition:
