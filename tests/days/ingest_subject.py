@@ -98,6 +98,8 @@ class IngestSubject:
         self._archive = Archive(stage.dice("archive"))
         self._ingester = Ingester(stage, oracle, self._archive, JOBS, self._root)
         self._page = Page(stage, oracle, self._root / REQUESTS, ingested.page_every)
+        self._woke_ns = 0
+        stage.after_sleep.append(self._wake)
         at = stage.day.at
         stage.agenda.at(at(ingested.since), self._ingester.start, product=True)
         stage.agenda.at(at(ingested.since) + NS, self._page.start, product=True)
@@ -115,13 +117,19 @@ class IngestSubject:
     def _close(self) -> None:
         if self._oracle is None or self._oracle.is_over:
             return
-        if self._ingester.is_alive and self._ingester.stage.clocks.true_ns >= self._until_ns:
+        clocks = self._stage.clocks
+        # A process that was stopped until just now had no calm while.
+        ran_ns = clocks.true_ns - max(self._woke_ns, self._until_ns - int(_CALM_SECONDS * NS))
+        if self._ingester.is_alive and clocks.true_ns >= self._until_ns and ran_ns >= _CALM_SECONDS * NS:
             self._oracle.left(self._ingester.look(), self._ingester.now)
         self._ingester.kill()
         self._page.end_life()
         self._oracle.audit()
         self._oracle.is_over = True
         self._remove()
+
+    def _wake(self) -> None:
+        self._woke_ns = self._stage.clocks.true_ns
 
     @property
     def _until_ns(self) -> int:

@@ -8,7 +8,7 @@ import io
 import zlib
 from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
@@ -44,6 +44,8 @@ class RecorderOracle(Heard):
         self.received: list[Quote] = []
         self.dropped: list[Quote] = []
         self.unheard: list[Quote] = []
+        # Of the computer's clock, whichever of them a gap is told on: one that was open as it was set is told anew.
+        self._offsets_ns = [0]
         # Of its processes, by the computer's clock; those that were killed have the next one tell of their end.
         self._ends: list[int] = []
         self.is_robbed = False  # somebody deleted files of it
@@ -51,6 +53,7 @@ class RecorderOracle(Heard):
 
     def frame(self, stream: str, message: Message, *, kept: bool) -> None:
         """Handed over to the queue."""
+        self._note_clock()
         if message.readable:
             wall_ns = self._stage.clocks.wall_ns()
             quotes = [Quote(stream, one.symbol, one.made_ns, wall_ns) for one in message.quotes]
@@ -58,7 +61,13 @@ class RecorderOracle(Heard):
 
     def lost(self, stream: str, lost: Lost) -> None:
         """Sent to the recorder, which did not hear it, or was not there."""
+        self._note_clock()
         self.unheard.append(Quote(stream, lost.what, lost.true_ns, lost.wall_ns))
+
+    def _note_clock(self) -> None:
+        offset_ns = self._stage.clocks.offset_ns
+        if all(abs(offset_ns - known_ns) > NS // 4 for known_ns in self._offsets_ns):
+            self._offsets_ns.append(offset_ns)
 
     def ended(self, stream: str, why: str, *, by_us: bool) -> None:
         """A connection is over."""
@@ -89,13 +98,17 @@ class RecorderOracle(Heard):
                 # Who is killed before a full disk takes word of deleted files leaves that to `verify`.
                 yield f"{key}, received at {quote.wall_ns}, is no row, and nothing tells of it"
         for quote in (*self.unheard, *self.dropped):
-            if not _told(ledger, quote) and not self._is_beside_an_end(quote):
+            if not self._is_told(ledger, quote) and not self._is_beside_an_end(quote):
                 yield f"{quote.stream} {quote.symbol}: lost at {quote.wall_ns}, and nothing tells of it"
         if self.is_robbed or not self._has_journal:
             return  # what `verify` says of that is so, and in many words
         for problem in audit(root).problems:
             if not any(true in problem for true in TRUE_PROBLEMS):
                 yield problem
+
+    def _is_told(self, ledger: tuple[LossRow, ...], quote: Quote) -> bool:
+        moments = (quote.wall_ns, *(quote.made_ns + offset_ns for offset_ns in self._offsets_ns))
+        return any(_told(ledger, replace(quote, wall_ns=moment)) for moment in moments)
 
     def _is_beside_an_end(self, quote: Quote) -> bool:
         return any(0 <= end - quote.wall_ns <= UNDETECTED_NS for end in self._ends) or any(
