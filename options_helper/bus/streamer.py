@@ -161,6 +161,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._feeds = Feeds()
         self._followed: dict[Detail, Followed] = {}
         self._slow_heard_at = 0.0  # or when it was asked for
+        self._early: list[bytes] | None = None  # what came before the answer to the wishes was told
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Want these too."""
@@ -200,10 +201,13 @@ class BusStreamer(ConnectionRunner[BusLink]):
                 raise connection.loss()
         self._offset = await measure_offset(bus, names, self._now_ns)
         self._sink.connected(_readable(health.announcement))
-        # What comes from now on is heard, and the answer to the wishes before any of it.
-        self._answer()
-        self._feeds, self._followed = Feeds(), {}
+        # Nobody is told that it is heard before the server sends what comes; and of that, nothing before the answer.
+        self._feeds, self._followed, self._early = Feeds(), {}, []
         await self._follow(bus, Detail.FULL)
+        self._answer()
+        early, self._early = self._early, None
+        for data in early:
+            self._hear(data)
         self._legs.want_picture()
         self._ask_now = asyncio.Event()
         tasks = [asyncio.create_task(self._keep_asking(bus, news, self._ask_now))]
@@ -299,7 +303,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
     async def _follow(self, bus: BusConnection, feed: Detail) -> None:
         names, stream = self._address.names, self._stream
         subject = names.followed(stream) if feed is Detail.FULL else names.slow(stream)
-        self._followed[feed] = await bus.subscribe(subject, lambda _, data, __: self._hear(data, feed))
+        self._followed[feed] = await bus.subscribe(subject, lambda _, data, __: self._take(data, feed))
 
     def _wanted_now(self) -> tuple[str, ...]:
         with self._wanted_lock:
@@ -354,6 +358,12 @@ class BusStreamer(ConnectionRunner[BusLink]):
         if answer != self._told:
             self._told = answer
             self._sink.subscribed(*answer)
+
+    def _take(self, data: bytes, feed: Detail) -> None:
+        if self._early is None:
+            self._hear(data, feed)
+        else:
+            self._early.append(data)
 
     def _hear(self, data: bytes, feed: Detail = Detail.FULL) -> None:
         batch = decode_batch(data)

@@ -49,6 +49,7 @@ class Heard:
         self.announced: list[str | None] = []
         self.problems: list[str] = []
         self.refusals: dict[str, str] = {}
+        self.told: list[str] = []
 
     def connected(self, announcement: str | None) -> None:
         if announcement is not None:
@@ -59,9 +60,11 @@ class Heard:
         self, requested: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
     ) -> None:
         self.refusals = dict(refusals)
+        self.told.append("answer")
 
     def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
         self.events += events
+        self.told.append("frame")
 
     def notice(self, problem: str) -> None:
         self.problems.append(problem)
@@ -339,6 +342,37 @@ def test_a_connection_that_is_made_anew_begins_with_all_prices_whatever_the_last
     asyncio.run(story())
     assert streamer._feeds.at_hand is None
     assert list(streamer._followed) == [Detail.FULL]
+
+
+class Prompt(Followable):
+    """A bus that brings a batch of stocks before it has said that it will."""
+
+    def __init__(self, health: DeskHealth, heard: Heard) -> None:
+        super().__init__(health)
+        self.heard = heard
+        self.told_before: list[str] = []
+
+    async def subscribe(self, subject: str, told: Any) -> Followable:
+        if subject == ADDRESS.names.followed(STOCKS):
+            told(subject, batch(0, 0, 3), None)
+            await asyncio.sleep(0)
+            self.told_before = list(self.heard.told)
+        return await super().subscribe(subject, told)
+
+
+def test_nobody_is_told_that_a_stream_is_heard_before_it_is_and_what_came_by_then_comes_after_that(
+    streamer: BusStreamer, heard: Heard
+):
+    async def story() -> list[str]:
+        connection = Prompt(word(), heard)
+        ended = asyncio.create_task(asyncio.sleep(0))
+        await ended
+        with pytest.raises(StreamError, match="it is gone"):
+            await streamer._communicate(connection, asyncio.Event(), ended)  # type: ignore[arg-type]
+        return connection.told_before
+
+    assert asyncio.run(story()) == []
+    assert heard.told == ["answer", "frame"]
 
 
 def test_what_is_wanted_anew_is_asked_for_at_once(streamer: BusStreamer):
