@@ -14,7 +14,7 @@ from options_helper.model.text import format_count
 CLOSE_IT: Final = "Close it, or roll it to a later expiry."
 _ONE_OF_TWO: Final = "Do one of the two, not both."
 _ALONE: Final = "alone that leaves more missing."
-_RISK_TOO: Final = "Then nothing is missing at the price of now; to end the risk too, "
+_RISK_TOO: Final = "Then nothing is missing at the price of now. In place of that, to end the risk too: "
 _NOT_KNOWN: Final = "alone that may leave more missing, which cannot be judged."
 
 

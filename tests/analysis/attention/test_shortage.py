@@ -80,8 +80,8 @@ def test_what_has_no_cover_is_not_closed_without_what_it_pays_for():
 
     assert entry.remedy == (
         "Close the surplus, 1 of 3 contracts of KO 20 Nov 26 55 C, or roll it to a later expiry. Then nothing is "
-        "missing at the price of now; to end the risk too, close 3 contracts of KO 20 Nov 26 55 C together with "
-        "KO 20 Nov 26 70 P: alone that leaves $9,000 missing."
+        "missing at the price of now. In place of that, to end the risk too: close 3 contracts of KO 20 Nov 26 55 C "
+        "together with KO 20 Nov 26 70 P: alone that leaves $9,000 missing."
     )
     assert "3" not in entry.discreet_remedy.replace("KO 20 Nov 26", "")
 
