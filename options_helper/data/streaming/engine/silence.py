@@ -91,7 +91,7 @@ class SilenceJudge:
             self._expected_since = None
         elif self._expected_since is None:
             self._expected_since = now
-        heard = self._heard(last_frame) or _NEVER
+        heard = self.heard(last_frame) or _NEVER
         if heard.monotonic > self._last_heard.monotonic:
             # Something was received since the last look, so this feed can be that quiet and be well.
             self._longest_silence = max(self._longest_silence, self._last_silence)
@@ -120,7 +120,7 @@ class SilenceJudge:
 
     def forget_connection(self, live_since: Moment, last_frame: Moment | None) -> None:
         """Note that a connection was ended for its silence: one that brought nothing at all earns patience."""
-        heard = self._heard(last_frame)
+        heard = self.heard(last_frame)
         # What comes with the last acknowledgement, in one read, is the connection's.
         was_silent = heard is None or heard.monotonic < live_since.monotonic
         self._silent_connections = self._silent_connections + 1 if was_silent else 0
@@ -131,7 +131,7 @@ class SilenceJudge:
         expected_since = self._expected_since
         if live_since is None or expected_since is None:
             return None
-        heard = self._heard(last_frame)
+        heard = self.heard(last_frame)
         return latest(live_since, expected_since, heard)
 
     def seconds(self, now: Moment, live_since: Moment | None, last_frame: Moment | None) -> float:
@@ -150,5 +150,6 @@ class SilenceJudge:
         patience = max(self._stall_seconds, PATIENCE_FACTOR * self._longest_silence)
         return min(patience * 2.0 ** min(self._silent_connections, 10), MAX_PATIENCE_SECONDS)
 
-    def _heard(self, last_frame: Moment | None) -> Moment | None:
+    def heard(self, last_frame: Moment | None) -> Moment | None:
+        """The last frame of which something could be read, as far as that was looked at."""
         return last_frame if self._heard_before is None else self._heard_before

@@ -391,7 +391,7 @@ class StreamCourse:
         before, live_since = self._silent_before, self._report.live_since
         if before is None or live_since is None or live_since.monotonic > before.monotonic:
             return None
-        heard = self._last_frame
+        heard = self._silence.heard(self._last_frame)
         return before if heard is None or heard.monotonic <= before.monotonic else None
 
     def _add_gap(self, gap: Gap) -> None:

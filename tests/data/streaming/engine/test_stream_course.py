@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import pytest
+
 from options_helper.data.streaming.engine.absence import Absence
 from options_helper.data.streaming.engine.silence import Moment
 from options_helper.data.streaming.engine.stream_course import (
@@ -59,8 +61,8 @@ class Conversation:
     def hear(self) -> None:
         self.course.frame_at, self.course.frame_ns = self.now
 
-    def watch(self) -> Abandon | None:
-        return self.course.watch(self.now, due=self.due, was_due=self.due, applied=0, rejected=0)
+    def watch(self, rejected: int = 0) -> Abandon | None:
+        return self.course.watch(self.now, due=self.due, was_due=self.due, applied=0, rejected=rejected)
 
 
 def pauses(talk: Conversation, error: OptionsHelperError, count: int) -> list[float]:
@@ -173,7 +175,8 @@ def test_only_what_lived_makes_the_next_failure_the_first():
     assert step.seconds == 1
 
 
-def test_a_silence_in_which_the_process_did_not_run_is_told_from_its_beginning():
+@pytest.mark.parametrize("then", ["nothing comes", "nothing can be read"])
+def test_a_silence_in_which_the_process_did_not_run_is_told_from_its_beginning(then: str):
     """It is judged anew after the absence, and what was missed before that was missed all the same."""
     talk = Conversation(stall_seconds=60.0)
     talk.go_live()
@@ -183,8 +186,12 @@ def test_a_silence_in_which_the_process_did_not_run_is_told_from_its_beginning()
     talk.after(10)
     wall_ns = talk.now.wall_ns
     talk.course.absent(talk.now, Absence(wall_ns - 8 * SECOND, wall_ns))
-    while talk.watch() is None:
+    rejected = 0
+    while talk.watch(rejected) is None:
         talk.after(0.5)
+        if then == "nothing can be read":
+            talk.hear()
+            rejected += 1
     talk.course.ended(talk.now, None, jitter=1.0)
 
     told = [(gap.since_ns, gap.until_ns) for gap in talk.health.gaps]
