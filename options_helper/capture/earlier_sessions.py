@@ -207,6 +207,9 @@ class EarlierSessions:
         heard = self._last_heard(note) if note.journal and not is_bereft else _last_filed(note)
         for name in note.asked:
             since_ns = heard.get(name, note.began_ns)
+            if since_ns >= self._began_ns:
+                # The clock was put back meanwhile: by that of now nobody knows when this was.
+                since_ns = self._began_ns - _UNNOTICED_NS
             # A gap that nobody could close lasts until now; what was received before it may be lost by the kill, too.
             lasting = [gap for gap in note.gaps if gap.stream == name]
             for gap in lasting:
@@ -242,7 +245,9 @@ class EarlierSessions:
         except UNREADABLE_JOURNAL as error:
             log.warning("The journal of %s cannot be read: %s", note.session, error)
             return {}
-        return {name: max(note.began_ns, at_ns) for name, at_ns in heard.items()}
+        # A session that began later than this one was heard by a clock that was put back since.
+        first_ns = note.began_ns if note.began_ns <= self._began_ns else 0
+        return {name: max(first_ns, at_ns) for name, at_ns in heard.items()}
 
     def _never_rows(self, note: SessionNote, step: Completion) -> list[Gap]:
         reasons = {

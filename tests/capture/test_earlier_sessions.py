@@ -91,7 +91,11 @@ def test_a_kill_is_missed_by_one_capture_only(tmp_path: Path):
 
 
 def gaps_of_a_killed_session(
-    root: Path, *records: Record, journal: bool = True, lasting: tuple[Gap, ...] = ()
+    root: Path,
+    *records: Record,
+    journal: bool = True,
+    lasting: tuple[Gap, ...] = (),
+    next_began_ns: int | None = None,
 ) -> dict[str, int]:
     """Stream → seconds after noon at which the gap of a session begins that asked for two streams at 11:45."""
     began_ns = NOON - 900 * SECOND
@@ -102,7 +106,8 @@ def gaps_of_a_killed_session(
         note_of("one", first), asked=asked, seen_ns=NOON, market="live", journal=journal, gaps=lasting
     )
     save_note(root, note)
-    with earlier_than_this(root) as earlier:
+    at = {} if next_began_ns is None else {"began_ns": next_began_ns}
+    with earlier_than_this(root, **at) as earlier:
         return {gap.stream: (gap.since_ns - NOON) // SECOND for gap in earlier.gaps_since_kills()}
 
 
@@ -139,6 +144,18 @@ def test_no_gap_of_a_kill_begins_at_a_receipt_that_is_later_than_the_kill(tmp_pa
     )
 
     assert found == {"stocks": 0, "options": -60}
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_the_gap_of_a_kill_is_told_by_the_clock_that_was_put_back_behind_the_session_s_beginning(
+    tmp_path: Path, *, journal: bool
+):
+    """It would end before it begins, and tell of nothing."""
+    last_ns = NOON - 3_600 * SECOND
+    records = (received(NOON - SECOND, quote_message("AAPL")), received(last_ns, quote_message("AAPL")))
+    found = gaps_of_a_killed_session(tmp_path, *records, journal=journal, next_began_ns=last_ns + SECOND)
+
+    assert found == {"stocks": -3_600 if journal else -3_659, "options": -3_660 if journal else -3_659}
 
 
 @pytest.mark.parametrize(("lasts_seconds", "begins"), [(5, -20), (200, -200)])
@@ -182,7 +199,8 @@ def test_after_a_reboot_with_the_clock_behind_no_gap_ends_before_it_begins(tmp_p
 
     assert len(records) == 1
     (row,) = audit(tmp_path).gaps
-    assert (row.since_ns, row.until_ns) == (began_ns, began_ns)
+    # When it was killed, nobody knows by this clock.
+    assert (row.since_ns, row.until_ns) == (began_ns - 60 * SECOND, began_ns)
     assert not any("ends before it begins" in problem for problem in audit(tmp_path).problems)
 
 
