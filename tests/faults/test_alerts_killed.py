@@ -108,7 +108,7 @@ def is_armed(log: FiringLog) -> bool:
 
 
 def is_settled(log: FiringLog) -> bool:
-    return not any(one.unsettled for one in log.look().firings.values())
+    return not any(one.unsettled or one.is_unaddressed for one in log.look().firings.values())
 
 
 def assert_each_came(ntfy: FakeNtfy, log: FiringLog) -> None:

@@ -182,6 +182,8 @@ class PriceOracle:
         if report is None or report.phase is not RestPhase.DONE:
             self.broken = self.broken or f"prices are not known after some quiet minutes: {report}"
         last = max((day for day in self._sessions if day < today), default=None)
+        if abs(self._stage.clocks.offset_ns) > NEW_DAY_SECONDS * NS:
+            return  # by a clock that is hours ahead it is tomorrow, of which the exchange says nothing yet
         for symbol in (*self._symbols, *(one for one, day in self._sold.items() if day == today)):
             close = state.closes.get(symbol)
             if last is not None and (close is None or close.day != last):
