@@ -420,8 +420,9 @@ class StreamCourse:
         # A clock that was put back meanwhile takes nothing of its length: it is told by the clock that it began by.
         until_ns = self._told(now.wall_ns)
         lasted_ns = int((now.monotonic - self._gap_opened.monotonic) * NANOSECONDS)
-        if gap.since_ns + lasted_ns - until_ns > NANOSECONDS:
-            until_ns = gap.since_ns + lasted_ns
+        by_that_clock_ns = max(gap.since_ns, self._told(self._gap_opened.wall_ns)) + lasted_ns
+        if by_that_clock_ns - until_ns > NANOSECONDS:
+            until_ns = by_that_clock_ns
         gap = replace(gap, until_ns=max(gap.since_ns, until_ns))
         self._update(gaps=(*others, gap))
 

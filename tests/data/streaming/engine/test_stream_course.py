@@ -203,14 +203,15 @@ def test_a_silence_in_which_the_process_did_not_run_is_told_from_its_beginning(t
     assert talk.health.gap_count == 3
 
 
-def test_a_gap_in_which_the_clock_was_put_back_is_as_long_as_it_was():
+@pytest.mark.parametrize("quiet_seconds", [0, 8], ids=["cut as it was heard", "cut a while after that"])
+def test_a_gap_in_which_the_clock_was_put_back_is_as_long_as_it_was(quiet_seconds: int):
     talk = Conversation()
     talk.go_live()
     talk.after(20).hear()
-    talk.course.ended(talk.now, CUT, jitter=1.0)
+    talk.after(quiet_seconds).course.ended(talk.now, CUT, jitter=1.0)
     talk.after(30)
     talk.slept -= 600
-    talk.after(50).go_live()
+    talk.after(50 - quiet_seconds).go_live()
 
     (gap,) = talk.health.gaps
     assert (gap.since_ns, gap.until_ns) == (NOON + 20 * SECOND, NOON + 100 * SECOND)
