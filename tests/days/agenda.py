@@ -14,14 +14,17 @@ Action = Callable[[], Any]
 class Entry:
     """Something that is due; `cancel` takes it back."""
 
-    __slots__ = ("action", "asked_ns", "at_ns", "is_product", "order")
+    __slots__ = ("action", "asked_ns", "at_ns", "is_product", "is_timer", "order")
 
-    def __init__(self, at_ns: int, order: int, action: Action, asked_ns: int, *, is_product: bool) -> None:
+    def __init__(
+        self, at_ns: int, order: int, action: Action, asked_ns: int, *, is_product: bool, is_timer: bool
+    ) -> None:
         self.at_ns = at_ns
         self.asked_ns = asked_ns
         self.order = order
         self.action: Action | None = action
         self.is_product = is_product
+        self.is_timer = is_timer  # counted by a clock of the process's, and not asked for by the day
 
     def cancel(self) -> None:
         """It will not happen."""
@@ -29,7 +32,10 @@ class Entry:
 
 
 class Agenda:
-    """The world's actions and the product's timers; the latter wait while the process does not run."""
+    """The world's actions and the product's; the latter wait while the process does not run.
+
+    A timer counts by the process's clock, so a suspend makes it later; what begins at a time of day does not.
+    """
 
     def __init__(self, clocks: Clocks) -> None:
         self.clocks = clocks
@@ -44,17 +50,17 @@ class Agenda:
         """Whether the product's process does not run."""
         return self._asleep_since is not None
 
-    def at(self, at_ns: int, action: Action, *, product: bool = False) -> Entry:
+    def at(self, at_ns: int, action: Action, *, product: bool = False, timer: bool = False) -> Entry:
         """Do this then, or now if then is past."""
         self._order += 1
         now = self.clocks.true_ns
-        entry = Entry(max(at_ns, now), self._order, action, now, is_product=product)
+        entry = Entry(max(at_ns, now), self._order, action, now, is_product=product, is_timer=timer)
         heapq.heappush(self._heap, (entry.at_ns, entry.order, entry))
         return entry
 
     def after(self, seconds: float, action: Action, *, product: bool = False) -> Entry:
         """Do this so much later."""
-        return self.at(self.clocks.true_ns + int(seconds * NS), action, product=product)
+        return self.at(self.clocks.true_ns + int(seconds * NS), action, product=product, timer=product)
 
     def timer(self, seconds: float, action: Action) -> Entry:
         """One of the product's: it waits while the process does not run."""
@@ -77,7 +83,8 @@ class Agenda:
         mine = [entry for entry in waiting if entry.is_product and entry.action]
         for entry in mine:
             # What was asked for meanwhile begins to count now.
-            late_ns = now - max(since, entry.asked_ns) if suspended or entry.asked_ns > since else 0
+            stood_still = entry.is_timer and (suspended or entry.asked_ns > since)
+            late_ns = now - max(since, entry.asked_ns) if stood_still else 0
             entry.at_ns = max(now, entry.at_ns + late_ns)
         world = [entry for entry in waiting if not entry.is_product]
         self._heap = [(entry.at_ns, entry.order, entry) for entry in (*world, *mine)]

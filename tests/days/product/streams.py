@@ -430,7 +430,7 @@ class VirtualRun(LiveRun):
             if self._next.at_ns <= at_ns:
                 return
             self._next.cancel()
-        self._next = self._desk.stage.agenda.at(at_ns, self._do_round, product=True)
+        self._next = self._desk.stage.agenda.at(at_ns, self._do_round, product=True, timer=True)
 
     def _do_round(self) -> None:
         self._next = None
