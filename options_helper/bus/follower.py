@@ -34,8 +34,10 @@ RETRY_SECONDS: Final = 0.5
 REFUSED_SECONDS: Final = 5.0  # what the server does not let us do, it will not a moment later
 CLOCK_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.1
-# What was quoted between a picture and the first frame is in the next picture, which is made twice a second.
-PICTURE_AGAIN_SECONDS: Final = 1.5
+# An owner's first word after a hole may be of before it, its second is not; and its picture is told before its word.
+# One that has not applied yet what it received is looked at again, until so many.
+PICTURE_WORDS: Final = 2
+MOST_PICTURE_WORDS: Final = 20
 STOP_SECONDS: Final = 1.0
 # Of 2,000 symbols each; what says that there are more is no owner's word.
 MOST_PARTS: Final = 500
@@ -61,6 +63,25 @@ class Desk:
     problem: str | None = None  # of the connection to the bus
 
 
+@dataclass(frozen=True, slots=True)
+class _Looks:
+    """After which of the owner's words, counted by `DeskFollower`, its picture is looked at."""
+
+    began_at: int = 0  # how many there were at the hole
+    looked_at: int = 0
+    whole: bool = False  # the last look showed what was received before the hole ended
+
+    def is_due(self, words: int) -> bool:
+        """Whether it is to be looked at after so many."""
+        return not self.whole and words > max(self.began_at, self.looked_at)
+
+    def after(self, words: int, *, lags: bool) -> _Looks:
+        """Once it was; `lags` where the owner has received what its picture may not show yet."""
+        since = words - self.began_at
+        whole = since >= (MOST_PICTURE_WORDS if lags else PICTURE_WORDS)
+        return replace(self, looked_at=words, whole=whole)
+
+
 class DeskFollower:
     """Owns the thread `live-follower`; `desk` is replaced whole and may be read by any.
 
@@ -83,6 +104,7 @@ class DeskFollower:
         self._holes, self._pictured = holes, pictured
         self._loop = LoopThread("live-follower")
         self._stopping = threading.Event()
+        self._words = 0  # of the owner's on how it is, heard so far
         self.desk = Desk()
 
     def start(self) -> None:
@@ -129,12 +151,14 @@ class DeskFollower:
             stored = await bus.kept(store, subject)
             if stored is not None:
                 self._take(subject, stored.data, heard=False)
-        seen, again_at, next_clock = -1, float("inf"), 0.0
+        seen, next_clock, looks = -1, 0.0, _Looks()
         while not bus.ended.done() and not self._stopping.is_set():
             now, holes = self._monotonic(), self._holes()
-            if holes != seen or now >= again_at:
-                again_at = now + PICTURE_AGAIN_SECONDS if holes != seen else float("inf")
-                seen = holes
+            if holes != seen:
+                seen, looks = holes, _Looks(self._words)
+                await self._look(bus)
+            elif looks.is_due(self._words):
+                looks = looks.after(self._words, lags=self._lags())
                 await self._look(bus)
             if now >= next_clock:
                 next_clock = now + CLOCK_SECONDS
@@ -163,6 +187,7 @@ class DeskFollower:
         match subject.rpartition(".")[2]:
             case "health":
                 if (health := decode(data, DeskHealth)) is not None:
+                    self._words += heard
                     heard_at = self._monotonic() if heard else self.desk.heard_at
                     self.desk = replace(self.desk, health=health, heard_at=heard_at)
             case "risk":
@@ -173,6 +198,11 @@ class DeskFollower:
                 if (value := decode(data, kind)) is not None:
                     changed: dict[str, Any] = {name: value}
                     self.desk = replace(self.desk, **changed)
+
+    def _lags(self) -> bool:
+        """Whether the owner has received what its picture may not show yet."""
+        health = self.desk.health
+        return health is not None and not health.ended and any(one.queued for one in health.streams.values())
 
     async def _look(self, bus: BusConnection) -> None:
         """Take over the newest prices that the owner has."""

@@ -9,7 +9,7 @@ from typing import Final
 from options_helper.bus.batch import Head
 from options_helper.bus.continuity import Arrival, Position, Verdict
 from options_helper.bus.detail import Detail
-from options_helper.bus.truth import DeskHealth
+from options_helper.bus.truth import DeskHealth, Published
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
@@ -41,6 +41,9 @@ class Leg:
     position: Position = field(default_factory=Position)
     damaged: int = 0  # messages that are no batch
     last_received_ns: int | None = None
+    begun_at: Published | None = (
+        None  # how far it was published when it was followed first; None: nobody said
+    )
     gaps: tuple[Gap, ...] = ()
     gap_count: int = 0
     feed: Detail = Detail.FULL  # of the last batch
@@ -85,6 +88,21 @@ class Leg:
             slow_events=self.slow_events + (head.events - arrival.known if feed is Detail.SLOW else 0),
         )
         return leg, arrival
+
+    def begin(self, health: DeskHealth) -> Leg:
+        """The leg where it is followed from now on, of which nothing has come yet; else as it is."""
+        published = health.published.get(str(self.stream))
+        return self if self.position.last is not None else replace(self, begun_at=published)
+
+    def is_behind(self, health: DeskHealth) -> bool:
+        """Whether the owner has published more than has come, by its own word."""
+        published, last = health.published.get(str(self.stream)), self.position.last
+        if published is None:
+            return False
+        if last is not None:
+            return (published.epoch, published.events) > (last.epoch, last.events_until)
+        begun = self.begun_at
+        return begun is not None and (published.epoch, published.events) > (begun.epoch, begun.events)
 
     def leave_out(self, events: int) -> Leg:
         """The leg after a batch of the slow feed in which so many quotes are left out."""
@@ -145,9 +163,12 @@ def both_legs(
     if owner is not None:
         health = _with_owner(health, owner)
     explained = phase is Phase.STOPPED and reached and mine.phase is not Phase.FAILED
-    if not explained and (_rank(phase) < _rank(mine.phase) or (phase is mine.phase and mine.last_error)):
+    # A viewer is quiet while it has all that the owner published: whether that is little, the owner says.
+    own_phase = Phase.LIVE if mine.phase is Phase.QUIET else mine.phase
+    if not explained and (_rank(phase) < _rank(own_phase) or (phase is own_phase and mine.last_error)):
         sentence = mine.last_error
-        return replace(health, last_error=None if sentence is None else f"From {SECOND_LEG}: {sentence}")
+        said = None if sentence is None else f"From {SECOND_LEG}: {sentence}"
+        return replace(health, phase=own_phase, last_error=said)
     return replace(
         health,
         phase=phase,

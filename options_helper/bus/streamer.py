@@ -204,6 +204,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         # Nobody is told that it is heard before the server sends what comes; and of that, nothing before the answer.
         self._feeds, self._followed, self._early = Feeds(), {}, []
         await self._follow(bus, Detail.FULL)
+        self._legs.put(self._legs.of(self._stream).begin(health), hole=False)
         self._answer()
         early, self._early = self._early, None
         for data in early:
@@ -294,11 +295,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
 
     def _is_left_behind(self) -> bool:
         """Whether the owner has published more than has come."""
-        published = None if self._health is None else self._health.published.get(str(self._stream))
-        last = self._legs.of(self._stream).position.last
-        if published is None or last is None:
-            return False
-        return (published.epoch, published.events) > (last.epoch, last.events_until)
+        return self._health is not None and self._legs.of(self._stream).is_behind(self._health)
 
     async def _follow(self, bus: BusConnection, feed: Detail) -> None:
         names, stream = self._address.names, self._stream

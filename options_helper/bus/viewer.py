@@ -56,7 +56,7 @@ class BusManager:
             source=self._source,
             rest_cls=None,
             only_wanted=True,
-            run_cls=partial(LiveRun, group_cls=partial(StreamGroup, feed_of=self._feed_of)),
+            run_cls=partial(LiveRun, group_cls=partial(StreamGroup, expects=self._is_behind)),
             now_ns=now_ns,
             monotonic=monotonic,
         )
@@ -97,10 +97,13 @@ class BusManager:
                 self._follower.stop()
             self.streams.stop()
 
-    def _feed_of(self, stream: StreamId) -> str | None:
-        """The owner's, as it said last: its hours are those in which a stream should be moving."""
+    def _is_behind(self, stream: StreamId) -> bool:
+        """Whether the owner has published what has not come.
+
+        Only then is silence this leg's: whether the market should be moving is the owner's to judge.
+        """
         health = None if self._follower is None else self._follower.desk.health
-        return None if health is None else health.feed_of(stream)
+        return health is not None and self._source.legs.of(stream).is_behind(health)
 
     def _take_picture(self, events: Sequence[PictureEvent], offset: Offset) -> None:
         follower = self._follower

@@ -19,6 +19,7 @@ from options_helper.bus.connection import Stored
 from options_helper.bus.demand import BOOKS, Answer
 from options_helper.bus.detail import Detail
 from options_helper.bus.follower import Desk
+from options_helper.bus.legs import Leg
 from options_helper.bus.streamer import NO_BOOKS, SILENT_SECONDS, BusStreamer, Legs
 from options_helper.bus.truth import DeskHealth, Published
 from options_helper.bus.truth import encode as encode_truth
@@ -76,13 +77,27 @@ def heard() -> Heard:
 
 
 @pytest.mark.parametrize(
-    ("feeds", "by_day"), [({}, True), ({"stocks": "boats"}, False), ({"stocks": "sip"}, True)]
+    ("published", "came", "behind"),
+    [
+        ({}, [], False),  # an owner of before does not say it
+        ({"stocks": Published(1, 9)}, [], True),  # it was at 3 when this viewer began to follow it
+        ({"stocks": Published(1, 3)}, [], False),
+        ({"stocks": Published(1, 9)}, [(1, 3, 3)], True),
+        ({"stocks": Published(1, 9)}, [(1, 3, 6)], False),
+        ({"stocks": Published(1, 9)}, [(1, 3, 9)], False),  # its word is older than what came since
+        ({"stocks": Published(2, 9)}, [(1, 3, 6)], True),  # each term begins with a message
+    ],
 )
-def test_a_viewer_goes_by_the_hours_of_its_owners_feed(feeds: dict[str, str], *, by_day: bool):
-    """By those of its own settings an owner that streams the night would be called stalled all day."""
+def test_a_viewer_expects_what_its_owner_has_published_and_nothing_else_at_any_hour(
+    published: dict[str, Published], came: list[tuple[int, int, int]], *, behind: bool
+):
+    """An owner that is silent itself, for a minute or all night, is no reason to leave a bus that is well."""
     viewer = BusManager(SETTINGS, ADDRESS)
-    desk = Desk(DeskHealth(program="1", host="den", pid=7, at_ns=0, market=MarketKind.ALPACA, feeds=feeds))
-    viewer._follower = cast("Any", SimpleNamespace(desk=desk))
+    viewer._follower = cast("Any", SimpleNamespace(desk=Desk(word(published=published))))
+    leg = Leg(STOCKS).begin(word(published={"stocks": Published(1, 3)}))
+    for number, (epoch, before, events) in enumerate(came):
+        leg, _ = leg.take(Head(epoch, number, before, events), 5, 6)
+    viewer._source.legs.put(leg, hole=False)
     group: StreamGroup = cast("Any", viewer.streams)._run_cls.keywords["group_cls"](
         LiveStreamConfig(stocks=("AAPL",), stock_feed="iex"),
         SETTINGS,
@@ -95,7 +110,7 @@ def test_a_viewer_goes_by_the_hours_of_its_owners_feed(feeds: dict[str, str], *,
     )
 
     noon, night = (nanoseconds(new_york(f"2026-06-11 {at}")) for at in ("12:00", "22:00"))
-    assert (group.expects_data(STOCKS, noon), group.expects_data(STOCKS, night)) == (by_day, not by_day)
+    assert (group.expects_data(STOCKS, noon), group.expects_data(STOCKS, night)) == (behind, behind)
 
 
 @pytest.fixture

@@ -43,10 +43,10 @@ class StreamGroup:
     `clock` is the market's, changed under `lock`, both the owner's; `announced` is called, under the lock, with each
     simulator's announcement; `report_clock` turns the computer's time into that of the clock on which health is
     reported, the market's where it is None. `monotonic` measures lengths, and `elapsed` those in which the computer may
-    have slept. `feed_of` says of which feed a stream is, where that is not the config's to say. `may_wait` says, after
-    each read, whether frames may be read some milliseconds late. `worker_cls` and `pulse_cls` make what runs and looks,
-    which are threads. `start`, `change_symbols` and `stop` are called one at a time; `keep_house` and `fail` on the
-    consumer's thread; `healths` on any.
+    have slept. `expects` says whether a stream should be moving, where that is not for the market's hours to say.
+    `may_wait` says, after each read, whether frames may be read some milliseconds late. `worker_cls` and `pulse_cls`
+    make what runs and looks, which are threads. `start`, `change_symbols` and `stop` are called one at a time;
+    `keep_house` and `fail` on the consumer's thread; `healths` on any.
     """
 
     def __init__(
@@ -64,12 +64,12 @@ class StreamGroup:
         elapsed: Callable[[], float] = elapsed_seconds,
         report_clock: Callable[[int], int] | None = None,
         may_wait: Callable[[], bool] = lambda: False,
-        feed_of: Callable[[StreamId], str | None] = lambda _: None,
+        expects: Callable[[StreamId], bool] | None = None,
         worker_cls: Callable[..., StreamWorker] = StreamWorker,
         pulse_cls: Callable[..., Pulse] = Pulse,
     ) -> None:
         self._may_wait = may_wait
-        self._feed_of = feed_of
+        self._expects = expects
         self._worker_cls = worker_cls
         # Replaced whole under self._lock; read by any thread without it.
         self.config = config
@@ -243,11 +243,12 @@ class StreamGroup:
         request = self._requests[name]
         if name.kind.channels and not request.symbols:
             return False
-        feed = self._feed_of(name) or request.feed
-        asked = (market_ns // NANOSECONDS, feed, request, told := self._clock.told)
+        if self._expects is not None:
+            return self._expects(name)
+        asked = (market_ns // NANOSECONDS, request, told := self._clock.told)
         before = self._expected.get(name)
         if before is None or before[0] != asked:
-            expected = expects_data(name, feed, utc_datetime(market_ns), request.symbols, told)
+            expected = expects_data(name, request.feed, utc_datetime(market_ns), request.symbols, told)
             self._expected[name] = before = (asked, expected)
         return before[1]
 
