@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from typing import Final
 
 from options_helper.bus.batch import Head
-from options_helper.bus.continuity import Arrival, Position, Verdict
+from options_helper.bus.continuity import Arrival, Begun, Position, Verdict
 from options_helper.bus.detail import Detail
-from options_helper.bus.truth import DeskHealth, Published
+from options_helper.bus.truth import DeskHealth
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
@@ -41,9 +41,7 @@ class Leg:
     position: Position = field(default_factory=Position)
     damaged: int = 0  # messages that are no batch
     last_received_ns: int | None = None
-    begun_at: Published | None = (
-        None  # how far it was published when it was followed first; None: nobody said
-    )
+    begun_ns: int | None = None  # when it was followed first; None: nobody said
     gaps: tuple[Gap, ...] = ()
     gap_count: int = 0
     feed: Detail = Detail.FULL  # of the last batch
@@ -90,19 +88,19 @@ class Leg:
         return leg, arrival
 
     def begin(self, health: DeskHealth) -> Leg:
-        """The leg where it is followed from now on, of which nothing has come yet; else as it is."""
+        """The leg where it is followed since before the owner said this; as it is where more is known."""
         published = health.published.get(str(self.stream))
-        return self if self.position.last is not None else replace(self, begun_at=published)
+        if (
+            published is None
+            or (position := self.position.begin(Begun(published.epoch, published.events))) is self.position
+        ):
+            return self
+        return replace(self, position=position, begun_ns=health.at_ns)
 
     def is_behind(self, health: DeskHealth) -> bool:
         """Whether the owner has published more than has come, by its own word."""
-        published, last = health.published.get(str(self.stream)), self.position.last
-        if published is None:
-            return False
-        if last is not None:
-            return (published.epoch, published.events) > (last.epoch, last.events_until)
-        begun = self.begun_at
-        return begun is not None and (published.epoch, published.events) > (begun.epoch, begun.events)
+        published = health.published.get(str(self.stream))
+        return published is not None and self.position.is_behind(published.epoch, published.events)
 
     def leave_out(self, events: int) -> Leg:
         """The leg after a batch of the slow feed in which so many quotes are left out."""
@@ -110,7 +108,7 @@ class Leg:
 
     def _gap(self, arrival: Arrival, first_ns: int | None) -> Gap:
         """A new owner's lasts until something comes of it, or it says that it is connected."""
-        since_ns = self.last_received_ns or first_ns or 0
+        since_ns = self.last_received_ns or self.begun_ns or first_ns or 0
         until_ns = None if first_ns is None else max(since_ns, first_ns)
         if first_ns is None and (arrival.verdict is not Verdict.NEW_OWNER or not since_ns):
             until_ns = since_ns

@@ -48,6 +48,8 @@ BETWEEN_SECONDS: Final = 1.0
 # A slow feed speaks three times a second.
 SILENT_SECONDS: Final = 3.0
 NO_OWNER: Final = -1  # in place of a term
+# The first of an owner's words that was surely said after the stream was followed: one may wait to be read then.
+OWN_WORD: Final = 2
 NO_BOOKS: Final = "The owner streams no order book of it: `stream serve --books` names whose it is to stream."
 
 
@@ -160,6 +162,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._ask_now: asyncio.Event | None = None
         self._feeds = Feeds()
         self._followed: dict[Detail, Followed] = {}
+        self._words = 0  # of the owner's since the stream is followed
         self._slow_heard_at = 0.0  # or when it was asked for
         self._early: list[bytes] | None = None  # what came before the answer to the wishes was told
 
@@ -204,7 +207,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         # Nobody is told that it is heard before the server sends what comes; and of that, nothing before the answer.
         self._feeds, self._followed, self._early = Feeds(), {}, []
         await self._follow(bus, Detail.FULL)
-        self._legs.put(self._legs.of(self._stream).begin(health), hole=False)
+        self._words = 0
         self._answer()
         early, self._early = self._early, None
         for data in early:
@@ -325,6 +328,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
         if health is None:
             return
         before, self._health = self._health, health
+        self._words += 1
+        if self._words == OWN_WORD:
+            self._legs.put(self._legs.of(self._stream).begin(health), hole=False)
         if before is not None and self._told is not None and _is_another(before, health):
             self._sink.connected(_readable(health.announcement))
             if self._ask_now is not None:

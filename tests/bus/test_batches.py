@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.bus.batch import BATCH_BYTES, Batch, Head, decode, encode, read_head, split
-from options_helper.bus.continuity import Position, Verdict
+from options_helper.bus.continuity import Begun, Position, Verdict
 from options_helper.bus.names import Names, message_id, stream_of
 from options_helper.data.recording.journal import Record, RecordKind, gap_record
 from options_helper.errors import ConfigError
@@ -161,6 +161,37 @@ def test_every_event_that_was_published_is_delivered_or_counted_as_missed(data):
         between = [head for head in heads if used[0] <= head <= used[-1] and head not in used]
         assert position.missed == sum(head.events for head in between)
     assert position.lost_count == 0
+
+
+@given(st.data())
+def test_who_knows_how_far_a_stream_was_published_when_it_began_counts_all_since(data):
+    """Also what came before the first batch: a viewer that was parted from the bus just then would not know of it."""
+    heads = story(data, data.draw(st.integers(1, 3)))
+    at = data.draw(st.integers(0, len(heads) - 1))
+    late = [head for head in heads[at:] if data.draw(st.booleans())]
+    begun = Begun(heads[at - 1].epoch if at else 1, heads[at].events_before)
+    position = Position().begin(begun)
+
+    for head in late:
+        assert position.is_behind(head.epoch, head.events_until) or head[:2] == begun or not head.events
+        position, arrival = position.take(head)
+        assert arrival.is_new
+        assert not position.is_behind(head.epoch, head.events_until)
+    if late:
+        assert position.received == late[-1].events_until - begun.events
+        assert position.delivered == sum(head.events for head in late)
+        assert position.begin(Begun(9, 0)) is position
+    assert position.lost_count == 0
+
+
+def test_what_was_on_its_way_when_a_stream_was_begun_is_used_and_nothing_is_missed_for_it():
+    for head in (Head(1, 3, 4, 6), Head(2, 3, 4, 6)):
+        position, arrival = Position().begin(Begun(2, 10)).take(head)
+        assert (arrival.verdict, position.delivered, position.missed) == (Verdict.FIRST, 6, 0)
+    position, arrival = Position().begin(Begun(2, 10)).take(Head(3, 0, 0, 6))
+    assert (arrival.verdict, arrival.missed, position.lost_count) == (Verdict.NEW_OWNER, None, 1), (
+        "it was emptied"
+    )
 
 
 def test_a_stream_that_is_heard_whole_has_nothing_missing():

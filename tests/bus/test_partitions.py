@@ -111,3 +111,28 @@ def test_a_way_that_is_open_and_brings_nothing_is_noticed_within_fifteen_seconds
         assert time.monotonic() - began < 16
         relay.unmute()
         wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+
+
+def test_a_viewer_that_was_parted_before_anything_came_counts_what_it_missed():
+    """It was live, so what was published while it was parted is missing, though nothing had come yet to count from."""
+    with (
+        nats_server() as server,
+        Relay(server.port) as relay,
+        serving(server, wait_for(threading.Event())) as owner,
+        viewing(relay.address) as viewer,
+    ):
+        wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+        wait_until(lambda: viewer._source.legs.of(STOCKS).position.begun is not None)  # noqa: SLF001
+        relay.cut(stays_away=True)
+        wait_until(lambda: stocks(viewer).phase is Phase.RECONNECTING, saw=lambda: stocks(viewer))
+        for number in range(3):
+            owner.source_stream().sink.frame(quotes(number, 1)[0], 2)
+        wait_until(lambda: owner.events() == 6)
+        relay.heal()
+        wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+        wait_until(lambda: bid(viewer.snapshot()) == 102, saw=lambda: stocks(viewer))
+        owner.source_stream().sink.frame(quotes(3, 1)[0], 2)
+        wait_until(
+            lambda: (stocks(viewer).received, stocks(viewer).missed) == (8, 6), saw=lambda: stocks(viewer)
+        )
+        assert [gap.lost for gap in stocks(viewer).gaps if gap.lost] == [6]
