@@ -550,7 +550,10 @@ class LiveSession:
         self._go_on_as(replace(after, plan=plan))
 
     def _sample(self) -> None:
-        run, snapshot = self._run, self.snapshot()
+        run = self._run
+        # Of what viewers look at the book is looked at already; a snapshot of its own would cost one more look, and
+        # whoever looks meanwhile waits for it.
+        snapshot = self._ticks.recent(self._now(), run=run) or self.snapshot()
         if run is None or snapshot is None or not snapshot.running:
             return
         parts = self.parts(snapshot, run.portfolio_file) or (self._only_part(run, snapshot),)

@@ -99,3 +99,8 @@ class SharedTicks:
                 tick = self._newest = Tick(now, run, hear())
             tick.shown_to.add(viewer)
             return tick
+
+    def recent(self, now: datetime, *, run: object) -> LiveSnapshot | None:
+        """What viewers of this run look at now; None where none has looked for a second."""
+        tick = self._newest  # replaced whole
+        return tick.snapshot if tick is not None and tick.is_of(run, now, LONGEST_SECONDS) else None

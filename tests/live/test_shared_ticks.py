@@ -304,6 +304,36 @@ def test_what_was_made_of_a_screen_is_not_taken_for_another(session):
     assert replace(screen, banners=()).once(attention) is not items
 
 
+@pytest.mark.parametrize(("seconds", "looks"), [(0.5, 1), (1.5, 2)], ids=["in time", "too late"])
+def test_the_housekeeper_looks_at_what_viewers_have_just_looked_at(looked, seconds, looks):
+    """Its look is another one of the same second, for which every viewer waits."""
+    session = LiveSession(
+        build_manager=manager_for(lambda: replace(scenes.live())),
+        now=lambda: OPEN + timedelta(seconds=seconds),
+        housekeeping_seconds=3_600,
+    )
+    session.start(BOOK, RunSettings(), Settings())
+    try:
+        shown = shared_screen(session, view(), "a", OPEN)
+        session.keep()
+
+        assert len(looked) == looks
+        record = session.changes()
+        assert record is not None
+        assert record.newest.at == shown.snapshot.as_of, "by the market's clock it is of that instant"
+    finally:
+        session.stop()
+
+
+def test_of_another_run_the_housekeeper_takes_no_snapshot():
+    ears, shared = Ears(), SharedTicks()
+    seen = ears.tick(shared, "a", 0)
+
+    assert shared.recent(OPEN, run=ears.run) is seen.snapshot
+    assert shared.recent(OPEN, run=object()) is None
+    assert shared.recent(OPEN + timedelta(seconds=1.1), run=ears.run) is None
+
+
 @pytest.mark.parametrize(("seconds", "is_shared"), [(0.89, True), (0.95, False)])
 def test_a_screen_serves_those_who_look_within_nine_tenths_of_a_refresh(session, seconds, *, is_shared):
     """So that ten who look once a second cost one computation in it, and not two."""
