@@ -90,7 +90,8 @@ class ImpliedVolatility:
     # No delta lies farther from 0: 1 or -1 for an in-the-money leg whose bid is at intrinsic value, for one out of the
     # money without a bid what its ask allows. Else NaN.
     delta_bound: Numbers
-    solution: Solution  # of the leg's own quote, for the next search; not for showing
+    # Of the leg's own quote, for the next search, and not for showing: of its middle, and of its ask where nobody bids.
+    solution: Solution
 
     @property
     def is_known(self) -> Flags:
@@ -118,13 +119,10 @@ def implied_volatility(
     lowest = intrinsic_value(terms, market)
     reasons = _before(terms, market, quotes, lowest)
     asked = _is_unsaid(reasons)
-    price = np.where(asked, quotes.mid, np.nan)
+    # Of what nobody bids for the ask says how high it can be; solved beside the others, it costs next to nothing.
+    price = np.where(asked, quotes.mid, np.where(reasons == VolatilityReason.NO_BID, quotes.ask, np.nan))
     solution = solve(terms, market, price, quotes.tick, earlier)
-    solved = ~np.isnan(solution.volatility)
-    low, high = (
-        band_end(terms, market, solution, price, np.where(solved, side, np.nan), tick=quotes.tick)
-        for side in (quotes.bid, quotes.ask)
-    )
+    low, high = _band(terms, market, quotes, solution, np.where(asked, price, np.nan))
     vega = solution.vega_ratio * european_vega(terms, market, solution.volatility)
     found = _Found(solution, vega, low, high)
     reasons = _after(reasons, found, quotes, widest_band)
@@ -140,6 +138,25 @@ def implied_volatility(
         delta_bound=np.where(in_the_money & (reasons == VolatilityReason.AT_INTRINSIC), terms.sign, np.nan),
         solution=solution,
     )
+
+
+def _band(
+    terms: Terms, market: Market, quotes: OptionQuotes, middle: Solution, price: Numbers
+) -> tuple[Numbers, Numbers]:
+    """The volatilities at bid and ask; both ends are searched for at once, as so many more legs."""
+    count = len(price)
+    solved = ~np.isnan(middle.volatility) & ~np.isnan(price)
+    twice = np.tile(np.arange(count), 2)
+    sides = np.concatenate([quotes.bid, quotes.ask])
+    ends = band_end(
+        terms.take(twice),
+        market.take(twice),
+        middle.take(twice),
+        price[twice],
+        np.where(solved[twice], sides, np.nan),
+        tick=quotes.tick[twice],
+    )
+    return ends[:count], ends[count:]
 
 
 def intrinsic_value(terms: Terms, market: Market) -> Numbers:

@@ -40,6 +40,10 @@ class _Nodes:
     first: Numbers  # (2, n)
     second: Numbers  # (3, n)
 
+    def first_legs(self, count: int) -> _Nodes:
+        """Those of so many legs."""
+        return _Nodes(self.root[:count], self.first[:, :count], self.second[:, :count])
+
 
 @dataclass(frozen=True, slots=True, eq=False)
 class _Tree:
@@ -56,6 +60,16 @@ class _Tree:
         """What the right to exercise early is worth on these nodes, dollars per share."""
         return self.american.root - self.european.root
 
+    def first_legs(self, count: int) -> _Tree:
+        """The trees of so many legs."""
+        return _Tree(
+            self.american.first_legs(count),
+            self.european.first_legs(count),
+            self.is_exercised[:count],
+            self.up[:count],
+            self.growth[:count],
+        )
+
 
 def american_value(terms: Terms, market: Market, volatility: Numbers, steps: int = STEPS) -> Numbers:
     """Price in dollars per share."""
@@ -65,11 +79,10 @@ def american_value(terms: Terms, market: Market, volatility: Numbers, steps: int
 
 def american_greeks(terms: Terms, market: Market, volatility: Numbers, steps: int = STEPS) -> PerShareGreeks:
     """Price and derivatives; where exercising now is best, the price is intrinsic and only delta is not 0."""
-    tree = _grow(terms, market, volatility, steps)
+    tree, by_volatility, by_rate = _grow_with_slopes(terms, market, volatility, steps)
     closed = european_greeks(terms, market, volatility)
     price = _price(tree, terms, market, closed.price)
     delta, gamma = _slopes(tree, terms, market, closed)
-    by_volatility, by_rate = _premium_slopes(tree, terms, market, volatility, steps)
     held = ~tree.is_exercised
     return PerShareGreeks(
         price=price,
@@ -87,22 +100,24 @@ def _price(tree: _Tree, terms: Terms, market: Market, european: Numbers) -> Numb
     return np.maximum(european + premium, terms.sign * (market.spot - terms.strike))
 
 
-def _premium_slopes(
-    tree: _Tree, terms: Terms, market: Market, volatility: Numbers, steps: int
-) -> tuple[Numbers, Numbers]:
-    """How the right to exercise early gains per 1.00 of volatility and of rate.
+def _grow_with_slopes(
+    terms: Terms, market: Market, volatility: Numbers, steps: int
+) -> tuple[_Tree, Numbers, Numbers]:
+    """The tree, and how the right to exercise early gains per 1.00 of volatility and of rate.
 
     Of volatility over a whole point, not a tenth: between near ones the grid's error changes more than the premium.
-    The three are priced as so many more legs, since a pass over few legs costs hardly more than one over none.
+    The four are grown as so many more legs, since a pass over few legs costs hardly more than one over none.
     """
     count = len(volatility)
     below = np.minimum(_VOLATILITY_BUMP, 0.5 * volatility)
-    thrice = np.tile(np.arange(count), 3)
-    bumped = market.take(thrice)
-    bumped.rate[2 * count :] += _RATE_BUMP
-    at = np.concatenate([volatility + _VOLATILITY_BUMP, volatility - below, volatility])
-    high, low, dearer = _grow(terms.take(thrice), bumped, at, steps).premium.reshape(3, count)
-    return (high - low) / (_VOLATILITY_BUMP + below), (dearer - tree.premium) / _RATE_BUMP
+    each = np.tile(np.arange(count), 4)
+    bumped = market.take(each)
+    bumped.rate[3 * count :] += _RATE_BUMP
+    at = np.concatenate([volatility, volatility + _VOLATILITY_BUMP, volatility - below, volatility])
+    grown = _grow(terms.take(each), bumped, at, steps)
+    tree = grown.first_legs(count)
+    _, high, low, dearer = grown.premium.reshape(4, count)
+    return tree, (high - low) / (_VOLATILITY_BUMP + below), (dearer - tree.premium) / _RATE_BUMP
 
 
 def _slopes(tree: _Tree, terms: Terms, market: Market, closed: PerShareGreeks) -> tuple[Numbers, Numbers]:

@@ -119,29 +119,36 @@ def _compute(
     asked = np.flatnonzero(~found.is_known & ~np.isnan(inputs.partners.mid[legs]))
     if asked.size:
         found = _asked_of_partners(found, inputs, legs, asked)
-    terms, market = inputs.terms.take(legs), inputs.market.take(legs)
-    per_share = greeks(terms, market, found.volatility)
-    found = _bounded_by_ask(found, inputs, legs)
-    return replace(found, solution=_sharpened(found, terms, market, per_share)), per_share
-
-
-# Nobody bids for it, or a cent is so much of it that no volatility can be read from it.
-_WORTHLESS: Final = frozenset({VolatilityReason.NO_BID, VolatilityReason.LOW_VEGA})
-
-
-def _bounded_by_ask(found: ImpliedVolatility, inputs: LegInputs, legs: Integers) -> ImpliedVolatility:
-    """Worthless legs out of the money: their delta grows with the volatility, which the ask bounds."""
-    terms, market = inputs.terms.take(legs), inputs.market.take(legs)
-    out_of_the_money = terms.sign * (market.spot - terms.strike) < 0
-    worthless = np.array([one in _WORTHLESS for one in found.reason.tolist()], dtype=bool)
-    asked = np.flatnonzero(out_of_the_money & worthless & (inputs.quotes.ask[legs] > 0))
-    if not asked.size:
-        return found
-    some = legs[asked]
-    highest = solve(*_when_quoted(inputs, some), inputs.quotes.ask[some], inputs.quotes.tick[some], None)
+    bounded, highest = _bounded_by_ask(found, inputs, legs)
+    each = np.concatenate([legs, legs[bounded]])
+    # Those of the bounds as so many more legs: a pass over few costs hardly more than one over none.
+    of_all = greeks(
+        inputs.terms.take(each), inputs.market.take(each), np.concatenate([found.volatility, highest])
+    )
+    own = np.arange(len(legs))
     bound = found.delta_bound.copy()
-    bound[asked] = greeks(terms.take(asked), market.take(asked), highest.volatility).delta
-    return replace(found, delta_bound=bound)
+    bound[bounded] = of_all.delta[len(legs) :]
+    per_share = taken(of_all, own)
+    sharpened = _sharpened(found, inputs.terms.take(legs), inputs.market.take(legs), per_share)
+    return replace(found, delta_bound=bound, solution=sharpened), per_share
+
+
+def _bounded_by_ask(found: ImpliedVolatility, inputs: LegInputs, legs: Integers) -> tuple[Integers, Numbers]:
+    """Worthless legs out of the money, by their place in `found`, with the volatility that the ask allows.
+
+    Nobody bids for them, or a cent is so much of them that no volatility can be read from it. Their delta grows with
+    the volatility.
+    """
+    terms, market, quotes = inputs.terms.take(legs), inputs.market.take(legs), inputs.quotes.take(legs)
+    may_be = (terms.sign * (market.spot - terms.strike) < 0) & (quotes.ask > 0)
+    highest = np.where(found.reason == VolatilityReason.NO_BID, found.solution.volatility, np.nan)
+    cent = np.flatnonzero(may_be & (found.reason == VolatilityReason.LOW_VEGA))
+    if cent.size:
+        some = legs[cent]
+        by_ask = solve(*_when_quoted(inputs, some), quotes.ask[cent], quotes.tick[cent], None)
+        highest[cent] = by_ask.volatility
+    bounded = np.flatnonzero(may_be & (highest >= 0))  # a comparison with NaN is false
+    return bounded, highest[bounded]
 
 
 def _when_quoted(inputs: LegInputs, legs: Integers) -> tuple[Terms, Market]:

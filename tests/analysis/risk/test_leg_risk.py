@@ -46,7 +46,12 @@ def assert_same(found: LegRisk, expected: LegRisk) -> None:
         assert getattr(found.volatility, name) == pytest.approx(
             getattr(expected.volatility, name), abs=tolerance, nan_ok=True
         )
+    for figures in (found, expected):
+        assert (np.isnan(figures.greeks.delta) | np.isnan(figures.volatility.delta_bound)).all()
     assert found.greeks.delta == pytest.approx(expected.greeks.delta, abs=5e-3, nan_ok=True)
+    assert found.volatility.delta_bound == pytest.approx(
+        expected.volatility.delta_bound, abs=5e-3, nan_ok=True
+    )
 
 
 def test_the_first_look_computes_all_whatever_the_budget():
@@ -211,28 +216,51 @@ def test_a_leg_in_the_money_asks_its_partner():
     assert silent.volatility.state[1] is VolatilityState.NOT_IDENTIFIABLE
 
 
+def test_of_what_nobody_bids_for_the_ask_says_how_far_its_delta_may_be_from_0():
+    inputs = look(PUTS)
+    unwanted = replace(inputs, quotes=replace(inputs.quotes, bid=np.zeros(4)))
+    by_ask = refresh(
+        replace(inputs, quotes=replace(inputs.quotes, bid=inputs.quotes.ask, mid=inputs.quotes.ask))
+    )
+
+    found = refresh(unwanted)
+
+    assert np.isnan(found.volatility.volatility).all()
+    assert np.isnan(found.greeks.delta).all()
+    # In the money, and at it, it may be anything.
+    assert found.volatility.delta_bound[:2] == pytest.approx(by_ask.greeks.delta[:2], abs=1e-3)
+    assert np.isnan(found.volatility.delta_bound[2:]).all()
+
+
 def test_no_legs_are_no_figures():
     assert refresh(look([]), refresh(look([]))).computed == 0
 
 
-@settings(max_examples=25)
-@given(
-    st.lists(
-        st.lists(st.tuples(st.floats(95, 105), st.floats(0.2, 0.3)), min_size=4, max_size=4),
-        min_size=1,
-        max_size=4,
-    )
+# Few of each, so that often one thing alone moves, or nothing does.
+MOVES = st.tuples(
+    st.sampled_from([98.0, 100.0, 102.0]),
+    st.sampled_from([0.2, 0.25, 0.3]),
+    st.sampled_from([0.01, 0.05]),
+    st.booleans(),
 )
-def test_looks_one_after_another_end_where_one_alone_would(looks: list[list[tuple[float, float]]]):
+
+
+@settings(max_examples=60)
+@given(st.lists(st.lists(MOVES, min_size=4, max_size=4), min_size=1, max_size=5))
+def test_looks_one_after_another_end_where_one_alone_would(
+    looks: list[list[tuple[float, float, float, bool]]],
+):
+    """Of what nobody bids for too, whose ask bounds its delta."""
     found: LegRisk | None = None
     inputs = look(PUTS)
     for moves in looks:
-        inputs = look(
-            [
-                leg._replace(spot=spot, volatility=sigma)
-                for leg, (spot, sigma) in zip(PUTS, moves, strict=True)
-            ]
-        )
+        legs = [
+            leg._replace(spot=spot, volatility=sigma)
+            for leg, (spot, sigma, *_) in zip(PUTS, moves, strict=True)
+        ]
+        mid, half = values(*legs), np.array([apart for *_, apart, _ in moves])
+        bid = np.where([bids for *_, bids in moves], mid - half, 0.0)
+        inputs = replace(look(legs), quotes=OptionQuotes(bid, mid + half, mid, np.full(4, 0.01)))
         found = refresh(inputs, found)
 
     assert found is not None
