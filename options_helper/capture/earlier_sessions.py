@@ -198,7 +198,7 @@ class EarlierSessions:
     def _gaps_after(self, note: SessionNote) -> Iterator[Gap]:
         if note.desk and note.desk == self._desk and (note not in self._bereft or note.had_nothing):
             # Nothing is missing because of the kill; what the bus has no more is found as it is asked for.
-            yield from (replace(gap, until_ns=self._began_ns) for gap in note.gaps if gap.symbols)
+            yield from (self._lasting_since(gap.since_ns, gap, note) for gap in note.gaps if gap.symbols)
             return
         reason = KILLED if note.journal else KILLED_WITHOUT_JOURNAL
         is_bereft = note in self._bereft and not note.never_worked
@@ -206,7 +206,7 @@ class EarlierSessions:
             reason = f"{KILLED}, and {JOURNAL_LOST}: what it had received and not yet written is lost"
         heard = self._last_heard(note) if note.journal and not is_bereft else _last_filed(note)
         for name in note.asked:
-            since_ns = heard.get(name, note.began_ns)
+            since_ns = heard.get(name, note.stretch[0])
             if since_ns >= self._began_ns:
                 # The clock was put back meanwhile: by that of now nobody knows when this was.
                 since_ns = self._began_ns - _UNNOTICED_NS
@@ -214,10 +214,31 @@ class EarlierSessions:
             lasting = [gap for gap in note.gaps if gap.stream == name]
             for gap in lasting:
                 reasons = f"{gap.reason.removesuffix('.')}. Then {reason}"
-                first_ns = gap.since_ns if gap.symbols else min(gap.since_ns, since_ns)
-                yield replace(gap, since_ns=first_ns, until_ns=self._began_ns, reason=reasons)
+                yield replace(self._lasting_since(since_ns, gap, note), reason=reasons)
             if all(gap.symbols for gap in lasting):
                 yield Gap(name, since_ns, self._began_ns, reason)
+
+    def _lasting_since(self, since_ns: int, gap: Gap, note: SessionNote) -> Gap:
+        """A gap that lasted at a session's end, until now; `since_ns`: from there on its stream may have lost all."""
+        first_ns = note.stretch[0]
+        # One of before the clock was put back, while the session ran, began sometime in it.
+        is_of_before = gap.since_ns > note.seen_ns and first_ns < note.began_ns - NANOSECONDS
+        began_ns, _ = self._on_this_clock(note, first_ns if is_of_before else gap.since_ns)
+        return replace(
+            gap, since_ns=began_ns if gap.symbols else min(began_ns, since_ns), until_ns=self._began_ns
+        )
+
+    def _on_this_clock(
+        self, note: SessionNote, since_ns: int, until_ns: int | None = None
+    ) -> tuple[int, int]:
+        """A stretch of an earlier session, or from there until now, by the clock of now.
+
+        Where that was put back since then, the session ended now at the latest: a stretch keeps its length.
+        """
+        ahead_ns = max(0, note.stretch[1] - self._began_ns)
+        until_ns = self._began_ns if until_ns is None else until_ns - ahead_ns
+        since_ns -= ahead_ns
+        return (since_ns if since_ns < until_ns else until_ns - _UNNOTICED_NS), until_ns
 
     def _gaps_of_unreadable(self, note: SessionNote) -> Iterator[Gap]:
         """It may have been killed, and what it was asked for, nobody knows but its journal."""
@@ -226,7 +247,7 @@ class EarlierSessions:
             "what it was asked for and how it ended is not known"
         )
         for name in note.asked or [name for name in StreamName if self._has_files_of(name)]:
-            yield Gap(name, note.began_ns, note.seen_ns, reason)
+            yield Gap(name, *self._on_this_clock(note, *note.stretch), reason)
 
     def _has_files_of(self, stream: str) -> bool:
         return any((self._root / kind).is_dir() for kind in kinds_of(stream))
@@ -236,7 +257,8 @@ class EarlierSessions:
         reason = f"{note.put_off} events of {note.session} were in its journal only, and {JOURNAL_LOST}"
         names = list(note.asked)
         for name in names:
-            yield Gap(name, note.began_ns, note.seen_ns, reason, note.put_off if len(names) == 1 else None)
+            stretch = self._on_this_clock(note, *note.stretch)
+            yield Gap(name, *stretch, reason, note.put_off if len(names) == 1 else None)
 
     def _last_heard(self, note: SessionNote) -> dict[str, int]:
         """When each stream of an earlier capture was last heard, by its journal; none if nothing of it can be read."""
@@ -246,7 +268,7 @@ class EarlierSessions:
             log.warning("The journal of %s cannot be read: %s", note.session, error)
             return {}
         # A session that began later than this one was heard by a clock that was put back since.
-        first_ns = note.began_ns if note.began_ns <= self._began_ns else 0
+        first_ns = note.stretch[0] if note.began_ns <= self._began_ns else 0
         return {name: max(first_ns, at_ns) for name, at_ns in heard.items()}
 
     def _never_rows(self, note: SessionNote, step: Completion) -> list[Gap]:
@@ -262,13 +284,14 @@ class EarlierSessions:
             log.error("The journal of %s: %s", note.session, " ".join(problems))
             damaged = f"the journal of {note.session} cannot be read to its end: {' '.join(problems)}"
             reasons |= dict.fromkeys(note.asked, damaged)
-        gaps = [Gap(name, note.began_ns, self._began_ns, why) for name, why in reasons.items()]
+        stretch = self._on_this_clock(note, note.stretch[0])
+        gaps = [Gap(name, *stretch, why) for name, why in reasons.items()]
         lacking = [hole for hole in step.holes if hole.until is not None and hole.until > note.filed]
         if lacking:
             holes = " ".join(map(str, lacking))
             log.error("The journal of %s: %s", note.session, holes)
             lacks = f"{JOURNAL_LACKS} records of {note.session}, whose rows may be in no file: {holes}"
-            gaps += [Gap(name, note.began_ns, self._began_ns, lacks) for name in note.asked]
+            gaps += [Gap(name, *stretch, lacks) for name in note.asked]
         return gaps
 
     def _change_note(self, session: str, **changes: Any) -> None:
@@ -295,8 +318,9 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
     return SessionNote(
         session=session,
         number=facts.get("number", 0),
-        began_ns=min(began_ns, now_ns),
-        seen_ns=min(last.received_ns if last is not None else began_ns, now_ns),
+        began_ns=began_ns,
+        # Without a journal nobody knows when it ended.
+        seen_ns=last.received_ns if last is not None else max(began_ns, now_ns),
         journal=bool(files),
         flush_events=facts.get("flush_events", FLUSH_ROWS),
         flush_seconds=facts.get("flush_seconds", FLUSH_SECONDS),
@@ -312,7 +336,7 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
 def _last_filed(note: SessionNote) -> dict[str, int]:
     """Since when each stream of a capture without a journal may have lost something."""
     unfiled_ns = max(int(note.flush_seconds * NANOSECONDS), _UNNOTICED_NS)
-    return dict.fromkeys(note.asked, max(note.began_ns, note.seen_ns - unfiled_ns))
+    return dict.fromkeys(note.asked, max(note.stretch[0], note.seen_ns - unfiled_ns))
 
 
 def _journaled_end(files: Sequence[Path]) -> int | None:

@@ -132,7 +132,7 @@ class CaptureEngine:
         self._records = WriteAhead(self._streams.queue, journal, self._recorder, config.desk)
         if bus is not None:
             bus.attach(lambda: self._streams.queue.fill)
-        self._log = SessionLog(config, self.session, began_ns, disk, keep_folder=keep_folder)
+        self._log = SessionLog(config, self.session, began_ns, disk, keep_folder=keep_folder, elapsed=elapsed)
         self._earlier = EarlierSessions(config.out, self._recorder.store, began_ns, self._deadline.is_past)
         self._writer = writer_cls(
             WriterState(journals=config.journal),

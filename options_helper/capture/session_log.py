@@ -11,6 +11,7 @@ from typing import Final
 
 from options_helper.capture.capture_config import CaptureConfig, wanted_streams
 from options_helper.capture.gap_watch import GapWatch
+from options_helper.clock import elapsed_seconds
 from options_helper.data.intraday.files import Disk, Displaced
 from options_helper.data.intraday.layout import kinds_of
 from options_helper.data.recording.journal import (
@@ -25,7 +26,7 @@ from options_helper.data.recording.loss_log import JOURNAL_GONE, LossLog, loss_r
 from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.gaps import Gap
-from options_helper.model.instants import datetime_nanoseconds
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
 from options_helper.model.text import format_count, named
@@ -52,9 +53,12 @@ class SessionLog:
         disk: Disk,
         *,
         keep_folder: Callable[[], None] = lambda: None,
+        elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
         self._root = config.out
         self._keep_folder = keep_folder
+        self._elapsed = elapsed
+        self._began_elapsed = elapsed()
         self._facts = config.facts()
         self._began = facts_record(RecordKind.SESSION, began_ns, self._facts)
         self._due = config.due
@@ -151,7 +155,7 @@ class SessionLog:
         self._note_market(status)
         self._note = replace(self._note, gaps=lasting)
         if self._note != before:
-            self.stay_alive(kept_until_ns)
+            self.stay_alive(now_ns, kept_until_ns)
         return records
 
     def _note_market(self, status: CaptureStatus) -> None:
@@ -159,13 +163,15 @@ class SessionLog:
         if any(health.connections for health in status.streams.values()):
             self._note = replace(self._note, market=str(status.replay_of or status.market))
 
-    def stay_alive(self, kept_until_ns: int, filed: int | None = None) -> None:
+    def stay_alive(self, now_ns: int, kept_until_ns: int, filed: int | None = None) -> None:
         """Note how far the capture is: until when what it received is kept, and its journal's records in files.
 
         What a bus kept for it may be older than the session; it was at work from its beginning on at least.
         """
         filed = self._note.filed if filed is None else filed
-        self._note = replace(self._note, seen_ns=max(kept_until_ns, self._note.began_ns), filed=filed)
+        seen_ns = max(kept_until_ns, self._note.began_ns) if self._note.desk else kept_until_ns
+        ran_seconds = self._ran_seconds() - max(0, now_ns - seen_ns) / NANOSECONDS
+        self._note = replace(self._note, seen_ns=seen_ns, ran_seconds=max(0.0, ran_seconds), filed=filed)
         self.save(durable=True)
 
     def note_displaced(self, files: Sequence[Displaced], now_ns: int) -> list[Record]:
@@ -182,10 +188,15 @@ class SessionLog:
             where = "; its journal has them: `stream rebuild` makes them" if kind and counted is None else ""
             names = [name for name in self._note.asked if kind is None or kind in kinds_of(name)]
             gaps += [
-                Gap(name, since_ns or self._note.began_ns, now_ns, f"{reason}{where}", counted)
+                Gap(name, self._before(since_ns, now_ns), now_ns, f"{reason}{where}", counted)
                 for name in names
             ]
         return self.write_gaps(gaps, now_ns)
+
+    def _before(self, since_ns: int | None, now_ns: int) -> int:
+        """That moment of this session, by the clock of now: where it was put back since, the session's beginning."""
+        since_ns = self._note.began_ns if since_ns is None else since_ns
+        return since_ns if since_ns <= now_ns else now_ns - int(self._ran_seconds() * NANOSECONDS)
 
     def note_gone(self, events: Sequence[tuple[StreamId, int]], now_ns: int) -> list[Record]:
         """Write down events that were in the journal only, and are gone with it."""
@@ -222,9 +233,18 @@ class SessionLog:
         """Note that the capture has ended, how much its files lack, and what the server would not send."""
         refused = tuple(gap for gap in self._note.gaps if gap.symbols)
         self._note = replace(
-            self._note, seen_ns=now_ns, ended_ns=now_ns, put_off=put_off, gaps=(), refused=refused
+            self._note,
+            seen_ns=now_ns,
+            ended_ns=now_ns,
+            ran_seconds=self._ran_seconds(),
+            put_off=put_off,
+            gaps=(),
+            refused=refused,
         )
         self.save(durable=True)
+
+    def _ran_seconds(self) -> float:
+        return self._elapsed() - self._began_elapsed
 
     def _found(self, status: CaptureStatus, now_ns: int, *, ending: bool) -> list[Gap]:
         # With a journal, rows that found no room are in it.

@@ -310,7 +310,7 @@ class CaptureWriter:
         # The records of a journal that is gone are not needed then.
         self._records.note_flushed()
         now_ns = self._now_ns()
-        self._log.stay_alive(self._records.kept_until(now_ns), self._records.filed())
+        self._log.stay_alive(now_ns, self._records.kept_until(now_ns), self._records.filed())
         return self._log.note_displaced(found, now_ns)
 
     def _note_gone(self) -> list[Record]:
@@ -318,7 +318,8 @@ class CaptureWriter:
         return self._log.note_gone(self._records.take_gone(), self._now_ns())
 
     def _sync(self) -> None:
-        self._log.stay_alive(self._records.kept_until(self._now_ns()), self._records.filed())
+        now_ns = self._now_ns()
+        self._log.stay_alive(now_ns, self._records.kept_until(now_ns), self._records.filed())
         try:
             self._records.sync()
         except OSError as error:

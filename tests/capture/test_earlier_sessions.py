@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -15,15 +16,16 @@ from options_helper.capture.earlier_sessions import EarlierSessions
 from options_helper.capture.session_log import SessionLog
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.recording.journal import Record, RecordKind, facts_record
+from options_helper.data.recording.journal import Record, RecordKind, facts_record, session_name
 from options_helper.data.recording.loss_log import JOURNAL_LOST, LossLog
-from options_helper.data.recording.session_notes import save_note, session_notes
+from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.model.gaps import Gap
+from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
 from tests.data.recording.test_rebuild import CALL, SECOND, began, received, record_session
-from tests.data.recording.test_recover import killed, note_of
+from tests.data.recording.test_recover import cut, killed, note_of
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, quotes, rows_in
 from tests.kit.fakes import NOON, quote_message
 
@@ -158,6 +160,112 @@ def test_the_gap_of_a_kill_is_told_by_the_clock_that_was_put_back_behind_the_ses
     assert found == {"stocks": -3_600 if journal else -3_659, "options": -3_660 if journal else -3_659}
 
 
+def a_note_of_noon(*, put_off: int = 0, **facts: Any) -> SessionNote:
+    """A session of a quarter of an hour up to noon, which ended in order where it put events off."""
+    began_ns = NOON - 900 * SECOND
+    note = replace(
+        note_of("one", began(began_ns, 5)), asked={"stocks": ("AAPL",)}, market="live", seen_ns=NOON
+    )
+    return replace(note, ended_ns=NOON if put_off else None, put_off=put_off, **facts)
+
+
+def lose_the_journal(root: Path) -> None:
+    """It ended in order, with events in the journal only."""
+    save_note(root, a_note_of_noon(put_off=3))
+
+
+def spoil_the_note(root: Path) -> None:
+    first = began(NOON - 900 * SECOND, 5)
+    named = facts_record(
+        RecordKind.SESSION, first.received_ns, {**first.facts, "streams": {"stocks": ["AAPL"]}}
+    )
+    record_session(root, "one", [named, received(NOON, quote_message("AAPL"))])
+    save_note(root, a_note_of_noon())
+    (root / "sessions" / "one.json").write_text("")
+
+
+def leave_a_refused_symbol(root: Path) -> None:
+    """As the recorder was killed, one symbol had been refused for a quarter of an hour."""
+    refused = Gap("stocks", NOON - 900 * SECOND, None, "MSFT refused.", symbols=("MSFT",))
+    save_note(root, a_note_of_noon(journal=False, gaps=(refused,)))
+
+
+def leave_a_lasting_gap(root: Path) -> None:
+    """As the recorder was killed, it had been cut off for a quarter of an hour."""
+    lasting = Gap("stocks", NOON - 900 * SECOND, None, "Cut off.")
+    save_note(root, a_note_of_noon(journal=False, gaps=(lasting,)))
+
+
+@pytest.mark.parametrize(
+    "leave", [lose_the_journal, spoil_the_note, leave_a_refused_symbol, leave_a_lasting_gap]
+)
+@pytest.mark.parametrize("put_back_seconds", [0, 600, 3_600])
+def test_what_an_earlier_session_lacks_keeps_its_length_where_the_clock_was_put_back_since(
+    tmp_path: Path, leave: Callable[[Path], None], put_back_seconds: int
+):
+    """It would have had none, or have been still to come."""
+    began_ns = NOON + (60 - put_back_seconds) * SECOND
+    leave(tmp_path)
+
+    with earlier_than_this(tmp_path, began_ns=began_ns) as earlier:
+        gaps = earlier.gaps_since_kills()
+
+    longest = max(gaps, key=lambda gap: gap.seconds or 0)
+    assert longest.until_ns is not None
+    assert longest.until_ns <= began_ns
+    assert longest.since_ns == min(NOON, began_ns) - 900 * SECOND
+
+
+@pytest.mark.parametrize("put_back_seconds", [0, 600, 3_600])
+def test_rows_that_nobody_can_make_are_a_gap_with_a_length_where_the_clock_was_put_back_since(
+    tmp_path: Path, put_back_seconds: int
+):
+    frames = [received(NOON, quote_message("AAPL", bs=size)) for size in range(20)]
+    record_session(tmp_path, "one", [began(NOON - 900 * SECOND, 5), *frames])
+    cut(tmp_path / AAPL_QUOTES, 3, 0)
+    save_note(tmp_path, a_note_of_noon(missed=True))
+    began_ns = NOON + (60 - put_back_seconds) * SECOND
+
+    with (
+        suppress(RuntimeError),
+        earlier_than_this(tmp_path, Disk(write=broken_write), began_ns=began_ns) as earlier,
+    ):
+        (gap,) = made(earlier)
+
+    assert (gap.since_ns, gap.until_ns) == (min(NOON, began_ns) - 900 * SECOND, began_ns)
+
+
+def test_a_note_that_nobody_can_read_and_no_journal_is_a_gap_until_now(tmp_path: Path):
+    """Nobody knows how long it recorded."""
+    (tmp_path / "stocks").mkdir()
+    (tmp_path / "sessions").mkdir()
+    (tmp_path / "sessions" / f"{session_name(utc_datetime(NOON), 1)}.json").touch()
+
+    with earlier_than_this(tmp_path) as earlier:
+        (gap,) = earlier.gaps_since_kills()
+
+    assert (gap.since_ns, gap.until_ns) == (NOON, BEGAN_NS)
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_what_a_session_lacks_is_told_by_the_clock_of_its_end_where_it_was_put_back_while_it_ran(
+    tmp_path: Path, *, journal: bool
+):
+    """It began at noon by a clock that was an hour ahead, ran for 900 s, and was killed 60 s before this one began."""
+    config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path, journal=journal)
+    ran = iter([0.0, 900.0, 900.0])
+    log = SessionLog(config, "one", NOON, Disk(), elapsed=lambda: next(ran))
+    seen_ns = NOON + (900 - 3_600) * SECOND
+    log.stay_alive(seen_ns, seen_ns)
+
+    with earlier_than_this(tmp_path, began_ns=seen_ns + 60 * SECOND) as earlier:
+        (gap,) = earlier.gaps_since_kills()
+
+    assert gap.since_ns == seen_ns - 60 * SECOND
+    (note,) = session_notes(tmp_path)
+    assert note.stretch == (NOON - 3_600 * SECOND, seen_ns)
+
+
 @pytest.mark.parametrize(("lasts_seconds", "begins"), [(5, -20), (200, -200)])
 def test_what_was_received_before_a_gap_that_lasts_at_a_kill_may_be_lost_by_the_kill(
     tmp_path: Path, lasts_seconds: int, begins: int
@@ -206,13 +314,13 @@ def test_after_a_reboot_with_the_clock_behind_no_gap_ends_before_it_begins(tmp_p
 
 def test_a_session_was_at_work_from_its_beginning_on_where_a_bus_gives_it_what_is_older(tmp_path: Path):
     """Verify and a recovery would otherwise have it end before it began."""
-    config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path)
+    config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path, desk="nats://desk")
     log = SessionLog(config, "one", NOON, Disk())
 
-    log.stay_alive(NOON - SECOND)
+    log.stay_alive(NOON, NOON - SECOND)
     assert [note.seen_ns for note in session_notes(tmp_path)] == [NOON]
 
-    log.stay_alive(NOON + SECOND)
+    log.stay_alive(NOON + SECOND, NOON + SECOND)
     assert [note.seen_ns for note in session_notes(tmp_path)] == [NOON + SECOND]
 
 

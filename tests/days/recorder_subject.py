@@ -68,7 +68,19 @@ class RecorderSubject:
             journal=dice.random() < 0.8,
         )
         unnoticed = self._unnoticed(random.Random(f"{day.seed}/recorder, unnoticed"), recorded)
-        return recorded, (*self._troubles(rng, recorded), *self._more(dice, recorded), *unnoticed)
+        put_back = self._put_back(random.Random(f"{day.seed}/recorder, put back"), recorded)
+        return recorded, (*self._troubles(rng, recorded), *self._more(dice, recorded), *unnoticed, *put_back)
+
+    @staticmethod
+    def _put_back(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
+        """While no recorder runs the clock is put back, and what the last one left is gone in part."""
+        if dice.random() < 0.15:
+            at = round(dice.uniform(recorded.since + 5, recorded.until - 15), 2)
+            yield Trouble(at, "recorder", "", 6.0, "kill at rest")
+            yield Trouble(
+                round(at + 1, 2), "recorder", dice.choice(("note", "note", "journal")), how="removed"
+            )
+            yield Trouble(round(at + 2, 2), "clock", number=dice.choice((-600, -3_600)))
 
     @staticmethod
     def _unnoticed(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
@@ -133,6 +145,7 @@ class RecorderSubject:
         stage.before_sleep.append(lambda: self._process and self._process.before_sleep())
         stage.after_sleep.append(self._after_sleep)
         stage.on("recorder", self._strike, aside=True)
+        stage.have_computer()
         # Nobody starts or ends anything while the computer is asleep.
         stage.agenda.at(stage.day.at(recorded.since), self._first, product=True)
         stage.agenda.at(stage.day.at(recorded.until), self._last, product=True)
@@ -166,11 +179,14 @@ class RecorderSubject:
         )
         # It may be killed as it begins.
         self._disk.kill_in, self._kill_next = self._kill_next, None
-        self._oracle.process_began()
+        self._oracle.process_began(self._process.engine.session)
+        if self._disk.is_full:
+            self._oracle.disk_is_full()
         self._process.start()
 
     def _died(self) -> None:
         self._stage.note("the recorder is killed")
+        self._oracle.process_ended()
         if self._is_wanted:
             self._stage.agenda.timer(self._away, self._again)
 
@@ -219,8 +235,14 @@ class RecorderSubject:
             self._process.kill()
 
     def _remove_files(self, what: str) -> None:
-        """Somebody deletes one or more files of the recording, while it is written: otherwise nobody could tell."""
-        if self._process is None or not self._process.is_alive:
+        """Somebody deletes one or more files of the recording, while it is written: otherwise nobody could tell.
+
+        Or, while it is not, what the last session left of itself.
+        """
+        if self._process is None or (what == "rows" and not self._process.is_alive):
+            return
+        if what == "note":
+            self._spoil_note()
             return
         found = sorted(path for path in self._root.rglob(REMOVED[what]) if path.is_file())
         for path in found[: self._stage.dice("removed").randint(1, 3)]:
@@ -228,9 +250,20 @@ class RecorderSubject:
             self._oracle.is_robbed = True
             path.unlink()
 
+    def _spoil_note(self) -> None:
+        """What a loss of power leaves of a file that was replaced a moment before."""
+        if self._process is not None and not self._process.is_alive:
+            session = self._process.engine.session
+            path = self._root / "sessions" / f"{session}.json"
+            if path.exists():
+                self._stage.note(f"the note of {session} is spoiled")
+                self._oracle.is_robbed = True
+                path.write_bytes(b"")
+
     def _set_disk(self, how: str, *, on: bool) -> None:
         if how == "full":
             self._disk.is_full = on
+            self._oracle.disk_is_full()
         else:
             self._disk.in_pieces = on
 

@@ -120,8 +120,17 @@ class Stage:
     def have_computer(self) -> None:
         """Set its clock, and let it sleep, where no desk of the streams does that."""
         if "desk" not in self.parts:
-            self.on("clock", lambda trouble: self.clocks.put_forward(trouble.number))
+            self.on("clock", lambda trouble: self.set_clock(trouble.number))
             self.on("suspend", lambda trouble: self._suspend(trouble.seconds))
+
+    def set_clock(self, seconds: float) -> None:
+        """Put it forward; from now on something turns by it, too, as the product sees it."""
+        self.clocks.put_forward(seconds)
+        turns = [edge - self.clocks.offset_ns - NS for edge in self.day.edges()]
+        for turn in turns:
+            if turn > self.clocks.true_ns:
+                self._turns.append(turn)
+                self.agenda.at(turn, lambda: self.stir(4))
 
     def _suspend(self, seconds: float) -> None:
         if self.agenda.is_asleep:

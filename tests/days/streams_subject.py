@@ -256,7 +256,7 @@ class _Troubles:
             line.die()
 
     def _clock(self, trouble: Trouble) -> None:
-        self._stage.clocks.put_forward(trouble.number)
+        self._stage.set_clock(trouble.number)
         self._oracle.clock_was_set()
 
     def _sleep(self, trouble: Trouble, *, suspended: bool) -> None:

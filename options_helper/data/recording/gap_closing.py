@@ -212,8 +212,8 @@ def concerned(gap: LossRow, notes: Mapping[str, SessionNote]) -> list[SessionNot
         note
         for note in notes.values()
         if gap.stream in note.asked
-        and note.began_ns <= end_of(gap) + MARGIN_NS
-        and (note.session == gap.session or max(note.seen_ns, note.ended_ns or 0) >= gap.since_ns - MARGIN_NS)
+        and note.stretch[0] <= end_of(gap) + MARGIN_NS
+        and (note.session == gap.session or note.stretch[1] >= gap.since_ns - MARGIN_NS)
     ]
     return sorted(found, key=lambda note: note.session != gap.session)
 

@@ -103,7 +103,7 @@ class JournalRows:
         except UNREADABLE_JOURNAL as error:
             problems.append(str(error) or type(error).__name__)
         if open_hole is not None and note is not None:
-            open_hole.until_ns = (note.ended_ns or note.seen_ns) + 1
+            open_hole.until_ns = note.stretch[1] + 1
         self._last_ns = last.received_ns if last is not None else self._last_ns
         # One whose journal is deleted or damaged at its end has ended as it should all the same.
         ended = (note is not None and note.ended_ns is not None) or (

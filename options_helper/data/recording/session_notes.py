@@ -18,6 +18,7 @@ import msgspec
 from options_helper.data.atomic_file import replace_file
 from options_helper.decoders import converter, json_decoder
 from options_helper.model.gaps import Gap
+from options_helper.model.instants import NANOSECONDS
 
 log = logging.getLogger(__name__)
 
@@ -46,6 +47,7 @@ class SessionNote:
     market: str = ""  # whose it was (`MarketKind`), of a replay whose was recorded; empty: not known
     number: int = 0  # counts the sessions of a folder from 1, in their order; 0: an older version's
     desk: str = ""  # followed on a bus, which is asked for what was not received; empty: none
+    ran_seconds: float = 0.0  # from its beginning until it was seen, by a clock that nobody sets
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
 
     @property
@@ -57,6 +59,12 @@ class SessionNote:
     def never_worked(self) -> bool:
         """Whether it was ended as it began: it has its note before its journal, and was never seen at work."""
         return self.had_nothing and self.seen_ns == self.began_ns
+
+    @property
+    def stretch(self) -> tuple[int, int]:
+        """From when to when it was at work, by the clock of its end: that of its beginning may have been put back."""
+        until_ns = self.seen_ns if self.ended_ns is None else self.ended_ns
+        return min(self.began_ns, until_ns - int(self.ran_seconds * NANOSECONDS)), until_ns
 
     @property
     def behind(self) -> bool:

@@ -221,7 +221,7 @@ def _unmissed(
 
 def _concerns(note: SessionNote, scope: Scope) -> bool:
     """Whether a capture was at work on a day that is meant."""
-    return scope.meets(note.began_ns, note.ended_ns or note.seen_ns)
+    return scope.meets(*note.stretch)
 
 
 def _gone(root: Path, scope: Scope) -> Iterator[str]:

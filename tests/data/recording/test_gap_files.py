@@ -119,6 +119,7 @@ def test_the_note_of_a_session_tells_what_lasts(tmp_path: Path):
  "market": "",
  "number": 0,
  "desk": "",
+ "ran_seconds": 0.0,
  "filed": 0
 }
 """

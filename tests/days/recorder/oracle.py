@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
-from options_helper.data.recording.loss_log import LossRow, loss_rows
+from options_helper.data.recording.loss_log import JOURNAL_LOST, KILLED, NOTE_UNREADABLE, LossRow, loss_rows
 from options_helper.data.recording.verify import audit
 from tests.days.clocks import NS
 from tests.days.product.streams import Heard
@@ -21,6 +21,8 @@ from tests.days.world.network import Lost, Message
 
 # A dead connection is noticed this much later at the latest: who ends in order before that does not know what it lost.
 UNDETECTED_NS: Final = 17 * NS
+# The last that a journal has of a process that was killed is no older.
+UNJOURNALED_SECONDS: Final = 10.0
 # What a recording says of itself that does not add up, and is so.
 TRUE_PROBLEMS: Final = ("dropped: the queue was full", "the capture ended before there was a connection")
 
@@ -33,6 +35,22 @@ class Quote:
     symbol: str
     made_ns: int
     wall_ns: int
+
+
+@dataclass(frozen=True, slots=True)
+class Life:
+    """One process of it, in true time, and by how much its clock was ahead as it began."""
+
+    session: str
+    since_ns: int
+    until_ns: int
+    offset_ns: int
+    is_noted: bool = True  # its journal says how long it was: nobody set its clock, and the disk took all
+
+    @property
+    def seconds(self) -> float:
+        """How long it ran."""
+        return (self.until_ns - self.since_ns) / NS
 
 
 class RecorderOracle(Heard):
@@ -50,6 +68,7 @@ class RecorderOracle(Heard):
         self._ends: list[int] = []
         self.is_robbed = False  # somebody deleted files of it
         self._begins: list[int] = []
+        self._lives: list[Life] = []
 
     def frame(self, stream: str, message: Message, *, kept: bool) -> None:
         """Handed over to the queue."""
@@ -72,13 +91,27 @@ class RecorderOracle(Heard):
     def ended(self, stream: str, why: str, *, by_us: bool) -> None:
         """A connection is over."""
 
-    def process_began(self) -> None:
+    def process_began(self, session: str) -> None:
         """It connects within a second, where nothing keeps it from that."""
-        self._begins.append(self._stage.clocks.wall_ns())
+        self._note_clock()
+        clocks = self._stage.clocks
+        self._begins.append(clocks.wall_ns())
+        self._lives.append(Life(session, clocks.true_ns, clocks.true_ns, clocks.offset_ns))
+
+    def process_ended(self) -> None:
+        """It is gone, in order or not."""
+        clocks, life = self._stage.clocks, self._lives[-1]
+        is_noted = life.is_noted and life.offset_ns == clocks.offset_ns
+        self._lives[-1] = replace(life, until_ns=clocks.true_ns, is_noted=is_noted)
+
+    def disk_is_full(self) -> None:
+        """What a process writes down is behind what it did."""
+        self._lives[-1] = replace(self._lives[-1], is_noted=False)
 
     def process_stopped(self) -> None:
         """It ended in order, and no other comes after it."""
         self._ends.append(self._stage.clocks.wall_ns())
+        self.process_ended()
 
     def broken_law(self, root: Path) -> str | None:
         """A sentence for the first thing that a finished recording lacks or has too much; None where it is right."""
@@ -94,17 +127,34 @@ class RecorderOracle(Heard):
             key = quote.stream, quote.symbol, quote.made_ns
             if rows[key]:
                 rows[key] -= 1
-            elif not _told(ledger, quote) and not (self.is_robbed and audit(root).problems):
+            elif not self._is_told(ledger, quote) and not (self.is_robbed and audit(root).problems):
                 # Who is killed before a full disk takes word of deleted files leaves that to `verify`.
                 yield f"{key}, received at {quote.wall_ns}, is no row, and nothing tells of it"
         for quote in (*self.unheard, *self.dropped):
             if not self._is_told(ledger, quote) and not self._is_beside_an_end(quote):
                 yield f"{quote.stream} {quote.symbol}: lost at {quote.wall_ns}, and nothing tells of it"
+        yield from self._misplaced(ledger)
         if self.is_robbed or not self._has_journal:
             return  # what `verify` says of that is so, and in many words
         for problem in audit(root).problems:
             if not any(true in problem for true in TRUE_PROBLEMS):
                 yield problem
+
+    def _misplaced(self, ledger: tuple[LossRow, ...]) -> Iterator[str]:
+        """What is told of a session that ended without warning is over when the next begins, and is no shorter."""
+        lives = {one.session: one for one in self._lives}
+        for row in ledger:
+            if not any(mark in row.reason for mark in (KILLED, NOTE_UNREADABLE, JOURNAL_LOST)):
+                continue
+            until_ns = row.until_ns or 0
+            began_ns = lives[row.session].since_ns + lives[row.session].offset_ns
+            if until_ns > began_ns + NS:
+                yield f"{row.stream}: a gap until {until_ns} was told at {began_ns}: {row.reason}"
+            # How long one ran that kept no journal, and whose note nobody can read, nobody knows.
+            known = (one.seconds for one in self._lives if one.session in row.reason and one.is_noted)
+            shortest = next(known, 0.0) - UNJOURNALED_SECONDS if self._has_journal else 0.0
+            if (row.seconds or 0.0) <= max(0.0, shortest):
+                yield f"{row.stream}: a gap of {row.seconds} s, {row.reason}"
 
     def _is_told(self, ledger: tuple[LossRow, ...], quote: Quote) -> bool:
         moments = (quote.wall_ns, *(quote.made_ns + offset_ns for offset_ns in self._offsets_ns))
