@@ -22,6 +22,7 @@ from options_helper.analysis.attention.evidence import account_entries, quote_en
 from options_helper.analysis.attention.expiring import (
     Ending,
     Moment,
+    Settled,
     ending_entries,
     endings,
     settlements,
@@ -98,14 +99,15 @@ def assess_attention(
     view = live.account.view
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
     found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live, own_dividends)
-    early = tuple(early_entries(lives, live, moment, power, _remedies_at_end(found, power)))
+    settled = settlements(found, power)
+    early = tuple(early_entries(lives, live, moment, power, _remedies_at_end(found, settled)))
     told = {symbol for one in early for symbol in one.symbols}
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (
-        *ending_entries(found, moment, power),
-        *short_entries(books, found, moment, power, told=told),
+        *ending_entries(found, moment, power, settled),
+        *short_entries(books, found, moment, power, settled, told=told),
         *early,
-        *undefined_entries(by_entry, _usual(books, live), _settlements(found, power)),
+        *undefined_entries(by_entry, _usual(books, live), _settlements(found, settled)),
         *ex_dividend_entries(lives, live.expiry_facts, moment),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
@@ -131,9 +133,8 @@ def assess_attention(
     )
 
 
-def _settlements(found: Sequence[Ending], power: float | None) -> Mapping[str, Settlement | None]:
+def _settlements(found: Sequence[Ending], settled: Settled) -> Mapping[str, Settlement | None]:
     """What ends soon by its contracts."""
-    settled = settlements(found, power)
     return {
         symbol: settled[one.settles, one.underlying]
         for one in found
@@ -142,9 +143,8 @@ def _settlements(found: Sequence[Ending], power: float | None) -> Mapping[str, S
     }
 
 
-def _remedies_at_end(found: Sequence[Ending], power: float | None) -> Mapping[str, Remedy]:
+def _remedies_at_end(found: Sequence[Ending], settled: Settled) -> Mapping[str, Remedy]:
     """Of sold contracts that end soon what can be done, where closing them is not all that it takes."""
-    settled = settlements(found, power)
     each = (
         (one.instrument.live_symbol, closing(one, ending, settled[ending.settles, ending.underlying]))
         for ending in found

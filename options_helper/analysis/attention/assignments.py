@@ -13,7 +13,7 @@ from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import (
     Ending,
     Moment,
-    settlements,
+    Settled,
 )
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, implied_words, is_over
 from options_helper.analysis.attention.remedies import Remedy, to_close
@@ -39,16 +39,16 @@ def short_entries(
     found: Sequence[Ending],
     moment: Moment,
     has: float | None,
+    settled: Settled,
     *,
     told: Collection[str] = (),
 ) -> Iterator[Entry]:
-    """Every short leg in the money; what ends today or next is grave, of the rest it is to be known.
+    """Every short leg in the money; what ends today or next, and is `settled` so, is grave, the rest is to be known.
 
     Of the symbols that were `told` to be exercised early nothing is said again.
     """
     near = {one.instrument.live_symbol: ending for ending in found for one in ending.all_legs}
     entries = books.entries
-    settled = settlements(found, has)
     for one in (*books.of_file, *books.account_alone):
         symbol = one.instrument.live_symbol
         if not one.is_short or not one.is_in_the_money or one.life is None or is_over(one, moment.at):

@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from math import fsum, sqrt
+from math import copysign, fsum, sqrt
 from typing import Final
 
 from options_helper.analysis.attention.held_legs import HeldLine, inside_at, is_exercised
@@ -48,11 +48,21 @@ def outcome_at(one: HeldLine, spot: float) -> Outcome | None:
     """What the end of a leg brings at that price; None: what it delivers is not known."""
     if one.delivers_something_else or one.instrument.multiplier is None or one.life is None:
         return None
+    return _outcome(one, one.quantity * one.instrument.multiplier, spot)
+
+
+def outcome_of_each(one: HeldLine, spot: float) -> Outcome | None:
+    """The same of one contract, on the side of the leg."""
+    if one.delivers_something_else or one.instrument.multiplier is None or one.life is None:
+        return None
+    return _outcome(one, copysign(one.instrument.multiplier, one.quantity), spot)
+
+
+def _outcome(one: HeldLine, units: float, spot: float) -> Outcome:
     inside = inside_at(one.instrument, spot)
     if not is_exercised(inside):
         return NOTHING
-    units = one.quantity * one.instrument.multiplier
-    if one.life.is_cash:
+    if one.life is not None and one.life.is_cash:
         return Outcome(0.0, units * inside)
     bought = units if one.instrument.option_type == "call" else -units
     return Outcome(bought, -bought * (one.instrument.strike or 0.0))

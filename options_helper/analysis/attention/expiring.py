@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from typing import Final
+from typing import Final, TypeAlias
 
 from options_helper.analysis.attention.deadlines import last_day_deadlines
 from options_helper.analysis.attention.delivery import (
@@ -207,15 +207,19 @@ def _ending(
     )
 
 
-def ending_entries(found: Sequence[Ending], moment: Moment, has: float | None) -> Iterator[Entry]:
-    """The entries of all that ends soon; `has` is the account's options buying power, dollars."""
+def ending_entries(
+    found: Sequence[Ending], moment: Moment, has: float | None, settled: Settled
+) -> Iterator[Entry]:
+    """The entries of all that ends soon and is `settled` so; `has` is the account's options buying power, dollars."""
     together_needed = needed_together(found)
     for ending in found:
         if not ending.is_over:
             yield (
                 _at_open(ending, moment, has) if _settles_at_open(ending) else _expiring(ending, moment, has)
             )
-            yield from _without_money(ending, moment, has, together_needed)
+            yield from _without_money(
+                ending, moment, has, together_needed, settled[ending.settles, ending.underlying]
+            )
         if not _settles_at_open(ending):
             yield from _pins(ending, moment, has, together_needed)
 
@@ -353,22 +357,23 @@ def settlement_of(
     return settlement(counted.legs, price, wanted.free, money)
 
 
-def settlements(
-    found: Iterable[Ending], has: float | None
-) -> Mapping[tuple[datetime, str], Settlement | None]:
-    """Of each end that can still be traded, worked out once for all of its legs."""
+# By when and of which underlying; None: what it brings is not known.
+Settled: TypeAlias = Mapping[tuple[datetime, str], Settlement | None]
+
+
+def settlements(found: Iterable[Ending], has: float | None) -> Settled:
+    """Of each end that can still be traded, worked out once for all that is said of it."""
     living = [one for one in found if not one.is_over]
     together_needed = needed_together(living)
     return {(one.settles, one.underlying): settlement_of(one, has, together_needed) for one in living}
 
 
 def _without_money(
-    ending: Ending, moment: Moment, has: float | None, together_needed: float
+    ending: Ending, moment: Moment, has: float | None, together_needed: float, settled: Settlement | None
 ) -> Iterator[Entry]:
     """What is long and in the money where less money, or fewer shares, are missing if it is not exercised."""
     counted = ending.judged
     wanted = counted.demand
-    settled = settlement_of(ending, has, together_needed)
     found = None if settled is None else to_sell(settled)
     if wanted is None or found is None:
         return

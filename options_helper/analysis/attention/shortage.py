@@ -11,11 +11,11 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
-from math import ceil, copysign, floor, inf
+from math import ceil, floor, inf
 from types import MappingProxyType
 from typing import Final
 
-from options_helper.analysis.attention.delivery import Outcome, outcome_at
+from options_helper.analysis.attention.delivery import Outcome, outcome_of_each
 from options_helper.analysis.attention.held_legs import HeldLine
 
 # Dollars, shares and contracts below this are none.
@@ -192,7 +192,7 @@ def settlement(
     parts: list[Part] = []
     outcomes: list[Outcome] = []
     for one in legs:
-        each = outcome_at(replace(one, quantity=copysign(1.0, one.quantity)), spot)
+        each = outcome_of_each(one, spot)
         if each is None:
             return None
         if one.quantity and (each.shares or each.cash):
@@ -201,7 +201,7 @@ def settlement(
     found = Settlement(tuple(parts), tuple(outcomes), max(0.0, free or 0.0), max(0.0, money or 0.0))
     lacks = found.missing()
     in_doubt = (free is None and lacks.shares > 0) or (money is None and lacks.dollars > 0)
-    return replace(found, is_known=not in_doubt)
+    return replace(found, is_known=False) if in_doubt else found
 
 
 def may_offset(one: HeldLine, legs: Iterable[HeldLine]) -> bool:
