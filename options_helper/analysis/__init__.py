@@ -43,6 +43,7 @@ PUBLIC: Final = {
     "marks": ("MarkSource", "QuoteWarning", "read_marks"),
     "priced_lines": ("price_entries",),
     "own_volatility": ("OptionQuote", "Term", "ThirtyDayVolatility", "thirty_day_volatility"),
+    "remembered": ("remembered",),
     "structure_kinds": ("structure_kind",),
     "row_table": ("RowTable",),
     "totals": ("LiveTotals", "Tally", "labels", "sum_up"),
@@ -68,7 +69,6 @@ SHARED: Final = {
         "worth_at_end",
     ),
     "priced_lines": ("PricedLines", "latest_hours", "numbers"),
-    "remembered": ("remembered",),
     "row_table": ("late_table",),
     "structure_kinds": ("StructureKind",),
 }

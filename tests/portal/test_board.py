@@ -31,7 +31,7 @@ from apps.streamlit.components.board_message import (
     read_sorting,
     seen_rows,
 )
-from apps.streamlit.components.board_rows import Grouping
+from apps.streamlit.components.board_rows import Grouping, Row, RowKind, Tables, build_rows
 from apps.streamlit.components.live_what_changed import line_of_row
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
@@ -133,6 +133,46 @@ def test_shares_and_the_calls_sold_against_them_are_one_row_with_both_as_its_leg
     for column in ("Today $", "P&L $", "Natural $"):
         parts = number(rows["shares"][column]) + number(rows["530 C · 18 Dec 26"][column])
         assert number(covered[column]) == pytest.approx(parts, abs=1)
+
+
+def held(screen: ScreenModel) -> tuple[Row, ...]:
+    return tuple(
+        row
+        for row in build_rows(screen, Tables(screen), Grouping.UNDERLYING)
+        if row.kind is not RowKind.CLOSED
+    )
+
+
+def test_rows_are_not_made_anew_while_prices_alone_move():
+    fresh, stale = (held(screen_of(scene)) for scene in (with_account(), scenes.stale))
+
+    assert [one is other for one, other in zip(fresh, stale, strict=True)] == [True] * 5
+
+
+def test_rows_are_made_anew_when_what_they_are_made_of_is_another(tmp_path: Path):
+    """Whatever was there before: shares that are others, amounts that are hidden, a call that has ended."""
+    call = {"option_type": "call", "strike": 480, "cost_basis": 1, "expiry": "2026-11-20"}
+
+    def names_of(shares: int, calls: int, days: int = 0, **preferences: Any) -> list[str]:
+        book = file_of(
+            tmp_path,
+            {"id": "shares", "symbol": "MSFT", "shares": shares, "cost_basis": 400.0},
+            {"id": "call", "symbol": "MSFT", "contracts": calls, **call},
+        )
+
+        def scene() -> LiveSnapshot:
+            live = scenes.live()
+            return replace(live, as_of=live.as_of + timedelta(days=days))
+
+        (row,) = held(screen_of(scene, book, **preferences))
+        return [child.name for child in row.children]
+
+    covered = "480 C · 20 Nov 26"
+    assert names_of(100, -1) == [f"Covered call · 100 sh + {covered}"]
+    assert names_of(200, -2) == [f"Covered call · 200 sh + {covered}"]
+    assert names_of(200, -2, hide_amounts=True) == [f"Covered call · shares + {covered}"]
+    assert names_of(200, -2, days=1) == ["shares", covered], "it has ended"
+    assert names_of(200, -2) == [f"Covered call · 200 sh + {covered}"]
 
 
 def test_calls_beyond_the_shares_stay_rows_of_their_own(tmp_path: Path):

@@ -11,11 +11,12 @@ from datetime import date
 from enum import StrEnum
 from functools import cached_property
 from math import fsum, gcd
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Self
 
 from options_helper.analysis.columns import ACCOUNT_COLUMN, Table
 from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.remembered import remembered
 from options_helper.analysis.row_table import RowTable
 from options_helper.live.screen import ScreenModel
 from options_helper.model.alpaca_symbols import option_root, to_repo_symbol
@@ -109,6 +110,53 @@ class _Columns(dict[str, list[Any]]):
         return found
 
 
+_ENDED: Final = "has ended"
+_OF_CONTRACT: Final = ("underlying", "words", "contract_symbol", "option_type", "strike", "expiry")
+# What rows are made of, and no figure that a price moves.
+_READ: Final[Mapping[Table, tuple[str, ...]]] = {
+    Table.POSITION: ("id", "symbol", *_OF_CONTRACT, "quantity", "multiplier", ACCOUNT_COLUMN.name),
+    Table.STRUCTURE: ("id", "symbol", "underlying", "words", "kind", "expiry", ACCOUNT_COLUMN.name),
+    Table.LEG: ("position_id", *_OF_CONTRACT, "signed_contracts"),
+}
+
+
+@dataclass(frozen=True)
+class _Facts:
+    """All that the rows of what is held are made of; of two that are equal they are the same.
+
+    There is nothing else to be read here, so nothing else can be in a row.
+    """
+
+    columns: Mapping[Table, Mapping[str, list[Any]]]
+    order: tuple[str, ...]  # ids of entries, as the portfolio has them
+    accounts: tuple[str, ...]
+    hides_amounts: bool
+
+    @classmethod
+    def of(cls, screen: ScreenModel, tables: Tables) -> Self:
+        """Those of a screen."""
+        columns = {
+            table: {name: tables.column(table, name) for name in names} for table, names in _READ.items()
+        }
+        ended = [grade == Grade.ENDED for grade in tables.column(Table.POSITION, "grade")]
+        columns[Table.POSITION][_ENDED] = ended
+        return cls(
+            columns,
+            tuple(entry.id for entry in screen.portfolio.positions),
+            tuple(screen.accounts),
+            screen.options.preferences.hide_amounts,
+        )
+
+    def value(self, ref: Ref, name: str) -> Any:
+        """What stands in this column of this line."""
+        table, place = ref
+        return self.columns[table][name][place]
+
+    def refs(self, table: Table) -> list[Ref]:
+        """A reference to each line of a table."""
+        return [Ref(table, place) for place in range(len(self.columns[table]["underlying"]))]
+
+
 @dataclass(frozen=True, slots=True)
 class _Entry:
     """One thing that is held, before it is known what it is grouped by."""
@@ -126,13 +174,19 @@ class _Entry:
 
 
 def build_rows(screen: ScreenModel, tables: Tables, grouping: Grouping) -> tuple[Row, ...]:
-    """All rows but the last: groups in the order of their names, in each what is held in the order of the file."""
-    entries = _entries(screen, tables)
+    """All rows but the last: groups in the order of their names, in each what is held in the order of the file.
+
+    Those of what is held are the same objects from refresh to refresh, until what they are made of is another.
+    """
+    return (*_held_rows(grouping, _Facts.of(screen, tables)), *_closed(screen, tables))
+
+
+@remembered
+def _held_rows(grouping: Grouping, facts: _Facts) -> tuple[Row, ...]:
+    entries = _entries(facts)
     if grouping is Grouping.NONE:
-        rows = [_entry_row(entry, 1, named_after=True) for entry in _by_symbol(entries)]
-    else:
-        rows = list(_groups(entries, grouping, list(screen.accounts)))
-    return (*rows, *_closed(screen, tables))
+        return tuple(_entry_row(entry, 1, named_after=True) for entry in _by_symbol(entries))
+    return tuple(_groups(entries, grouping, facts.accounts))
 
 
 def book_row(screen: ScreenModel, tables: Tables) -> Row:
@@ -202,96 +256,92 @@ def _by_symbol(entries: Iterable[_Entry]) -> list[_Entry]:
     return sorted(entries, key=lambda entry: entry.underlying)
 
 
-def _entries(screen: ScreenModel, tables: Tables) -> list[_Entry]:
+def _entries(facts: _Facts) -> list[_Entry]:
     legs_of: dict[str, list[Ref]] = {}
-    for ref in tables.refs(Table.LEG):
-        legs_of.setdefault(tables.value(ref, "position_id"), []).append(ref)
-    found = {entry.key: entry for entry in (_single(ref, tables) for ref in tables.refs(Table.POSITION))}
-    found = _with_covered_calls(found, tables, screen)
-    for ref in tables.refs(Table.STRUCTURE):
-        identity = tables.value(ref, "id")
-        structure = _structure(ref, legs_of.get(identity, []), tables, screen)
+    for ref in facts.refs(Table.LEG):
+        legs_of.setdefault(facts.value(ref, "position_id"), []).append(ref)
+    found = {entry.key: entry for entry in (_single(ref, facts) for ref in facts.refs(Table.POSITION))}
+    found = _with_covered_calls(found, facts)
+    for ref in facts.refs(Table.STRUCTURE):
+        identity = facts.value(ref, "id")
+        structure = _structure(ref, legs_of.get(identity, []), facts)
         found[structure.key] = structure
-    place = {entry.id: place for place, entry in enumerate(screen.portfolio.positions)}
+    place = {identity: place for place, identity in enumerate(facts.order)}
     return sorted(found.values(), key=lambda entry: place.get(entry.key.partition(":")[2], len(place)))
 
 
-def _single(ref: Ref, tables: Tables) -> _Entry:
-    is_option = tables.value(ref, "option_type") is not None
+def _single(ref: Ref, facts: _Facts) -> _Entry:
+    is_option = facts.value(ref, "option_type") is not None
     return _Entry(
-        key=f"p:{tables.value(ref, 'id')}",
-        symbol=tables.value(ref, "symbol"),
-        underlying=tables.value(ref, "underlying"),
-        name=line_name(ref, tables),
-        is_told=is_option and bool(_root(ref, tables)),
+        key=f"p:{facts.value(ref, 'id')}",
+        symbol=facts.value(ref, "symbol"),
+        underlying=facts.value(ref, "underlying"),
+        name=_line_name(ref, facts),
+        is_told=is_option and bool(_root(ref, facts)),
         kind="single options" if is_option else "shares",
-        expiry=tables.value(ref, "expiry"),
+        expiry=facts.value(ref, "expiry"),
         parts=(ref,),
-        account=_account(ref, tables),
+        account=_account(ref, facts),
     )
 
 
-def _account(ref: Ref, tables: Tables) -> str:
-    return tables.value(ref, ACCOUNT_COLUMN.name) or ""
+def _account(ref: Ref, facts: _Facts) -> str:
+    return facts.value(ref, ACCOUNT_COLUMN.name) or ""
 
 
-def line_name(ref: Ref, tables: Tables) -> str:
+def _line_name(ref: Ref, facts: _Facts) -> str:
     """A contract without its underlying: "275 C · 15 Jan 27", with its root where that is another; or "shares"."""
-    option_type, strike, expiry = (tables.value(ref, name) for name in ("option_type", "strike", "expiry"))
+    option_type, strike, expiry = (facts.value(ref, name) for name in ("option_type", "strike", "expiry"))
     if option_type is None or strike is None or expiry is None:
-        return _without_underlying(ref, tables)
-    return f"{_root(ref, tables)}{plain_number(strike)} {LETTERS[option_type]} · {short_date(expiry)}"
+        return _without_underlying(ref, facts)
+    return f"{_root(ref, facts)}{plain_number(strike)} {LETTERS[option_type]} · {short_date(expiry)}"
 
 
-def _without_underlying(ref: Ref, tables: Tables) -> str:
+def _without_underlying(ref: Ref, facts: _Facts) -> str:
     """Its words; a root that is another, as of an adjusted contract, stays."""
-    return str(tables.value(ref, "words")).removeprefix(f"{to_repo_symbol(tables.value(ref, 'underlying'))} ")
+    return str(facts.value(ref, "words")).removeprefix(f"{to_repo_symbol(facts.value(ref, 'underlying'))} ")
 
 
-def _root(ref: Ref, tables: Tables) -> str:
+def _root(ref: Ref, facts: _Facts) -> str:
     """The root of a contract with a space after it; empty where it is its underlying's."""
-    root = root_of(tables.value(ref, "contract_symbol"))
-    return "" if root == option_root(tables.value(ref, "underlying")) else f"{root} "
+    root = root_of(facts.value(ref, "contract_symbol"))
+    return "" if root == option_root(facts.value(ref, "underlying")) else f"{root} "
 
 
-def _with_covered_calls(
-    found: Mapping[str, _Entry], tables: Tables, screen: ScreenModel
-) -> dict[str, _Entry]:
+def _with_covered_calls(found: Mapping[str, _Entry], facts: _Facts) -> dict[str, _Entry]:
     """Put shares and the calls that are sold against them together, as far as the shares reach."""
     entries = dict(found)
     for shares in found.values():
-        quantity = tables.value(shares.parts[0], "quantity") or 0
+        quantity = facts.value(shares.parts[0], "quantity") or 0
         if shares.kind != "shares" or quantity < STANDARD:
             continue
         left, covered = quantity, []
         for call in entries.values():
             # Shares of one account cover nothing in another.
-            needed = _shares_owed(call, shares.symbol, tables) if call.account == shares.account else 0.0
+            needed = _shares_owed(call, shares.symbol, facts) if call.account == shares.account else 0.0
             if needed and needed <= left:
                 left -= needed
                 covered.append(call)
         if covered:
             for one in (shares, *covered):
                 entries.pop(one.key, None)
-            combined = _covered(shares, covered, tables, screen, whole=left == 0)
+            combined = _covered(shares, covered, facts, whole=left == 0)
             entries[combined.key] = combined
     return entries
 
 
-def _shares_owed(entry: _Entry, symbol: str, tables: Tables) -> float:
+def _shares_owed(entry: _Entry, symbol: str, facts: _Facts) -> float:
     """How many shares this row owes as calls sold; 0 where it is anything else."""
     ref = entry.parts[0]
-    is_call = len(entry.parts) == 1 and tables.value(ref, "option_type") == "call"
-    quantity, multiplier = tables.value(ref, "quantity"), tables.value(ref, "multiplier")
+    is_call = len(entry.parts) == 1 and facts.value(ref, "option_type") == "call"
+    quantity, multiplier = facts.value(ref, "quantity"), facts.value(ref, "multiplier")
     if not is_call or entry.symbol != symbol or not multiplier or (quantity or 0) >= 0:
         return 0.0
-    return 0.0 if tables.value(ref, "grade") == Grade.ENDED else -quantity * multiplier
+    return 0.0 if facts.value(ref, _ENDED) else -quantity * multiplier
 
 
-def _covered(
-    shares: _Entry, calls: Sequence[_Entry], tables: Tables, screen: ScreenModel, *, whole: bool
-) -> _Entry:
-    held = _shares_words(tables.value(shares.parts[0], "quantity"), screen)
+def _covered(shares: _Entry, calls: Sequence[_Entry], facts: _Facts, *, whole: bool) -> _Entry:
+    held = _shares_words(facts.value(shares.parts[0], "quantity"), facts)
     words = " + ".join((held, *(call.name for call in calls)))
     entries = (shares, *calls)
     return _Entry(
@@ -308,47 +358,47 @@ def _covered(
     )
 
 
-def _shares_words(quantity: float, screen: ScreenModel) -> str:
-    return "shares" if screen.options.preferences.hide_amounts else f"{quantity:,.15g} sh"
+def _shares_words(quantity: float, facts: _Facts) -> str:
+    return "shares" if facts.hides_amounts else f"{quantity:,.15g} sh"
 
 
-def _structure(ref: Ref, legs: Sequence[Ref], tables: Tables, screen: ScreenModel) -> _Entry:
-    identity, name = tables.value(ref, "id"), _structure_name(ref, legs, tables, screen)
-    roots = (_root(leg, tables) for leg in legs if tables.value(leg, "option_type") is not None)
+def _structure(ref: Ref, legs: Sequence[Ref], facts: _Facts) -> _Entry:
+    identity, name = facts.value(ref, "id"), _structure_name(ref, legs, facts)
+    roots = (_root(leg, facts) for leg in legs if facts.value(leg, "option_type") is not None)
     return _Entry(
         key=f"s:{identity}",
-        symbol=tables.value(ref, "symbol"),
-        underlying=tables.value(ref, "underlying"),
+        symbol=facts.value(ref, "symbol"),
+        underlying=facts.value(ref, "underlying"),
         name=name,
         is_told=any(root and name.startswith(root) for root in roots),
-        kind=tables.value(ref, "kind") or "other structures",
-        expiry=tables.value(ref, "expiry"),
+        kind=facts.value(ref, "kind") or "other structures",
+        expiry=facts.value(ref, "expiry"),
         parts=(ref,),
         legs=tuple(
-            (f"l:{identity}:{number}", line_name(leg, tables), leg) for number, leg in enumerate(legs)
+            (f"l:{identity}:{number}", _line_name(leg, facts), leg) for number, leg in enumerate(legs)
         ),
-        account=_account(ref, tables),
+        account=_account(ref, facts),
     )
 
 
-def _structure_name(ref: Ref, legs: Sequence[Ref], tables: Tables, screen: ScreenModel) -> str:
+def _structure_name(ref: Ref, legs: Sequence[Ref], facts: _Facts) -> str:
     """Say strikes, name and days, or what the file's line is called where that would not say it all."""
-    options = [leg for leg in legs if tables.value(leg, "option_type") is not None]
-    shares = [leg for leg in legs if tables.value(leg, "option_type") is None]
-    kind = tables.value(ref, "kind")
-    roots = {root_of(tables.value(leg, "contract_symbol")) for leg in options}
+    options = [leg for leg in legs if facts.value(leg, "option_type") is not None]
+    shares = [leg for leg in legs if facts.value(leg, "option_type") is None]
+    kind = facts.value(ref, "kind")
+    roots = {root_of(facts.value(leg, "contract_symbol")) for leg in options}
     if kind is None or len(roots) != 1:
-        return _without_underlying(ref, tables)
-    types = {LETTERS[tables.value(leg, "option_type")] for leg in options}
-    strikes = dict.fromkeys(sorted(tables.value(leg, "strike") for leg in options))
-    expiries = dict.fromkeys(sorted(tables.value(leg, "expiry") for leg in options))
+        return _without_underlying(ref, facts)
+    types = {LETTERS[facts.value(leg, "option_type")] for leg in options}
+    strikes = dict.fromkeys(sorted(facts.value(leg, "strike") for leg in options))
+    expiries = dict.fromkeys(sorted(facts.value(leg, "expiry") for leg in options))
     letter = f" {types.pop()}" if len(types) == 1 else ""
-    terms = f"{_root(options[0], tables)}{'/'.join(map(plain_number, strikes))}{letter}"
+    terms = f"{_root(options[0], facts)}{'/'.join(map(plain_number, strikes))}{letter}"
     days = " / ".join(map(short_date, expiries))
     if not shares:
         return f"{terms} {kind} · {days}"
-    owned = sum(tables.value(leg, "signed_contracts") or 0 for leg in shares)
-    return f"{kind.capitalize()} · {_shares_words(owned, screen)} + {terms} · {days}"
+    owned = sum(facts.value(leg, "signed_contracts") or 0 for leg in shares)
+    return f"{kind.capitalize()} · {_shares_words(owned, facts)} + {terms} · {days}"
 
 
 def units(legs: Iterable[Ref], tables: Tables) -> int | None:
