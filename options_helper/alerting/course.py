@@ -134,6 +134,7 @@ class AlertCourse:
         # Since when somebody has looked without a break, this program or the one whose place it took. One that is still
         # to come is of before this computer was started.
         self._looked_at = float("-inf") if looked is None or looked > begun.elapsed else looked
+        self._of_before: Mapping[str, RuleState] = {}  # how the rules stood before nobody looked for a while
         self.is_over = False
         self.is_delivering = False  # while this process has the lease
         self.judged = Judged()
@@ -154,7 +155,8 @@ class AlertCourse:
         if self.is_over:
             return
         logged = yield from _look()
-        judged = _told(Judged, (yield Judge(observed, self._lasting(logged.states, seen))))
+        lasting = yield from self._lasting(logged.states, seen)
+        judged = _told(Judged, (yield Judge(observed, lasting)))
         self.judged, self.judged_at = judged, seen.now
         changes = changed_states(logged.states, judged.evaluation.states)
         fired = judged.evaluation.firings
@@ -164,10 +166,13 @@ class AlertCourse:
         # After what the look brought is in the log: whoever goes on counts from a look that the log has.
         yield from self._lease.note(self._looked_at)
 
-    def _lasting(self, states: Mapping[str, RuleState], seen: Seen) -> Mapping[str, RuleState]:
+    def _lasting(self, states: Mapping[str, RuleState], seen: Seen) -> Course[Mapping[str, RuleState]]:
         """The states to judge by: a time in which nobody looked counts for no rule that wants something to last."""
         before, self._looked_at = self._looked_at, seen.elapsed
-        return after_absence(states) if self._looked_at - before >= LOOKING_WITHIN_SECONDS else states
+        if _is_absence(before, seen) and _is_absence((yield from self._lease.looked()), seen):
+            # Who has not the lease writes nothing down of that, and may take it before somebody does.
+            self._of_before = states
+        return after_absence(states, self._of_before)
 
     def _write_down(
         self, seen: Seen, new: Sequence[Firing], changes: Mapping[str, RuleState | None]
@@ -374,6 +379,11 @@ def _told(kind: type[T], answer: Answer) -> T:
     if not isinstance(answer, kind):
         raise TypeError(f"the answer is to be of {kind.__name__}")
     return answer
+
+
+def _is_absence(looked: float | None, seen: Seen) -> bool:
+    """Whether nobody looked for too long; a look that is still to come is of before this computer was started."""
+    return looked is None or not 0 <= seen.elapsed - looked < LOOKING_WITHIN_SECONDS
 
 
 def _is_recent(at: datetime, now: datetime) -> bool:

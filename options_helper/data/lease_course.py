@@ -108,6 +108,11 @@ class LeaseCourse:
             with suppress(OSError):
                 yield Write(self._as_of(told))
 
+    def looked(self) -> Steps[float | None]:
+        """When whoever has it, or had it last, noted that; None: nobody has."""
+        found = (yield Ask.READ).holder
+        return None if found is None else found.looked
+
     def release(self, looked: float | None = None) -> Steps[None]:
         """Give it back; harmless where this program has it not. `looked` as for `keep`."""
         if looked is not None:

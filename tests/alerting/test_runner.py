@@ -565,6 +565,36 @@ def test_a_time_in_which_nobody_looked_makes_nothing_last(desk: Desk):
     assert desk.states() == {"r": RuleState(is_known=True)}
 
 
+def test_who_takes_over_right_after_a_time_in_which_nobody_looked_goes_on_counting_from_then(desk: Desk):
+    """It looked before it had the lease, when nobody could write down that nothing had lasted."""
+    held, later = (
+        RuleState(is_known=True, met_since=AT),
+        RuleState(is_known=True, met_since=AT + timedelta(hours=1)),
+    )
+    elapsed, found = [5_000.0], [held]
+    holder = desk.runner(
+        "dashboard", judge=lambda *_: Judged(Evaluation({"r": found[0]}), rules=1), elapsed=lambda: elapsed[0]
+    )
+    holder.observe(1)
+    seen: list[RuleState] = []
+
+    def judge(_: float, states: Mapping[str, RuleState]) -> Judged:
+        seen.append(states["r"])
+        return Judged(Evaluation({"r": seen[-1]}), rules=1)
+
+    watch = desk.runner("watch", judge=judge, elapsed=lambda: elapsed[0])
+    elapsed[0] += 70
+    watch.observe(1)
+    elapsed[0] += 2
+    watch.observe(1)
+    assert seen == [RuleState(is_known=True)] * 2
+
+    found[0] = later
+    holder.observe(1)
+    watch.observe(1)
+    assert seen[-1] == later, "what began since lasts"
+
+
 @pytest.mark.parametrize(("idle", "lasts"), [(20, True), (200, False), (None, False)])
 def test_who_takes_over_goes_on_counting_only_where_somebody_looked_until_then(
     desk: Desk, idle: float | None, *, lasts: bool

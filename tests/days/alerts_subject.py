@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import partial
+from itertools import pairwise
 from pathlib import Path
 from typing import Final
 
@@ -29,9 +30,10 @@ from tests.days.stage import Stage
 PROGRAMS: Final = ("page", "watch")
 NAMES: Final = ("phone", "mail")
 _SPY: Final = Subject(SubjectKind.UNDERLYING, "SPY")
+_LEVEL: Final = 560.0
 RULES: Final = (
-    Rule("up", _SPY, "price", Operator.ABOVE, 560.0, rearm_margin=1.0),
-    Rule("stays up", _SPY, "price", Operator.ABOVE, 560.0, rearm_margin=1.0, for_seconds=50.0),
+    Rule("up", _SPY, "price", Operator.ABOVE, _LEVEL, rearm_margin=1.0),
+    Rule("stays up", _SPY, "price", Operator.ABOVE, _LEVEL, rearm_margin=1.0, for_seconds=50.0),
 )
 PRICES: Final = (557.0, 558.5, 559.5, 560.5, 561.0, 562.0)
 # At the end nothing goes wrong for so long, and everybody has been told.
@@ -65,7 +67,24 @@ class AlertsSubject:
             prices.append((at, rng.choice(PRICES)))
         looks = tuple(rng.choice((2.0, 5.0, 11.0)) for _ in PROGRAMS[: rng.choice((1, 2, 2))])
         watched = Watched(since, since + lasts, looks, tuple(prices))
-        return watched, (*self._troubles(rng, watched), *self._stops_as_one_takes(rng, watched))
+        # With dice of their own, so that they change nothing of what is chosen above.
+        asleep = self._asleep_over_a_level(random.Random(f"{day.seed}/alerts, asleep"), watched)
+        return watched, (*self._troubles(rng, watched), *self._stops_as_one_takes(rng, watched), *asleep)
+
+    @staticmethod
+    def _asleep_over_a_level(dice: random.Random, watched: Watched) -> Iterable[Trouble]:
+        """The computer sleeps while a condition has to last, and one is killed before it can say that nobody looked."""
+        last = watched.until - _CALM_SECONDS
+        rises = [
+            at
+            for (_, before), (at, price) in pairwise(watched.prices)
+            if before <= _LEVEL < price and at < last - 40
+        ]
+        if rises and dice.random() < 0.3:
+            at = round(dice.choice(rises) + dice.uniform(3, 30), 2)
+            yield Trouble(at, "suspend", seconds=70.0)
+            for whose in PROGRAMS[: len(watched.looks)][: dice.choice((1, 1, 2))]:
+                yield Trouble(round(at + 1, 2), "alerts", whose, 70.0, "before", 0)
 
     @staticmethod
     def _stops_as_one_takes(rng: random.Random, watched: Watched) -> Iterable[Trouble]:

@@ -92,14 +92,21 @@ def evaluate(
     return Evaluation(MappingProxyType(kept), tuple(firings), tuple(judgements))
 
 
-def after_absence(states: Mapping[str, RuleState]) -> dict[str, RuleState]:
-    """The states for a look before which nobody looked for a while: what was so before it has not lasted since."""
-    return {
-        key: replace(state, met_since=None, unknown_since=None)
-        if state.met_since is not None or state.unknown_since is not None
-        else state
-        for key, state in states.items()
-    }
+def after_absence(
+    states: Mapping[str, RuleState], of_before: Mapping[str, RuleState]
+) -> Mapping[str, RuleState]:
+    """These states for a look after a while in which nobody looked: what was so `of_before` has not lasted since."""
+    return {key: _not_lasting(state, of_before.get(key)) for key, state in states.items()}
+
+
+def _not_lasting(state: RuleState, before: RuleState | None) -> RuleState:
+    if before is None:
+        return state
+    if state.met_since is not None and state.met_since == before.met_since:
+        state = replace(state, met_since=None)
+    if state.unknown_since is not None and state.unknown_since == before.unknown_since:
+        state = replace(state, unknown_since=None)
+    return state
 
 
 def changed_states(

@@ -61,6 +61,8 @@ class AlertOracle:
         self._looked_ns: dict[str, int] = {}
         self._lasts_ns: int | None = None  # when anybody looked last
         self._told_ns: int | None = None  # and the last look that came to its end, which others are told of
+        # Of each program, since when each rule held as it found that nobody had looked for a while.
+        self._of_before: dict[str, Mapping[str, _Stands]] = {}
         self.must: dict[tuple[str, int], _Fired] = {}  # by rule and crossing
         self._unwritten: set[str] = set()
         self._is_loose = (
@@ -85,19 +87,23 @@ class AlertOracle:
         # To the microsecond, as instants are written.
         now = self._stage.clocks.true_ns // 1_000 * 1_000
         mine, self._looked_ns[who] = self._looked_ns.get(who), now
-        before, told = (mine, mine) if mine is not None else (self._lasts_ns, self._told_ns)
-        self._lasts_ns = now
+        # A program knows its own looks, and what those with the lease have told of theirs.
+        before = max((at for at in (mine, self._told_ns) if at is not None), default=None)
+        has_paused = _has_paused(before, now)
+        anybodys, self._lasts_ns = self._lasts_ns, now
+        if has_paused:
+            self._of_before[who] = self._stands
         if not counts:
             return
         # About there, one who was killed between a look and a renewal may be right either way.
         self._is_loose |= before is not None and abs((now - before) / NS - _UNSEEN_SECONDS) < 12
-        has_paused = _has_paused(before, now)
-        # Who is killed when the row of its look is written, and nobody is told of it yet, may be right either way too.
-        self._is_loose |= has_paused is not _has_paused(told, now)
+        # So may who knows nothing of a look without the lease, or of one whose row was written and that was not told.
+        self._is_loose |= has_paused is not _has_paused(anybodys, now)
+        of_before = self._of_before.get(who, {})
         after, fires = {}, []
         for rule in self._rules:
             stands = self._stands[rule.name]
-            if has_paused:
+            if rule.name in of_before and stands.met_since_ns == of_before[rule.name].met_since_ns:
                 stands = replace(stands, met_since_ns=None)
             stands, crossed_ns = _seen(rule, stands, price, now)
             after[rule.name] = stands
@@ -113,8 +119,8 @@ class AlertOracle:
 
     def looked(self, who: str, *, has_lease: bool) -> None:
         """The look is over, and the process lives; who has lost the lease in its midst has looked for nobody."""
-        self._told_ns = self._looked_ns.get(who, self._told_ns)
         if has_lease:
+            self._told_ns = self._looked_ns.get(who, self._told_ns)
             self._take_next_of(who)
         elif self._next is not None and self._next[0] == who:
             self._next = None
@@ -146,6 +152,7 @@ class AlertOracle:
     def died(self, who: str) -> None:
         """A process is no more; the look that it was at counts where its row is on the disk."""
         self._looked_ns.pop(who, None)
+        self._of_before.pop(who, None)
         if who in self._unwritten:
             self._unwritten.discard(who)
             self._is_loose = True
