@@ -355,11 +355,18 @@ class VirtualPulse:
     """A pulse whose thread looks twice a second, as far as anybody can tell: only looks around a sleep matter."""
 
     def __init__(
-        self, desk: Desk, notice: Callable[[Absence], None], *, elapsed: Callable[[], float], now_ns: Any
+        self,
+        desk: Desk,
+        notice: Callable[[Absence], None],
+        *,
+        elapsed: Callable[[], float],
+        monotonic: Callable[[], float],
+        now_ns: Any,
     ) -> None:
         self._desk = desk
         self._notice = notice
         self._elapsed = elapsed
+        self._monotonic = monotonic
         self._now_ns = now_ns
         self._judge = AbsenceJudge()
         desk.pulse = self
@@ -369,7 +376,7 @@ class VirtualPulse:
         return self._judge.absent_seconds
 
     def start(self) -> None:
-        self._judge.look(self._elapsed(), self._now_ns())
+        self._judge.look(self._elapsed(), self._monotonic(), self._now_ns())
 
     def stop(self) -> None: ...
 
@@ -377,13 +384,14 @@ class VirtualPulse:
 
     def beat(self, seconds_ago: float) -> None:
         """The thread looked so long ago, when the process ran."""
-        self._judge.look(self._elapsed() - seconds_ago, self._now_ns() - int(seconds_ago * NS))
+        now = self._elapsed() - seconds_ago, self._monotonic() - seconds_ago
+        self._judge.look(*now, self._now_ns() - int(seconds_ago * NS))
 
     def look(self) -> None:
         if not self._desk.just_woke:
             self.beat(PULSE_SECONDS / 2)
         self._desk.just_woke = False
-        absence = self._judge.look(self._elapsed(), self._now_ns())
+        absence = self._judge.look(self._elapsed(), self._monotonic(), self._now_ns())
         if absence is not None:
             self._notice(absence)
 

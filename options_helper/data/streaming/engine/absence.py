@@ -16,6 +16,8 @@ class Absence(NamedTuple):
 
     since_ns: int
     until_ns: int
+    # What measures stood still for so long of it: all of it where the computer slept, nothing where it was stopped.
+    stood_still_seconds: float = 0.0
 
     @property
     def seconds(self) -> float:
@@ -28,16 +30,20 @@ class AbsenceJudge:
 
     def __init__(self) -> None:
         self._looked_at: float | None = None
+        self._counted_at = 0.0
         self.absent_seconds = 0.0
 
-    def look(self, elapsed: float, wall_ns: int) -> Absence | None:
+    def look(self, elapsed: float, monotonic: float, wall_ns: int) -> Absence | None:
         """The absence that ends with this look; None where there was none.
 
-        `elapsed` are seconds that go on while the computer sleeps, `wall_ns` is when it is now.
+        `elapsed` are seconds that go on while the computer sleeps, those of `monotonic` may stand still; `wall_ns` is
+        when it is now.
         """
         before, self._looked_at = self._looked_at, elapsed
+        counted, self._counted_at = monotonic - self._counted_at, monotonic
         if before is None or elapsed - before < LATE_SECONDS:
             return None
-        absence = Absence(wall_ns - int((elapsed - before) * NANOSECONDS), wall_ns)
+        seconds = elapsed - before
+        absence = Absence(wall_ns - int(seconds * NANOSECONDS), wall_ns, max(0.0, seconds - counted))
         self.absent_seconds += absence.seconds
         return absence

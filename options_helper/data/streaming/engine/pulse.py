@@ -19,15 +19,22 @@ LOOK_EVERY_SECONDS: Final = 0.5
 class Pulse:
     """Looks at a clock twice a second, on a thread of its own, so that a slow disk or a long backlog is no absence.
 
-    `elapsed` measures in seconds and goes on while the computer sleeps; `notice` is told of each absence, one at a
-    time, by whichever thread looked first: `look` may be called by anybody who must not be ahead of the news.
+    `elapsed` measures in seconds and goes on while the computer sleeps, `monotonic` need not; `notice` is told of each
+    absence, one at a time, by whichever thread looked first: `look` may be called by anybody who must not be ahead of
+    the news.
     """
 
     def __init__(
-        self, notice: Callable[[Absence], None], *, elapsed: Callable[[], float], now_ns: Callable[[], int]
+        self,
+        notice: Callable[[Absence], None],
+        *,
+        elapsed: Callable[[], float],
+        monotonic: Callable[[], float],
+        now_ns: Callable[[], int],
     ) -> None:
         self._notice = notice
         self._elapsed = elapsed
+        self._monotonic = monotonic
         self._now_ns = now_ns
         self._ended = threading.Event()
         self._thread = threading.Thread(target=self._beat, name="live-pulse", daemon=True)
@@ -57,7 +64,7 @@ class Pulse:
     def look(self) -> None:
         """Tell of an absence, if there was one since the last look; returns when it has been told."""
         with self._lock:
-            absence = self._judge.look(self._elapsed(), self._now_ns())
+            absence = self._judge.look(self._elapsed(), self._monotonic(), self._now_ns())
             if absence is None:
                 return
             log.error(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any, Final
 
-from options_helper.data.streaming.engine.absence import Absence
+from options_helper.data.streaming.engine.absence import LATE_SECONDS, Absence
 from options_helper.data.streaming.engine.silence import Moment, SilenceJudge, latest
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds
@@ -29,6 +29,8 @@ REFUSED_PAUSES: Final = (30.0, 60.0, 120.0, 300.0, 600.0, 1_200.0, 1_800.0, 3_60
 STABLE_SECONDS: Final = 10.0
 # A half-open socket receives nothing for up to this long before its pings fail, so the gap may have begun then.
 UNDETECTED_SECONDS: Final = 17.0
+# What the clock says and what is counted may differ by this much before it has been set: a sleep that is no absence.
+_SET_NS: Final = int(LATE_SECONDS * NANOSECONDS)
 KEPT_GAPS: Final = 200
 DID_NOT_RUN: Final = (
     "This process did not run (asleep or stopped): what came meanwhile was heard late, if at all."
@@ -153,6 +155,7 @@ class StreamCourse:
         # brought nothing before that, which its pings would have told only later.
         self._ran_again: Moment | None = None
         self._gap_opened = began  # the one that lasts, or the last
+        self._gap_closed = began  # when the last one that is over was
         self._undetected_ns = 0
         # What the server complained about on this connection.
         self._complaint: str | None = None
@@ -346,14 +349,19 @@ class StreamCourse:
         self._ran_again = now
         known = latest(self._report.live_since or self.began, self._last_frame)
         undetected_ns = absence.since_ns - int(UNDETECTED_SECONDS * NANOSECONDS)
-        self._undetected_ns = max(undetected_ns, min(known.wall_ns, absence.since_ns))
+        known_ns = _told_before(known, now, absence)
+        self._undetected_ns = max(undetected_ns, min(known_ns, absence.since_ns))
         self._silence.restart(now)
         report = self._report
         if self._is_stopping or report.is_final or _lasts(report.gaps):
             return None
-        until_ns = self._told(absence.until_ns)
-        since_ns = min(until_ns, _after(report.gaps, self._told(absence.since_ns), until_ns))
-        self._add_gap(Gap(self.name, since_ns, until_ns, DID_NOT_RUN))
+        since_ns, until_ns = self._told(absence.since_ns), self._told(absence.until_ns)
+        if report.gaps and report.gaps[-1].until_ns is not None:
+            # It was over before nothing ran: what ends much later was told by a clock that was put back since.
+            overlap_ns = report.gaps[-1].until_ns - since_ns
+            since_ns += overlap_ns if 0 < overlap_ns <= _SET_NS else 0
+        self._gap_closed = now
+        self._add_gap(Gap(self.name, min(since_ns, until_ns), until_ns, DID_NOT_RUN))
         return Nudge()
 
     # What was not heard.
@@ -366,12 +374,30 @@ class StreamCourse:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
         if (before_ns := self._missed_before(now)) is not None:
-            for since_ns, until_ns in _uncovered(gaps, self._told(before_ns)):
+            for since_ns, until_ns in _uncovered(self._gaps_of_this_clock(now), self._told(before_ns)):
                 self._add_gap(Gap(self.name, since_ns, until_ns, reason))
-        since_ns = self._told(self._last_received_ns(now))
-        since_ns = _after(gaps, since_ns, self._told(now.wall_ns))
+        since_ns = self._after_the_last(gaps, self._told(self._last_received_ns(now)), now)
         self._gap_opened = now
         self._add_gap(Gap(self.name, since_ns, None, reason))
+
+    def _after_the_last(self, gaps: Sequence[Gap], since_ns: int, now: Moment) -> int:
+        """Then, or the end of the last gap if that is later: two gaps of a stream do not overlap."""
+        return max(since_ns, self._told_end(gaps[-1].until_ns, now)) if gaps else since_ns
+
+    def _told_end(self, until_ns: int | None, now: Moment) -> int:
+        """When the last gap was over, by the clock of now: another one than it was told by, where it was set since."""
+        counted_ns = self._told(now.tell(self._gap_closed))
+        return counted_ns if until_ns is None or abs(counted_ns - until_ns) > _SET_NS else until_ns
+
+    def _gaps_of_this_clock(self, now: Moment) -> Sequence[Gap]:
+        """The newest, as far as they were told by the clock of now: none of them ends later than the next begins."""
+        gaps = self._report.gaps
+        if not gaps or self._told_end(gaps[-1].until_ns, now) != gaps[-1].until_ns:
+            return ()
+        first = len(gaps) - 1
+        while first and (gaps[first - 1].until_ns or 0) <= gaps[first].since_ns:
+            first -= 1
+        return gaps[first:]
 
     def _missed_before(self, now: Moment) -> int | None:
         """Since when nothing may have been heard before the process did not run, in epoch nanoseconds; None: nothing.
@@ -416,7 +442,7 @@ class StreamCourse:
         if report.connections == 1:
             # What the time was on a simulator's clock is only known since it announced it.
             began_ns = self._told(self.began.wall_ns)
-            gap = replace(gap, since_ns=_after(others, began_ns, self._told(now.wall_ns)))
+            gap = replace(gap, since_ns=self._after_the_last(others, began_ns, now))
         # A clock that was put back meanwhile takes nothing of its length: it is told by the clock that it began by.
         until_ns = self._told(now.wall_ns)
         lasted_ns = int((now.monotonic - self._gap_opened.monotonic) * NANOSECONDS)
@@ -424,6 +450,7 @@ class StreamCourse:
         if by_that_clock_ns - until_ns > NANOSECONDS:
             until_ns = by_that_clock_ns
         gap = replace(gap, until_ns=max(gap.since_ns, until_ns))
+        self._gap_closed = now
         self._update(gaps=(*others, gap))
 
     # How it is.
@@ -516,26 +543,14 @@ def _lasts(gaps: Sequence[Gap]) -> bool:
     return bool(gaps) and gaps[-1].until_ns is None
 
 
-def _after(gaps: Sequence[Gap], since_ns: int, now_ns: int) -> int:
-    """Then, or the end of the last gap if that is later: two gaps of a stream do not overlap.
-
-    One that ends later than now was told by a clock that has been put back since, which says nothing of this one.
-    """
-    if not gaps or gaps[-1].until_ns is None or gaps[-1].until_ns > now_ns:
-        return since_ns
-    return max(since_ns, gaps[-1].until_ns)
-
-
 def _told_before(moment: Moment, now: Moment, absence: Absence) -> int:
     """When that was, of an instant before an absence that ends now, in epoch nanoseconds of the computer's clock.
 
-    What measures went on meanwhile where the process was stopped, and stood still where the computer slept. If neither
-    agrees with what the clock said then, it has been set since, and the earlier is told.
+    By the clock as it goes now: exactly, unless somebody has set it since.
     """
-    counted_ns = int((now.monotonic - moment.monotonic) * NANOSECONDS)
-    found = absence.since_ns - counted_ns, absence.until_ns - counted_ns
-    agrees = any(abs(one - moment.wall_ns) < 2 * NANOSECONDS for one in found)
-    return moment.wall_ns if agrees else min(found)
+    passed = now.monotonic - moment.monotonic + absence.stood_still_seconds
+    counted_ns = absence.until_ns - int(passed * NANOSECONDS)
+    return moment.wall_ns if abs(counted_ns - moment.wall_ns) < 2 * NANOSECONDS else counted_ns
 
 
 def _uncovered(gaps: Sequence[Gap], since_ns: int) -> Iterator[tuple[int, int]]:

@@ -97,7 +97,7 @@ class StreamGroup:
         self._announced = announced
         self._now_ns = now_ns
         self._monotonic = monotonic
-        self._pulse = pulse_cls(self._on_absence, elapsed=elapsed, now_ns=now_ns)
+        self._pulse = pulse_cls(self._on_absence, elapsed=elapsed, monotonic=monotonic, now_ns=now_ns)
         self._report_clock = report_clock
         # Replaced whole under self._lock by start() and change_symbols(); read by any thread without it.
         self._workers: dict[StreamId, StreamWorker] = {}

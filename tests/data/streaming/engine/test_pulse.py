@@ -10,6 +10,7 @@ from functools import partial
 import pytest
 
 from options_helper.clock import elapsed_seconds
+from options_helper.data.streaming.engine.absence import AbsenceJudge
 from options_helper.data.streaming.engine.pulse import LATE_SECONDS, Absence, Pulse
 from tests.kit.fakes import NOON, SteppedClock
 from tests.kit.waiting import AT_ONCE, wait_until
@@ -19,7 +20,7 @@ SECOND = 1_000_000_000
 
 def pulse(clock: SteppedClock) -> tuple[Pulse, list[Absence]]:
     told: list[Absence] = []
-    return Pulse(told.append, elapsed=clock.monotonic, now_ns=clock), told
+    return Pulse(told.append, elapsed=clock.monotonic, monotonic=clock.monotonic, now_ns=clock), told
 
 
 def test_looks_in_time_are_no_absence():
@@ -40,6 +41,14 @@ def test_a_late_look_tells_from_when_to_when_nothing_ran():
     subject.look()
     assert told == [Absence(NOON, NOON + 40 * SECOND)]
     assert subject.absent_seconds == 40
+
+
+def test_how_long_of_it_the_computer_slept_is_told_with_it():
+    """What measures a silence stands still meanwhile."""
+    judge = AbsenceJudge()
+    judge.look(10.0, 5.0, NOON)
+    absence = judge.look(50.0, 15.0, NOON + 40 * SECOND)
+    assert absence == Absence(NOON, NOON + 40 * SECOND, stood_still_seconds=30.0)
 
 
 def test_setting_the_clock_is_no_absence_and_makes_none_longer():
@@ -81,7 +90,7 @@ def test_whoever_looks_while_it_is_being_told_waits_until_it_has_been():
         wait_until(looker.is_alive)
         told.set()
 
-    subject = Pulse(notice, elapsed=clock.monotonic, now_ns=clock)
+    subject = Pulse(notice, elapsed=clock.monotonic, monotonic=clock.monotonic, now_ns=clock)
     seen: list[bool] = []
 
     def look() -> None:

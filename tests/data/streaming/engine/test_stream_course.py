@@ -49,6 +49,12 @@ class Conversation:
         self.passed += seconds
         return self
 
+    def sleep(self, seconds: int) -> None:
+        """The computer does, and what measures stands still."""
+        self.slept += seconds
+        wall_ns = self.now.wall_ns
+        self.course.absent(self.now, Absence(wall_ns - seconds * SECOND, wall_ns, float(seconds)))
+
     def go_live(self) -> None:
         assert self.course.resume() == Connect()
         self.course.connected()
@@ -223,9 +229,7 @@ def test_what_a_dead_connection_lost_before_a_sleep_is_told_when_the_loss_is_fou
     talk.go_live()
     talk.after(10).hear()
     talk.after(12)
-    talk.slept += 40
-    wall_ns = talk.now.wall_ns
-    talk.course.absent(talk.now, Absence(wall_ns - 40 * SECOND, wall_ns))
+    talk.sleep(40)
     talk.after(2).course.ended(talk.now, CUT, jitter=1.0)
 
     told = sorted((gap.since_ns, gap.until_ns) for gap in talk.health.gaps[:2])
@@ -237,9 +241,7 @@ def test_a_connection_that_is_heard_after_a_sleep_had_lost_nothing_before_it():
     talk = Conversation()
     talk.go_live()
     talk.after(10).hear()
-    talk.slept += 40
-    wall_ns = talk.now.wall_ns
-    talk.course.absent(talk.now, Absence(wall_ns - 40 * SECOND, wall_ns))
+    talk.sleep(40)
     talk.after(1).hear()
     talk.after(1).course.ended(talk.now, CUT, jitter=1.0)
 
@@ -253,9 +255,7 @@ def test_a_silence_before_a_sleep_is_told_by_the_clock_that_went_on():
     talk.after(10).hear()
     talk.watch()
     talk.after(30).watch()
-    talk.slept += 40
-    wall_ns = talk.now.wall_ns
-    talk.course.absent(talk.now, Absence(wall_ns - 40 * SECOND, wall_ns))
+    talk.sleep(40)
     while talk.watch() is None:
         talk.after(0.5)
     talk.course.ended(talk.now, None, jitter=1.0)
@@ -297,3 +297,67 @@ def test_a_gap_after_the_clock_was_put_back_is_as_long_as_it_was():
     set_back_ns = talk.now.wall_ns - 3_600 * SECOND
     talk.course.absent(Moment(talk.passed, set_back_ns), Absence(set_back_ns - 30 * SECOND, set_back_ns))
     assert [gap.seconds for gap in talk.health.gaps] == [40, 30]
+
+
+def put_back_after_a_gap(seconds: float) -> Conversation:
+    """It did not run for 40 s from noon on, was heard 1,000 s later, and then the clock was put back by so much."""
+    talk = Conversation()
+    talk.go_live()
+    talk.after(40)
+    talk.course.absent(talk.now, Absence(NOON, talk.now.wall_ns))
+    talk.after(1_000).hear()
+    talk.slept -= seconds
+    return talk
+
+
+def test_an_absence_is_as_long_as_it_was_where_the_last_gap_was_told_by_a_clock_that_was_put_back():
+    """Found on a simulated day (seed 771000448): by the clock of before the last gap had ended in its midst."""
+    talk = put_back_after_a_gap(1_400)
+    talk.sleep(591)
+
+    assert [gap.seconds for gap in talk.health.gaps] == [40, 591]
+
+
+def test_a_gap_begins_where_the_stream_was_heard_last_where_the_one_before_was_told_by_a_clock_that_was_put_back():
+    talk = put_back_after_a_gap(1_010)
+    talk.after(12).fail(CUT)
+
+    assert talk.health.gaps[-1].since_ns == talk.now.wall_ns - 12 * SECOND == NOON + 30 * SECOND
+
+
+def test_what_was_lost_before_a_sleep_is_told_beside_no_gap_of_a_clock_that_was_put_back():
+    talk = put_back_after_a_gap(1_100)
+    talk.after(12)
+    talk.sleep(40)
+    talk.after(2).fail(CUT)
+
+    told = [(gap.since_ns - NOON, gap.until_ns and gap.until_ns - NOON) for gap in talk.health.gaps[1:]]
+    assert told == [
+        (-48 * SECOND, -8 * SECOND),
+        (-60 * SECOND, -48 * SECOND),
+        (-8 * SECOND, None),
+    ]
+
+
+@pytest.mark.parametrize("sleeps", [True, False])
+def test_a_silence_before_an_absence_is_told_by_the_clock_of_after_it_where_it_was_set_meanwhile(
+    *, sleeps: bool
+):
+    """Found on a simulated day (seed 771000678): it was told to have begun earlier by the length of the absence."""
+    talk = Conversation(stall_seconds=60.0)
+    talk.go_live()
+    talk.after(10).hear()
+    talk.watch()
+    talk.after(30).watch()
+    talk.slept -= 600
+    if sleeps:
+        talk.sleep(40)
+    else:
+        talk.after(40)
+        talk.course.absent(talk.now, Absence(talk.now.wall_ns - 40 * SECOND, talk.now.wall_ns))
+    while talk.watch() is None:
+        talk.after(0.5)
+    talk.course.ended(talk.now, None, jitter=1.0)
+
+    told = [(gap.since_ns - NOON, gap.until_ns and gap.until_ns - NOON) for gap in talk.health.gaps]
+    assert (-590 * SECOND, -560 * SECOND) in told
