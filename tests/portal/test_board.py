@@ -16,8 +16,14 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from apps.streamlit.components.board_cells import price_words, sparks
-from apps.streamlit.components.board_columns import headings, usual_headings
+from apps.streamlit.components.board_columns import (
+    headings,
+    leaving_widths,
+    shown_columns,
+    usual_headings,
+)
 from apps.streamlit.components.board_message import (
+    CELL_PADDING_PIXELS,
     FULL_AT_FIRST,
     FULL_EVERY,
     Board,
@@ -25,11 +31,13 @@ from apps.streamlit.components.board_message import (
     Sorting,
     Wishes,
     build_board,
+    column_pixels,
     next_message,
     opened_rows,
     ranking,
     read_sorting,
     seen_rows,
+    text_pixels,
 )
 from apps.streamlit.components.board_rows import Grouping, Row, RowKind, Tables, build_rows
 from apps.streamlit.components.live_what_changed import line_of_row
@@ -47,6 +55,8 @@ from tests.portal.scenes import OPEN, SAMPLE, THURSDAY, execution, known_account
 
 NEW_YORK = ZoneInfo("America/New_York")
 USUAL = Wishes(Grouping.UNDERLYING, usual_headings())
+# What a window of 1440 leaves the table: two margins of 16, and two borders.
+LAPTOP_PIXELS = 1440 - 34
 CONDOR = "640/655/705/720 iron condor · 18 Dec 26"
 
 
@@ -480,6 +490,33 @@ def test_columns_leave_in_the_order_in_which_they_can_be_missed():
     assert [leaves[name] for name in order] == sorted((leaves[name] for name in order), reverse=True)
     assert leaves["DTE"] == leaves["Mark"]
     assert leaves["Today $"] == leaves["P&L $"] == leaves["Position"] == 0
+
+
+def test_natural_stays_on_a_laptop_where_each_sum_says_what_speaks_against_it():
+    """What an open day looks like after a fill, an expiry among it: all that is said at once fits 1440 pixels."""
+    longest = {
+        "Qty": "+100",
+        "Mark": "480.47 db",
+        "Bid × ask": "+12.94 · +2.74 %",
+        "Spread": "200.0 %",
+        "Today $": "≈ +1,417 · 9 of 10",
+        "P&L $": "≈ −1,600",
+        "P&L %": "−16.8 %",
+        "Natural $": "≈ −2,131",
+        "Delta": "≈ +212",
+        "Theta": "≈ −67 · −89 left",
+        "IV": "22.0 ±0.3",
+        "DTE": "56 d",
+        "% max": "−16.8 %",
+    }
+    shown = shown_columns(usual_headings(), hide_amounts=False)
+    widths = [column_pixels(one, [longest.get(one.heading, "")]) for one in shown]
+    leaves = dict(zip([one.heading for one in shown], leaving_widths(shown, widths), strict=True))
+
+    assert leaves["Natural $"] <= LAPTOP_PIXELS
+    theta = dict(zip([one.heading for one in shown], widths, strict=True))["Theta"]
+    in_the_last_row = text_pixels("≈ −46 · 12 of 14") + CELL_PADDING_PIXELS
+    assert leaves["Natural $"] - theta + in_the_last_row <= LAPTOP_PIXELS
 
 
 def test_a_book_of_many_lines_begins_with_its_groups_closed(tmp_path: Path):

@@ -83,7 +83,7 @@ def test_a_line_says_its_position_and_a_group_the_sum_of_one_underlying(show: Sh
 
 
 def test_a_sum_of_thetas_says_what_of_it_is_no_rate_but_left_of_a_last_day():
-    """Where all of it is, and beside the sum where a part is."""
+    """Where all of it is, and beside the sum where a part is; of the book the tile says it, and here a pointer."""
     screen = screen_of(scenes.live)
     by_day, by_underlying = cells(screen, Grouping.EXPIRY), cells(screen, Grouping.UNDERLYING)
     alone = by_day["20 Nov 26"]["Theta"][0]
@@ -91,7 +91,9 @@ def test_a_sum_of_thetas_says_what_of_it_is_no_rate_but_left_of_a_last_day():
     left = alone.removesuffix(" left")
 
     assert f" · {left} left" in by_underlying["SPY"]["Theta"][0]
-    assert f" · {left} left" in by_underlying["Book · 15 legs"]["Theta"][0]
+    text, _, title = by_underlying["Book · 15 legs"]["Theta"]
+    assert "left" not in text
+    assert "time value left, not per day: SPY 20 Nov 26 681 C" in title
     assert "left" not in by_underlying["NVDA"]["Theta"][0]
 
 

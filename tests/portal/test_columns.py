@@ -106,7 +106,7 @@ def test_a_column_is_as_wide_as_its_longest_number(screen_for: MakeScreen, value
     board = build_board(replace(screen, positions=rows), wishes, declared=DECLARED)
     widths = {column["heading"]: column["width"] for column in board.columns}
 
-    assert widths["Carry $"] == max(60, text_pixels(f"{value:+,.0f}") + CELL_PADDING_PIXELS)
+    assert widths["Carry $"] == max(60, text_pixels(f"{value:+,.0f}".replace("-", "−")) + CELL_PADDING_PIXELS)
     assert widths["Levels"] == 40
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
+from math import ceil
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
@@ -37,10 +38,21 @@ FULL_EVERY: Final = 60
 FULL_AT_FIRST: Final = 6
 CLOSED_FROM: Final = 100  # lines: with more, groups are closed at first
 RANKED_EVERY_SECONDS: Final = 5
-# Of a figure of the last row, which is the boldest; what is between figures is narrower.
-CHARACTER_PIXELS: Final = 7
-NARROW_PIXELS: Final = 4
-NARROW: Final = frozenset(" ,.·")
+# How far each character of the last row goes, which is the boldest, as measured in a browser and rounded up.
+ADVANCES: Final[Mapping[str, float]] = {
+    character: pixels
+    for characters, pixels in (
+        (" ", 2.7),
+        (",.·ijlI", 3.8),
+        ("()-ft", 4.6),
+        ("crs", 5.8),
+        ("0123456789+−≈×±$", 6.8),
+        ("mw%—", 11.1),
+    )
+    for character in characters
+}
+OTHER_PIXELS: Final = 7.5  # of any other small letter
+LARGE_PIXELS: Final = 9.0
 CELL_PADDING_PIXELS: Final = 17
 NEVER_LEAVES: Final = 99  # as a column's `stays`
 NAME: Final = "Position"
@@ -130,7 +142,7 @@ def _build(
     seen = None if opened is None else seen_rows(rows, opened)
     wires = {row.key: said.wire(row) for row in said.flat if seen is None or row.key in seen}
     widths = [
-        _width(column, of_column)
+        column_pixels(column, of_column)
         for column, of_column in zip(said.columns, zip(*wires.values(), strict=True), strict=True)
     ]
     return Board(tuple(_columns(said.columns, widths, wishes.sorting)), rows, wires)
@@ -171,7 +183,7 @@ def _said(
     return _Said(cells, columns, rows, book, flat, tuple(map(cells.of, columns)))
 
 
-def _width(column: BoardColumn, wires: Iterable[Wire]) -> int:
+def column_pixels(column: BoardColumn, wires: Iterable[Wire]) -> int:
     """As wide as declared, or as its longest figure: one that is cut off is another figure."""
     declared = column.first.width or 0
     if column.first.kind in WORDS:
@@ -183,8 +195,12 @@ def _width(column: BoardColumn, wires: Iterable[Wire]) -> int:
 @lru_cache(maxsize=16_384)  # most figures of a refresh were there before, in some row
 def text_pixels(text: str) -> int:
     """How wide a figure is at most."""
-    narrow = sum(character in NARROW for character in text)
-    return CHARACTER_PIXELS * len(text) - (CHARACTER_PIXELS - NARROW_PIXELS) * narrow
+    return ceil(
+        sum(
+            ADVANCES.get(character, LARGE_PIXELS if character.isupper() else OTHER_PIXELS)
+            for character in text
+        )
+    )
 
 
 def ranking(board: Board) -> dict[str, int]:

@@ -112,12 +112,13 @@ class RiskCells:
         return self._total(total, column, lines)
 
     def of_book(self, column: Column) -> Cell:
-        """The last row: what is of one underlying has no sum."""
+        """The last row: what is of one underlying has no sum, and what of a theta is time value left its tile says."""
         if column.name in OF_ONE_UNDERLYING or not column.sums:
             return EMPTY
         risk = self._screen.risk
         lines = [line for line in risk.lines if not line.has_ended]
-        return self._total(getattr(risk.sums, column.name), column, lines)
+        # All that speaks against a sum of the book together would drive another column out of a laptop's table.
+        return self._total(getattr(risk.sums, column.name), column, lines, parts=False)
 
     def total(self, names: Sequence[str], figure: str) -> GreekSum | None:
         """The sum of a figure over entries by their ids; None where it has no meaning."""
@@ -205,7 +206,9 @@ class RiskCells:
     def _line(self, ref: Ref) -> LineRisk:
         return self._lines_at[ref.table][ref.place]
 
-    def _total(self, total: GreekSum, column: Column, lines: Sequence[LineRisk]) -> Cell:
+    def _total(
+        self, total: GreekSum, column: Column, lines: Sequence[LineRisk], *, parts: bool = True
+    ) -> Cell:
         missing = [line for line in lines if getattr(line, column.name) is None] if total.missing else []
         if not lines or (missing and not self._screen.priced):
             return EMPTY
@@ -226,7 +229,7 @@ class RiskCells:
         )
         return Cell(
             f"{ROUGHLY if cover.bound or doubt else ''}{_figure(total.amount, column)}"
-            f"{_left(lines, column)}{has}{_age_beside(column, aged)}",
+            f"{_left(lines, column, parts=parts)}{has}{_age_beside(column, aged)}",
             "" if total.is_whole and not aged and not doubt else "warning",
             "; ".join(filter(None, titles)),
         )
@@ -246,12 +249,17 @@ class RiskCells:
         )
 
 
-def _left(lines: Iterable[LineRisk], column: Column) -> str:
-    """How much of a sum of thetas is the time value left of last days, and so no rate: a phone has no pointer."""
-    parts = theta_parts(lines) if column.name == "theta" else None
-    if parts is None or parts.time_value_left is None:
+def _left(lines: Iterable[LineRisk], column: Column, *, parts: bool) -> str:
+    """How much of a sum of thetas is the time value left of last days, and so no rate: a phone has no pointer.
+
+    Without the `parts` of a sum it is said of one that is nothing else.
+    """
+    found = theta_parts(lines) if column.name == "theta" else None
+    if found is None or found.time_value_left is None:
         return ""
-    return " left" if parts.per_day is None else f" · {_figure(parts.time_value_left, column)} left"
+    if found.per_day is None:
+        return " left"
+    return f" · {_figure(found.time_value_left, column)} left" if parts else ""
 
 
 def _age_beside(column: Column, aged: Sequence[LineRisk]) -> str:
