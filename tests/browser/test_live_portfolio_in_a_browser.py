@@ -8,6 +8,8 @@ import io
 from dataclasses import replace
 from pathlib import Path
 
+import pytest
+
 from apps.streamlit.components.live_tile import Tile, tile_html
 from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
@@ -496,6 +498,10 @@ def test_a_double_click_on_start_starts_once(browser, market):
     assert market.connections == EACH_STREAM_ONCE
 
 
+# Of the cells of the table that are seen, those whose figure has no room.
+CUT_OFF = "cells => cells.filter(one => one.scrollWidth > one.clientWidth).map(one => one.innerText)"
+
+
 def test_the_columns_that_matter_fit_a_laptop(browser):
     tab = started(browser.open(width=1440))
 
@@ -517,12 +523,38 @@ def test_the_columns_that_matter_fit_a_laptop(browser):
     ):
         shown = tab.heading(heading)
         see(lambda shown=shown: shown.is_visible(), saw=lambda heading=heading: heading)
+    assert tab.page.locator("[data-board] td").evaluate_all(CUT_OFF) == []
     main = tab.page.get_by_test_id("stMain")
     assert main.evaluate("node => node.scrollHeight <= node.clientHeight"), "one screen, without scrolling"
     for name, inside in (("What changed", ".oh-changed"), ("Payoff", ".oh-payoff")):
         tab.open_tab(name)
         see(lambda inside=inside: tab.page.locator(inside).is_visible(), saw=lambda name=name: name)
         assert main.evaluate("node => node.scrollHeight <= node.clientHeight"), f"one screen, with {name}"
+
+
+@pytest.mark.parametrize(("width", "height"), [(1440, 900), (1280, 720)])
+def test_on_a_laptop_the_three_worst_are_seen_with_how_many_lie_below_and_a_pointer_shows_all_of_one(
+    browser, width: int, height: int
+):
+    """On a day of expiry too, whose cockpit takes of the room."""
+    tab = started(browser.open(width=width, height=height))
+    items, count = tab.page.locator(".oh-items li"), tab.page.locator(".oh-panel-head [data-below]")
+    see(lambda: tab.page.locator('[aria-label="Expiry cockpit"]').count() and count.count())
+    seen = """list => {
+      const ends = [...list.children].map(one => one.getBoundingClientRect().bottom);
+      return ends.filter(end => end <= Math.min(list.getBoundingClientRect().bottom + 1, innerHeight)).length;
+    }"""
+    assert tab.page.locator(".oh-items").evaluate(seen) >= 3
+    see(lambda: int(count.get_attribute("data-below")) == items.count() - 3, saw=items.count)
+
+    first = items.first.locator(".oh-gist")
+    is_cut = "node => node.scrollHeight > node.clientHeight"
+    assert first.evaluate(is_cut)
+    items.first.hover()
+    see(lambda: not first.evaluate(is_cut))
+    tab.page.mouse.move(5, 5)
+    tab.page.locator(".oh-items").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    see(lambda: not count.count())
 
 
 def test_columns_leave_a_narrow_table_and_never_what_was_made(browser):

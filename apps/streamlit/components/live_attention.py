@@ -20,6 +20,8 @@ from options_helper.model.text import format_count
 SIGNS: Final = {Level.ERROR: ("■", "error"), Level.WARNING: ("●", "warning")}
 TO_KNOW: Final = ("○", "quiet")
 EXPIRIES_AT_MOST: Final = 5
+# So many are told in a few lines each on a laptop, so that three are seen at once.
+CROWDED_FROM: Final = 3
 # Further away than this an instant is told by its day.
 _NEAR_SECONDS: Final = 20 * 3600
 ATTENTION_STYLE: Final = """
@@ -28,6 +30,9 @@ ATTENTION_STYLE: Final = """
 .oh-panel-head { display: flex; justify-content: space-between; padding: .4rem .75rem; font-size: 13px;
   border-bottom: 1px solid var(--oh-line); }
 .oh-panel-head b { font-weight: 650; }
+/* How many entries lie below what is seen of the list; a script counts them. */
+.oh-panel-head span[data-below]::after { content: attr(data-below) " more below"; color: var(--warning); }
+.oh-panel-head span[data-below]:not(:empty)::after { content: " · " attr(data-below) " more below"; }
 .oh-items { list-style: none; margin: 0 !important; padding: 0 !important; font-size: 13px; overflow-y: auto; }
 .oh-items li { display: grid; grid-template-columns: 1rem minmax(0, 1fr); gap: 0 .35rem; margin: 0 !important;
   padding: .28rem .75rem !important; line-height: 1.35; font-size: 13px; overflow-wrap: anywhere;
@@ -36,13 +41,21 @@ ATTENTION_STYLE: Final = """
 .oh-items i { font-style: normal; color: var(--level); font-size: 10px; line-height: 1.75; }
 .oh-items strong { font-weight: 600; } .oh-items .oh-by { font-weight: 600; color: var(--level); }
 .oh-items em { font-style: normal; color: var(--quiet); display: block; }
+.oh-items .oh-gist { display: block; } .oh-items li:focus { outline: none; }
 .oh-strip { display: flex; margin-top: 8px; font-size: 12px; }
 .oh-strip > div { flex: 1 1 0; min-width: 0; padding: .3rem .6rem; border-left: 1px solid var(--oh-line);
   overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .oh-strip > div:first-child { border-left: 0; }
 .oh-strip b { font-weight: 650; font-size: 13px; } .oh-strip b.oh-today { color: var(--warning); }
 .oh-strip span { color: var(--quiet); }
-@media (min-width: 901px) and (max-width: 1699px) { .oh-items { max-height: 206px; } }
+@media (min-width: 901px) and (max-width: 1699px) {
+  .oh-items { max-height: 206px; }
+  /* Of many the first three are seen; all that one says under a pointer, a tap or, by keys, with the list's focus. */
+  .oh-crowded { --lines: 2; }
+  .oh-items.oh-crowded li > span > * { display: -webkit-box; -webkit-box-orient: vertical; overflow: hidden; }
+  .oh-crowded .oh-gist { -webkit-line-clamp: var(--lines); } .oh-crowded em { -webkit-line-clamp: 1; }
+  .oh-crowded:focus-visible li > span > *, .oh-crowded li:is(:hover, :focus) > span > * { -webkit-line-clamp: none; }
+}
 @media (max-width: 640px) {
   .oh-strip { flex-wrap: wrap; } .oh-strip > div { flex: 1 0 33%; }
 }
@@ -58,7 +71,8 @@ def attention_html(screen: ScreenModel, items: Sequence[Item]) -> str:
     rows = "".join(map(_item, items))
     if not urgent:
         rows = f"<li><i></i>{tag('strong', 'Nothing needs your hand.', '')}</li>{rows}"
-    listed = f'<ul class="oh-items" tabindex="0" aria-label="Attention, worst first">{rows}</ul>'
+    crowded = " oh-crowded" if len(items) >= CROWDED_FROM else ""
+    listed = f'<ul class="oh-items{crowded}" tabindex="0" aria-label="Attention, worst first">{rows}</ul>'
     return f'<div class="oh-panel">{head}{listed}</div>{_strip(screen)}{expiry_panels(screen)}'
 
 
@@ -67,8 +81,9 @@ def _item(item: Item) -> str:
     remedy = tag("em", item.remedy, "") if item.remedy else ""
     kind = "" if item.kind is None else f' data-kind="{escape(item.kind)}"'
     return (
-        f'<li style="--level:var(--{colour})" data-level="{escape(item.level)}"{kind}><i>{sign}</i>'
-        f"<span>{tag('strong', item.subject, '')} {_countdown(item)}{tag('span', item.what, '')}{remedy}</span></li>"
+        f'<li style="--level:var(--{colour})" data-level="{escape(item.level)}"{kind} tabindex="-1"><i>{sign}</i>'
+        f'<span><span class="oh-gist">{tag("strong", item.subject, "")} {_countdown(item)}'
+        f"{tag('span', item.what, '')}</span>{remedy}</span></li>"
     )
 
 

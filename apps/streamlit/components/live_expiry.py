@@ -43,8 +43,9 @@ EXPIRY_STYLE: Final = """
 .oh-cockpit p { margin: 0; padding: .3rem .75rem; font-size: 12px; color: var(--quiet); }
 /* Beside the chart all of it has the chart's height, or a laptop's screen would not hold the page. */
 @media (min-width: 901px) and (max-width: 1699px) {
-  .oh-cockpit { max-height: 104px; overflow-y: auto; }
-  .oh:has(> .oh-cockpit) .oh-items { max-height: 104px; }
+  .oh-cockpit { max-height: 72px; overflow-y: auto; }
+  .oh:has(> .oh-cockpit) .oh-items { max-height: 136px; }
+  .oh:has(> .oh-cockpit) .oh-crowded { --lines: 1; }
 }
 </style>
 """

@@ -20,6 +20,8 @@ function create(root) {
     put(places);
   };
   window.addEventListener('oh-refresh', refresh);
+  window.addEventListener('resize', countSoon);
+  document.addEventListener('scroll', countSoon, { capture: true, passive: true });
   // What is laid out anew or opened has the piece of the last full run, until the newest is put there: at once.
   const observer = new MutationObserver(() => {
     if (root.isConnected) {
@@ -28,12 +30,15 @@ function create(root) {
     }
     observer.disconnect();
     window.removeEventListener('oh-refresh', refresh);
+    window.removeEventListener('resize', countSoon);
+    document.removeEventListener('scroll', countSoon, { capture: true });
   });
   observer.observe(document.body, { childList: true, subtree: true });
   return places;
 }
 
 function put({ newest }) {
+  countSoon();
   if (!newest) return;
   for (const place of document.querySelectorAll('[data-piece]')) {
     const html = newest[place.dataset.piece];
@@ -44,6 +49,25 @@ function put({ newest }) {
       place.style.cssText = newest.style;
     }
     if (place.shown !== html) fill(place, html);
+  }
+}
+
+// Once for all that changes before it is painted.
+let counting = 0;
+
+function countSoon() {
+  counting ||= requestAnimationFrame(countBelow);
+}
+
+// Of a list that scrolls, how many entries are not seen to their end: nobody looks for what does not show.
+function countBelow() {
+  counting = 0;
+  for (const list of document.querySelectorAll('.oh-items')) {
+    const end = list.getBoundingClientRect().bottom + 1;
+    const below = [...list.children].filter((entry) => entry.getBoundingClientRect().bottom > end).length;
+    const { dataset } = list.previousElementSibling.lastElementChild;
+    if (below) dataset.below = below;
+    else delete dataset.below;
   }
 }
 
