@@ -134,6 +134,7 @@ class AlertCourse:
         # Since when somebody has looked without a break, this program or the one whose place it took. One that is still
         # to come is of before this computer was started.
         self._looked_at = float("-inf") if looked is None or looked > begun.elapsed else looked
+        self._told_at = self._looked_at
         self._of_before: Mapping[str, RuleState] = {}  # how the rules stood before nobody looked for a while
         self.is_over = False
         self.is_delivering = False  # while this process has the lease
@@ -161,10 +162,13 @@ class AlertCourse:
         changes = changed_states(logged.states, judged.evaluation.states)
         fired = judged.evaluation.firings
         new = tuple(self._addressed(one) for one in fired if one.key not in logged.firings)
-        if changes or new:
-            yield from self._write_down(seen, new, changes)
+        is_written = bool(changes or new) and (yield from self._write_down(seen, new, changes))
+        if is_written or lasting == logged.states:
+            # Else the log does not know that nobody had looked for a while, and whoever goes on has to find that.
+            self._told_at = seen.elapsed
         # After what the look brought is in the log: whoever goes on counts from a look that the log has.
-        yield from self._lease.note(self._looked_at)
+        if isfinite(self._told_at):
+            yield from self._lease.note(self._told_at)
 
     def _lasting(self, states: Mapping[str, RuleState], seen: Seen) -> Course[Mapping[str, RuleState]]:
         """The states to judge by: a time in which nobody looked counts for no rule that wants something to last."""
@@ -176,8 +180,8 @@ class AlertCourse:
 
     def _write_down(
         self, seen: Seen, new: Sequence[Firing], changes: Mapping[str, RuleState | None]
-    ) -> Course[None]:
-        """What fired, and where the rules stand after it, where this process has the lease."""
+    ) -> Course[bool]:
+        """What fired, and where the rules stand after it, where this process has the lease; whether it has."""
         yield OfLog.ENTER
         has_lease = yield from self._has_term(seen)
         if has_lease:
@@ -188,6 +192,7 @@ class AlertCourse:
         if has_lease:
             for firing in new:
                 yield from self._offer(firing, firing.targets)
+        return has_lease
 
     # The lease, and the targets.
 
@@ -234,8 +239,8 @@ class AlertCourse:
 
     @property
     def _looked(self) -> float | None:
-        """When somebody looked last, for whoever goes on after this program."""
-        return self._looked_at if isfinite(self._looked_at) else None
+        """When somebody looked last whose look the log has, for whoever goes on after this program."""
+        return self._told_at if isfinite(self._told_at) else None
 
     def _has_lease(self) -> Course[bool]:
         if self.lease_problem is not None:

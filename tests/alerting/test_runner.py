@@ -595,6 +595,31 @@ def test_who_takes_over_right_after_a_time_in_which_nobody_looked_goes_on_counti
     assert seen[-1] == later, "what began since lasts"
 
 
+def test_who_found_that_nobody_had_looked_and_ended_before_it_could_write_that_tells_of_no_look(desk: Desk):
+    """It took the lease, and whoever goes on after it has to find the same."""
+    held = RuleState(is_known=True, met_since=AT)
+    elapsed = [5_000.0]
+    desk.runner(
+        "dashboard", judge=lambda *_: Judged(Evaluation({"r": held}), rules=1), elapsed=lambda: elapsed[0]
+    ).observe(1)
+    seen: list[RuleState] = []
+
+    def judge(_: float, states: Mapping[str, RuleState]) -> Judged:
+        seen.append(states["r"])
+        return Judged(Evaluation({"r": seen[-1]}), rules=1)
+
+    second = desk.runner("watch", judge=judge, elapsed=lambda: elapsed[0])
+    elapsed[0] += 70
+    second.observe(1)
+    desk.monotonic += 20
+    second.keep()
+    assert second.status().delivers
+    desk.monotonic += 20
+    elapsed[0] += 2
+    desk.runner("dashboard", judge=judge, elapsed=lambda: elapsed[0]).observe(1)
+    assert seen == [RuleState(is_known=True)] * 2
+
+
 @pytest.mark.parametrize(("idle", "lasts"), [(20, True), (200, False), (None, False)])
 def test_who_takes_over_goes_on_counting_only_where_somebody_looked_until_then(
     desk: Desk, idle: float | None, *, lasts: bool

@@ -18,6 +18,8 @@ from tests.days.stage import Stage
 # How long the account is watched, and how long it is left alone before the end.
 WATCHED_SECONDS: Final = (600, 1_800)
 QUIET_SECONDS: Final = 300.0
+# The first look of a day comes a minute after midnight at the latest.
+NEW_DAY_SECONDS: Final = 90.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,10 +99,18 @@ class AccountSubject:
 
     def _end(self, stage: Stage) -> None:
         account, desk = stage.parts["account"], stage.parts["account desk"]
-        if desk.seconds_watched() >= QUIET_SECONDS and not self._slept_lately(stage):
+        is_quiet = not (self._slept_lately(stage) or self._day_began_lately(stage))
+        if desk.seconds_watched() >= QUIET_SECONDS and is_quiet:
             self._broken = self._broken or unfinished(account, desk, account.seconds(stage.clocks.true_ns))
         desk.end()
         stage.check(sampled=False)
+
+    @staticmethod
+    def _day_began_lately(stage: Stage) -> bool:
+        """Whether what was executed the day before is just being told apart, which takes a look more."""
+        now = (stage.clocks.true_ns - stage.day.start_ns) / NS
+        middle = _midnight(stage.day)
+        return middle is not None and 0 <= now - middle < NEW_DAY_SECONDS
 
     @staticmethod
     def _slept_lately(stage: Stage) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -57,9 +58,11 @@ class AlertOracle:
         self.broken: str | None = None
         self._stands: Mapping[str, _Stands] = {rule.name: _Stands() for rule in self._rules}
         self._next: tuple[str, Mapping[str, _Stands], list[tuple[str, int]]] | None = None
+        self._looker: str | None = None  # whose look counted last
         self._judged = stage.clocks.true_ns, 0  # when the look that is under way found what fires
         self._looked_ns: dict[str, int] = {}
         self._lasts_ns: int | None = None  # when anybody looked last
+        self._looks_again_ns = 0  # since when somebody looks without a break
         self._told_ns: int | None = None  # and the last look that came to its end, which others are told of
         # Of each program, since when each rule held as it found that nobody had looked for a while.
         self._of_before: dict[str, Mapping[str, _Stands]] = {}
@@ -91,14 +94,17 @@ class AlertOracle:
         before = max((at for at in (mine, self._told_ns) if at is not None), default=None)
         has_paused = _has_paused(before, now)
         anybodys, self._lasts_ns = self._lasts_ns, now
+        # Who knows nothing of a look without the lease, or of one that was not told any more, may be right either way.
+        if _has_paused(anybodys, now):
+            self._looks_again_ns = now
+        if before is not None:
+            self._is_loose |= has_paused is not (before < self._looks_again_ns)
         if has_paused:
             self._of_before[who] = self._stands
         if not counts:
             return
-        # About there, one who was killed between a look and a renewal may be right either way.
+        # So may, about there, who was killed between a look and a renewal.
         self._is_loose |= before is not None and abs((now - before) / NS - _UNSEEN_SECONDS) < 12
-        # So may who knows nothing of a look without the lease, or of one whose row was written and that was not told.
-        self._is_loose |= has_paused is not _has_paused(anybodys, now)
         of_before = self._of_before.get(who, {})
         after, fires = {}, []
         for rule in self._rules:
@@ -110,6 +116,7 @@ class AlertOracle:
             if crossed_ns is not None:
                 fires.append((rule.name, crossed_ns))
         self._next = (who, after, fires)
+        self._looker = who
 
     def judges(self, who: str) -> None:
         """In the midst of a look it finds what fires now."""
@@ -129,14 +136,17 @@ class AlertOracle:
         if self._next is not None and self._next[0] == who:
             self._take_next()
 
-    def wrote(self, who: str, *, has_lease: bool) -> None:
+    def wrote(self, who: str, data: bytes, *, has_lease: bool) -> None:
         """All that this process knows is on the disk, of the look that it is at too.
 
-        But for what counts no more: another has the lease since it looked whether it has it.
+        But for what counts no more: another has begun a term since it looked whether it has the lease.
         """
         self._unwritten.discard(who)
-        if has_lease:
+        self.read()
+        if has_lease or self._term in _terms(data):
             self._take_next_of(who)
+            # A look of before another took the lease, and could not write that down: whose is later cannot be told.
+            self._is_loose |= not has_lease and self._looker not in (None, who)
 
     def refused(self, who: str) -> None:
         """The disk does not take a row."""
@@ -264,6 +274,15 @@ class AlertOracle:
 
     def _break(self, sentence: str) -> None:
         self.broken = self.broken or sentence
+
+
+def _terms(data: bytes) -> set[int]:
+    """Those of the rows, each of which is whole, but for what a full disk left of one before them."""
+    terms = set()
+    for line in filter(None, data.split(b"\n")):
+        with suppress(ValueError):
+            terms.add(json.loads(line).get("term", 0))
+    return terms - {0}
 
 
 def _has_paused(before: int | None, now: int) -> bool:

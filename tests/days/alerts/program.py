@@ -71,7 +71,7 @@ class AlertDisk:
         part = {"before": 0, "torn": len(data) // 2}.get(self.how, len(data)) if kills else len(data)
         _add(path, data[:part])
         if part == len(data):
-            self._oracle.wrote(self._name, has_lease=self._has_lease())
+            self._oracle.wrote(self._name, data, has_lease=self._has_lease())
         if kills:
             raise Killed
 

@@ -271,7 +271,7 @@ class Owner:
         self.awake_ns = self._stage.clocks.true_ns
         self.desk = self._line = None
         self.course = LeaseCourse(NAMES, Claim(f"{self.name}-{self._life}", self.name, self._life))
-        self.asked_to_end = self._is_leaving = False
+        self.asked_to_end = self._is_leaving = self._stands_by = False
         self._stage.note(f"{self.name} starts")
         self._look()
         self._watch()
@@ -349,14 +349,14 @@ class Owner:
 
     def _stored(self, life: tuple[str, int], subject: str, data: bytes) -> None:
         self.oracle.stored(life, subject, data)
-        if self.ends_as_it_takes and subject == NAMES.lease_key and life == self.life and not self.leads:
+        if self.ends_as_it_takes and subject == NAMES.lease_key and life == self.life and self._stands_by:
             self.ends_as_it_takes = False
             self.later(0.0, partial(self._end_standing_by, self.oracle.now_ns))
 
     def _end_standing_by(self, stored_ns: int) -> None:
         """Asked to end when the server has given it the lease, and it does not know yet."""
         is_on_its_way = self.oracle.now_ns - stored_ns < NS // 10
-        if is_on_its_way and self.desk is None and not self.course.standing.leads:
+        if is_on_its_way and self._stands_by and not self.course.standing.leads:
             self.asked_to_end = True
             self._stage.note(f"{self.name} is asked to end")
             self._is_leaving = True
@@ -394,6 +394,7 @@ class Owner:
 
     def _serve(self) -> None:
         self.course.want()
+        self._stands_by = True
         self._stand_by()
 
     def _stand_by(self) -> None:
@@ -402,6 +403,7 @@ class Owner:
         if self.asked_to_end:
             self._give_back()
         elif self.course.standing.leads:
+            self._stands_by = False
             desk = self.desk = Desk(self, self._alpaca, self.wall_ns)
             desk.connected(partial(self._opened, desk))
         else:
@@ -450,6 +452,7 @@ class Owner:
         self._give_back()
 
     def _give_back(self) -> None:
+        self._stands_by = False
         if not self.course.give_back():
             self._go_round(is_free=False)
             return

@@ -380,7 +380,12 @@ class StreamOracle(Heard):
         return None
 
     def _covers(self, gap: Gap, lost: Lost) -> bool:
-        walls = {lost.wall_ns, *(lost.true_ns + offset for offset in self._offsets)}
+        # A clock that was behind is put right by how much it was, until something tells that it was set since.
+        walls = {
+            lost.wall_ns,
+            *(lost.true_ns + one - other for one in self._offsets for other in self._offsets),
+        }
+        walls.update(lost.true_ns + offset for offset in self._offsets)
         # What was under way is missed when it would have come, and so is what was made after it.
         early_ns = int((1 + max(lost.late, MOST_DELAY * (lost.why == "under way"))) * NS)
         # A clock that is behind is known to be so by what comes, less the time that it was under way.

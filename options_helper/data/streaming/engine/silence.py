@@ -35,6 +35,14 @@ class Moment(NamedTuple):
         return Moment(self.monotonic - seconds, self.wall_ns - int(seconds * NANOSECONDS))
 
 
+class Silence(NamedTuple):
+    """A stretch in which data was due, and nothing came."""
+
+    since: Moment
+    until: Moment
+
+
+_KEPT_SILENCES: Final = 20
 _NEVER: Final = Moment(float("-inf"), 0)
 
 
@@ -65,6 +73,8 @@ class SilenceJudge:
         self._heard_before: Moment | None = None
         self._last_frame: Moment | None = None
         self._last_heard = _NEVER
+        # Silences of this connection that nothing ended but that nothing was due any more.
+        self._broken_off: tuple[Silence, ...] = ()
         self._silent_connections = 0
         self._last_silence = 0.0
         self._longest_silence = 0.0
@@ -88,6 +98,7 @@ class SilenceJudge:
         self._note_readability(applied, rejected)
         self._last_frame = last_frame
         if not expected:
+            self._break_off(now, live_since, last_frame)
             self._expected_since = None
         elif self._expected_since is None:
             self._expected_since = now
@@ -95,9 +106,19 @@ class SilenceJudge:
         if heard.monotonic > self._last_heard.monotonic:
             # Something was received since the last look, so this feed can be that quiet and be well.
             self._longest_silence = max(self._longest_silence, self._last_silence)
+            self._broken_off = ()
         self._last_heard = heard
         self._last_silence = self.seconds(now, live_since, last_frame)
         return self._last_silence
+
+    def _break_off(self, now: Moment, live_since: Moment | None, last_frame: Moment | None) -> None:
+        since = self.since(live_since, last_frame)
+        if since is not None and since.monotonic < now.monotonic:
+            self._broken_off = (*self._broken_off, Silence(since, now))[-_KEPT_SILENCES:]
+
+    def broken_off(self, live_since: Moment) -> tuple[Silence, ...]:
+        """Silences before this one that were the connection's too: data was due, and not for long enough to judge."""
+        return tuple(one for one in self._broken_off if one.since.monotonic >= live_since.monotonic)
 
     def _note_readability(self, applied: int | None, rejected: int | None) -> None:
         if applied is None or rejected is None:

@@ -13,7 +13,7 @@ from datetime import datetime, timedelta
 from typing import Any, Final
 
 from options_helper.data.streaming.engine.absence import LATE_SECONDS, Absence
-from options_helper.data.streaming.engine.silence import Moment, SilenceJudge, latest
+from options_helper.data.streaming.engine.silence import Moment, Silence, SilenceJudge, latest
 from options_helper.errors import OptionsHelperError, StreamError, StreamRefused
 from options_helper.model.backoff import SLOW_BASE_SECONDS, compute_backoff_seconds
 from options_helper.model.gaps import Gap
@@ -155,6 +155,8 @@ class StreamCourse:
         # brought nothing before that, which its pings would have told only later.
         self._ran_again: Moment | None = None
         self._gap_opened = began  # the one that lasts, or the last
+        self._gap_opened_ns = began.wall_ns  # as it was told then
+        self._unjudged: tuple[Silence, ...] = ()  # of a connection that is being ended for another one
         self._gap_closed = began  # when the last one that is over was
         self._undetected_ns = 0
         # What the server complained about on this connection.
@@ -335,6 +337,7 @@ class StreamCourse:
     def _end_for_silence(self, live_since: Moment, silence: float) -> None:
         what = "data that can be read" if self._silence.is_unreadable else "data"
         self._silent_since = self._silence.since(live_since, self._last_frame) or live_since
+        self._unjudged = self._silence.broken_off(live_since)
         self._silence.forget_connection(live_since, self._last_frame)
         self._stall = StreamError(
             f"No {self.name} {what} for {silence:.0f} s although the market is open; connecting anew."
@@ -373,11 +376,16 @@ class StreamCourse:
         if self._complaint is not None:
             # A slow client is told so and then cut off politely: the close alone would not say why.
             reason = f"{reason} Before that: {self._complaint}"
+        for silence in self._unjudged:
+            # A connection that is mute now was so then: too short to be judged before nothing was due any more.
+            told = self._told(silence.until.tell(silence.since)), self._told(silence.until.wall_ns)
+            self._add_gap(Gap(self.name, *told, reason))
+        self._unjudged = ()
         if (before_ns := self._missed_before(now)) is not None:
             for since_ns, until_ns in _uncovered(self._gaps_of_this_clock(now), self._told(before_ns)):
                 self._add_gap(Gap(self.name, since_ns, until_ns, reason))
         since_ns = self._after_the_last(gaps, self._told(self._last_received_ns(now)), now)
-        self._gap_opened = now
+        self._gap_opened, self._gap_opened_ns = now, self._told(now.wall_ns)
         self._add_gap(Gap(self.name, since_ns, None, reason))
 
     def _after_the_last(self, gaps: Sequence[Gap], since_ns: int, now: Moment) -> int:
@@ -443,10 +451,11 @@ class StreamCourse:
             # What the time was on a simulator's clock is only known since it announced it.
             began_ns = self._told(self.began.wall_ns)
             gap = replace(gap, since_ns=self._after_the_last(others, began_ns, now))
+            self._gap_opened_ns = self._told(self._gap_opened.wall_ns)
         # A clock that was put back meanwhile takes nothing of its length: it is told by the clock that it began by.
         until_ns = self._told(now.wall_ns)
         lasted_ns = int((now.monotonic - self._gap_opened.monotonic) * NANOSECONDS)
-        by_that_clock_ns = max(gap.since_ns, self._told(self._gap_opened.wall_ns)) + lasted_ns
+        by_that_clock_ns = max(gap.since_ns, self._gap_opened_ns) + lasted_ns
         if by_that_clock_ns - until_ns > NANOSECONDS:
             until_ns = by_that_clock_ns
         gap = replace(gap, until_ns=max(gap.since_ns, until_ns))

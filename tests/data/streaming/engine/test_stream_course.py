@@ -361,3 +361,46 @@ def test_a_silence_before_an_absence_is_told_by_the_clock_of_after_it_where_it_w
 
     told = [(gap.since_ns - NOON, gap.until_ns and gap.until_ns - NOON) for gap in talk.health.gaps]
     assert (-590 * SECOND, -560 * SECOND) in told
+
+
+def test_a_gap_ends_when_it_was_live_again_where_the_clock_was_found_to_be_behind_meanwhile():
+    """Found on a simulated day (seed 771000818): what was put right since counted for then, and it ended late."""
+    behind_ns = [0]
+    talk = Conversation()
+    talk.course = StreamCourse(
+        StreamName.STOCKS, RetryPolicy(), talk.now, told=lambda wall_ns: wall_ns + behind_ns[0]
+    )
+    talk.go_live()
+    talk.after(20).hear()
+    talk.course.ended(talk.now, CUT, jitter=1.0)
+    talk.slept -= 40
+    behind_ns[0] = 640 * SECOND
+    talk.after(50).go_live()
+
+    (gap,) = talk.health.gaps
+    assert gap.until_ns == talk.now.wall_ns + 640 * SECOND
+
+
+@pytest.mark.parametrize("is_heard_again", [False, True])
+def test_what_a_mute_connection_lost_before_nothing_was_due_is_told_with_the_rest(*, is_heard_again: bool):
+    """Found on a simulated day (seed 771000840): for a moment nothing was wanted that was still traded."""
+    talk = Conversation(stall_seconds=60.0)
+    talk.go_live()
+    talk.watch()
+    talk.after(10).hear()
+    talk.watch()
+    talk.after(40).watch()
+    talk.due = False
+    talk.watch()
+    talk.after(20)
+    talk.due = True
+    talk.watch()
+    if is_heard_again:
+        talk.hear()
+        talk.watch()
+    while talk.watch() is None:
+        talk.after(0.5)
+    talk.course.ended(talk.now, None, jitter=1.0)
+
+    told = [(gap.since_ns - NOON, gap.until_ns and gap.until_ns - NOON) for gap in talk.health.gaps]
+    assert told == [(10 * SECOND, 50 * SECOND), (70 * SECOND, None)][is_heard_again:]
