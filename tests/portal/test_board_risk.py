@@ -285,6 +285,6 @@ def test_the_structure_and_the_csv_say_in_how_many_legs_a_quantity_is_in_doubt(s
     row = next(row for name, row in cells(apart).items() if "vertical" in name)
     written = csv.DictReader(tables_as_csv(apart).splitlines())
 
-    for column in ("Delta", "P&L $", "Natural $"):
+    for column in ("Delta", "P&L $", "Natural $", "Max loss $", "Max profit $"):
         assert (row[column][0][:2], row[column][1]) == ("≈ ", "warning"), column
     assert [line["legs_in_doubt"] for line in written if line["section"] == "structure"] == ["1"]

@@ -138,8 +138,10 @@ def test_a_structure_of_which_the_account_holds_less_is_in_doubt_in_every_tile(s
     for name, tile in tiles(apart).items():
         of_loss = "loss: " if name == "Maximum loss" else ""
         assert f"{of_loss}1 line with a quantity in doubt" in tile.caveat.splitlines(), name
-        # The greatest loss has its own words: what it is by the account.
+        # What is undefined is no figure that could be about right.
         assert tile.figure.startswith("≈ ") is (name != "Maximum loss"), name
+    more = tiles(beside_account(show, {C105: 2, C110: -1}, SPREAD))["Maximum loss"]
+    assert more.figure == "≈ −$200"
     assert not any("in doubt" in tile.caveat or "≈" in tile.figure for tile in tiles(same).values())
 
 

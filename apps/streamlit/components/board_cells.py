@@ -314,6 +314,14 @@ def _pill_pixels(said: Sequence[QuoteWarning], shown: int) -> float:
     return sum(PILL_PIXELS + PILL_CHARACTER_PIXELS * len(word) for word in words) - PILL_GAP_PIXELS
 
 
+def _limit(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
+    """The most that can be won or lost; of a structure it is a sum, and says what is in doubt as sums do."""
+    cell = cells.risk.limit(ref, column)
+    is_number = bool(cell.text) and not cell.text[0].isalpha()
+    is_doubted = ref.table is Table.STRUCTURE and cells.risk.is_in_doubt(ref)
+    return _with_doubt(cell, 1) if is_number and is_doubted else cell
+
+
 _DRAW: Final[Mapping[Kind, Draw]] = {
     Kind.AGE: _age,
     Kind.DATE: _date,
@@ -328,7 +336,7 @@ _DRAW: Final[Mapping[Kind, Draw]] = {
     Kind.WARNINGS: _warnings,
     Kind.GREEK: lambda cells, _row, ref, column: cells.risk.figure(ref, column),
     Kind.VOLATILITY: lambda cells, _row, ref, _column: cells.risk.volatility(ref),
-    Kind.LIMIT: lambda cells, _row, ref, column: cells.risk.limit(ref, column),
+    Kind.LIMIT: _limit,
 }
 
 

@@ -154,6 +154,7 @@ def _worst(screen: ScreenModel) -> Tile:
     each = "each underlying of each account" if screen.accounts else "each underlying"
     notes = (_worst_of_all(screen), paid, f"{each} at its worst, at expiry")
     figure, beside = _loss(worst.amount, screen)
+    figure = f"{_roughly(0, _held(screen))}{figure}"
     return Tile("Maximum loss", figure, _lines(notes), caveat=_lines(caveats), beside=beside)
 
 

@@ -34,7 +34,6 @@ from options_helper.analysis.attention.reports import earnings_entries
 from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import TwoBooks, two_books
 from options_helper.analysis.attention.undefined_risk import undefined_entries
-from options_helper.analysis.deliveries import Usual, usual_instruments
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.reconcile.reconciliation import Behind
@@ -107,7 +106,7 @@ def assess_attention(
         *ending_entries(found, moment, power, settled),
         *short_entries(books, found, moment, power, settled, told=told),
         *early,
-        *undefined_entries(by_entry, _usual(books, live), _settlements(found, settled)),
+        *undefined_entries(by_entry, _settlements(found, settled)),
         *ex_dividend_entries(lives, live.expiry_facts, moment),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
@@ -153,11 +152,6 @@ def _remedies_at_end(found: Sequence[Ending], settled: Settled) -> Mapping[str, 
         if one.is_short and one.is_in_the_money
     )
     return {symbol: remedy for symbol, remedy in each if remedy.words != CLOSE_IT}
-
-
-def _usual(books: TwoBooks, live: LiveSnapshot) -> Usual:
-    instruments = (one.instrument for one in (*books.of_file, *books.account_alone))
-    return usual_instruments(instruments, live.expiry_facts.records)
 
 
 def _unjudged_kinds(

@@ -15,7 +15,7 @@ from options_helper.analysis.attention.expiring import (
     Moment,
     Settled,
 )
-from options_helper.analysis.attention.held_legs import Entries, HeldLine, implied_words, is_over
+from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
 from options_helper.analysis.attention.remedies import Remedy, to_close
 from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import TwoBooks
@@ -138,7 +138,7 @@ def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, entries: 
         # Its last day of trading is the day before, and a night lies between the two.
         when = f" at the open {day_word(new_york_date(life.settles), moment.today)}"
     partners = partner_words(one, entries)
-    return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}{implied_words([one])}"
+    return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}{basis_words([one])}"
 
 
 def partner_words(one: HeldLine, entries: Entries) -> str:

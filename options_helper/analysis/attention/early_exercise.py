@@ -18,7 +18,7 @@ from options_helper.analysis.attention.assignments import LACKING, if_exercised,
 from options_helper.analysis.attention.deadlines import before_ex_date, class_ends
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
 from options_helper.analysis.attention.expiring import Moment
-from options_helper.analysis.attention.held_legs import Entries, HeldLine, is_over
+from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
 from options_helper.analysis.attention.remedies import Remedy
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.live_health import Level
@@ -63,7 +63,7 @@ def leg_lives(
 
 def _dividends(one: HeldLine, live: LiveSnapshot, own: tuple[Dividend, ...]) -> LegDividends | None:
     settles = None if one.life is None else one.life.settles
-    if settles is None or is_index(one.instrument.underlying) or one.delivers_something_else:
+    if settles is None or is_index(one.instrument.underlying):
         return None
     actions = live.risk_inputs.actions.get(one.instrument.underlying)
     return dividends_of_leg(actions, live.as_of, settles, own=own)
@@ -159,8 +159,9 @@ def _signs(one: HeldLine, dividend: Dividend, live: LiveSnapshot) -> tuple[str, 
     put = live.quotes.get(other_type(one.instrument.live_symbol))
     ended_ns = session_ended_ns(one.instrument.underlying, live.as_of, live.told_sessions)
     is_of_session = put is not None and bool(made_until(ended_ns, [put]))
-    if put is not None and is_of_session and put.ask_price is not None and put.ask_price < dividend.amount:
-        found.append(f"the put of its strike is offered at {put.ask_price:,.2f}, less than the dividend")
+    asked = None if put is None or put.ask_price is None else put.ask_price * one.points_a_share
+    if is_of_session and asked is not None and asked < dividend.amount:
+        found.append(f"the put of its strike is offered at {asked:,.2f}, less than the dividend")
     if one.in_exercise_region:
         found.append("by the model it is worth no more than exercising it now")
     return tuple(found)
@@ -202,6 +203,7 @@ def _short_call(
         symbols=(one.instrument.live_symbol,),
         what=(
             f"{_named(one)} is short and in the money, and {pays}: {'; '.join(signs)}. {told} {partners}".rstrip()
+            + basis_words([one])
         ),
         by=by,
         deadlines=deadlines,
@@ -233,7 +235,7 @@ def _long_call(
         symbols=(one.instrument.live_symbol,),
         what=(
             f"{_named(one)} is held and in the money, and {pays}: exercising gives up {extrinsic:,.2f} a "
-            "share of time value, keeping it the dividend."
+            f"share of time value, keeping it the dividend.{basis_words([one])}"
         ),
         by=by,
         deadlines=deadlines,
@@ -277,7 +279,8 @@ def _of_put(
         level=Level.WARNING,
         subject=one.instrument.underlying,
         symbols=(one.instrument.live_symbol,),
-        what=f"{_named(one)} is short and may be assigned any night: {'; '.join(signs)}. {partners}".rstrip(),
+        what=f"{_named(one)} is short and may be assigned any night: {'; '.join(signs)}. {partners}".rstrip()
+        + basis_words([one]),
         by=due(deadlines, moment.at),
         deadlines=deadlines,
         amounts=f"{said}.",

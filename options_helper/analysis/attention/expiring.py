@@ -17,7 +17,7 @@ from options_helper.analysis.attention.delivery import (
     together,
 )
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
-from options_helper.analysis.attention.held_legs import HeldLine, implied_words, is_fixed, is_over
+from options_helper.analysis.attention.held_legs import HeldLine, basis_words, is_fixed, is_over
 from options_helper.analysis.attention.remedies import CLOSE_IT, to_close_on_either_side, to_sell
 from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
@@ -251,7 +251,7 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
         level=ending.level(moment),
         subject=ending.underlying,
         symbols=ending.symbols,
-        what=f"{said}{lacking}{_broker_words(ending, moment)}{implied_words(ending.all_legs)}",
+        what=f"{said}{lacking}{_broker_words(ending, moment)}{basis_words(ending.all_legs)}",
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=amounts,
@@ -323,7 +323,7 @@ def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:
         level=Level.WARNING if over else ending.level(moment),
         subject=ending.underlying,
         symbols=ending.symbols,
-        what=f"{said[:-1]}{source}.{lacking}{implied_words(ending.all_legs)}",
+        what=f"{said[:-1]}{source}.{lacking}{basis_words(ending.all_legs)}",
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=""
@@ -437,7 +437,7 @@ def _pins(ending: Ending, moment: Moment, has: float | None, together_needed: fl
             level=Level.ERROR,
             subject=ending.underlying,
             symbols=(one.instrument.live_symbol,),
-            what=f"{said}{matched}{implied_words([one])}",
+            what=f"{said}{matched}{basis_words([one])}",
             by=due(ending.deadlines, moment.at),
             deadlines=ending.deadlines,
             amounts=(

@@ -12,6 +12,7 @@ from typing import Any, Final
 import numpy as np
 
 from options_helper.analysis.attention.deadlines import ContractLife, contract_life
+from options_helper.analysis.deliveries import Usual, usual_instruments
 from options_helper.analysis.marks import Numbers, QuoteWarning
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk, SpotSource
@@ -38,13 +39,14 @@ class HeldLine:
     """
 
     entry_id: str
+    # Of an adjusted contract whose record says what it delivers, the usual one that comes to the same.
     instrument: Instrument
     quantity: float  # signed
     ended: bool
     life: ContractLife | None  # None: shares
     spot: float | None
     spot_spread: float | None  # of the underlying's quote
-    bid: float | None
+    bid: float | None  # of such a contract, like its strike, for each share that it delivers
     ask: float | None
     warnings: frozenset[QuoteWarning]
     iv: float | None = None  # per year, as a fraction
@@ -59,6 +61,10 @@ class HeldLine:
     in_doubt: bool = False  # the account holds another quantity than the file, or may
     in_account: float | None = None  # which, signed; None: not known of this line, or not in doubt
     account_alone: bool = False  # the file lacks it
+    points_a_share: float = (
+        1.0  # of such a contract, a dollar of whose point is so much for each share delivered
+    )
+    delivers: str = ""  # of such a contract, what each delivers: "110 AAPL and $12.50"; of any other empty
     beside: frozenset[str] = (
         frozenset()
     )  # ids of the entries that have it too, where it stands for all of them
@@ -80,7 +86,7 @@ class HeldLine:
 
     @property
     def delivers_something_else(self) -> bool:
-        """Whether it is no right to so many shares as its dollars a point are: adjusted, or odd by its record."""
+        """Whether it is no right to so many shares as its dollars a point are, nor comes to the same as one."""
         return self.instrument.adjusted or (self.life is not None and self.life.is_odd)
 
     @cached_property
@@ -110,7 +116,7 @@ class HeldLine:
 
     @property
     def shares(self) -> float:
-        """How many shares its contracts deliver, without a sign; an adjusted one is never counted."""
+        """How many shares its contracts deliver, without a sign."""
         return abs(self.counted) * (self.instrument.multiplier or STANDARD_MULTIPLIER)
 
 
@@ -161,6 +167,7 @@ def held_lines(
         return ()
     risks = _risks(book, [(entry_id, line.instrument.live_symbol) for entry_id, line in owned])
     lives = _lives([line.instrument for _, line in owned], live)
+    usual = usual_instruments((line.instrument for _, line in owned), live.expiry_facts.records)
     spots, bids, asks = (_known(priced.columns[name]) for name in ("underlying_price", "bid", "ask"))
     warnings = _warnings(priced)
     spreads = {name: _spread(live, name) for name in {line.instrument.underlying for _, line in owned}}
@@ -169,7 +176,8 @@ def held_lines(
     found = []
     for n, (entry_id, line) in enumerate(owned):
         risk, in_region = risks[n]
-        instrument, spot = line.instrument, spots[n]
+        spot = spots[n]
+        instrument, life, each = _as_usual(line.instrument, lives[n], usual)
         own_iv = None if risk is None else risk.iv
         is_late = _is_late(live.quotes.get(instrument.live_symbol), ended_ns[instrument.underlying])
         found.append(
@@ -178,13 +186,13 @@ def held_lines(
                 instrument=instrument,
                 quantity=float(line.quantity),
                 ended=bool(priced.ended[n]),
-                life=lives[n],
+                life=life,
                 # An index has no quote of its own: what its options imply stands in for it.
                 spot=risk.spot if spot is None and risk is not None else spot,
                 spot_source=_source(spot, risk),
                 spot_spread=spreads[instrument.underlying],
-                bid=None if is_late else bids[n],
-                ask=None if is_late else asks[n],
+                bid=None if is_late else _times(bids[n], each),
+                ask=None if is_late else _times(asks[n], each),
                 is_quoted_late=is_late,
                 warnings=warnings.get(n, _NO_WARNINGS),
                 iv=own_iv,
@@ -192,9 +200,29 @@ def held_lines(
                 delta=None if risk is None else risk.delta,
                 rate=None if risk is None else risk.rate,
                 in_exercise_region=in_region,
+                points_a_share=each,
+                delivers=_delivers(line.instrument, life, usual),
             )
         )
     return tuple(found)
+
+
+def _as_usual(
+    one: Instrument, life: ContractLife | None, usual: Usual
+) -> tuple[Instrument, ContractLife | None, float]:
+    """What stands in its place with its life, and what a dollar of its point is for each share that it delivers."""
+    found = usual.get(one.live_symbol)
+    if found is None or found.multiplier is None or one.multiplier is None:
+        return one, life, 1.0
+    return found, None if life is None else replace(life, is_odd=False), one.multiplier / found.multiplier
+
+
+def _delivers(one: Instrument, life: ContractLife | None, usual: Usual) -> str:
+    return life.delivers if life is not None and one.live_symbol in usual else ""
+
+
+def _times(price: float | None, each: float) -> float | None:
+    return None if price is None else price * each
 
 
 def _warnings(priced: PricedLines) -> dict[int, frozenset[QuoteWarning]]:
@@ -232,8 +260,18 @@ def _source(spot: float | None, risk: LineRisk | None) -> SpotSource | None:
     return None if risk is None else risk.spot_source
 
 
-def implied_words(lines: Iterable[HeldLine]) -> str:
-    """That the price is what options imply, a sentence after others; empty where it is the underlying's own."""
+def basis_words(lines: Sequence[HeldLine]) -> str:
+    """What prices rest on that are no usual ones, sentences after others: what options imply, what is delivered."""
+    odd = {one.instrument.label: one.delivers for one in lines if one.delivers}
+    said = [
+        f" {label} delivers {delivers} by Alpaca's record; its strike and prices are told for each share of that."
+        for label, delivers in odd.items()
+    ]
+    return f"{_implied(lines)}{''.join(said)}"
+
+
+def _implied(lines: Iterable[HeldLine]) -> str:
+    """That the price is what options imply; empty where it is the underlying's own."""
     name = next((one.instrument.underlying for one in lines if one.spot_source is SpotSource.OPTIONS), None)
     return (
         "" if name is None else f" {name} has the price that its options imply (parity forward, discounted)."
@@ -246,22 +284,27 @@ def lone_line(
     """A line that the file lacks, and no model knows; its underlying has the price that it has `beside`."""
     own, share = live.quotes.get(instrument.live_symbol), live.quotes.get(instrument.underlying)
     neighbours = [one for one in beside if one.instrument.underlying == instrument.underlying]
+    life = contract_life(instrument, live.expiry_facts, live.told_sessions)
+    usual = usual_instruments([instrument], live.expiry_facts.records)
+    held, life, each = _as_usual(instrument, life, usual)
     spots = [one.spot for one in neighbours]
     if share is not None and share.bid_price and share.ask_price:
         spots.append((share.bid_price + share.ask_price) / 2)
     return HeldLine(
         entry_id="",
-        instrument=instrument,
+        instrument=held,
         quantity=quantity,
         ended=False,
-        life=contract_life(instrument, live.expiry_facts, live.told_sessions),
+        life=life,
         spot=next((spot for spot in spots if spot is not None), None),
         spot_source=next((one.spot_source for one in neighbours if one.spot is not None), SpotSource.OWN),
         spot_spread=_spread(live, instrument.underlying),
-        bid=None if own is None else own.bid_price,
-        ask=None if own is None else own.ask_price,
+        bid=None if own is None else _times(own.bid_price, each),
+        ask=None if own is None else _times(own.ask_price, each),
         warnings=frozenset(),
         account_alone=True,
+        points_a_share=each,
+        delivers=_delivers(instrument, life, usual),
     )
 
 

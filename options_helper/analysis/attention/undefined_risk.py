@@ -15,7 +15,6 @@ from options_helper.analysis.attention.remedies import Remedy, to_end_risk
 from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import dollars, listed
-from options_helper.analysis.deliveries import Usual, as_usual
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.payoffs import NEVER, Uncovered, end_of, slope_of, uncovered_entries
 from options_helper.model.alpaca_symbols import is_index
@@ -33,7 +32,6 @@ class _Short:
 
     uncovered: Uncovered
     lines: tuple[HeldLine, ...]
-    usual: Usual
 
     @property
     def is_shares(self) -> bool:
@@ -44,7 +42,7 @@ class _Short:
         found: dict[str, float] = {}
         left = float(self.uncovered.slope)
         for one in self.lines:
-            each = float(abs(slope_of(_line(one, 1, self.usual))))
+            each = float(abs(slope_of(_line(one, 1))))
             count = min(abs(one.quantity), ceil(left / each))
             left -= count * each
             if count > 0:
@@ -54,11 +52,11 @@ class _Short:
     @property
     def part(self) -> str:
         """How much of it, in words: "2 of 3 contracts of AAPL 18 Dec 26 180 C"."""
-        shares = f"{plain_number(float(self.uncovered.slope))} shares"
         if self.is_shares:
-            return shares
+            return self._units
         if len({one.instrument.live_symbol for one in self.lines}) > 1 or not self.lines:
-            return f"calls on {shares} until {short_date(self.uncovered.end.day)}"
+            calls = f"calls of {self._units}" if self._is_on_index else f"calls on {self._units}"
+            return f"{calls} until {short_date(self.uncovered.end.day)}"
         instrument = self.lines[0].instrument
         sold = sum(abs(one.quantity) for one in self.lines)
         surplus = min(ceil(self._exact), sold)  # a part of a contract cannot be closed
@@ -68,29 +66,37 @@ class _Short:
     @property
     def _exact(self) -> float:
         """How many contracts of its first line it is, not rounded."""
-        return float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1, self.usual))))
+        return float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1))))
 
     @property
-    def partial_shares(self) -> str:
-        """How many shares, where that is no whole number of contracts: "10 shares"; else empty."""
-        if self.is_shares or not self.lines or self._exact % 1 == 0:
-            return ""
-        return f"{plain_number(float(self.uncovered.slope))} shares"
+    def _is_on_index(self) -> bool:
+        return any(is_index(one.instrument.underlying) for one in self.lines)
+
+    @property
+    def _units(self) -> str:
+        """How much it is: "10 shares", or of an index, which has none, "$10 a point"."""
+        slope = float(self.uncovered.slope)
+        return f"{dollars(slope)} a point" if self._is_on_index else f"{plain_number(slope)} shares"
+
+    @property
+    def partial_units(self) -> str:
+        """How much, where that is no whole number of contracts; else empty."""
+        return "" if self.is_shares or not self.lines or self._exact % 1 == 0 else self._units
 
 
 def undefined_entries(
-    books: TwoBooks, usual: Usual, near: Mapping[str, Settlement | None] = MappingProxyType({})
+    books: TwoBooks, near: Mapping[str, Settlement | None] = MappingProxyType({})
 ) -> Iterator[Entry]:
     """An entry for each underlying on which a loss has no end; `books` have the lines of each entry.
 
     By the account's quantities where they are known; where only by the file's something is uncovered, that is told less
-    gravely, and where some are unread, by those that are known of it. Where adjusted contracts have `usual`
-    ones, these are counted. `near` is what the contracts that end soon are settled with, by their symbols.
+    gravely, and where some are unread, by those that are known of it. `near` is what the contracts that end soon are
+    settled with, by their symbols.
     """
     for name in dict.fromkeys((*books.file_on, *books.account_on)):
         for quantities, lines in _sides(name, books):
-            if found := _uncovered(lines, usual):
-                yield _entry(name, found, quantities, usual, near)
+            if found := _uncovered(lines):
+                yield _entry(name, found, quantities, near)
                 break
 
 
@@ -113,15 +119,13 @@ def _sides(name: str, books: TwoBooks) -> Iterator[tuple[Quantities, Sequence[He
             yield Quantities.FILE, of_file
 
 
-def _uncovered(lines: Sequence[HeldLine], usual: Usual) -> tuple[_Short, ...]:
+def _uncovered(lines: Sequence[HeldLine]) -> tuple[_Short, ...]:
     living = [one for one in lines if not one.ended and one.instrument.option_type != "put" and one.quantity]
     # Most books have nothing sold that a put is not, so little is asked of them.
     if not any(one.quantity < 0 for one in living):
         return ()
-    held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity, usual)) for one in living]
-    return tuple(
-        _Short(short, _sold(short, living, entries), usual) for short, entries in uncovered_entries(held)
-    )
+    held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity)) for one in living]
+    return tuple(_Short(short, _sold(short, living, entries)) for short, entries in uncovered_entries(held))
 
 
 def _sold(short: Uncovered, living: Sequence[HeldLine], entries: tuple[str, ...]) -> tuple[HeldLine, ...]:
@@ -134,25 +138,20 @@ def _sold(short: Uncovered, living: Sequence[HeldLine], entries: tuple[str, ...]
     )
 
 
-def _line(one: HeldLine, quantity: float, usual: Usual) -> PortfolioLine:
-    return as_usual(PortfolioLine(one.instrument, Decimal(str(quantity)), None), usual)
+def _line(one: HeldLine, quantity: float) -> PortfolioLine:
+    return PortfolioLine(one.instrument, Decimal(str(quantity)), None)
 
 
 def _entry(
     name: str,
     found: tuple[_Short, ...],
     quantities: Quantities,
-    usual: Usual,
     near: Mapping[str, Settlement | None],
 ) -> Entry:
     remedies = [_remedy(name, short, near) for short in found]
     lines = [one for short in found for one in short.lines]
     labels = list(dict.fromkeys(one.instrument.label for one in lines))
-    adjusted = dict.fromkeys(
-        one.instrument.label
-        for one in lines
-        if one.instrument.adjusted and one.instrument.live_symbol not in usual
-    )
+    adjusted = dict.fromkeys(one.instrument.label for one in lines if one.instrument.adjusted)
     slope = float(sum(short.uncovered.slope for short in found))
     each = "point" if is_index(name) else "dollar"
     also = f" {listed(list(adjusted))}, adjusted, is counted as if usual." if adjusted else ""
@@ -176,8 +175,8 @@ def _entry(
 
 
 def _uncovered_words(short: _Short) -> str:
-    is_told = short.part.startswith("calls on")
-    return f"{short.partial_shares} of {short.part}" if short.partial_shares and not is_told else short.part
+    is_told = short.part.startswith("calls o")
+    return f"{short.partial_units} of {short.part}" if short.partial_units and not is_told else short.part
 
 
 def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None]) -> Remedy:
@@ -188,7 +187,7 @@ def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None]) -> 
     for settled in {id(one): one for symbol in closed if (one := near.get(symbol)) is not None}.values():
         if remedy := to_end_risk(short.part, closed, name, settled):
             return remedy
-    with_shares = "" if is_index(name) else f", or with {short.partial_shares or 'the shares'}"
+    with_shares = "" if is_index(name) else f", or with {short.partial_units or 'the shares'}"
     words, discreet = (
         f"Close {part}, or cover that with calls that end no sooner{shares}."
         for part, shares in ((short.part, with_shares), ("what is uncovered", _discreet(with_shares)))

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from datetime import date
+from decimal import Decimal
 
 import pytest
 
 from options_helper.analysis.attention.entries import AttentionKind, Who
 from options_helper.analysis.live_health import Level
+from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.risk_inputs import Dividend
 from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
 from tests.kit.builders import leg, new_york, position, structure
@@ -231,6 +233,35 @@ class TestShortPuts:
         entry = only(attention([self.PUT], live, with_risk=True), AttentionKind.EARLY_EXERCISE)
 
         assert entry.by == new_york("2026-11-23 16:00")
+
+
+@pytest.mark.parametrize(("bid", "is_told"), [(29.25, True), (29.3, False)])
+def test_an_adjusted_call_is_judged_by_the_shares_that_it_delivers(bid: float, *, is_told: bool):
+    """110 shares for $18,000: its strike is 163.64 a share, and 0.26 on each is 28.60 a contract."""
+    sold = position("AAPL1", 180, "call", contracts=-1, expiry=DECEMBER, multiplier=100)
+    symbol = sold.instrument.live_symbol
+    record = ContractRecord(symbol=symbol, deliverables=(Deliverable("AAPL", Decimal(110)),))
+    prices = {"AAPL": (189.99, 190.01), symbol: (bid, bid + 0.2)}
+    live = live_at(
+        "2026-11-19 12:00",
+        prices,
+        held=[sold],
+        actions=[dividend("AAPL", FRIDAY, 0.26)],
+        records=[record],
+    )
+    found = attention([sold], live)
+    told = of_kind(found, AttentionKind.EARLY_EXERCISE)
+
+    assert bool(told) is is_told
+    for entry in told:
+        assert "its time value at the bid is 0.23, less than the dividend" in entry.what
+        assert entry.what.endswith(
+            "AAPL1 18 Dec 26 180 C delivers 110 AAPL by Alpaca's record; its strike and prices are told for each "
+            "share of that."
+        )
+        assert entry.shares == -110
+    assert only(found, AttentionKind.EX_DIVIDEND).symbols == (symbol,)
+    assert found.not_judged == ()
 
 
 def test_ex_dates_in_the_life_of_a_leg_are_to_be_known():

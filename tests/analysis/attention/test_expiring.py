@@ -215,17 +215,45 @@ class TestIfItExpiresNow:
         assert of_kind(of(110), AttentionKind.LONG_WITHOUT_MONEY) == []
         assert any("cannot be judged" in one for one in of(110).not_judged)
 
-    def test_what_an_adjusted_contract_delivers_by_its_record_is_named(self):
-        adjusted = position("SPY1", 560, contracts=1, expiry=FRIDAY, multiplier=100)
+    def test_what_an_adjusted_contract_delivers_by_its_record_is_what_it_brings(self):
+        """110 shares and $12.50 for $56,000: in the money from 508.98 a share on."""
+        adjusted = position("SPY1", 560, contracts=-2, expiry=FRIDAY, multiplier=100)
         symbol = adjusted.instrument.live_symbol
         parts = (Deliverable("SPY", Decimal(110)), Deliverable(None, Decimal("12.5")))
+        record = ContractRecord(symbol=symbol, multiplier=Decimal(100), deliverables=parts)
+
+        def at(spot: float) -> Attention:
+            prices: dict[str, tuple[float | None, float | None]] = {"SPY": (spot, spot), symbol: (60.5, 61.6)}
+            live = live_at("2026-11-20 14:30", prices, held=[adjusted], records=[record])
+            return attention([adjusted], live)
+
+        entry = only(at(564.0), AttentionKind.EXPIRING)
+        assert (entry.shares, entry.needs) == (-220, None)
+        assert "-220 SPY and receives $111,975" in entry.amounts
+        assert (
+            "SPY1 20 Nov 26 560 C delivers 110 SPY and $12.50 by Alpaca's record; its strike and prices are told for "
+            "each share of that."
+        ) in entry.what
+        short = only(at(564.0), AttentionKind.IN_THE_MONEY_SHORT)
+        assert "in the money by 55.02" in short.what
+        assert "220 SPY are to be delivered that are not free" in short.amounts
+        assert only(at(508.97), AttentionKind.EXPIRING).shares == 0
+        (line,) = at(564.0).cockpit
+        assert line.time_value == pytest.approx(60.5 / 1.1 - 55.0227, abs=1e-3)
+        assert not any("adjusted" in one for one in at(564.0).not_judged)
+
+    def test_what_an_adjusted_contract_delivers_by_its_record_is_named(self):
+        """Of what is not written on, nobody here has a price."""
+        adjusted = position("SPY1", 560, contracts=1, expiry=FRIDAY, multiplier=100)
+        symbol = adjusted.instrument.live_symbol
+        parts = (Deliverable("SPY", Decimal(110)), Deliverable("ACME", Decimal(5)))
         record = ContractRecord(symbol=symbol, multiplier=Decimal(100), deliverables=parts)
         live = live_at("2026-11-20 14:30", {"SPY": (564.99, 565.01)}, held=[adjusted], records=[record])
 
         entry = only(attention([adjusted], live), AttentionKind.EXPIRING)
 
         assert (
-            "delivers something else: 110 SPY and $12.50 for each contract by Alpaca's record"
+            "delivers something else: 110 SPY and 5 ACME for each contract by Alpaca's record"
             in entry.amounts
         )
 

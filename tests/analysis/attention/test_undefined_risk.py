@@ -85,6 +85,16 @@ def test_nobody_delivers_an_index():
     assert found.remedy.endswith("or cover that with calls that end no sooner.")
 
 
+def test_an_index_has_no_shares_in_any_word():
+    """Two contracts of which no one is all that is uncovered."""
+    book = [position("SPX", 6_000, contracts=-1), position("SPX", 6_100, contracts=-2, identity="another")]
+    found = only(judged(*book), KIND)
+
+    assert found.amounts.startswith("Uncovered: calls of $300 a point until 18 Dec 26, so each point")
+    assert found.remedy.startswith("Close calls of $300 a point until 18 Dec 26, or cover")
+    assert "share" not in f"{found.sentence} {found.remedy} {found.discreet_remedy}"
+
+
 def test_without_amounts_neither_sentence_says_how_much_is_held():
     found = only(judged(RATIO), KIND)
 
@@ -136,10 +146,21 @@ def test_no_part_of_a_contract_is_to_be_closed():
     assert entry.remedy == (
         "Close 1 contract of AAPL1 18 Dec 26 180 C, or cover that with calls that end no sooner, or with 10 shares."
     )
-    # Nor is it silent about what nobody computes of it.
+    # Nor is it silent about what cannot be told while AAPL has no price.
+    assert sold.instruments[0].live_symbol in found.unjudged[AttentionKind.EARLY_EXERCISE]
+
+
+def test_what_an_adjusted_contract_that_was_sold_delivers_has_to_be_known():
+    sold = position("AAPL1", 180, contracts=-1, multiplier=100)
+    parts = (Deliverable("AAPL", Decimal(10)), Deliverable("ACME", Decimal(5)))
+    record = ContractRecord(symbol=sold.instruments[0].live_symbol, deliverables=parts)
+    found = attention(
+        [sold], live_at("2026-11-20 12:00", {"AAPL": (189, 190)}, held=[sold], records=[record])
+    )
+
     (said,) = found.not_judged
     assert said.startswith(
-        "AAPL1 18 Dec 26 180 C: it is adjusted (110 AAPL each), so whether it is in the money,"
+        "AAPL1 18 Dec 26 180 C: it is adjusted (10 AAPL and 5 ACME each), so whether it is in the money,"
     )
     assert sold.instruments[0].live_symbol in found.unjudged[AttentionKind.EARLY_EXERCISE]
 
