@@ -134,11 +134,14 @@ class Bar(MarketEvent, frozen=True, gc=False, tag="b", kw_only=True):
 
 
 class RestQuote(Quote, frozen=True, gc=False, tag="rest quote", kw_only=True):
-    """A quote that was asked for; its receipt is the time the exchange made it, so its age is the quote's own."""
+    """A quote that was asked for; its receipt is the time the exchange made it, so its age is the quote's own.
+
+    But where that lies ahead of its answer, which is its receipt then.
+    """
 
 
 class RestTrade(Trade, frozen=True, gc=False, tag="rest trade", kw_only=True):
-    """A trade that was asked for; its receipt is the time the exchange made it."""
+    """A trade that was asked for; its receipt is that of a quote that was."""
 
 
 class UpdatedBar(Bar, frozen=True, gc=False, tag="u", kw_only=True):
@@ -247,9 +250,12 @@ def is_older(event: MarketEvent, known: MarketEvent) -> bool:
     """Whether the exchange made `event` a second or more before `known`.
 
     Venues' clocks differ by milliseconds, so within a second the order of arrival stands. False where a time is
-    missing, and where the known one is ahead of its own receipt: a time that cannot be must not freeze a symbol.
+    missing, and where the known one is ahead of its own receipt: a time that cannot be must not freeze a symbol. What
+    was asked for is no newer than its answer.
     """
     new_ns, known_ns = event.timestamp_ns, known.timestamp_ns
+    if known_ns is not None and isinstance(known, RestQuote | RestTrade):
+        known_ns = min(known_ns, known.received_ns)
     if new_ns is None or known_ns is None or known_ns > known.received_ns + AHEAD_AT_MOST_NS:
         return False
     return new_ns // NANOSECONDS < known_ns // NANOSECONDS

@@ -54,7 +54,17 @@ class PricesSubject:
         asked = Asked(
             round(since, 1), round(since + lasts, 1), rng.choice((3.0, 20.0)), rng.choice((9.0, 40.0))
         )
-        return asked, tuple(self._troubles(rng, asked))
+        # With dice of their own, so that they change nothing of what is chosen above.
+        ahead = self._ahead(random.Random(f"{day.seed}/prices, ahead"), asked)
+        return asked, (*self._troubles(rng, asked), *ahead)
+
+    @staticmethod
+    def _ahead(dice: random.Random, asked: Asked) -> Iterable[Trouble]:
+        """Who is asked anew tells times that are a little ahead, which is believed, and then the stream goes on."""
+        if dice.random() < 0.2:
+            at = round(dice.uniform(asked.since + 5, asked.until - QUIET_SECONDS - 60), 2)
+            yield Trouble(at, "prices", "", 30.0, "ahead", dice.choice((20.0, 40.0)))
+            yield Trouble(round(at + 1, 2), "prices", dice.choice(tuple(STREAMS)), 5.0, "deaf")
 
     @staticmethod
     def _troubles(rng: random.Random, asked: Asked) -> Iterable[Trouble]:
@@ -76,7 +86,7 @@ class PricesSubject:
                 case "suspend":
                     yield Trouble(at, "suspend", seconds=rng.choice((7.0, 40.0)))
                 case _:
-                    number = {"slow": (1.0, 8.0), "stale": (20.0, 240.0), "ahead": (100.0, 900.0)}.get(
+                    number = {"slow": (1.0, 8.0), "stale": (20.0, 240.0), "ahead": (40.0, 100.0, 900.0)}.get(
                         how, (0.0,)
                     )
                     yield Trouble(at, "prices", "", lasts, how, rng.choice(number))

@@ -35,6 +35,8 @@ class PriceOracle:
         self._bids: dict[tuple[str, int], float] = {}
         self._arrived: dict[str, tuple[int, float]] = {}  # the newest by its making, and when it came
         self._to_come: set[tuple[str, int]] = set()  # told, and by their time not made yet
+        self._as_of_ns: dict[tuple[str, int], int] = {}  # the latest time of which each of those can be
+        self._answered_ns: dict[tuple[str, int], int] = {}  # when each of them came over REST, in true time
         self._sold: dict[str, date] = {}  # and not streamed
         self._set_ns = self._told_ns = stage.day.start_ns  # the clock, and by an answer what time it is
         self._offset_ns = 0
@@ -97,7 +99,10 @@ class PriceOracle:
         for quote in batch.quotes:
             made_ns = quote.timestamp_ns or 0
             if made_ns <= market_ns + AHEAD_AT_MOST * NS:
-                self._came(quote.symbol, made_ns)
+                # Nobody knows a price before it is made.
+                self._came(quote.symbol, min(made_ns, market_ns))
+                self._answered_ns.setdefault((quote.symbol, made_ns), self._stage.clocks.true_ns)
+                self._as_of_ns.setdefault((quote.symbol, made_ns), min(made_ns, market_ns))
                 self._to_come.discard((quote.symbol, made_ns))
             else:
                 self._to_come.add((quote.symbol, made_ns))
@@ -130,7 +135,8 @@ class PriceOracle:
             return f"{symbol} is shown at {shown.bid_price}, which it never was at that time"
         if (symbol, made_ns) in self._to_come:
             return f"{symbol} is shown as of {_text(made_ns)}, which is still to come"
-        if came is not None and self._is_open() and made_ns // NS < came[0] // NS:
+        as_of_ns = self._as_of_ns.get((symbol, made_ns), made_ns)
+        if came is not None and self._is_open() and as_of_ns // NS < came[0] // NS:
             return f"{symbol} is shown as of {_text(made_ns)}, and a newer one came"
         return self._lie_of_age(desk, shown, made_ns)
 
@@ -142,7 +148,8 @@ class PriceOracle:
             # Who has not heard the servers' time since the clock was set cannot know it better.
             if doubt is None or self._told_ns <= self._set_ns:
                 return None
-            real = (clocks.true_ns - made_ns) / NS
+            answered_ns = self._answered_ns.get((shown.symbol, made_ns), made_ns)
+            real = (clocks.true_ns - min(made_ns, answered_ns)) / NS
         else:
             real = clocks.elapsed() - self._arrived[shown.symbol][1]
         if said < real - SLACK - 2 * (doubt or 0.0):

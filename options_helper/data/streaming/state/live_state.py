@@ -328,6 +328,9 @@ class LiveState:
             if isinstance(event, Quote) and self._is_after_session(event, now_ns):
                 continue
             if _is_news(event, cache.get(event.symbol)):
+                if event.received_ns > now_ns:
+                    # Nobody knows a price before it is made: it is of now at the latest, and ages from now on.
+                    stamp(event, now_ns)
                 cache[event.symbol] = event
                 taken += 1
                 if isinstance(event, Quote):

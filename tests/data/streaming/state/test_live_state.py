@@ -420,3 +420,27 @@ def test_an_answer_of_later_than_now_is_told_of():
     state.seed(StreamName.STOCKS, [rest_quote("A", 2.0, NOON + 61 * SECOND)], NOON, impossible=told.append)
 
     assert [event.symbol for event in told] == ["A"]
+
+
+def test_an_answer_of_a_little_later_than_now_ages_from_now_on_and_holds_off_nothing_that_is_streamed():
+    """It was called fresh until then, and for so long no quote of the stream was shown."""
+    state = LiveState(fills_cache_size=3)
+    state.seed(StreamName.STOCKS, [rest_quote("A", 2.0, NOON + 50 * SECOND)], NOON)
+    state.seed(StreamName.STOCKS, [rest_trade("A", 2.0, NOON + 50 * SECOND)], NOON)
+
+    known = state.snapshot(NOON + 30 * SECOND, running=True, running_since=None, streams={})
+    assert [known.quotes["A"].received_ns, known.trades["A"].received_ns] == [NOON, NOON]
+
+    streamed = {
+        "T": "t",
+        "S": "A",
+        "p": 3.0,
+        "s": 1,
+        "i": 1,
+        "x": "V",
+        "t": timestamp_extension(NOON + SECOND),
+    }
+    fold(frame(quote_message("A", 3.0, at_ns=NOON + SECOND), streamed), at_ns=NOON + 2 * SECOND, state=state)
+
+    snapshot = snapshot_of(state)
+    assert (snapshot.quotes["A"].bid_price, snapshot.trades["A"].price) == (3.0, 3.0)
