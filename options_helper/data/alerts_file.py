@@ -36,6 +36,7 @@ from options_helper.model.alerts import (
 from options_helper.model.alpaca_symbols import to_alpaca_symbol
 from options_helper.model.contract_symbols import compact_symbol, is_contract_symbol
 from options_helper.model.snapshot import Phase
+from options_helper.model.text import without_quotes
 
 DEFAULT_RULES_FILE: Final = Path("config/alerts.toml")
 FILE_VARIABLE: Final = "OH_ALERT_RULES"
@@ -211,6 +212,7 @@ def _entry(row: Mapping[str, Any], where: str) -> _Entry:
             known = ", ".join(_Entry.model_fields)
             raise ConfigError(f"{where}: {field!r} is no known field. Known are {known}.") from None
         said = "it is missing" if first["type"] == "missing" else first["msg"][:1].lower() + first["msg"][1:]
+        said += without_quotes(first["input"]) if first["type"] == "float_type" else ""
         raise ConfigError(f"{where}, {field}: {said}. {_EXAMPLE}") from None
 
 
@@ -299,7 +301,7 @@ def _level(entry: _Entry, figure: Figure, operator: Operator, where: str) -> tup
         case FigureType.NUMBER | FigureType.COUNT:
             if not isinstance(level, float) or not math.isfinite(level):
                 unit = f" in {figure.unit}" if figure.unit else ""
-                raise ConfigError(f"{where}: it is missing, or is no number{unit}.")
+                raise ConfigError(f"{where}: it is missing, or is no number{unit}{without_quotes(level)}.")
             return level, ()
 
 

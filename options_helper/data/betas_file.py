@@ -14,6 +14,7 @@ from typing import Any, Final
 from options_helper.data.toml_rows import read_text
 from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import to_alpaca_symbol
+from options_helper.model.text import without_quotes
 
 # A fund with three times its index's moves has 3; a beta beyond this is a slip of the finger.
 BETA_WITHIN: Final = 10.0
@@ -64,7 +65,7 @@ def _beta(symbol: str, beta: Any, name: str) -> float:
     if isinstance(beta, dict):
         raise ConfigError(f'{name}: a symbol with a dot stands in quotation marks: "BRK.B" = 0.8.')
     if isinstance(beta, bool) or not isinstance(beta, int | float) or not math.isfinite(beta):
-        raise ConfigError(f"{name}: the beta of {symbol} is no number. {_EXAMPLE}")
+        raise ConfigError(f"{name}: the beta of {symbol} is no number{without_quotes(beta)}. {_EXAMPLE}")
     if abs(beta) > BETA_WITHIN:
         raise ConfigError(
             f"{name}: {symbol} has a beta of {beta:g}. Betas are from -{BETA_WITHIN:g} to {BETA_WITHIN:g}; 1 moves as "

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from options_helper.errors import ConfigError
+from options_helper.model.text import without_quotes
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,7 +41,7 @@ class Row:
         """A number above 0 and no more than `most`, where a slip of the finger begins."""
         value = self.values.get(key)
         if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
-            raise self._wrong(f"{key} is missing, or is no number")
+            raise self._wrong(f"{key} is missing, or is no number{without_quotes(value)}")
         if not 0 < value <= most:
             raise self._wrong(f"{key} is {value:g}, and not between 0 and {most:g}")
         return float(value)

@@ -107,6 +107,7 @@ _TO_KNOW: Final = {
     AttentionKind.EX_DIVIDEND: "Ex-dates in the life of options",
     AttentionKind.EARNINGS: "Expiries that span earnings",
 }
+_MULTIPLIER_IS_KNOWN: Final = {"multiplier": 1}  # as a row's facts, whatever it is
 LINES_AT_MOST: Final = 2  # of one warning; more of them are one item
 NAMED_AT_MOST: Final = 6
 TODAY: Final = "P&L today"
@@ -254,21 +255,26 @@ class _Line:
     others: tuple[QuoteWarning, ...]
 
     @property
+    def is_to_know(self) -> bool:
+        """Whether nothing is left to do: an adjusted contract has its multiplier."""
+        return self.warning is QuoteWarning.ADJUSTED_CONTRACT and _has_multiplier(self.table, self.place)
+
+    @property
     def facts(self) -> Mapping[str, Any]:
         """The whole row; costly, and asked for only where it is told."""
         return self.table.row(self.place)
 
 
 def _of_lines(screen: ScreenModel) -> Iterator[Item]:
-    by_warning: dict[QuoteWarning, dict[str, _Line]] = {}
+    by_warning: dict[tuple[QuoteWarning, bool], dict[str, _Line]] = {}
     for line in _lines(screen):
         # A contract that stands in several positions is one thing to do.
-        by_warning.setdefault(line.warning, {}).setdefault(line.subject, line)
-    for warning, lines in by_warning.items():
-        level = Level.ERROR if warning in GRAVE_WARNINGS else Level.WARNING
+        by_warning.setdefault((line.warning, line.is_to_know), {}).setdefault(line.subject, line)
+    for (warning, is_to_know), lines in by_warning.items():
+        level = Level.ERROR if warning in GRAVE_WARNINGS else Level.INFO if is_to_know else Level.WARNING
         say = (_OF_ACCOUNT if screen.of_account else _SAY).get(warning, _label)
         if len(lines) > LINES_AT_MOST:
-            what, remedy = say({}, screen)
+            what, remedy = say(_MULTIPLIER_IS_KNOWN if is_to_know else {}, screen)
             yield Item(
                 level,
                 f"{len(lines)} lines",
@@ -290,8 +296,15 @@ def _lines(screen: ScreenModel) -> Iterator[_Line]:
             # What a leg says is not said again of its structure.
             if table is screen.structures:
                 said = [one for one in said if one is QuoteWarning.IMPOSSIBLE_MARK]
+            if QuoteWarning.ADJUSTED_CONTRACT in said and _has_multiplier(table, place):
+                # Whatever else is said against it is more.
+                said.sort(key=lambda one: one is QuoteWarning.ADJUSTED_CONTRACT)
             if said:
                 yield _Line(words, table, place, said[0], tuple(said[1:]))
+
+
+def _has_multiplier(table: RowTable, place: int) -> bool:
+    return table.values("multiplier")[place] is not None
 
 
 Say = Callable[[Mapping[str, Any], ScreenModel], tuple[str, str]]

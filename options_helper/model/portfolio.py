@@ -46,6 +46,7 @@ from options_helper.model.contract_symbols import (
     usual_multiplier,
 )
 from options_helper.model.streams import ACCOUNT_NAME_RULE, is_account_name
+from options_helper.model.text import without_quotes
 
 __all__ = [
     "ContractLot",
@@ -827,6 +828,7 @@ def _position_name(entry: Any, index: int) -> str:
 
 
 _SHOWN_AT_MOST: Final = 40
+_NO_NUMBER: Final = frozenset({"int_type", "float_type"})
 _REASONS: Final = {
     "missing": "is missing",
     "string_pattern_mismatch": "must be a symbol in capitals such as AAPL or BRK-B",
@@ -845,7 +847,9 @@ def _reason(problem: ErrorDetails) -> str:
         return f"is no known field; known are {', '.join(_known_fields(problem['loc']))}"
     reason = _REASONS.get(kind) or _lower_first(problem["msg"].replace("Input should be", "must be"))
     found = problem["input"]
-    return f"{reason}, found {_cut(found)!r}" if isinstance(found, str | int | float) else reason
+    if not isinstance(found, str | int | float):
+        return reason
+    return f"{reason}, found {_cut(found)!r}{without_quotes(found) if kind in _NO_NUMBER else ''}"
 
 
 def _cut(found: Any) -> Any:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
+from math import isfinite
 from typing import Final
 
 from options_helper.errors import SymbolError
@@ -23,6 +24,15 @@ def named(words: Sequence[str], at_most: int = 5) -> str:
     """The first few of a list, and how many more there are."""
     more = len(words) - at_most
     return ", ".join(words[:at_most]) + (f" and {more} more" if more > 0 else "")
+
+
+def without_quotes(value: object) -> str:
+    """What to do about a number that is written as a text, at a sentence's end; empty where it is none."""
+    try:
+        is_number = isinstance(value, str) and isfinite(float(value))
+    except ValueError:
+        is_number = False
+    return ": write it without quotation marks" if is_number else ""
 
 
 def table_lines(

@@ -120,6 +120,17 @@ def test_flags_and_counts_need_no_level():
         ({"operator": ""}, "alerts.toml, rule 'stop', operator: missing; price is held against"),
         ({"operator": '"is"'}, "alerts.toml, rule 'stop', operator: 'is'; price is held against"),
         ({"level": ""}, "alerts.toml, rule 'stop', level: it is missing, or is no number in $ a share."),
+        (
+            {"level": '"500"'},
+            (
+                "alerts.toml, rule 'stop', level: it is missing, or is no number in $ a share: write it without "
+                "quotation marks."
+            ),
+        ),
+        (
+            {"cooldown": '"300"'},
+            "alerts.toml, rule 'stop', cooldown: input should be a valid number: write it without quotation marks.",
+        ),
         ({"level": "true"}, "alerts.toml, rule 'stop', level: it is missing, or is no number"),
         ({"level": "nan"}, "alerts.toml, rule 'stop', level: it is missing, or is no number"),
         ({"for_seconds": "-1"}, "alerts.toml, rule 'stop', for_seconds: input should be greater than"),

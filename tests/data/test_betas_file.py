@@ -36,7 +36,7 @@ def test_without_a_file_there_are_none(tmp_path: Path):
         ("betas = 3", "betas is no table"),
         ("as_of = 2026", "as_of is no day"),
         ("as_of = 2026-11-27T10:00:00", "as_of is no day"),
-        ("[betas]\nNVDA = '1.9'", "the beta of NVDA is no number"),
+        ("[betas]\nNVDA = '1.9'", "the beta of NVDA is no number: write it without quotation marks"),
         ("[betas]\nNVDA = true", "the beta of NVDA is no number"),
         ("[betas]\nNVDA = nan", "the beta of NVDA is no number"),
         ("[betas]\nNVDA = 190", "NVDA has a beta of 190"),

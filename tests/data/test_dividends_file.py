@@ -49,6 +49,10 @@ def test_without_a_file_there_are_none(tmp_path: Path):
             "dividends 1: ex_date is missing, or is no day",
         ),
         (ONE.replace("0.91", "'much'"), "dividends 1: amount is missing, or is no number"),
+        (
+            ONE.replace("0.91", "'0.91'"),
+            "amount is missing, or is no number: write it without quotation marks",
+        ),
         (ONE.replace("0.91", "true"), "dividends 1: amount is missing, or is no number"),
         (ONE.replace("0.91", "nan"), "dividends 1: amount is missing, or is no number"),
         (ONE.replace("0.91", "0"), "dividends 1: amount is 0, and not between"),

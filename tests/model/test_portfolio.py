@@ -194,7 +194,21 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
         ),
         (
             lambda positions: positions[0].update(contracts="2"),
-            "portfolio.json, position 'call', contracts: must be a valid integer, found '2'.",
+            (
+                "portfolio.json, position 'call', contracts: must be a valid integer, found '2': write it without "
+                "quotation marks."
+            ),
+        ),
+        (
+            lambda positions: positions[0].update(strike="200"),
+            (
+                "portfolio.json, position 'call', strike: must be a valid number, found '200': write it without "
+                "quotation marks."
+            ),
+        ),
+        (
+            lambda positions: positions[0].update(strike="two hundred"),
+            "portfolio.json, position 'call', strike: must be a valid number, found 'two hundred'.",
         ),
         (
             lambda positions: positions[0].update(contracts=1.5),

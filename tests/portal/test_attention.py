@@ -129,6 +129,26 @@ def test_what_many_lines_have_in_common_is_one_item_that_names_them():
     assert item.what.startswith("Stale quote: SPY 20 Nov 26 681 C, AAPL 15 Jan 27 275 C")
 
 
+@pytest.mark.parametrize("count", [1, 4])
+def test_an_adjusted_contract_with_its_multiplier_is_to_be_known_and_wants_nothing(count: int):
+    screen = with_warnings(screen_of(with_account()), *[(QuoteWarning.ADJUSTED_CONTRACT,)] * count)
+    nameless = replace(screen, positions=screen.positions.assign(multiplier=[None] * len(screen.positions)))
+    (known,), (unknown,) = attention(screen), attention(nameless)
+
+    assert (known.level, known.counts) == (Level.INFO, False)
+    assert known.remedy.startswith("Its multiplier is known")
+    assert (unknown.level, unknown.remedy) == (Level.WARNING, "Name its multiplier in the portfolio file.")
+
+
+def test_what_else_is_said_of_an_adjusted_contract_with_its_multiplier_comes_first():
+    (item,) = attention(
+        with_warnings(screen_of(with_account()), (QuoteWarning.ADJUSTED_CONTRACT, QuoteWarning.LOCKED_MARKET))
+    )
+
+    assert (item.level, item.what) == (Level.WARNING, "Bid equal to ask")
+    assert item.remedy == "Also: adjusted contract."
+
+
 def test_what_the_account_did_is_told_once_and_not_again_of_its_line():
     bought = execution(AAPL_CALL, 1, "9.15", at=OPEN)
     items = attention(screen_of(with_account(bought)))
