@@ -178,6 +178,12 @@ class ScreenModel:
         """What `make` makes of this screen and these wishes; made by the first viewer who asks, for all of them."""
         return self._made.get((make, wishes), lambda: make(self, *wishes))
 
+    def forget(self) -> None:
+        """Keep nothing of that any more: what is made of a screen names it, and so would wait for the collector."""
+        self._made.forget()
+        for one in self.accounts.values():
+            one.forget()
+
 
 def build_screen(
     session: LiveSession,

@@ -44,6 +44,12 @@ class Once:
             value: Value = place.made[0]
             return value
 
+    def forget(self) -> tuple[Any, ...]:
+        """Keep none of them any more, and say what they were; who asks again has it made again."""
+        with self._lock:
+            places, self._places = self._places, []
+        return tuple(value for place in places for value in place.made)
+
     def _place(self, key: object) -> _Place:
         with self._lock:
             found = next((one for one in self._places if one.key == key), None)
@@ -60,12 +66,17 @@ class Tick:
     at: datetime
     run: object
     snapshot: LiveSnapshot | None  # None before the first run
-    screens: Once = field(default_factory=Once)
+    screens: Once = field(default_factory=Once)  # of `ScreenModel`
     shown_to: set[str] = field(default_factory=set)
 
     def is_of(self, run: object, now: datetime, longest_seconds: float) -> bool:
         """Whether it is of this run, and not from after `now`, nor so long before."""
         return self.run is run and 0 <= (now - self.at).total_seconds() <= longest_seconds
+
+    def forget(self) -> None:
+        """Let go of what was made of it. Screens keep what is made of them, and that names them: a ring."""
+        for screen in self.screens.forget():
+            screen.forget()
 
 
 class SharedTicks:
@@ -75,6 +86,8 @@ class SharedTicks:
         # Held while the streams are heard, so that those who come together share what they hear.
         self._lock = threading.Lock()
         self._newest: Tick | None = None
+        # Somebody may still draw it.
+        self._before: Tick | None = None
 
     def take(
         self,
@@ -96,7 +109,10 @@ class SharedTicks:
             tick = self._newest
             seen = tick is not None and viewer in tick.shown_to and not again
             if tick is None or seen or not tick.is_of(run, now, oldest):
-                tick = self._newest = Tick(now, run, hear())
+                if self._before is not None:
+                    self._before.forget()
+                self._before, self._newest = self._newest, Tick(now, run, hear())
+                tick = self._newest
             tick.shown_to.add(viewer)
             return tick
 

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import gc
 import re
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from dataclasses import replace
@@ -302,6 +304,36 @@ def test_what_was_made_of_a_screen_is_not_taken_for_another(session):
     items = screen.once(attention)
 
     assert replace(screen, banners=()).once(attention) is not items
+
+
+class Drawing:
+    """Made of a screen, and names it."""
+
+    def __init__(self, screen: ScreenModel) -> None:
+        self.screen = screen
+
+
+def test_what_was_made_of_a_screen_goes_with_it_and_waits_for_no_collector(session):
+    """It names the screen, which keeps it: a ring, with all that was looked at in it."""
+    drawing = weakref.ref(shared_screen(session, view(), "a", OPEN).once(Drawing))
+    was_enabled = gc.isenabled()
+    gc.disable()
+    try:
+        shared_screen(session, view(), "a", OPEN + timedelta(seconds=1))
+        assert drawing() is not None, "somebody may still draw it"
+        shared_screen(session, view(), "a", OPEN + timedelta(seconds=2))
+        assert drawing() is None
+    finally:
+        if was_enabled:
+            gc.enable()
+
+
+def test_who_still_draws_what_was_forgotten_has_it_made_again(session):
+    screen = shared_screen(session, view(), "a", OPEN)
+    items = screen.once(attention)
+    screen.forget()
+
+    assert screen.once(attention) == items
 
 
 @pytest.mark.parametrize(("seconds", "looks"), [(0.5, 1), (1.5, 2)], ids=["in time", "too late"])

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gc
 from functools import cache
-from typing import cast
+from typing import Final, cast
 from uuid import uuid4
 from zoneinfo import ZoneInfo
 
@@ -13,13 +13,16 @@ from streamlit import runtime
 
 from options_helper.live.session import LiveSession, process_session
 
+# Objects that are there more than at the last collection. A refresh makes some thousands, which go with the next ones
+# without any collection; by Python's own 700 they were walked some five times each.
+COLLECTED_EVERY: Final = 20_000
+
 
 @cache
 def settle_process() -> None:
-    """Once in a process: keep what was imported out of every later garbage collection.
+    """Once in a process: keep what was imported out of every later garbage collection, and collect less often.
 
-    Streamlit collects garbage after each refresh; walking pandas and Altair each time would cost more than the
-    refresh does.
+    Walking pandas and Altair each time would cost more than a refresh does.
     """
     import altair as alt  # noqa: F401 - imported so that it is frozen as well
     import pandas as pd
@@ -28,6 +31,7 @@ def settle_process() -> None:
     pd.set_option("mode.string_storage", "python")
     gc.collect()
     gc.freeze()
+    gc.set_threshold(COLLECTED_EVERY, *gc.get_threshold()[1:])
 
 
 @cache
