@@ -272,9 +272,9 @@ class LiveRun:
     def _follow_books(self) -> None:
         """Let the books know at once where something of them was lost; under the lock."""
         now_ns = self._state.clock.at(self._now_ns())
-        for stream, counts in self.streams.queue.counts().items():
+        for stream in self.streams.names:
             if stream.kind.book_channel is not None:
-                self._state.books.follow(stream, counts.heard, now_ns)
+                self._state.books.follow(stream, self.streams.queue.heard(stream), now_ns)
 
     def look_at_book(self, symbol: str, levels: int | None) -> tuple[Book | None, datetime]:
         """The book of a symbol as it stands, and the market's time."""

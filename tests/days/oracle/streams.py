@@ -44,6 +44,7 @@ class Truth:
     ended_ns: int = 0
     resumed_ns: int = 0  # the last time that something came after a silence
     live_ns: int = 0  # the last time that it was told that all is answered
+    due_again_ns: int = 0  # the last time that the clock was set from a time at which nothing was due
     is_live: bool = False
     was_live: bool = False  # in this run
     failed_tries: int = 0  # in this run
@@ -133,9 +134,12 @@ class StreamOracle(Heard):
         """Times are told by another offset from now on."""
         self._offsets.append(self._stage.clocks.offset_ns)
         self._latest_ns = 0
-        for truth in self.truths.values():
+        now = self._stage.clocks.true_ns
+        for stream, truth in self.truths.items():
             # Until it is known by how much, nothing may be due, and a silence begins anew.
             truth.muted.clear()
+            if not self._is_due(stream, now + self._offsets[-2]):
+                truth.due_again_ns = now
 
     def slept(self, since_ns: int) -> None:
         """The process did not run since then."""
@@ -259,7 +263,10 @@ class StreamOracle(Heard):
             (one.opens_ns for one in self._stage.day.sessions if one.opens_ns <= min(now, wall)), default=now
         )
         opened += max(0, -clocks.offset_ns)
-        return (now - max(truth.readable_ns, truth.live_ns, opened, self._woke_ns, self._changed_ns)) / NS
+        since = max(
+            truth.readable_ns, truth.live_ns, truth.due_again_ns, opened, self._woke_ns, self._changed_ns
+        )
+        return (now - since) / NS
 
     def _quiet_for(self, stream: str, truth: Truth) -> float:
         """The same, where they are due by either clock, or were a moment ago."""

@@ -368,6 +368,8 @@ class Callbacks:
     def stats(self) -> CallbackStats:
         """The ledger of all, those that were removed among them."""
         with self._lock:
+            if not (self._leaving or self._registry.kinds):
+                return self._left  # as it is for every page without callbacks, at each look
             now = self._shared.monotonic()
             for one in (*self._leaving, *self._registry.kinds):
                 _catch_up(one, now)

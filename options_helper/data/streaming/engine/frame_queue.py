@@ -141,6 +141,11 @@ class FrameQueue:
         with self._lock:
             return self._closed and not self._frames
 
+    def heard(self, stream: StreamId) -> Continuity:
+        """How far that stream got, which is one of its counters."""
+        with self._lock:
+            return self._counts[stream].heard
+
     def counts(self) -> dict[StreamId, QueueCounts]:
         """A copy of the counters, all read at one instant."""
         with self._lock:
