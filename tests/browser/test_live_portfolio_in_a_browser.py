@@ -11,6 +11,7 @@ from pathlib import Path
 import pytest
 
 from apps.streamlit.components.live_tile import Tile, tile_html
+from apps.streamlit.components.piece_delta import piece_delta
 from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
@@ -146,6 +147,48 @@ def test_a_row_that_is_opened_before_its_figures_came_says_that_it_waits_for_the
 
     waits, told = ["true", "…", "…"], [None, "+3", ""]
     assert said == [waits, waits, told, waits]
+
+
+WHAT_IS_AROUND = """
+async ([source, messages]) => {
+  const board = (await import(`data:text/javascript;base64,${source}`)).default;
+  const parentElement = document.createElement('div');
+  parentElement.innerHTML = '<div data-board></div>';
+  document.body.append(parentElement);
+  const said = [];
+  const hear = ({ detail }) => said.push([detail.side, detail.tiles]);
+  window.addEventListener('oh-refresh', hear);
+  for (const message of messages) {
+    const data = new TextEncoder().encode(JSON.stringify(message));
+    board({ parentElement, data, setStateValue: () => {}, setTriggerValue: () => {} });
+  }
+  window.removeEventListener('oh-refresh', hear);
+  parentElement.remove();
+  return said;
+}
+"""
+
+
+def test_a_long_piece_of_which_only_what_differs_is_sent_comes_out_whole(browser):
+    """Each short message is told against the full one, whatever became of those between."""
+
+    def listed(*minutes: int) -> str:
+        items = "".join(
+            f"<li>🦀 {n} <b>{left} min</b> {'so on ' * 20}</li>" for n, left in enumerate(minutes)
+        )
+        return f"<p>€</p><ul>{items}</ul>"
+
+    pieces = [listed(3, 2, 1), listed(3, 1, 1), listed(9, 3, 2, 0), listed(2)]
+    view = {"sort": "", "find": "", "selected": "", "rows": ""}
+    empty = {"columns": [], "rows": [], "cells": {}, "label": "", "colours": {}, "view": view}
+    full = {"key": 1, "full": empty, "around": {"side": pieces[0], "tiles": "same"}}
+    deltas = [piece_delta(pieces[0], one) for one in pieces[1:]]
+    short = [{"key": 1, "changed": {}, "around": {"side": delta}} for delta in deltas]
+    source = base64.b64encode(BOARD.read_bytes()).decode()
+    said = browser.empty_page().evaluate(WHAT_IS_AROUND, [source, [full, *short]])
+
+    assert [type(delta) for delta in deltas] == [list, list, str]
+    assert said == [[one, "same"] for one in pieces]
 
 
 ROWS_THAT_STAY = """

@@ -27,6 +27,7 @@ from apps.streamlit.components.board_rows import (
     flatten,
     sorted_rows,
 )
+from apps.streamlit.components.piece_delta import piece_delta
 from options_helper.analysis.columns import COLUMNS, Column, Kind
 from options_helper.live.screen import ScreenModel
 
@@ -217,8 +218,8 @@ def next_message(
 ) -> tuple[dict[str, Any], Sent]:
     """What to send now, and what was sent then: all of it, or the cells that differ from the last full message.
 
-    The same of what is `around` the table, by the name of its place. A row that has cells is in the message, if with
-    nothing that differs.
+    The same of what is `around` the table, by the name of its place; of a long piece what differs in it. A row that has
+    cells is in the message, if with nothing that differs.
     """
     around = around or {}
     same_layout = sent is not None and sent.board.rows == board.rows and _fit(board, sent.board)
@@ -229,9 +230,17 @@ def next_message(
         return {"key": key, "full": full, "around": around}, Sent(key, board, around)
     before = sent.board.cells
     changed = {row: _differing(before.get(row), after) for row, after in board.cells.items()}
-    beside = {name: now for name, now in around.items() if sent.around.get(name) != now}
+    beside = {
+        name: _told_against(sent.around.get(name), now)
+        for name, now in around.items()
+        if sent.around.get(name) != now
+    }
     message = {"key": sent.key, "changed": changed, "around": beside}
     return message, replace(sent, short_ones=sent.short_ones + 1)
+
+
+def _told_against(before: Any, after: Any) -> Any:
+    return piece_delta(before, after) if isinstance(before, str) and isinstance(after, str) else after
 
 
 def _fit(board: Board, before: Board) -> bool:

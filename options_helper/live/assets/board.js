@@ -54,8 +54,23 @@ function take(board, message, ask) {
     ask('resync', message.key);
     return;
   }
-  const detail = { key: board.key, ...board.around, ...message.around };
+  const detail = { key: board.key, ...board.around };
+  for (const [name, piece] of Object.entries(message.around)) {
+    detail[name] = Array.isArray(piece) ? patched(board.around[name], piece) : piece;
+  }
   window.dispatchEvent(new CustomEvent('oh-refresh', { detail }));
+}
+
+// A long piece comes as what differs from that of the last full message: from where to where of its tags, and what
+// stands between.
+function patched(before, parts) {
+  const tags = before.split('<');
+  const made = [];
+  for (let at = 0; at < parts.length; at += 1) {
+    if (typeof parts[at] === 'string') made.push(parts[at]);
+    else made.push(...tags.slice(parts[at], parts[at += 1]));
+  }
+  return made.join('<');
 }
 
 // ---- layout
