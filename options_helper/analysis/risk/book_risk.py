@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from math import fsum, isnan
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import numpy as np
 
@@ -84,14 +84,14 @@ def assess_book(
     ids = [identity for identity, _ in owned]
     doubts = spot_doubts(live, choices)
     reasons = _reasons(priced, stale_after_seconds)
-    shown: dict[str, list[float]] = {name: getattr(greeks, name).tolist() for name in _SHOWN}
+    plain = _PlainColumns.of(priced, greeks, legs)
     found = tuple(
         _line(
             n,
             *owned[n],
             priced=priced,
             greeks=greeks,
-            shown=shown,
+            plain=plain,
             legs=legs,
             reasons=reasons[n] + _about_spot(doubts.get(lines[n].instrument.underlying)),
         )
@@ -239,6 +239,56 @@ def _option_legs(
     )
 
 
+_SHOWN: Final = ("delta", "delta_dollars", "gamma", "vega", "theta", "rho")
+
+
+@dataclass(frozen=True, slots=True)
+class _PlainColumns:
+    """Figures as `LineRisk` has them, by its names, None for what is not known.
+
+    One by one out of an array each takes as long as a line of some.
+    """
+
+    of_lines: Mapping[str, list[float | None]]
+    underlying_price: list[float | None]  # of lines too
+    underlying_age: list[float | None]
+    of_contracts: Mapping[str, list[float | None]]
+    of_legs: Mapping[str, list[float | None]]
+
+    @classmethod
+    def of(cls, priced: PricedLines, greeks: PositionGreeks, legs: _OptionLegs) -> Self:
+        """All that a book's lines have."""
+        columns, gathered, volatility = priced.columns, legs.gathered, legs.risk.volatility
+        return cls(
+            of_lines={
+                "mark": _plain(priced.mark),
+                "mark_age_seconds": _plain(columns["mark_age_seconds"]),
+                **{name: _plain(getattr(greeks, name)) for name in _SHOWN},
+            },
+            underlying_price=_plain(columns["underlying_price"]),
+            underlying_age=_plain(columns["underlying_age_seconds"]),
+            of_contracts={
+                "spot": _plain(gathered.inputs.market.spot),
+                "spot_age_seconds": _plain(gathered.spot_age),
+                "iv": _plain(volatility.volatility),
+                "iv_low": _plain(volatility.low),
+                "iv_high": _plain(volatility.high),
+                "rate": _plain(gathered.inputs.market.rate),
+            },
+            of_legs={
+                "forward": _plain(legs.forward),
+                "second_delta": _plain(legs.second.delta),
+                "second_iv": _plain(legs.second.volatility),
+                "vendor_delta": _plain(legs.vendor.delta),
+                "vendor_iv": _plain(legs.vendor.volatility),
+            },
+        )
+
+
+def _plain(values: Numbers) -> list[float | None]:
+    return [None if isnan(value) else value for value in values.tolist()]
+
+
 def _of_one_moment(
     vendor: Voice, told: Sequence[VendorGreeks | None], gathered: Gathered, contract: Integers
 ) -> Voice:
@@ -320,7 +370,7 @@ def _line(
     *,
     priced: PricedLines,
     greeks: PositionGreeks,
-    shown: Mapping[str, list[float]],
+    plain: _PlainColumns,
     legs: _OptionLegs,
     reasons: tuple[str, ...],
 ) -> LineRisk:
@@ -337,16 +387,13 @@ def _line(
         "has_ended": bool(priced.ended[n]),
         # Of what has ended too: no sum has it, and the account may lack it all the same.
         "quantity_in_doubt": instrument.live_symbol in priced.holdings.in_doubt,
-        "mark": _known(priced.mark[n]),
         "mark_source": columns["mark_source"][n],
-        "mark_age_seconds": _known(columns["mark_age_seconds"][n]),
-        **{name: None if isnan(value := of_lines[n]) else value for name, of_lines in shown.items()},
+        **{name: of_lines[n] for name, of_lines in plain.of_lines.items()},
         "delta_state": FigureState(greeks.delta_state[n]),
     }
     place = legs.place_of.get(n)
     if place is None:
-        age = _known(columns["underlying_age_seconds"][n])
-        spot = _known(columns["underlying_price"][n])
+        age, spot = plain.underlying_age[n], plain.underlying_price[n]
         unpriced = () if spot is not None else ("It has no price.",)
         return LineRisk(
             **common,
@@ -363,37 +410,27 @@ def _line(
     waiting = ("Its inputs moved; it waits for its turn.",) if legs.risk.is_waiting[at] else ()
     by_partner = volatility.state[at] is VolatilityState.FROM_PARTNER
     partner_age = float(gathered.partner_age[at]) if by_partner else 0.0
+    of_contracts: dict[str, Any] = {name: values[at] for name, values in plain.of_contracts.items()}
+    of_legs: dict[str, Any] = {name: values[place] for name, values in plain.of_legs.items()}
     apart = _apart(legs, place)
     bound = _about_bound(common["delta"]) if common["delta_state"] is FigureState.BOUND else ()
     spoken = () if iv_reason is None else (_about_volatility(iv_reason, partner_age, by_partner=by_partner),)
     return LineRisk(
         **common,
-        spot=_known(gathered.inputs.market.spot[at]),
+        **of_contracts,
+        **of_legs,
         spot_source=_spot_source(gathered, at),
-        spot_age_seconds=_known(gathered.spot_age[at]),
         reasons=(*spoken, *bound, *reasons, *gathered.notes[at], *waiting, *apart),
-        iv=_known(volatility.volatility[at]),
-        iv_low=_known(volatility.low[at]),
-        iv_high=_known(volatility.high[at]),
         iv_state=VolatilityState(volatility.state[at]),
         iv_reason=iv_reason,
         iv_at=gathered.quoted_at[at],
         model=(LATTICE if legs.is_by_lattice[place] else EUROPEAN) if is_known else None,
         is_last_day=bool(greeks.is_last_day[n]),
         greek_age_seconds=_age(legs.risk, at, gathered, partner_age) if is_known else None,
-        forward=_known(legs.forward[place]),
-        rate=_known(gathered.inputs.market.rate[at]),
         dividends_state=gathered.dividends[at].state,
-        second_delta=_known(legs.second.delta[place]),
-        second_iv=_known(legs.second.volatility[place]),
-        vendor_delta=_known(legs.vendor.delta[place]),
-        vendor_iv=_known(legs.vendor.volatility[place]),
         voices_apart=bool(legs.against_second.is_flagged[place]),
         vendor_apart=bool(legs.against_vendor.is_flagged[place]),
     )
-
-
-_SHOWN: Final = ("delta", "delta_dollars", "gamma", "vega", "theta", "rho")
 
 
 def _spot_source(gathered: Gathered, at: int) -> SpotSource | None:
