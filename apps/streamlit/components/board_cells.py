@@ -53,23 +53,28 @@ class Cells:
         """Whether amounts stay on the server."""
         return self.screen.options.preferences.hide_amounts
 
-    def of(self, column: BoardColumn) -> Callable[[Row], Cell]:
-        """What stands where a row and this column meet; what the column says of itself is asked once."""
-        of_line = {table: _drawer(self, table, declared) for table, declared in column.declared.items()}
-        of_several = _several(self, column)
+    def of(self, columns: Sequence[BoardColumn]) -> Callable[[Row], list[Cell]]:
+        """What stands where a row and these columns meet; what a column says of itself is asked once."""
+        of_line = {
+            table: [
+                _drawer(self, table, column.declared[table]) if table in column.declared else _nothing
+                for column in columns
+            ]
+            for table in Table
+        }
+        of_several = [_several(self, column) for column in columns]
 
-        def cell(row: Row) -> Cell:
+        def cells(row: Row) -> list[Cell]:
             ref = row.ref
             if ref is not None:
-                draw = of_line.get(ref.table)
-                return EMPTY if draw is None else draw(row, ref)
+                return [draw(row, ref) for draw in of_line[ref.table]]
             if row.kind is RowKind.BOOK:
-                return _of_book(self, column)
+                return [_of_book(self, column) for column in columns]
             if row.kind is RowKind.CLOSED:
-                return self._of_closed(row, column)
-            return of_several(row)
+                return [self._of_closed(row, column) for column in columns]
+            return [add_up(row) for add_up in of_several]
 
-        return cell
+        return cells
 
     def number(self, row: Row, column: BoardColumn) -> float | str | None:
         """What the row is ranked by in this column; None where it has nothing."""
@@ -111,6 +116,10 @@ def _value(cells: Cells, ref: Ref, column: Column) -> Any:
 
 
 Draw: TypeAlias = Callable[[Cells, Row, Ref, Column], Cell]
+
+
+def _nothing(_row: Row, _ref: Ref) -> Cell:
+    return EMPTY
 
 
 def _drawn(cells: Cells, row: Row, ref: Ref, column: Column) -> Cell:

@@ -161,7 +161,7 @@ class _Said:
     rows: tuple[Row, ...]
     book: Row
     flat: tuple[Row, ...]  # all of them, in their order
-    draw: tuple[Callable[[Row], Cell], ...]  # each column's
+    draw: Callable[[Row], list[Cell]]  # the cells of a row
     # What was drawn for one viewer is there for the others; what two draw at once is drawn twice.
     _wires: dict[str, tuple[Wire, ...]] = field(default_factory=dict)
 
@@ -169,7 +169,7 @@ class _Said:
         """The cells of a row."""
         found = self._wires.get(row.key)
         if found is None:
-            found = self._wires[row.key] = tuple([_wire(draw(row)) for draw in self.draw])
+            found = self._wires[row.key] = tuple([_wire(cell) for cell in self.draw(row)])
         return found
 
 
@@ -181,7 +181,7 @@ def _said(
     columns = shown_columns(headings, hide_amounts=cells.hides, declared=declared)
     rows, book = build_rows(screen, tables, grouping), book_row(screen, tables)
     flat = (*(row for row, _ in flatten(rows)), book)
-    return _Said(cells, columns, rows, book, flat, tuple(map(cells.of, columns)))
+    return _Said(cells, columns, rows, book, flat, cells.of(columns))
 
 
 def column_pixels(column: BoardColumn, wires: Iterable[Wire]) -> int:
