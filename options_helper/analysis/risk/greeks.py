@@ -294,13 +294,21 @@ def _of_one(columns: _Columns, line: int) -> GreekSums:
 
 def _sums(columns: _Columns, lines: Sequence[int]) -> GreekSums:
     held = [line for line in lines if columns.held[line]]
-    of = sum(columns.counted[line] for line in lines)
-    return GreekSums(
-        *(
-            _sum(values, held, columns.counted, columns.bound if name in _OF_DELTA else None, of)
-            for name, values in zip(FIGURES, columns.figures, strict=True)
+    of = sum([columns.counted[line] for line in lines])
+    counted = [line for line in held if columns.counted[line]]
+    bounds = sum([columns.bound[line] for line in counted])
+    whole, of_delta = Coverage(len(counted), 0, of), Coverage(len(counted) - bounds, bounds, of)
+    found = []
+    for name, values in zip(FIGURES, columns.figures, strict=True):
+        is_delta = name in _OF_DELTA
+        amount = fsum([values[line] for line in held])
+        # Mostly all are known, and the sum has what is not known of any.
+        found.append(
+            _sum(values, held, columns.counted, columns.bound if is_delta else None, of)
+            if isnan(amount)
+            else GreekSum(amount, of_delta if is_delta else whole, missing=0)
         )
-    )
+    return GreekSums(*found)
 
 
 _OF_DELTA: Final = ("delta", "delta_dollars")
