@@ -25,7 +25,7 @@ from typing import Any, Final, assert_never
 import msgspec
 from msgspec import Struct
 
-from options_helper.data.atomic_file import replace_file
+from options_helper.data.atomic_file import sync_folder
 from options_helper.data.file_lock import lock_file
 from options_helper.data.notify.messages import Attempt, Outcome
 from options_helper.decoders import json_decoder
@@ -163,6 +163,8 @@ class FiringLog:
         self._refused_at: tuple[int, int, int] | None = None
         self._stood: Mapping[str, RuleState] = {}
         self._depth = 0  # of `exclusive`
+        self._is_locked = False  # by this one, in `exclusive`
+        self._is_barred = False  # another has the lock, and runs no more
         self._lock = threading.Lock()
         # Guarded by that one, which may be taken while the other is held.
         self._fold = _Fold()
@@ -198,17 +200,42 @@ class FiringLog:
         with self.exclusive():
             with self._lock:
                 self._follow()
-                is_large = self._read_to >= LARGE_BYTES
-                rows = tuple(self._fold.worth_keeping(now)) if is_large else ()
-            if is_large:
+            if self._read_to >= LARGE_BYTES and not self._is_barred:
                 with suppress(OSError):
-                    replace_file(self._path, b"".join(map(_line, rows)), mode=0o600, durable=True)
+                    self._write_anew(now)
+
+    def _write_anew(self, now: datetime) -> None:
+        """The new file has its name before the old one is read: who writes meanwhile takes it away.
+
+        Whoever is stopped in the midst of this is not waited for. What others have written by the time that it goes on
+        it has read, or it finds nothing to put in the place of the file.
+        """
+        self._new.unlink(missing_ok=True)  # of one who was killed
+        try:
+            with open(os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
+                with self._lock:
+                    self._follow()
+                    rows = tuple(self._fold.worth_keeping(now))
+                file.write(b"".join(map(_line, rows)))
+                file.flush()
+                os.fsync(file.fileno())
+            self._new.replace(self._path)
+        except BaseException:
+            self._new.unlink(missing_ok=True)
+            raise
+        sync_folder(self._path.parent)
+
+    @property
+    def _new(self) -> Path:
+        """What is to be put in the place of the file."""
+        return self._path.with_suffix(".new")
 
     @contextmanager
     def exclusive(self) -> Iterator[None]:
         """Let no other thread or process append meanwhile; one that was stopped while it did is not waited for."""
         with self._writing:
             descriptor = self._locked() if self._depth == 0 else None
+            self._is_locked = self._is_locked if self._depth else descriptor is not None
             self._depth += 1
             try:
                 yield
@@ -218,11 +245,13 @@ class FiringLog:
                     os.close(descriptor)
 
     def _locked(self) -> int | None:
+        self._is_barred = False
         deadline = time.monotonic() + self._patience_seconds
         try:
             self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             while (descriptor := lock_file(self._path.with_suffix(".lock"))) is None:
                 if time.monotonic() >= deadline:
+                    self._is_barred = True
                     return None
                 time.sleep(_BUSY_SECONDS)
         except OSError:
@@ -251,7 +280,7 @@ class FiringLog:
     def _write(self, rows: Sequence[Row], *, durable: bool) -> None:
         data = b"".join(map(_line, self._unwritten))
         try:
-            (self._to_disk or _append)(self._path, data, durable=durable)
+            self._add_to_file(data, durable=durable)
         except OSError as error:
             self._say(
                 f"What alerts have fired cannot be written down: {error.strerror}. A restart may repeat it."
@@ -272,6 +301,20 @@ class FiringLog:
             self._say(None)
             with self._lock:
                 self._follow()
+
+    def _add_to_file(self, data: bytes, *, durable: bool) -> None:
+        while True:
+            before = self._state_of_file()
+            (self._to_disk or _append)(self._path, data, durable=durable)
+            if self._is_locked:
+                return
+            # Whoever was stopped over a new file has not read this, and may be about to put it in the place. It is
+            # taken away after the rows are written: if it was put there before that, they are written once more.
+            with suppress(FileNotFoundError):
+                self._new.unlink()
+            after = self._state_of_file()
+            if before is None or after is None or before[:2] == after[:2]:
+                return
 
     def _state_of_file(self) -> tuple[int, int, int] | None:
         """By which it is known whether another process has written; None: there is none."""

@@ -134,10 +134,11 @@ class Lease:
             new.unlink(missing_ok=True)
             raise
         self._held = held
-        stopped = step.stopped
-        log.warning(
-            "the %s (process %d) runs no more; this process takes its place", stopped.who, stopped.pid
-        )
+        if step.stopped is None:
+            log.warning("who took the lease first was stopped over it; this process takes its place")
+        else:
+            who, pid = step.stopped.who, step.stopped.pid
+            log.warning("the %s (process %d) runs no more; this process takes its place", who, pid)
 
     def _end_turn(self) -> None:
         turn, self._turn = self._turn, None

@@ -53,7 +53,7 @@ class Supplant:
     """Put a file of this program's own, whose lock it has already, in the place of that of one who runs no more."""
 
     holder: Holder
-    stopped: Holder
+    stopped: Holder | None  # None: it was stopped before it could say who it is
 
 
 Step = Ask | Write | Supplant
@@ -81,6 +81,8 @@ class LeaseCourse:
 
     def __init__(self, me: Holder) -> None:
         self._me = me
+        # When this program found for the first time, and last, that who has the lock has written nothing; None: not so.
+        self._unread: tuple[float, float] | None = None
         self.taken = 0  # how often this program has taken it, which renewing is not
 
     def keep(self, looked: float | None) -> Steps[bool]:
@@ -122,7 +124,10 @@ class LeaseCourse:
     def _from_the_stopped(self) -> Steps[bool]:
         told = yield Ask.READ
         found = told.holder
-        if found is None or told.at - found.renewed < STALE_SECONDS or not (yield Ask.TURN).is_so:
+        renewed = self._unread_since(told.at) if found is None else found.renewed
+        if found is not None:
+            self._unread = None
+        if told.at - renewed < STALE_SECONDS or not (yield Ask.TURN).is_so:
             return False
         told = yield Ask.READ
         # Another had its turn before, or whoever was stopped goes on.
@@ -132,9 +137,18 @@ class LeaseCourse:
                 yield Supplant(self._as_of(told), found)
             except OSError:
                 yield Ask.END_TURN
-                raise
+                if found is not None:
+                    raise
+                # Who has the lock may live, and be as unable to write: it says so and sends, and one is enough.
+                return False
         yield Ask.END_TURN
         return is_stopped
+
+    def _unread_since(self, at: float) -> float:
+        """Since when it is found again and again that nothing is written; a look long ago says nothing of today's."""
+        first, last = self._unread or (at, at)
+        self._unread = (at if at - last >= STALE_SECONDS else first, at)
+        return self._unread[0]
 
     def _as_of(self, told: Told) -> Holder:
         return replace(self._me, renewed=told.at)

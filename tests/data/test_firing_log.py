@@ -342,6 +342,38 @@ def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatc
     assert after.firings["k1"].unsettled == ("phone",)
 
 
+@pytest.mark.parametrize("step", ["os.open", "os.fsync", "pathlib.Path.replace"])
+def test_who_is_stopped_over_the_new_file_overwrites_nothing_that_another_has_written(
+    path: Path, monkeypatch: pytest.MonkeyPatch, step: str
+):
+    """Before it has a name, before the disk has it, and before it is put in the place."""
+    monkeypatch.setattr(firing_log, "LARGE_BYTES", 1)
+    log, other = FiringLog(path), FiringLog(path, patience_seconds=0.0)
+    log.append(Round(fired=(firing("k1"),)))
+    folder, _, name = step.rpartition(".")
+    owner = os if folder == "os" else Path
+    real = getattr(owner, name)
+    left = iter([True])
+
+    def stopped(*args, **kwargs):
+        # Only at the new file; what the other does meanwhile goes on.
+        is_new = step != "os.open" or str(args[0]).endswith(".new")
+        if is_new and next(left, False):
+            other.append(Round(fired=(firing("k2"),)))
+        return real(*args, **kwargs)
+
+    with monkeypatch.context() as patched:
+        patched.setattr(owner, name, stopped)
+        log.shorten(AT)
+
+    assert next(left, None) is None, "it was stopped"
+    for one in (log, other, FiringLog(path)):
+        assert list(one.look().firings) == ["k1", "k2"]
+    log.shorten(AT)
+    assert list(FiringLog(path).look().firings) == ["k1", "k2"]
+    assert {one.suffix for one in path.parent.iterdir()} == {".jsonl", ".lock"}
+
+
 WRITER = """
 import sys
 from pathlib import Path

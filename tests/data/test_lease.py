@@ -12,6 +12,7 @@ from unittest.mock import Mock
 
 import pytest
 
+from options_helper.data.file_lock import lock_file
 from options_helper.data.lease import Lease
 from options_helper.data.lease_course import STALE_SECONDS
 
@@ -109,6 +110,44 @@ def test_of_two_who_find_it_stopped_at_the_same_moment_one_takes_it(path: Path):
     assert (has_taken, watch.is_mine) == ([True], True)
     watch.release()
     page.release()
+
+
+def test_one_that_was_stopped_over_its_first_use_blocks_nobody_for_ever(path: Path):
+    """It has the lock of a file in which nothing stands, and runs no more."""
+    clock = Clock()
+    path.parent.mkdir()
+    held = lock_file(path)
+    assert held is not None
+    watch, page = lease(path, "watch", clock), lease(path, "dashboard", clock)
+
+    assert not watch.keep()
+    clock.seconds += STALE_SECONDS
+    assert not watch.keep(), "what it saw so long ago was perhaps another"
+    for _ in range(5):
+        clock.seconds += STALE_SECONDS / 6
+        assert not watch.keep()
+    clock.seconds += STALE_SECONDS / 6
+    assert watch.keep()
+    assert not page.keep()
+    os.close(held)
+    watch.release()
+
+
+def test_who_cannot_write_in_the_place_of_one_who_wrote_nothing_leaves_it(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It may live, on the same full disk: then it sends, and two would."""
+    clock = Clock()
+    path.parent.mkdir()
+    held = lock_file(path)
+    assert held is not None
+    watch = lease(path, "watch", clock)
+    with monkeypatch.context() as patched:
+        patched.setattr(os, "pwrite", Mock(side_effect=OSError(28, "No space left on device")))
+        for _ in range(8):
+            assert not watch.keep()
+            clock.seconds += STALE_SECONDS / 6
+    os.close(held)
 
 
 @pytest.mark.skipif(not Path("/dev/fd").exists(), reason="counts open descriptors")

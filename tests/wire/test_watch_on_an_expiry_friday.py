@@ -24,6 +24,8 @@ from options_helper.analysis.attention.morning_after import EndedState
 from options_helper.analysis.reconcile.account_import import portfolio_text
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.clock import utc_now
+from options_helper.data.notify.messages import Outcome
+from options_helper.data.notify.sending import ANSWER_SECONDS
 from options_helper.data.notify.targets import load_targets
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.model.contract_symbols import is_contract_symbol
@@ -48,6 +50,8 @@ from tests.wire.test_account_watch import SOON
 
 DAY = date(2026, 11, 20)
 SLOW_SECONDS = 0.5
+# Its answer comes when nobody waits for it any more.
+TOO_LATE_SECONDS = ANSWER_SECONDS + 1
 LONG, PUT, COVERED, LOTTERY = (
     "AAPL261120C00185000",  # two of them take more than the account has
     "F261120P00012000",  # short, its strike where the shares will be
@@ -64,7 +68,7 @@ BOOK = portfolio(
 )
 RULES = "".join(
     f'[[rules]]\nname = "{name}"\nsubject = "{subject}"\nfigure = "{figure}"\n'
-    'targets = ["phone", "mail", "deaf", "slow"]\n'
+    'targets = ["phone", "mail", "deaf", "slow", "late"]\n'
     for name, subject, figure in (
         ("money", "each leg", "attention:long_without_money"),
         ("pin", "each leg", "attention:pin"),
@@ -116,6 +120,7 @@ class Station:
             named_rules(folder / "alerts.toml"),
             lambda: load_targets(targets),
         )
+        self.alerts = alerts
         stack.callback(alerts.stop)
         alerts.start()
         self.seen = Seeing(RiskChoices(), utc_now)
@@ -148,6 +153,10 @@ class Station:
             self.server.push(stream, messages)
         self.server.flush()
         self.turn_until(lambda: self.seen.account_as_of >= now)
+
+    def outcomes(self, target: str) -> list[Outcome | None]:
+        """How the last try of each message to this target ended, as the log has it."""
+        return [one.deliveries[target].outcome for one in self.alerts.status().firings]
 
     def turn_until(self, holds: Callable[[], object]) -> None:
         """Take turns until this is so."""
@@ -201,7 +210,7 @@ def worth(symbol: str, spots: Mapping[str, float]) -> float:
     return max(0.0, over if symbol[-9] == "C" else -over) + 0.02
 
 
-Stage = tuple[Station, FakeNtfy, FakeMail, FakeNtfy, FakeNtfy]
+Stage = tuple[Station, FakeNtfy, FakeMail, FakeNtfy, FakeNtfy, FakeNtfy]
 
 
 @pytest.fixture
@@ -212,13 +221,15 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
         deaf = stack.enter_context(fake_ntfy())
         deaf.mute.set()
         slow = stack.enter_context(fake_ntfy(slow_seconds=SLOW_SECONDS))
+        late = stack.enter_context(fake_ntfy(slow_seconds=TOO_LATE_SECONDS))
         targets = {
             "OH_ALERT_TARGET_PHONE": phone.url,
             "OH_ALERT_TARGET_MAIL": mail.url,
             "OH_ALERT_TARGET_DEAF": deaf.url,
             "OH_ALERT_TARGET_SLOW": slow.url,
+            "OH_ALERT_TARGET_LATE": late.url,
         }
-        yield Station(tmp_path, stack, targets), phone, mail, deaf, slow
+        yield Station(tmp_path, stack, targets), phone, mail, deaf, slow, late
     until_no_thread("live-")
 
 
@@ -227,7 +238,7 @@ def subjects(mail: FakeMail) -> Counter[str]:
 
 
 def test_an_expiry_friday_is_told_once_each_at_every_target_that_answers(stage: Stage):
-    station, phone, mail, deaf, slow = stage
+    station, phone, mail, deaf, slow, late = stage
     seen = station.seen
     station.at("2026-11-20 15:01")
     assert phone.posted == [], "nothing has happened yet"
@@ -253,6 +264,12 @@ def test_an_expiry_friday_is_told_once_each_at_every_target_that_answers(stage: 
     station.turn_until(lambda: len(slow.posted) >= len(TOLD))
     assert Counter(slow.titles) == Counter(TOLD)
     assert deaf.posted, "it was asked like the others, and held up none of them"
+    # What is answered too late counts as unanswered there, and held up none of them either.
+    station.turn_until(lambda: Outcome.UNANSWERED in station.outcomes("late"))
+    assert late.titles[0] == TOLD[0]
+    for name in ("phone", "mail", "slow"):
+        station.turn_until(lambda name=name: station.outcomes(name) == [Outcome.DELIVERED] * len(TOLD))
+    assert Counter(phone.titles) == subjects(mail) == Counter(slow.titles) == Counter(TOLD)
     assert "$" not in str(phone.posted), "no target has asked for amounts"
     assert station.seen.observed is not None
     assert station.seen.observed.look is not None
