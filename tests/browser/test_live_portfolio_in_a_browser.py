@@ -444,6 +444,7 @@ def test_the_chart_is_filled_anew_and_not_built_anew(browser):
     """One that is built anew loses how it was zoomed."""
     tab = started(browser.open())
     see(lambda: tab.text(".oh-unseen[role=note]"))
+    assert tab.text(".oh-chart-moment").startswith("last at ")
     chart = tab.page.locator("[data-testid=stVegaLiteChart] .marks")
     chart.evaluate("node => { window.chart_node = node; }")
     said = tab.text(".oh-unseen[role=note]")

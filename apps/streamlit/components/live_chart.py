@@ -57,7 +57,9 @@ def pnl_chart(screen: ScreenModel, points: tuple[PnlPoint, ...]) -> None:
         # of which Vega warns.
         alt=_title(banded=_has_band(points)),
     )
-    draw(tag("div", summary(points, zone, hide_amounts=hide_amounts), "oh-unseen", role="note"))
+    # Of a look of its own: a tile may be of one some seconds later.
+    moment = tag("div", f"last at {points[-1].at.astimezone(zone):%H:%M:%S}", "oh-chart-moment")
+    draw(moment + tag("div", summary(points, zone, hide_amounts=hide_amounts), "oh-unseen", role="note"))
 
 
 def _rows_for(screen: ScreenModel, points: tuple[PnlPoint, ...]) -> ArrowTable:

@@ -141,7 +141,11 @@ STYLE: Final = """
 .st-key-work > * { width: auto !important; min-width: 0; }
 .st-key-footer button { min-height: 28px; padding: 0 .6rem; } .st-key-footer p { font-size: 12px; }
 .st-key-charts { border: 1px solid var(--oh-line); border-radius: .4rem; padding: 0 12px 6px; }
-.st-key-charts [data-testid=stTabPanel] { padding-top: 8px; }
+.st-key-charts [data-testid=stTabPanel] { padding-top: 8px; position: relative; }
+/* Beside the chart's title, which is part of a drawing that no figure may change. */
+.stElementContainer:has(.oh-chart-moment) { position: absolute; max-width: none; width: auto !important; right: 8px;
+  top: 12px; }
+.oh-chart-moment { font-size: 12px; color: var(--quiet); white-space: nowrap; }
 /* What is chosen in a tab stands in one low row, and close to what follows from it. */
 :is(.st-key-payoff-choice, .st-key-changed-choice) { gap: .5rem; flex-wrap: nowrap; }
 :is(.st-key-payoff-choice, .st-key-changed-choice) :is([role=group], [role=combobox], button) {

@@ -99,14 +99,15 @@ def assess_attention(
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
     found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live, own_dividends)
     settled = settlements(found, power)
-    early = tuple(early_entries(lives, live, moment, power, _remedies_at_end(found, settled)))
+    judged = (*lines, *books.account_alone)
+    early = tuple(early_entries(lives, live, moment, power, _remedies_at_end(found, settled), book=judged))
     told = {symbol for one in early for symbol in one.symbols}
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (
         *ending_entries(found, moment, power, settled),
         *short_entries(books, found, moment, power, settled, told=told),
         *early,
-        *undefined_entries(by_entry, _settlements(found, settled)),
+        *undefined_entries(by_entry, _settlements(found, settled), power),
         *ex_dividend_entries(lives, live.expiry_facts, moment),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),

@@ -7,10 +7,10 @@ interest on its strike is more than its time value and the dividends that its ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
-from math import exp, expm1
+from math import exp, expm1, fsum
 from types import MappingProxyType
 from typing import Final
 
@@ -75,10 +75,13 @@ def early_entries(
     moment: Moment,
     has: float | None,
     at_end: Mapping[str, Remedy] = MappingProxyType({}),
+    *,
+    book: Sequence[HeldLine],
 ) -> Iterator[Entry]:
     """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held.
 
-    `at_end` are remedies of contracts which end soon, and which to close alone may leave more missing then.
+    `book` has the shares too, which cover as calls do. `at_end` are remedies of contracts which end soon, and which to
+    close alone may leave more missing then.
     """
     entries = Entries(leg.held for leg in lives)
     for leg in lives:
@@ -88,7 +91,7 @@ def early_entries(
         if one.life.last_day == moment.today:
             continue  # what ends today is assigned today
         if one.instrument.option_type == "call":
-            found = _of_call(leg, live, moment, has, entries)
+            found = _of_call(leg, live, moment, has, entries, book=book)
         elif one.is_short:
             found = _of_put(leg, live, moment, has, entries)
         else:
@@ -103,7 +106,13 @@ def early_entries(
 
 
 def _of_call(
-    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, entries: Entries
+    leg: LegLife,
+    live: LiveSnapshot,
+    moment: Moment,
+    has: float | None,
+    entries: Entries,
+    *,
+    book: Sequence[HeldLine],
 ) -> Iterator[Entry]:
     dividend = next_session_dividend(leg, moment)
     one = leg.held
@@ -125,13 +134,30 @@ def _of_call(
         partners = partner_words(one, entries)
         yield _short_call(one, pays, signs, partners, by=by, deadlines=deadlines, passed=passed, has=has)
     elif one.is_long and extrinsic is not None and extrinsic < dividend.amount:
-        is_sold_against = any(
-            other.is_short and other.instrument.option_type == "call" and not other.ended
-            for other in entries.beside(one)
-        )
         yield _long_call(
-            one, pays, dividend, by=by, deadlines=deadlines, has=has, is_sold_against=is_sold_against
+            one,
+            pays,
+            dividend,
+            by=by,
+            deadlines=deadlines,
+            has=has,
+            is_sold_against=_backs_another(one, book),
         )
+
+
+def _backs_another(one: HeldLine, book: Iterable[HeldLine]) -> bool:
+    """Whether more calls are sold on its underlying than all else that is held there covers, in whichever entry."""
+    return (
+        fsum(
+            other.counted * (other.instrument.multiplier or 0)
+            for other in book
+            if other is not one
+            and other.instrument.underlying == one.instrument.underlying
+            and other.instrument.option_type != "put"
+            and not other.ended
+        )
+        < 0
+    )
 
 
 def _paid_words(dividend: Dividend) -> str:

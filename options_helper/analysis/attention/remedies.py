@@ -43,14 +43,29 @@ def to_close(one: HeldLine, legs: Sequence[HeldLine], settled: Settlement | None
     ways = settled.ways if settled.is_known else ()
     if not ways:
         if settled.is_safe(whole):
-            return Remedy(CLOSE_IT)
+            return _close_it(one, [settled])
         return together_words(settled.with_what_offsets(whole))
     own = next((way for way in ways if any(part.symbol in whole for part in way)), None)
     if own is not None:
         return _way_and_others(own, ways, own=one)
     if settled.is_safe(whole) and not any(settled.missing({**_closed(way), **whole}) for way in ways):
-        return Remedy(CLOSE_IT)
+        return _close_it(one, [settled])
     return _what_helps(one, ways, settled)
+
+
+def _close_it(one: HeldLine, sides: Iterable[Settlement]) -> Remedy:
+    """To close a leg, which is safe alone; whose closing is told too, and would not be safe after it."""
+    whole = {one.instrument.live_symbol: abs(one.quantity)}
+    for side in sides:
+        rival = side.rival_of(whole)
+        if rival is not None:
+            missing = side.missing({**whole, **_closed([rival])})
+            words, discreet = (
+                f"{CLOSE_IT} But not {rival.leg.instrument.label} as well: without both, {what} missing."
+                for what in (f"{missing_words(missing, one.instrument.underlying)} are", "more is")
+            )
+            return Remedy(words, discreet)
+    return Remedy(CLOSE_IT)
 
 
 def _what_helps(one: HeldLine, ways: Sequence[Way], settled: Settlement) -> Remedy:
@@ -80,7 +95,7 @@ def to_close_on_either_side(
     whole = {one.instrument.live_symbol: abs(one.quantity)}
     harmed = [side for side in known if not side.is_safe(whole)]
     if not harmed:
-        return Remedy(CLOSE_IT)
+        return _close_it(one, known)
     for side in harmed:
         parts = side.with_what_offsets(whole)
         if all(other.is_safe(_closed(parts)) for other in known):

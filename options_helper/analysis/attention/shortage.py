@@ -95,6 +95,24 @@ class Settlement:
         """Whether less is missing then."""
         return self.is_safe(closed) and self.missing().is_more_than(self.missing(closed))
 
+    def rival_of(self, closed: Closed) -> Part | None:
+        """A sold leg that closing leaves no more missing alone, and does after these; None: there is none."""
+        bearable = self.missing()
+        before, after = self._spare(_NONE), self._spare(closed)
+        for one, each in zip(self.legs, self.each, strict=True):
+            if one.leg.quantity > 0 or one.symbol in closed:
+                continue
+            alone, both = (
+                Missing(
+                    max(0.0, one.contracts * each.shares - shares),
+                    max(0.0, one.contracts * each.cash - dollars),
+                )
+                for shares, dollars in (before, after)
+            )
+            if not alone.is_more_than(bearable) and both.is_more_than(bearable):
+                return one
+        return None
+
     @cached_property
     def ways(self) -> tuple[Way, ...]:
         """The closings each of which leaves nothing missing; none where nothing is.

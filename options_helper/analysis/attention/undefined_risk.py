@@ -6,7 +6,6 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
 from math import ceil
-from types import MappingProxyType
 from typing import Final
 
 from options_helper.analysis.attention.entries import AttentionKind, Entry
@@ -55,7 +54,7 @@ class _Short:
         if self.is_shares:
             return self._units
         if len({one.instrument.live_symbol for one in self.lines}) > 1 or not self.lines:
-            calls = f"calls of {self._units}" if self._is_on_index else f"calls on {self._units}"
+            calls = f"calls of {self._units}" if self.is_on_index else f"calls on {self._units}"
             return f"{calls} until {short_date(self.uncovered.end.day)}"
         instrument = self.lines[0].instrument
         sold = sum(abs(one.quantity) for one in self.lines)
@@ -68,15 +67,21 @@ class _Short:
         """How many contracts of its first line it is, not rounded."""
         return float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1))))
 
+    def costs_more_than(self, has: float | None) -> bool:
+        """Whether so many shares are known to cost more; what calls would cost is not known here."""
+        spot = next((one.spot for one in self.lines if one.spot is not None), None)
+        return has is not None and spot is not None and float(self.uncovered.slope) * spot > has
+
     @property
-    def _is_on_index(self) -> bool:
+    def is_on_index(self) -> bool:
+        """Whether nothing is delivered."""
         return any(is_index(one.instrument.underlying) for one in self.lines)
 
     @property
     def _units(self) -> str:
         """How much it is: "10 shares", or of an index, which has none, "$10 a point"."""
         slope = float(self.uncovered.slope)
-        return f"{dollars(slope)} a point" if self._is_on_index else f"{plain_number(slope)} shares"
+        return f"{dollars(slope)} a point" if self.is_on_index else f"{plain_number(slope)} shares"
 
     @property
     def partial_units(self) -> str:
@@ -85,18 +90,18 @@ class _Short:
 
 
 def undefined_entries(
-    books: TwoBooks, near: Mapping[str, Settlement | None] = MappingProxyType({})
+    books: TwoBooks, near: Mapping[str, Settlement | None], has: float | None
 ) -> Iterator[Entry]:
     """An entry for each underlying on which a loss has no end; `books` have the lines of each entry.
 
     By the account's quantities where they are known; where only by the file's something is uncovered, that is told less
     gravely, and where some are unread, by those that are known of it. `near` is what the contracts that end soon are
-    settled with, by their symbols.
+    settled with, by their symbols; `has` is the account's options buying power.
     """
     for name in dict.fromkeys((*books.file_on, *books.account_on)):
         for quantities, lines in _sides(name, books):
             if found := _uncovered(lines):
-                yield _entry(name, found, quantities, near)
+                yield _entry(name, found, quantities, near, has)
                 break
 
 
@@ -147,8 +152,9 @@ def _entry(
     found: tuple[_Short, ...],
     quantities: Quantities,
     near: Mapping[str, Settlement | None],
+    has: float | None,
 ) -> Entry:
-    remedies = [_remedy(name, short, near) for short in found]
+    remedies = [_remedy(name, short, near, has) for short in found]
     lines = [one for short in found for one in short.lines]
     labels = list(dict.fromkeys(one.instrument.label for one in lines))
     adjusted = dict.fromkeys(one.instrument.label for one in lines if one.instrument.adjusted)
@@ -179,7 +185,7 @@ def _uncovered_words(short: _Short) -> str:
     return f"{short.partial_units} of {short.part}" if short.partial_units and not is_told else short.part
 
 
-def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None]) -> Remedy:
+def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None], has: float | None) -> Remedy:
     """What can be done about one part of it; where it ends soon, without leaving more missing at its end."""
     if short.is_shares:
         return Remedy(f"Buy back {short.part}: {_ENDS}.", f"Buy back what is uncovered: {_ENDS}.")
@@ -187,13 +193,19 @@ def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None]) -> 
     for settled in {id(one): one for symbol in closed if (one := near.get(symbol)) is not None}.values():
         if remedy := to_end_risk(short.part, closed, name, settled):
             return remedy
-    with_shares = "" if is_index(name) else f", or with {short.partial_units or 'the shares'}"
     words, discreet = (
-        f"Close {part}, or cover that with calls that end no sooner{shares}."
-        for part, shares in ((short.part, with_shares), ("what is uncovered", _discreet(with_shares)))
+        f"Close {part}{_cover(short, has, shares)}."
+        for part, shares in (
+            (short.part, short.partial_units or "the shares"),
+            ("what is uncovered", "the shares"),
+        )
     )
     return Remedy(words, discreet)
 
 
-def _discreet(with_shares: str) -> str:
-    return ", or with the shares" if with_shares else ""
+def _cover(short: _Short, has: float | None, shares: str) -> str:
+    """By what it can be covered in place of that; nothing for which the money is known to be missing."""
+    if has is not None and has <= 0:
+        return ""
+    calls = ", or cover that with calls that end no sooner"
+    return calls if short.is_on_index or short.costs_more_than(has) else f"{calls}, or with {shares}"

@@ -12,7 +12,7 @@ from options_helper.analysis.live_health import Level
 from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.risk_inputs import Dividend
 from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
-from tests.kit.builders import leg, new_york, position, structure
+from tests.kit.builders import holding, leg, new_york, position, structure
 
 DECEMBER = date(2026, 12, 18)
 SHORT_CALL = position("AAPL", 180, "call", contracts=-1, expiry=DECEMBER, identity="short")
@@ -302,3 +302,15 @@ def test_a_call_that_others_are_sold_against_is_not_to_be_sold_alone():
 
     assert alone.remedy == "Sell it, or exercise it before the ex-date."
     assert "sold alone it leaves them uncovered" in entry.remedy
+
+
+@pytest.mark.parametrize(("shares", "is_alone"), [(0, False), (100, True)])
+def test_what_a_call_is_sold_against_may_stand_in_another_entry_and_shares_cover_it_too(
+    shares: int, *, is_alone: bool
+):
+    sold = position("AAPL", 210, "call", contracts=-1, expiry=date(2027, 1, 15), identity="sold")
+    book = [LONG_CALL, sold, *([holding("AAPL", shares)] if shares else [])]
+
+    entry = only(early("2026-11-19 12:00", 10.1, FRIDAY, book=book), AttentionKind.EARLY_EXERCISE)
+
+    assert ("sold alone it leaves them uncovered" in entry.remedy) is not is_alone

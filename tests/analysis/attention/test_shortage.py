@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import replace
 from functools import cache
+from itertools import combinations
 from math import copysign
 
 import pytest
@@ -70,6 +71,24 @@ def test_short_puts_that_bring_the_shares_of_short_calls_are_not_closed_alone():
             symbol(70, "P"): f"C{surplus} To close KO 20 Nov 26 70 P alone leaves 300 KO missing.",
         },
     )
+
+
+def test_two_lines_each_of_which_is_safe_alone_say_that_both_are_not():
+    """Either put brings the shares that the call has to deliver, and nothing is missing before."""
+    call = position("KO", 55, "call", contracts=-1, expiry=FRIDAY)
+    puts = [position("KO", k, "put", contracts=-1, expiry=FRIDAY, identity=f"{k}") for k in (70, 75)]
+    found = today(call, *puts, power=20_000)
+
+    assert told(found) == (
+        {},
+        {
+            symbol(55, "C"): CLOSE,
+            symbol(70, "P"): f"{CLOSE} But not KO 20 Nov 26 75 P as well: without both, 100 KO are missing.",
+            symbol(75, "P"): f"{CLOSE} But not KO 20 Nov 26 70 P as well: without both, 100 KO are missing.",
+        },
+    )
+    short = of_kind(found, AttentionKind.IN_THE_MONEY_SHORT)
+    assert all("100" not in one.discreet_remedy for one in short)
 
 
 def test_what_has_no_cover_is_not_closed_without_what_it_pays_for():
@@ -352,7 +371,7 @@ def test_what_is_closed_with_a_leg_leaves_no_more_missing_whatever_is_there(
 
 def _said(remedy: str, legs: list[tuple[int, str, int]], own: str) -> dict[str, float]:
     """What a holder closes who does what the sentence says."""
-    first = re.split(" Or instead: | To close ", remedy, maxsplit=1)[0]
+    first = re.split(" Or instead: | To close | But not ", remedy, maxsplit=1)[0]
     closed = {}
     for k, kind, n in legs:
         label = f"KO 20 Nov 26 {k} {kind[0].upper()}"
@@ -380,6 +399,27 @@ def test_who_does_what_is_said_of_any_leg_has_no_more_missing(
         assert closed
         assert _no_more(after, whole)
         assert after != whole or not any(whole)
+
+
+@given(LEGS, st.sampled_from([0.0, 100.0, 250.0]), st.integers(0, 40_000))
+def test_who_does_what_is_said_of_two_sold_legs_has_no_more_missing_where_nothing_was(
+    legs: list[tuple[int, str, int]], shares: float, money: int
+):
+    """One after the other, unless one of the two lines says not to."""
+    settled = _settled(legs, shares, money)
+    if settled.missing():
+        return
+    lines = [part.leg for part in settled.legs]
+    remedies = {
+        one.instrument.label: to_close(one, lines, settled).words for one in lines if one.quantity < 0
+    }
+    alone = [label for label, words in remedies.items() if words.startswith("Close it")]
+
+    for first, second in combinations(alone, 2):
+        closed = {**_said(remedies[first], legs, first), **_said(remedies[second], legs, second)}
+        if any(_missing(_left(legs, closed), shares, money)):
+            assert "But not" in remedies[first]
+            assert "But not" in remedies[second]
 
 
 @settings(max_examples=25)  # each is a whole look at a book

@@ -85,6 +85,21 @@ def test_nobody_delivers_an_index():
     assert found.remedy.endswith("or cover that with calls that end no sooner.")
 
 
+@pytest.mark.parametrize(
+    ("power", "words"),
+    [
+        (None, ", or cover that with calls that end no sooner, or with the shares."),
+        (19_000, ", or cover that with calls that end no sooner, or with the shares."),
+        (18_000, ", or cover that with calls that end no sooner."),
+        (0, "."),
+    ],
+)
+def test_it_is_not_to_be_covered_by_what_there_is_no_money_for(power: float | None, words: str):
+    live = live_at("2026-11-20 12:00", {"AAPL": (189, 190)}, held=[NAKED], power=power)
+
+    assert only(attention([NAKED], live), KIND).remedy == f"Close 1 contract of AAPL 18 Dec 26 180 C{words}"
+
+
 def test_an_index_has_no_shares_in_any_word():
     """Two contracts of which no one is all that is uncovered."""
     book = [position("SPX", 6_000, contracts=-1), position("SPX", 6_100, contracts=-2, identity="another")]
