@@ -154,6 +154,20 @@ def test_every_minute_that_is_kept_can_be_chosen_and_the_change_begins_there(por
     assert "since" not in tab.query_params
 
 
+def test_of_a_long_session_the_oldest_moment_that_is_kept_can_be_chosen_too(portal):
+    """Those of its beginning are gone, so the oldest is not Start."""
+    tab = portal.show(scenes.live)
+    portal.session.keep()
+    record = portal.session.changes()
+    steps = tuple(replace(record.newest, at=START + timedelta(minutes=minute)) for minute in range(9))
+    kept = replace(record, steps=steps[5:], strip=begin(steps[0]), newest=steps[-1])
+    portal.session.changes = lambda _account: kept
+    tab.session_state["tabs"] = "What changed"
+    tab.run()
+
+    assert tab.selectbox(key="changed-since").options[-1] == f"since {steps[5].at:%H:%M:%S}"
+
+
 def test_a_moment_of_the_address_that_is_not_kept_is_left(portal):
     tab = portal.show(scenes.live)
     portal.session.keep()

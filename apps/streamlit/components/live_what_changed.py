@@ -129,7 +129,8 @@ def _chosen_moment(record: ChangeRecord, zone: ZoneInfo) -> str:
     } | {
         moment.isoformat(): f"since {moment.astimezone(zone):%H:%M:%S}"
         # Every one that is kept, the newest first; a few digits of a time find it in so long a list.
-        for moment in reversed(record.moments[1:])
+        for moment in reversed(record.moments)
+        if moment != started
     }
     # Streamlit forgets what was chosen in a tab that is closed; the address does not.
     st.session_state.setdefault("changed-since", st.query_params.get(SINCE, START))
