@@ -40,6 +40,10 @@ class PriceOracle:
         self._sold: dict[str, date] = {}  # and not streamed
         self._set_ns = self._told_ns = stage.day.start_ns  # the clock, and by an answer what time it is
         self._offset_ns = 0
+        self._today: date | None = (
+            None  # by the product's time, which an answer may put back to the day before
+        )
+        self._turned_ns = stage.day.start_ns
         self.broken: str | None = None
         first = datetime.fromtimestamp(stage.day.sessions[0].opens_ns / NS, NEW_YORK).date()
         earlier = [first - timedelta(days=back) for back in (5, 4, 3, 2, 1)]
@@ -119,6 +123,8 @@ class PriceOracle:
         clocks = self._stage.clocks
         if clocks.offset_ns != self._offset_ns:
             self._set_ns, self._offset_ns = clocks.true_ns, clocks.offset_ns
+        if (today := desk.moment().today) != self._today:
+            self._today, self._turned_ns = today, clocks.true_ns
         for symbol in self._symbols:
             self.broken = self.broken or self._lie_of(desk, symbol)
         self.broken = self.broken or self._lie_of_report(desk) or self._lie_of_closes(desk)
@@ -179,7 +185,8 @@ class PriceOracle:
         """Whether day and clock are what they were a while ago."""
         now = self._stage.clocks.true_ns
         earlier = datetime.fromtimestamp(desk.moment().ns / NS - NEW_DAY_SECONDS, NEW_YORK).date()
-        return now - self._set_ns > NEW_DAY_SECONDS * NS and earlier == desk.moment().today
+        changed_ns = max(self._set_ns, self._turned_ns)
+        return now - changed_ns > NEW_DAY_SECONDS * NS and earlier == desk.moment().today
 
     def finished(self, desk: PriceDesk) -> None:
         """At the end, after some quiet minutes: all that was asked for is known."""
