@@ -138,8 +138,6 @@ MUTATIONS: Final = (
     Mutation("who looks without the lease after nobody looked forgets that", "options_helper/alerting/course.py",
              "            self._of_before = states\n        return after_absence(states, self._of_before)",
              "            return after_absence(states, states)\n        return states", subject="alerts"),
-    Mutation("who takes the lease tells of a look that the log does not have", "options_helper/alerting/course.py",
-             "if is_written or lasting == logged.states:", "if True:", subject="alerts"),
     Mutation("a repetition after a takeover does not say so", "options_helper/alerting/course.py",
              "may_have_come = one.deliveries[name].may_have_come",
              "may_have_come = False", subject="alerts"),

@@ -227,7 +227,7 @@ class StreamOracle(Heard):
         """The product ended a connection: it needs a reason."""
         line = self._network.lines.get(stream)
         if why == "abandoned":
-            silence = self._quiet_for(stream, truth)
+            silence = self._at_most_quiet_for(stream, truth)
             if silence < STALL_SECONDS - 1:
                 self._trouble = (
                     f"{stream} was torn down as silent, and data came {silence:.1f} s ago or are not due"
@@ -339,12 +339,27 @@ class StreamOracle(Heard):
         return "no answer was final" if health.phase is Phase.FAILED and no_answer_was_final else None
 
     def _lie_of_stall(self, name: str, truth: Truth) -> str | None:
-        quiet, silence = self._quiet_for(name, truth), self._silence(name, truth)
+        quiet, silence = self._at_most_quiet_for(name, truth), self._silence(name, truth)
         if quiet < STALL_SECONDS / 2 - SLACK and self._settled(max(truth.resumed_ns, self._woke_ns)):
             return f"data came {quiet:.1f} s ago or are not due"
         if silence > self._patience(truth) + self._stage.CALM_LOOK + SLACK:
             return f"nobody ends it, after {silence:.0f} s"
         return None
+
+    def _at_most_quiet_for(self, stream: str, truth: Truth) -> float:
+        """The same as `_quiet_for`, by whatever the product may take for the time."""
+        quiet = self._quiet_for(stream, truth)
+        if quiet or not self._may_be_due(stream):
+            return quiet
+        return (self._stage.clocks.true_ns - max(truth.readable_ns, truth.live_ns, self._absent_ns)) / NS
+
+    def _may_be_due(self, stream: str) -> bool:
+        """Whether data is due at some time between the computer's and the true one.
+
+        By what comes late a clock that is behind is found to be so by less than it is.
+        """
+        wall, true = self._stage.clocks.wall_ns(), self._stage.clocks.true_ns
+        return any(self._is_due(stream, at) for at in range(wall, true, 60 * NS))
 
     def _settled(self, since_ns: int) -> bool:
         return self._stage.clocks.true_ns - since_ns > SLACK * NS
