@@ -30,6 +30,8 @@ WATCHING_WITHIN_SECONDS: Final = 120.0
 # Whoever judges looks each quarter of a minute at least. A longer pause (a laptop that slept) is a time of which nobody
 # can say what was so, and no rule counts it as one in which its condition lasted.
 LOOKING_WITHIN_SECONDS: Final = 45.0
+# So long a file of rules or targets that has fewer of them than before may be one that is just being written.
+SETTLES_SECONDS: Final = 5.0
 _URGENCIES: Final[Mapping[str, Urgency]] = {
     RuleSeverity.INFO: Urgency.INFO,
     RuleSeverity.WARNING: Urgency.WARNING,
@@ -143,6 +145,7 @@ class AlertCourse:
         self.targets = NO_TARGETS
         self.targets_problem: str | None = None
         self._fewer_targets: Targets | None = None  # than before, as the file said at the last look
+        self._fewer_since = begun.elapsed  # since when it says so
         self._has_targets = False  # those, or that there are none, are believed
         # The number of this program's time with the lease, which its rows have; 0: it has it not, or there is none.
         self._term = 0
@@ -200,7 +203,7 @@ class AlertCourse:
         """Renew the lease or ask for it, and look whether the targets have changed; after a stop nothing."""
         if self.is_over:
             return
-        has_changed = yield from self._reload()
+        has_changed = yield from self._reload(seen)
         # Under the log's lock, so that what the holder before wrote last is read after it.
         yield OfLog.ENTER
         goes_on = is_mine = False
@@ -279,12 +282,12 @@ class AlertCourse:
         yield Append(Took(self._term, seen.now), durable=False)
         return (yield from self._has_lease())
 
-    def _reload(self) -> Course[bool]:
+    def _reload(self, seen: Seen) -> Course[bool]:
         """Whether the targets are others than before."""
         before, had_targets = self.targets, self._has_targets
         found = yield OfTargets.LOAD
         if isinstance(found, Targets):
-            self.targets, self.targets_problem = self._believed(found), None
+            self.targets, self.targets_problem = self._believed(found, seen), None
         else:
             # What was good stays in use: an alert that is on its way is not for a slip in the file to lose.
             self.targets_problem = str(found)
@@ -293,16 +296,21 @@ class AlertCourse:
         # A slip in the file changes nothing of what is on its way.
         return self.targets != before or self._has_targets is not had_targets
 
-    def _believed(self, found: Targets) -> Targets:
-        """These, or for one more look those of before where some are gone: a file is empty while it is written.
+    def _believed(self, found: Targets, seen: Seen) -> Targets:
+        """These, or for a while those of before where some are gone: a file is empty while it is written.
 
-        That there are none is believed at the second look too.
+        That there are none is believed after as long too.
         """
-        lacks = self.targets.by_name.keys() - found.by_name.keys()
-        is_empty = found == NO_TARGETS and not self._has_targets
-        if (lacks or is_empty) and self._fewer_targets != found:
-            self._fewer_targets = found
-            return self.targets
+        lacks = (
+            not self.targets.by_name.keys() <= found.by_name.keys()
+            or (self.targets.life_sign is not None and found.life_sign is None)
+            or (found == NO_TARGETS and not self._has_targets)
+        )
+        if lacks:
+            if self._fewer_targets != found:
+                self._fewer_targets, self._fewer_since = found, seen.elapsed
+            if seen.elapsed - self._fewer_since < SETTLES_SECONDS:
+                return self.targets
         self._fewer_targets, self._has_targets = None, True
         return found
 

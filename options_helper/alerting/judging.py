@@ -10,7 +10,7 @@ from types import MappingProxyType
 from typing import Final
 
 from options_helper.alerting.books import Scope
-from options_helper.alerting.course import Judged
+from options_helper.alerting.course import SETTLES_SECONDS, Judged
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings
 from options_helper.analysis.book_look import BookLook
@@ -27,9 +27,6 @@ NOT_READ: Final[Mapping[SubjectKind, str]] = MappingProxyType(
         if kind not in (SubjectKind.RUN, SubjectKind.JOB, SubjectKind.PROVIDER, SubjectKind.STREAM)
     }
 )
-
-# So long a file that has fewer rules than before may be one that is just being written.
-SETTLES_SECONDS: Final = 5.0
 
 UNTIMED: Final[Mapping[SubjectKind, str]] = MappingProxyType(
     dict.fromkeys(NOT_READ, "what time it is in the simulated market is not known yet")

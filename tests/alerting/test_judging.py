@@ -9,7 +9,8 @@ from pathlib import Path
 import pytest
 
 from options_helper.alerting.books import Scope
-from options_helper.alerting.judging import SETTLES_SECONDS, Observed, RuleJudge
+from options_helper.alerting.course import SETTLES_SECONDS
+from options_helper.alerting.judging import Observed, RuleJudge
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.data.alerts_file import RulesFile

@@ -14,7 +14,7 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.alerting.books import books_at
-from options_helper.alerting.course import Judged
+from options_helper.alerting.course import SETTLES_SECONDS, Judged
 from options_helper.alerting.runner import AlertRunner
 from options_helper.data import firing_log
 from options_helper.data.firing_log import FiringLog, Round, Trying, tried
@@ -424,10 +424,17 @@ def test_a_file_of_targets_that_is_being_written_at_the_start_costs_no_message(d
     assert sorted(desk.post.keys) == ["new", "old"]
 
 
-def test_that_there_are_no_targets_is_believed_at_the_second_look(desk: Desk):
+def test_that_there_are_no_targets_is_believed_once_the_file_has_said_so_for_a_while(desk: Desk):
+    """However often it is looked at meanwhile: each look may have met an editor that writes it again and again."""
     logged(desk, "old")
-    runner = desk.runner(load=lambda: NO_TARGETS)
+    elapsed = [100.0]
+    runner = desk.runner(load=lambda: NO_TARGETS, elapsed=lambda: elapsed[0])
+    for _ in range(20):
+        runner.keep()
+        elapsed[0] += SETTLES_SECONDS / 21
     assert not desk.settled("old")
+
+    elapsed[0] = 100.0 + SETTLES_SECONDS
     runner.keep()
     assert desk.settled("old")
 
@@ -662,21 +669,38 @@ def test_a_program_that_only_renewed_the_lease_has_not_looked(desk: Desk):
 
 
 def test_a_file_of_targets_that_is_being_written_loses_none_and_one_that_stays_so_does(desk: Desk):
-    found = [targets("phone", "mail")]
-    runner = desk.runner(load=lambda: found[0])
+    found, elapsed = [targets("phone", "mail")], [100.0]
+    runner = desk.runner(load=lambda: found[0], elapsed=lambda: elapsed[0])
     found[0] = NO_TARGETS
     runner.keep()
     assert len(runner.status().targets) == 2
+    elapsed[0] += SETTLES_SECONDS
     found[0] = targets("phone", "mail")
     runner.keep()
+    found[0] = NO_TARGETS
+    runner.keep()
+    elapsed[0] += SETTLES_SECONDS
     found[0] = targets("phone")
     runner.keep()
     assert len(runner.status().targets) == 2, "another one is gone than at the look before"
+    elapsed[0] += SETTLES_SECONDS
     runner.keep()
     assert runner.status().targets == ("phone (ntfy)",)
     found[0] = targets("phone", "pager")
     runner.keep()
     assert len(runner.status().targets) == 2, "a new one is of use at once"
+
+
+def test_a_dead_mans_service_that_is_gone_for_a_look_is_called_on(desk: Desk):
+    called = Targets(life_sign=LifeSignTarget(SecretStr("http://127.0.0.1:1/")))
+    found, elapsed = [called], [100.0]
+    runner = desk.runner(load=lambda: found[0], elapsed=lambda: elapsed[0])
+    found[0] = NO_TARGETS
+    runner.keep()
+    assert runner.course.targets.life_sign == called.life_sign
+    elapsed[0] += SETTLES_SECONDS
+    runner.keep()
+    assert runner.course.targets.life_sign is None
 
 
 def test_what_fires_while_the_file_of_targets_is_broken_is_sent_by_whoever_goes_on(desk: Desk):

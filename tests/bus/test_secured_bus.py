@@ -165,6 +165,7 @@ def test_prices_and_account_go_over_tls_to_those_who_may_have_them(bus: SecuredB
         wait_until(lambda: is_well(study) and is_well(laptop), saw=lambda: (stocks(study), stocks(laptop)))
         go_on.set()
         wait_until(lambda: bid(laptop.snapshot()) == 119 == bid(study.snapshot()))
+        wait_until(lambda: owner.events() == 40)  # what the owner folds, others may have had before
 
         theirs = owner.manager.snapshot()
         assert dict(laptop.snapshot().quotes) == dict(theirs.quotes) == dict(study.snapshot().quotes)

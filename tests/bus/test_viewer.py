@@ -239,7 +239,10 @@ def test_fills_and_account_are_those_of_the_owner():
         wait_until(lambda: viewer.snapshot().fills, saw=lambda: viewer.snapshot().streams)
 
         assert viewer.snapshot().fills == owner.manager.snapshot().fills
-        assert viewer.snapshot().account == owner.manager.snapshot().account
+        wait_until(
+            lambda: viewer.snapshot().account == owner.manager.snapshot().account,
+            saw=lambda: (viewer.snapshot().account, owner.manager.snapshot().account),
+        )
 
 
 def test_a_simulated_market_is_called_that_on_every_screen():

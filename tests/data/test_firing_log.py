@@ -246,15 +246,12 @@ def test_a_row_of_one_in_whose_place_another_is_counts_for_nothing(path: Path):
     assert not logged.firings["k0"].deliveries["phone"].is_open
 
 
-def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(
-    path: Path, monkeypatch: pytest.MonkeyPatch
-):
-    monkeypatch.setattr(firing_log, "_PATIENCE_SECONDS", 0.05)
+def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(path: Path):
     path.parent.mkdir()
     held = lock_file(path.with_suffix(".lock"))
     assert held is not None
 
-    FiringLog(path).append(Round(fired=(firing(),)))
+    FiringLog(path, patience_seconds=0.05).append(Round(fired=(firing(),)))
     os.close(held)
 
     assert FiringLog(path).look().firings.keys() == {"k1"}
@@ -262,7 +259,7 @@ def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(
 
 def test_who_only_looks_waits_for_nobody_who_writes(path: Path, monkeypatch: pytest.MonkeyPatch):
     """The page shows the log while another process has its lock, and while the disk takes its time."""
-    log = FiringLog(path)
+    log = FiringLog(path, patience_seconds=FOREVER)
     log.append(Round(fired=(firing(),)))
     held = lock_file(path.with_suffix(".lock"))
     assert held is not None
@@ -277,7 +274,6 @@ def test_who_only_looks_waits_for_nobody_who_writes(path: Path, monkeypatch: pyt
         is_syncing.set()
         may_sync.wait(FOREVER)
 
-    monkeypatch.setattr(firing_log, "_PATIENCE_SECONDS", FOREVER)
     monkeypatch.setattr(firing_log, "lock_file", polled)
     monkeypatch.setattr(os, "fsync", slow)
     looked: list[Logged] = []
