@@ -117,6 +117,7 @@ def test_while_the_server_is_gone_frames_wait_and_none_is_lost():
         server.kill()
         go_on.set()
         wait_until(lambda: run.owner.problem)
+        wait_until(lambda: run.manager.snapshot().streams[StreamName.STOCKS].received == 200)
         health = run.manager.snapshot().streams[StreamName.STOCKS]
         assert health.accounted
         assert health.queued == 100, "nothing is folded that nobody else could know"
