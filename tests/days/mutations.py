@@ -36,6 +36,7 @@ _POLLING, _CAPTURE = f"{STREAMING}/polling", "options_helper/capture"
 _MIDNIGHT: Final = f"{_POLLING}/midnight.py"
 _COURSE, _SILENCE = f"{STREAMING}/engine/stream_course.py", f"{STREAMING}/engine/silence.py"
 _PRICES: Final = f"{_POLLING}/price_course.py"
+_RISK: Final = f"{_POLLING}/risk_course.py"
 _BUS: Final = "options_helper/bus"
 _INGEST: Final = "options_helper/ingest"
 _QUEUE, _TALK = f"{STREAMING}/engine/frame_queue.py", f"{STREAMING}/connection/conversation.py"
@@ -191,6 +192,35 @@ MUTATIONS: Final = (
     Mutation("a price that was asked for is as new as its answer", "options_helper/data/rest/seeding.py",
              "received_ns=time_ns,\n        bid_price=bid,",
              "received_ns=time_ns + 60_000_000_000,\n        bid_price=bid,", subject="prices"),
+    Mutation("what was asked by a clock that was wrong keeps the time that it had", f"{_POLLING}/moment.py",
+             "earlier.ns + (moved_ns if abs(moved_ns) > _MOVED_NS else 0)", "earlier.ns", subject="prices"),
+    Mutation("what is left standing after a session replaces its last quote", f"{_POLLING}/chain_course.py",
+             "if not self._session_end.is_over(now_ns, self._state.clock.told):", "if True:", subject="prices"),
+    Mutation("dividends that were refused count as none", _RISK,
+             "if error.status != HTTPStatus.NOT_FOUND:", "if False:", subject="prices"),
+    Mutation("what the risk figures need is not asked for on the next day", _RISK,
+             "if today != self._day:", "if self._day is None:", subject="prices"),
+    Mutation("a share that the server does not know is one without dividends", _RISK,
+             "found = yield question(missing, asked)",
+             "found = yield question(missing, asked)\n"
+             "            if task is RestTask.DIVIDENDS:\n"
+             "                found = dict.fromkeys(missing, next(iter(found.values()))) | found", subject="prices"),
+    Mutation("options of what is held no longer stay", f"{_POLLING}/chain_course.py",
+             "        self._drop_all_but(every)\n", "", subject="prices"),
+    Mutation("a price of the session stays as its close", f"{_POLLING}/chain_course.py",
+             "close.read_at < session.closes", "False", subject="prices"),
+    Mutation("what was not told of contracts that end is not asked again", f"{_POLLING}/expiry_course.py",
+             "if self._must_ask_again(found):", "if False:", subject="prices"),
+    Mutation("what was told of contracts that end is forgotten by a question that fails",
+             f"{_POLLING}/expiry_reading.py",
+             "for symbol, record in {**before.records, **now.records}.items()",
+             "for symbol, record in now.records.items()", subject="prices"),
+    Mutation("what was told of contracts that end is forgotten where the clock is put right",
+             f"{_POLLING}/expiry_reading.py", "before.read_at - _CLOCKS_DIFFER", "before.read_at", subject="prices"),
+    Mutation("the root says whether the opening prices settle it, and no record",
+             "options_helper/data/rest/contract_records.py",
+             "settled_at_open=next((one for one in settlements if one is not None), None)",
+             "settled_at_open=None", subject="prices"),
     Mutation("an owner whose lease runs out goes on", f"{_BUS}/lease.py",
              "if self.is_followed and now - self.renewed_at >= self.ttl * STEP_DOWN_AT:", "if False:", subject="lease"),
     Mutation("a renewal counts from its answer", f"{_BUS}/lease_course.py",

@@ -13,6 +13,9 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from tests.days.clocks import NS
 from tests.days.day import NEW_YORK, Day, Trouble
 from tests.days.prices.desk import STREAMS, PriceDesk
+from tests.days.prices.held_desk import HeldDesk
+from tests.days.prices.held_oracle import HeldOracle
+from tests.days.prices.held_world import HeldWorld
 from tests.days.prices.oracle import PriceOracle
 from tests.days.stage import Stage
 from tests.days.world.market import Board, Market
@@ -56,7 +59,17 @@ class PricesSubject:
         )
         # With dice of their own, so that they change nothing of what is chosen above.
         ahead = self._ahead(random.Random(f"{day.seed}/prices, ahead"), asked)
-        return asked, (*self._troubles(rng, asked), *ahead)
+        held = self._held(random.Random(f"{day.seed}/prices, held"), asked)
+        return asked, (*self._troubles(rng, asked), *ahead, *held)
+
+    @staticmethod
+    def _held(dice: random.Random, asked: Asked) -> Iterable[Trouble]:
+        """A dividend is announced, a share is not known for a while, something is held no longer."""
+        for how in ("announced", "unknown", "fewer"):
+            if dice.random() < 0.3:
+                at = round(dice.uniform(asked.since, asked.until - QUIET_SECONDS), 2)
+                seconds = round(min(90.0, asked.until - QUIET_SECONDS - at), 2)
+                yield Trouble(at, "held", dice.choice(("AAPL", "MSFT")), seconds, how)
 
     @staticmethod
     def _ahead(dice: random.Random, asked: Asked) -> Iterable[Trouble]:
@@ -95,7 +108,9 @@ class PricesSubject:
         """Market, desk and oracle of its own."""
         asked = stage.day.more[self.name]
         self._oracle: PriceOracle | None = None
+        self._held_oracle: HeldOracle | None = None
         stage.on("prices", self._strike, aside=True)
+        stage.on("held", self._strike_held, aside=True)
         stage.have_computer()
         if asked is None:
             return
@@ -103,6 +118,11 @@ class PricesSubject:
         self._oracle = oracle = PriceOracle(stage, (*SHARES, *CONTRACTS))
         config = LiveStreamConfig(stocks=SHARES, option_contracts=CONTRACTS)
         self._desk = desk = PriceDesk(stage, config, oracle)
+        self._world = world = HeldWorld(stage.day, oracle)
+        self._held_oracle = held = HeldOracle(stage, world, oracle)
+        holding = LiveStreamConfig(stocks=SHARES, option_contracts=(*CONTRACTS, *world.ending))
+        self._held_desk = HeldDesk(stage, desk, holding, world, held)
+        desk.looks.append(partial(held.look, self._held_desk))
         market = Market(
             stage, [Board("stocks", SHARES, asked.stocks), Board("options", CONTRACTS, asked.options)]
         )
@@ -111,6 +131,7 @@ class PricesSubject:
                 stage.day.at(asked.since - 30), partial(market.carry, stream, partial(desk.hear, stream))
             )
         stage.agenda.at(stage.day.at(asked.since), desk.begin, product=True)
+        stage.agenda.at(stage.day.at(asked.since), self._held_desk.begin, product=True)
         stage.agenda.at(stage.day.at(asked.until), self._end, product=True)
         self._stage, self._quiet_since = stage, 0
 
@@ -118,6 +139,8 @@ class PricesSubject:
         """Name the law."""
         if (oracle := self._oracle) is not None:
             stage.law("no price is shown as what it is not", lambda: oracle.broken)
+        if (held := self._held_oracle) is not None:
+            stage.law("what is asked about what is held is told as it is", lambda: held.broken)
 
     def end(self, stage: Stage) -> None:
         """Nothing is asked any more."""
@@ -127,8 +150,21 @@ class PricesSubject:
     def _strike(self, trouble: Trouble) -> None:
         self._desk.go_wrong(trouble)
 
+    def _strike_held(self, trouble: Trouble) -> None:
+        stage, world = self._stage, self._world
+        match trouble.how:
+            case "announced":
+                world.announce(trouble.whose, stage.clocks.true_ns)
+            case "unknown":
+                world.unknown = frozenset({trouble.whose})
+            case _:
+                self._held_desk.change_symbols(
+                    LiveStreamConfig(stocks=SHARES, option_contracts=(*CONTRACTS, *world.ending[:2]))
+                )
+
     def _end(self) -> None:
         assert self._oracle is not None
+        assert self._held_oracle is not None
         stage = self._stage
         now = (stage.clocks.true_ns - stage.day.start_ns) / NS
         is_quiet = not any(
@@ -139,5 +175,6 @@ class PricesSubject:
         )
         if is_quiet:
             self._oracle.finished(self._desk)
+            self._held_oracle.finished(self._held_desk)
         self._desk.is_over = True
         stage.check(sampled=False)

@@ -185,6 +185,17 @@ def test_one_look_says_how_many_had_no_turn(friday: SimulatorServer, monkeypatch
     assert not first.asked & second.asked
 
 
+def test_what_was_told_by_a_clock_that_was_put_right_since_is_kept():
+    """By another market's time it is of another session, and counts nothing."""
+    at = new_york("2026-11-20 10:00")
+    known = ExpiryFacts(records={PUT: ContractRecord(symbol=PUT)}, read_at=at)
+
+    put_right = together(known, ExpiryFacts(read_at=at - timedelta(hours=1)), FRIDAY)
+    another = together(known, ExpiryFacts(read_at=at - timedelta(days=30)), FRIDAY)
+    assert put_right.records.keys() == {PUT}
+    assert another.records == {}
+
+
 def test_the_record_of_what_ended_long_ago_is_kept_no_more():
     def told(*symbols: str) -> ExpiryFacts:
         return ExpiryFacts(records={one: ContractRecord(symbol=one) for one in symbols})

@@ -28,7 +28,7 @@ _DOUBT_OF_DEFAULT_RATE: Final = 0.005
 _DOUBT_OF_RATE: Final = 0.001
 # Options that were quoted so long before the share are of another market, that of the close say.
 _OPTIONS_BEHIND_AT_MOST: Final = 60.0  # seconds
-# What was asked for earlier says nothing of now.
+# What was asked for earlier says nothing of now, nor what is of later by a clock that was put back since.
 _OLDEST: Final = timedelta(minutes=10)
 # More than a book has underlyings, else each look would find none of them; each keeps some dozens of quotes.
 _REMEMBERED: Final = 512
@@ -58,7 +58,7 @@ def spot_doubts(live: LiveSnapshot, choices: RiskChoices) -> Mapping[str, SpotDo
     found: dict[str, SpotDoubt] = {}
     for key, chain in live.risk_inputs.chains.items():
         name = chain.underlying
-        if is_index(name) or chain.spot is None or live.as_of - chain.read_at > _OLDEST:
+        if is_index(name) or chain.spot is None or abs(live.as_of - chain.read_at) > _OLDEST:
             continue
         end = settles_at(f"{key}C00001000", chain.expiry, live.told_sessions)
         actions = live.risk_inputs.actions.get(name)

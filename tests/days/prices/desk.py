@@ -13,8 +13,9 @@ from options_helper.data.rest.seeding import SeedBatch, read_snapshots
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext
+from options_helper.data.streaming.polling.moment import Done, Moment
 from options_helper.data.streaming.polling.pace import WatchPolicy
-from options_helper.data.streaming.polling.price_course import AskPrices, Done, Moment, PriceCourse
+from options_helper.data.streaming.polling.price_course import AskPrices, PriceCourse
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError
 from options_helper.model.due_time import DueTime
@@ -46,14 +47,15 @@ class PriceDesk:
         self._stage, self._config, self._oracle = stage, config, oracle
         clocks = stage.clocks
         self.state = LiveState(fills_cache_size=10)
-        self._server_clock = ServerClock(clocks.wall_ns, clocks.elapsed)
+        self.server_clock = ServerClock(clocks.wall_ns, clocks.elapsed)
         self.context = PollContext(
             self.state,
             threading.Lock(),
             clocks.wall_ns,
             _nobody,
             lambda: 0.0,
-            server_clock=self._server_clock,
+            server_clock=self.server_clock,
+            elapsed=clocks.elapsed,
         )
         self.policy = WatchPolicy()
         self._course = PriceCourse(self.context, self.state, config, self.policy)
@@ -61,13 +63,15 @@ class PriceDesk:
         self._dice = stage.dice("prices' way")
         self._wrong: dict[str, tuple[int, float]] = {}  # until when, and how much
         self._deaf: dict[str, int] = {}  # until when
+        # What looks beside the oracle, with the housekeeping.
+        self.looks: list[Callable[[], object]] = []
         self._round: Entry | None = None
         self._is_asking = self.is_over = self.has_begun = False
 
     @property
     def skew_doubt(self) -> float | None:
         """How exactly the servers' time is known, in seconds; None: it is not."""
-        skew = self._server_clock.skew
+        skew = self.server_clock.skew
         return None if skew is None or skew.at_least else skew.doubt
 
     def begin(self) -> None:
@@ -83,7 +87,7 @@ class PriceDesk:
         match trouble.how:
             case "deaf":
                 self._deaf[trouble.whose] = until
-                self._timer(trouble.seconds + 0.5, partial(self._connected, trouble.whose))
+                self.timer(trouble.seconds + 0.5, partial(self._connected, trouble.whose))
             case "sold":
                 today = self.moment().today
                 self._oracle.wants_close_of(trouble.whose, today)
@@ -95,7 +99,7 @@ class PriceDesk:
         """It was executed today and is not streamed: each reading of the account says so."""
         if self.moment().today == today and self._course.want_closes_of((symbol,)):
             self._run_within(0.0)
-        self._timer(self.policy.poll, partial(self._want_close_of, symbol, today))
+        self.timer(self.policy.poll, partial(self._want_close_of, symbol, today))
 
     def _connected(self, stream: str) -> None:
         if self._deaf.get(stream, 0) <= self._stage.clocks.true_ns and self.has_begun:
@@ -108,7 +112,7 @@ class PriceDesk:
         """The exchange made these."""
         self._oracle.made(made)
         if self.has_begun and not self._is_deaf(stream):
-            self._timer(self._dice.choice((0.01, 0.05, 0.3)), partial(self._heard, stream, made))
+            self.timer(self._dice.choice((0.01, 0.05, 0.3)), partial(self._heard, stream, made))
 
     def _heard(self, stream: str, made: Sequence[Made]) -> None:
         if self._is_deaf(stream):
@@ -122,9 +126,11 @@ class PriceDesk:
         return self._stage.clocks.true_ns < self._deaf.get(stream, 0)
 
     def _keep_house(self) -> None:
-        self._timer(HOUSEKEEPING_SECONDS, self._keep_house)
+        self.timer(HOUSEKEEPING_SECONDS, self._keep_house)
         self.context.correct_clock()
         self._oracle.look(self)
+        for look in self.looks:
+            look()
 
     # The poller's thread.
 
@@ -134,7 +140,7 @@ class PriceDesk:
             self._round.cancel()
         if not self._is_asking:
             left = max(0.0, self._due.left(self._stage.clocks.monotonic()))
-            self._round = self._timer(left, self._begin_round)
+            self._round = self.timer(left, self._begin_round)
 
     def _begin_round(self) -> None:
         self._due.begin()
@@ -155,13 +161,13 @@ class PriceDesk:
             self._over(None)
             return
         for how, (seconds, status) in NO_ANSWER.items():
-            if self._is_in(how) is not None:
-                self._timer(seconds, partial(self._over, RestError(f"No answer ({how}).", status=status)))
+            if self.is_in(how) is not None:
+                self.timer(seconds, partial(self._over, RestError(f"No answer ({how}).", status=status)))
                 return
         there, back = self._dice.choice((0.02, 0.1, 0.4)), self._dice.choice((0.02, 0.1, 0.4))
-        if (slow := self._is_in("slow")) is not None:
+        if (slow := self.is_in("slow")) is not None:
             there, back = there + self._dice.uniform(0, slow), back + self._dice.uniform(0, slow)
-        sent_at = self._wall()
+        sent_at = self.wall()
         self._stage.agenda.after(there, partial(self._serve, question, parts, sent_at, back))
 
     def _over(self, error: RestError | None) -> None:
@@ -172,12 +178,12 @@ class PriceDesk:
     ) -> None:
         """On the server."""
         true_ns = self._stage.clocks.true_ns
-        late_ns = int((self._is_in("stale") or 0.0) * NS)
-        ahead_ns = int((self._is_in("ahead") or 0.0) * NS)
+        late_ns = int((self.is_in("stale") or 0.0) * NS)
+        ahead_ns = int((self.is_in("ahead") or 0.0) * NS)
         snapshots = self._oracle.snapshots(parts[0], true_ns - late_ns, ahead_ns)
         date = format_datetime(datetime.fromtimestamp(true_ns // NS, UTC), usegmt=True)
         batch = read_snapshots(question.stream, parts[0], snapshots, question.today)
-        self._timer(back, lambda: self._answered(question, parts, batch, sent_at, date))
+        self.timer(back, lambda: self._answered(question, parts, batch, sent_at, date))
 
     def _answered(
         self,
@@ -187,7 +193,7 @@ class PriceDesk:
         sent_at: datetime,
         date: str,
     ) -> None:
-        self._server_clock.answered({"Date": date}, sent_at, self._wall())
+        self.server_clock.answered({"Date": date}, sent_at, self.wall())
         self.context.correct_clock()
         self._course.taken(self.moment(), batch)
         self._oracle.answered(batch, self.moment().ns)
@@ -199,14 +205,21 @@ class PriceDesk:
         """The market's time, as the product knows it."""
         return Moment(self.context.market_ns())
 
-    def _wall(self) -> datetime:
+    def monotonic(self) -> float:
+        """Seconds in which this computer was awake."""
+        return self._stage.clocks.monotonic()
+
+    def wall(self) -> datetime:
+        """What the computer's clock shows."""
         return datetime.fromtimestamp(self._stage.clocks.wall_ns() / NS, UTC)
 
-    def _is_in(self, how: str) -> float | None:
+    def is_in(self, how: str) -> float | None:
+        """How badly that is wrong now; None: it is not."""
         until, number = self._wrong.get(how, (0, 0.0))
         return number if self._stage.clocks.true_ns < until else None
 
-    def _timer(self, seconds: float, action: Callable[[], object]) -> Entry:
+    def timer(self, seconds: float, action: Callable[[], object]) -> Entry:
+        """Do this so much later, unless all is over."""
         return self._stage.agenda.timer(seconds, lambda: None if self.is_over else action())
 
     def quote(self, symbol: str) -> Quote | None:

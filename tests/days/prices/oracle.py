@@ -45,10 +45,14 @@ class PriceOracle:
         )
         self._turned_ns = stage.day.start_ns
         self.broken: str | None = None
+        self._closes_ns = {
+            datetime.fromtimestamp(one.opens_ns / NS, NEW_YORK).date(): one.closes_ns
+            for one in stage.day.sessions
+        }
         first = datetime.fromtimestamp(stage.day.sessions[0].opens_ns / NS, NEW_YORK).date()
         earlier = [first - timedelta(days=back) for back in (5, 4, 3, 2, 1)]
-        self._sessions = [day for day in earlier if day.weekday() < 5]
-        self._sessions += [
+        self.sessions = [day for day in earlier if day.weekday() < 5]
+        self.sessions += [
             datetime.fromtimestamp(one.opens_ns / NS, NEW_YORK).date() for one in stage.day.sessions
         ]
 
@@ -68,6 +72,25 @@ class PriceOracle:
         """Where it closed on that day."""
         return 40 + len(symbol) + day.toordinal() % 50
 
+    def bar_close(self, symbol: str, day: date, as_of_ns: int) -> float:
+        """The same as the bar of that day has it by then: while a session lasts, it is the price of now."""
+        closes_ns = self._closes_ns.get(day)
+        is_over = closes_ns is None or as_of_ns >= closes_ns
+        return self.close_of(symbol, day) + (0.0 if is_over else 0.25)
+
+    def every(self, symbol: str) -> Sequence[Made]:
+        """All quotes of it so far."""
+        return self._every[symbol]
+
+    def heard_time(self) -> None:
+        """An answer has told what time it is there."""
+        self._told_ns = self._stage.clocks.true_ns
+
+    def knows_time(self, desk: PriceDesk) -> float | None:
+        """By how many seconds the product may be wrong about the time at most; None: by any number."""
+        doubt = desk.skew_doubt
+        return None if doubt is None or self._told_ns <= self._set_ns else SLACK + 2 * doubt
+
     def snapshots(self, symbols: Sequence[str], as_of_ns: int, ahead_ns: int) -> Mapping[str, Any]:
         """What the server knows of them as of then; the time of its quotes is so far ahead."""
         return {symbol: self._snapshot(symbol, as_of_ns, ahead_ns) for symbol in symbols}
@@ -79,15 +102,18 @@ class PriceOracle:
             quote = every[count - 1]
             self._bids.setdefault((symbol, quote.made_ns + ahead_ns), quote.bid)
             found["latestQuote"] = {
-                "t": _text(quote.made_ns + ahead_ns), "bp": quote.bid, "bs": 3, "ap": quote.bid + 0.02, "as": 2,
+                "t": iso_text(quote.made_ns + ahead_ns), "bp": quote.bid, "bs": 3, "ap": quote.bid + 0.02, "as": 2,
             }  # fmt: skip
         days = [
-            day for day in self._sessions
+            day for day in self.sessions
             if datetime(day.year, day.month, day.day, 9, 30, tzinfo=NEW_YORK).timestamp() * NS <= as_of_ns
         ]  # fmt: skip
         for name, day in zip(("dailyBar", "prevDailyBar"), reversed(days), strict=False):
             begins = datetime(day.year, day.month, day.day, tzinfo=NEW_YORK)
-            found[name] = {"t": begins.astimezone(UTC).isoformat(), "c": self.close_of(symbol, day)}
+            found[name] = {
+                "t": begins.astimezone(UTC).isoformat(),
+                "c": self.bar_close(symbol, day, as_of_ns),
+            }
         return found
 
     # What came.
@@ -99,7 +125,7 @@ class PriceOracle:
 
     def answered(self, batch: SeedBatch, market_ns: int) -> None:
         """Over REST; what lies ahead of the product's time is not to be shown."""
-        self._told_ns = self._stage.clocks.true_ns
+        self.heard_time()
         for quote in batch.quotes:
             made_ns = quote.timestamp_ns or 0
             if made_ns <= market_ns + AHEAD_AT_MOST * NS:
@@ -140,27 +166,27 @@ class PriceOracle:
         if shown.bid_price != self._bids.get((symbol, made_ns)):
             return f"{symbol} is shown at {shown.bid_price}, which it never was at that time"
         if (symbol, made_ns) in self._to_come:
-            return f"{symbol} is shown as of {_text(made_ns)}, which is still to come"
+            return f"{symbol} is shown as of {iso_text(made_ns)}, which is still to come"
         as_of_ns = self._as_of_ns.get((symbol, made_ns), made_ns)
         # Of what lies ahead as of its answer, which is told by a clock that is right within two seconds.
         is_behind = came is not None and (made_ns // NS < came[0] // NS or as_of_ns // NS + 3 < came[0] // NS)
         if came is not None and self._is_open() and is_behind:
-            return f"{symbol} is shown as of {_text(made_ns)}, and a newer one came"
+            return f"{symbol} is shown as of {iso_text(made_ns)}, and a newer one came"
         return self._lie_of_age(desk, shown, made_ns)
 
     def _lie_of_age(self, desk: PriceDesk, shown: Quote, made_ns: int) -> str | None:
         clocks = self._stage.clocks
         said = (desk.moment().ns - shown.received_ns) / NS
-        doubt = desk.skew_doubt
+        slack = SLACK + 2 * (desk.skew_doubt or 0.0)
         if isinstance(shown, RestQuote):
             # Who has not heard the servers' time since the clock was set cannot know it better.
-            if doubt is None or self._told_ns <= self._set_ns:
+            if self.knows_time(desk) is None:
                 return None
             answered_ns = self._answered_ns.get((shown.symbol, made_ns), made_ns)
             real = (clocks.true_ns - min(made_ns, answered_ns)) / NS
         else:
             real = clocks.elapsed() - self._arrived[shown.symbol][1]
-        if said < real - SLACK - 2 * (doubt or 0.0):
+        if said < real - slack:
             return f"{shown.symbol} is said to be {said:.1f} s old, and is {real:.1f} s"
         return None
 
@@ -179,11 +205,11 @@ class PriceOracle:
         for symbol, close in desk.context.account_state.closes.items():
             if float(close.price) != self.close_of(symbol, close.day):
                 return f"{symbol} is said to have closed at {close.price} on {close.day}"
-            if close.day >= today and self._is_settled(desk):
+            if close.day >= today and self.is_settled(desk):
                 return f"{symbol} counts from {close.day}, and it is {today}"
         return None
 
-    def _is_settled(self, desk: PriceDesk) -> bool:
+    def is_settled(self, desk: PriceDesk) -> bool:
         """Whether day and clock are what they were a while ago."""
         now = self._stage.clocks.true_ns
         earlier = datetime.fromtimestamp(desk.moment().ns / NS - NEW_DAY_SECONDS, NEW_YORK).date()
@@ -197,7 +223,7 @@ class PriceOracle:
         today = desk.moment().today
         if report is None or report.phase is not RestPhase.DONE:
             self.broken = self.broken or f"prices are not known after some quiet minutes: {report}"
-        last = max((day for day in self._sessions if day < today), default=None)
+        last = max((day for day in self.sessions if day < today), default=None)
         if abs(self._stage.clocks.offset_ns) > NEW_DAY_SECONDS * NS:
             return  # by a clock that is hours ahead it is tomorrow, of which the exchange says nothing yet
         for symbol in (*self._symbols, *(one for one, day in self._sold.items() if day == today)):
@@ -206,5 +232,6 @@ class PriceOracle:
                 self.broken = self.broken or f"{symbol} counts from {close}, and {last} was the last session"
 
 
-def _text(ns: int) -> str:
+def iso_text(ns: int) -> str:
+    """As Alpaca writes a time."""
     return f"{datetime.fromtimestamp(ns // NS, UTC):%Y-%m-%dT%H:%M:%S}.{ns % NS:09d}Z"

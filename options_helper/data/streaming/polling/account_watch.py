@@ -21,14 +21,15 @@ from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_poller import AccountPoller
 from options_helper.data.streaming.polling.book_poller import BookPoller
-from options_helper.data.streaming.polling.chain_poller import ChainPoller
+from options_helper.data.streaming.polling.chain_course import ChainCourse
 from options_helper.data.streaming.polling.context import PollContext
-from options_helper.data.streaming.polling.expiry_poller import ExpiryPoller
+from options_helper.data.streaming.polling.expiry_course import ExpiryCourse
+from options_helper.data.streaming.polling.held_poller import HeldPoller
 from options_helper.data.streaming.polling.news_poller import NewsPoller
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.polling.price_course import PRICE_STREAMS
 from options_helper.data.streaming.polling.price_poller import PricePoller
-from options_helper.data.streaming.polling.risk_poller import RiskPoller
+from options_helper.data.streaming.polling.risk_course import RiskCourse
 from options_helper.data.streaming.polling.watch_course import WatchCourse
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState, RestPhase, RestTask
@@ -89,15 +90,19 @@ class AccountWatch:
             partial(limits.held, account),
             busy=partial(limits.busy, account),
             server_clock=server_clock,
+            elapsed=elapsed,
         )
         self._prices = PricePoller(self._context, config, policy)
         self._books = BookPoller(self._context, config, policy)
         self._news = NewsPoller(self._context, config, policy, tell)
-        self._risk = RiskPoller(self._context, config, policy)
-        self._chains = ChainPoller(self._context, config, policy)
-        self._expiries = ExpiryPoller(
-            self._context, config, policy, traded=self._polls_account, elapsed=elapsed
+        context = self._context
+        self._risk = HeldPoller(
+            "live-risk", context, RiskCourse(context, config, policy), policy, every=policy.poll
         )
+        chains = ChainCourse(context, config, policy, state)
+        self._chains = HeldPoller("live-chains", context, chains, policy, every=policy.chains)
+        expiries = ExpiryCourse(context, config, policy, traded=self._polls_account)
+        self._expiries = HeldPoller("live-expiries", context, expiries, policy, every=policy.poll)
         self._calendar = CalendarWatch(
             self._context.rest,
             self._context.now,

@@ -4,20 +4,21 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from datetime import date, datetime
+from datetime import datetime
 from typing import Any, Final, TypeVar
 
+from options_helper.clock import elapsed_seconds
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.server_clock import ServerClock
+from options_helper.data.streaming.polling.moment import Moment
 from options_helper.data.streaming.polling.pace import paced
 from options_helper.data.streaming.polling.reports import with_report
 from options_helper.data.streaming.state.live_state import LiveState
-from options_helper.errors import OptionsHelperError, RestError
+from options_helper.errors import OptionsHelperError
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import NANOSECONDS, utc_datetime
-from options_helper.model.market_hours import new_york_date
 from options_helper.model.risk_inputs import RiskInputs
 
 T = TypeVar("T")
@@ -41,6 +42,7 @@ class PollContext:
         *,
         busy: Callable[[], str | None] = lambda: None,
         server_clock: ServerClock | None = None,
+        elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
         self.state = state
         self._held = held
@@ -51,6 +53,7 @@ class PollContext:
         self.expiry_facts = ExpiryFacts()
         self.stopping = threading.Event()
         self._now_ns = now_ns
+        self._elapsed = elapsed
         self._connect = connect
         self._server_clock = server_clock or ServerClock(now_ns)
         self._rest: AlpacaRest | None = None
@@ -110,9 +113,9 @@ class PollContext:
         """The market's time."""
         return utc_datetime(self.market_ns())
 
-    def today(self) -> date:
-        """The market's day in New York."""
-        return new_york_date(self.now())
+    def moment(self) -> Moment:
+        """Now, as a course is given it."""
+        return Moment(self.market_ns(), self._elapsed(), self.state.clock.speed)
 
     def report(self, task: RestTask, **changes: Any) -> None:
         """Say how a task is getting on."""
@@ -144,15 +147,6 @@ class PollContext:
         )
         whose = ", by this computer's clock" if self.state.clock.plays else ""
         return f"Alpaca allows no more requests until {until:%H:%M:%S} UTC{whose}; then it is asked again."
-
-    def attempt(self, task: RestTask, read: Callable[[], T]) -> T | None:
-        """What was read; None when it could not be, and the reason is in the task's report until it is done."""
-        self.report(task, phase=RestPhase.REQUESTING)
-        try:
-            return read()
-        except RestError as error:
-            self.report(task, phase=RestPhase.FAILED, problem=str(error))
-            return None
 
     def report_failure(self, task: RestTask, error: Exception) -> None:
         """Say that something else than an answer's failing ended a task."""

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.contract_records import read_contract_record
-from options_helper.data.streaming.polling.fill_backfill import read_backfill
+from options_helper.data.streaming.polling.fill_backfill import backfill_reading
+from options_helper.data.streaming.polling.question import Asking, ask_all
 from options_helper.data.streaming.state.blotter import settled_executions
 from options_helper.errors import RestError
 from options_helper.model.alpaca_symbols import is_index, to_alpaca_symbol
@@ -30,11 +31,13 @@ from options_helper.model.tolerant import field, items, word
 # What ends later is asked about when it comes near.
 AHEAD: Final = timedelta(days=7)
 BEHIND: Final = timedelta(days=7)
+# What is earlier by more is another market's time; by less, a clock was put right since.
+_CLOCKS_DIFFER: Final = timedelta(days=1)
 LATE_CLOSE: Final = "options_late_close"
 # Requests of one look, for records and for shares; there are two hundred a minute for all programs.
 AT_MOST: Final = 30
-# A class with an expiry, or a share.
-Question = tuple[str, date] | str
+# What was asked about: a class with an expiry, or a share.
+Sought = tuple[str, date] | str
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,8 +46,30 @@ class ExpiryReading:
 
     facts: ExpiryFacts
     problems: tuple[str, ...] = ()
-    asked: frozenset[Question] = frozenset()  # of which an answer was sought, whatever it was
+    asked: frozenset[Sought] = frozenset()  # of which an answer was sought, whatever it was
     left: int = 0  # questions for which this look had no room
+
+
+@dataclass(frozen=True, slots=True)
+class AskContract:
+    """Ask for a contract's record."""
+
+    symbol: str
+
+    def read(self, rest: AlpacaRest) -> Mapping[str, Any] | None:
+        """None where there is none; blocks, RestError."""
+        return rest.option_contract(self.symbol)
+
+
+@dataclass(frozen=True, slots=True)
+class AskAsset:
+    """Ask for a share's record."""
+
+    symbol: str
+
+    def read(self, rest: AlpacaRest) -> Mapping[str, Any] | None:
+        """None where there is none; blocks, RestError."""
+        return rest.asset(self.symbol)
 
 
 def read_expiry_facts(
@@ -53,7 +78,7 @@ def read_expiry_facts(
     at: datetime,
     *,
     traded: bool = True,
-    asked: Collection[Question] = (),
+    asked: Collection[Sought] = (),
 ) -> ExpiryReading:
     """What is told of those that end within a week, of adjusted ones, and of the account's last week; blocks.
 
@@ -61,6 +86,13 @@ def read_expiry_facts(
     questions at most; those of `asked` had their turn in a look before. With `traded` the account's executions are
     asked for too. An answer that fails costs itself and is said.
     """
+    return ask_all(rest, expiry_reading(contracts, at, traded=traded, asked=asked))
+
+
+def expiry_reading(
+    contracts: Iterable[str], at: datetime, *, traded: bool, asked: Collection[Sought]
+) -> Asking[ExpiryReading]:
+    """The questions of `read_expiry_facts`, one by one."""
     today = new_york_date(at)
     near = sorted(
         symbol
@@ -70,11 +102,11 @@ def read_expiry_facts(
     problems: list[str] = []
     classes = {key: some for key, some in _classes(near).items() if key not in asked}
     shares = [one for one in _shares(near) if one not in asked]
-    sought: list[Question] = []
+    sought: list[Sought] = []
+    records = yield from _records(classes, sought, problems)
+    late_close = yield from _late_closes(shares, sought, problems)
     facts = ExpiryFacts(
-        records=MappingProxyType(_records(rest, classes, sought, problems)),
-        late_close=MappingProxyType(_late_closes(rest, shares, sought, problems)),
-        read_at=at,
+        records=MappingProxyType(records), late_close=MappingProxyType(late_close), read_at=at
     )
     reading = ExpiryReading(
         facts, tuple(problems), frozenset(sought), len(classes) + len(shares) - len(sought)
@@ -83,7 +115,7 @@ def read_expiry_facts(
         return reading
     since = today - BEHIND
     try:
-        backfill = read_backfill(rest, datetime.combine(since, time(), NEW_YORK))
+        backfill = yield from backfill_reading(datetime.combine(since, time(), NEW_YORK))
     except RestError as error:
         # A recording has no account: nothing became of what it holds.
         if error.status != HTTPStatus.NOT_FOUND:
@@ -99,7 +131,11 @@ def together(before: ExpiryFacts, now: ExpiryFacts, since: date) -> ExpiryFacts:
 
     The record of a contract that ended before `since` is of no use to anybody.
     """
-    if before.read_at is not None and now.read_at is not None and now.read_at < before.read_at:
+    if (
+        before.read_at is not None
+        and now.read_at is not None
+        and now.read_at < before.read_at - _CLOCKS_DIFFER
+    ):
         before = ExpiryFacts()
     untold = now.executions_since is None
     return replace(
@@ -122,9 +158,9 @@ def _is_asked(terms: ParsedContract, today: date) -> bool:
     return today <= terms.expiry and (terms.adjusted or terms.expiry <= today + AHEAD)
 
 
-def _classes(near: Iterable[str]) -> Mapping[Question, list[str]]:
+def _classes(near: Iterable[str]) -> Mapping[Sought, list[str]]:
     """The contracts of each class and expiry."""
-    classes: dict[Question, list[str]] = {}
+    classes: dict[Sought, list[str]] = {}
     for symbol in near:
         terms = parse_contract_symbol(symbol)
         classes.setdefault((terms.underlying, terms.expiry), []).append(symbol)
@@ -140,14 +176,14 @@ def _shares(near: Iterable[str]) -> Iterator[str]:
 
 
 def _records(
-    rest: AlpacaRest, classes: Mapping[Question, list[str]], sought: list[Question], problems: list[str]
-) -> dict[str, ContractRecord]:
+    classes: Mapping[Sought, list[str]], sought: list[Sought], problems: list[str]
+) -> Asking[dict[str, ContractRecord]]:
     """Settlement and delivery of each contract, by the record of the first of its class and expiry."""
     found: dict[str, ContractRecord] = {}
     for key, symbols in islice(classes.items(), AT_MOST):
         sought.append(key)
         try:
-            row = rest.option_contract(symbols[0])
+            row = yield AskContract(symbols[0])
         except RestError as error:
             problems.append(
                 f"How {named(symbols, 3)} are settled was not told, so their root decides: {error}"
@@ -174,15 +210,13 @@ def _records(
     return found
 
 
-def _late_closes(
-    rest: AlpacaRest, shares: Sequence[str], sought: list[Question], problems: list[str]
-) -> dict[str, bool]:
+def _late_closes(shares: Sequence[str], sought: list[Sought], problems: list[str]) -> Asking[dict[str, bool]]:
     """Of each share, whether its options are traded for a quarter of an hour longer."""
     found: dict[str, bool] = {}
     for underlying in shares[:AT_MOST]:
         sought.append(underlying)
         try:
-            row = rest.asset(underlying)
+            row = yield AskAsset(underlying)
         except RestError as error:
             problems.append(f"How long options on {underlying} are traded was not told: {error}")
             if error.status is None:

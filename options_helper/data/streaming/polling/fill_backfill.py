@@ -8,10 +8,10 @@ from collections.abc import Generator, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, time, timedelta
 from decimal import Decimal
-from functools import partial
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from options_helper.data.rest.client import AlpacaRest
+from options_helper.data.streaming.polling.question import ask_all
 from options_helper.data.streaming.state.blotter import Backfill
 from options_helper.data.streaming.trading_normalizers import (
     ENDS_OF_CONTRACTS,
@@ -53,6 +53,10 @@ class AskOrders:
 
     since: datetime
 
+    def read(self, rest: AlpacaRest) -> list[Any]:
+        """Their rows; blocks, RestError."""
+        return [row for page in rest.orders(self.since) for row in page]
+
 
 @dataclass(frozen=True, slots=True)
 class AskActivities:
@@ -60,6 +64,10 @@ class AskActivities:
 
     kinds: tuple[str, ...]
     since: datetime
+
+    def read(self, rest: AlpacaRest) -> list[Any]:
+        """Their rows; blocks, RestError."""
+        return [row for page in rest.activities(self.kinds, self.since) for row in page]
 
 
 _Rows = Generator[AskOrders | AskActivities, list[Any], list[Any]]
@@ -73,27 +81,7 @@ def read_backfill(rest: AlpacaRest, since: datetime) -> Backfill:
     placed before these days and was cancelled since is not found; its fills are. A row that cannot be read costs itself
     and is said.
     """
-    reading = backfill_reading(since)
-    question = next(reading)
-    while True:
-        try:
-            rows = _answer(rest, question)
-        except RestError as error:
-            step = partial(reading.throw, error)
-        else:
-            step = partial(reading.send, rows)
-        try:
-            question = step()
-        except StopIteration as end:
-            return cast("Backfill", end.value)
-
-
-def _answer(rest: AlpacaRest, question: AskOrders | AskActivities) -> list[Any]:
-    if isinstance(question, AskOrders):
-        pages = rest.orders(question.since)
-    else:
-        pages = rest.activities(question.kinds, question.since)
-    return [row for page in pages for row in page]
+    return ask_all(rest, backfill_reading(since))
 
 
 def backfill_reading(since: datetime) -> BackfillReading:

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
-from datetime import date, datetime
-from typing import Final, NamedTuple, Protocol
+from datetime import date
+from typing import Final, Protocol
 
 from options_helper.data.rest.seeding import SeedBatch, session_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.moment import Done, Moment
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.polling.reports import with_more, with_report
 from options_helper.data.streaming.state.live_state import LiveState
@@ -20,29 +21,11 @@ from options_helper.model.account import EMPTY_CLOSES, AccountState, RestPhase, 
 from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.events import RestQuote, RestTrade
-from options_helper.model.instants import utc_datetime
-from options_helper.model.market_hours import new_york_date
 from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.text import format_count, named
 
 PRICE_STREAMS: Final[tuple[StreamId, ...]] = (StreamName.STOCKS, StreamName.OPTIONS)
-
-
-class Moment(NamedTuple):
-    """The market's time."""
-
-    ns: int
-
-    @property
-    def now(self) -> datetime:
-        """In UTC."""
-        return utc_datetime(self.ns)
-
-    @property
-    def today(self) -> date:
-        """In New York."""
-        return new_york_date(self.now)
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,13 +45,6 @@ class AskPrices:
     def by_kind(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
         """Shares, and contracts."""
         return (self.symbols, ()) if self.stream == StreamName.STOCKS else ((), self.symbols)
-
-
-@dataclass(frozen=True, slots=True)
-class Done:
-    """Nothing is asked now; the next look is due in so many of the market's seconds."""
-
-    again: float
 
 
 class HoldsPrices(Protocol):

@@ -9,7 +9,7 @@ from options_helper.data.rest.seeding import seed
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.context import PollContext
 from options_helper.data.streaming.polling.pace import WatchPolicy
-from options_helper.data.streaming.polling.price_course import AskPrices, Moment, PriceCourse
+from options_helper.data.streaming.polling.price_course import AskPrices, PriceCourse
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.streams import StreamId
@@ -67,13 +67,13 @@ class PricePoller:
         """Ask for all that is due; seconds until the next look."""
         context = self._context
         with context.lock:
-            question = self._course.ask(self._moment())
+            question = self._course.ask(context.moment())
         while isinstance(question, AskPrices):
             error = self._error_of(question)
             with context.lock:
                 if context.stopping.is_set():
                     return self._policy.poll  # what a stopped run still hears changes nothing
-                question = self._course.answered(self._moment(), error)
+                question = self._course.answered(context.moment(), error)
         return question.again
 
     def _error_of(self, question: AskPrices) -> RestError | None:
@@ -88,13 +88,10 @@ class PricePoller:
                     # The answer itself says what time it is there.
                     self._context.correct_clock()
                     if not self._context.stopping.is_set():
-                        self._course.taken(self._moment(), batch)
+                        self._course.taken(self._context.moment(), batch)
         except RestError as error:
             return error
         return None
-
-    def _moment(self) -> Moment:
-        return Moment(self._context.market_ns())
 
     def _failed(self, error: Exception) -> float:
         self._context.report_failure(RestTask.PRICES, error)

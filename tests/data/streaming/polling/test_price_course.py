@@ -10,8 +10,9 @@ import pytest
 
 from options_helper.data.rest.seeding import SeedBatch
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.moment import Done, Moment
 from options_helper.data.streaming.polling.pace import WatchPolicy
-from options_helper.data.streaming.polling.price_course import AskPrices, Done, Moment, PriceCourse
+from options_helper.data.streaming.polling.price_course import AskPrices, PriceCourse
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError
 from options_helper.model.account import AccountState, PreviousClose, RestPhase, RestReport, RestTask

@@ -1,19 +1,20 @@
-"""Ask each day for what the risk figures need beside prices: announced dividends, and daily closes for betas."""
+"""When announced dividends, and daily closes for betas, are asked for: once a day, beside prices."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import replace
-from datetime import date, datetime
+from dataclasses import dataclass, replace
+from datetime import date
 from http import HTTPStatus
 from typing import Any, Final
 
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.risk_readings import read_corporate_actions, read_daily_closes
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
-from options_helper.data.streaming.polling.context import PollContext
-from options_helper.data.streaming.polling.held_poller import HeldPoller, contracts_of
+from options_helper.data.streaming.polling.held_course import HeldCourse, HoldsReadings, contracts_of
+from options_helper.data.streaming.polling.moment import Moment
 from options_helper.data.streaming.polling.pace import WatchPolicy
+from options_helper.data.streaming.polling.question import Asking
 from options_helper.data.streaming.polling.reports import with_more
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
@@ -25,90 +26,104 @@ from options_helper.model.alpaca_symbols import (
     underlying_symbol,
 )
 from options_helper.model.contract_symbols import parse_contract_symbol
-from options_helper.model.risk_inputs import RiskInputs
+from options_helper.model.risk_inputs import CorporateActions, DailyCloses, RiskInputs
 from options_helper.model.streams import StreamName
 from options_helper.model.text import named
 
 # What betas are measured against unless somebody chooses another.
 BENCHMARK: Final = "SPY"
 
-Read = Callable[[AlpacaRest, Sequence[str], date, datetime], Mapping[str, Any]]
+
+@dataclass(frozen=True, slots=True)
+class AskActions:
+    """Ask what is announced of these shares."""
+
+    symbols: tuple[str, ...]
+    asked: Moment
+
+    def read(self, rest: AlpacaRest) -> Mapping[str, CorporateActions]:
+        """By share; blocks, RestError."""
+        return read_corporate_actions(rest, self.symbols, self.asked.today, self.asked.now)
 
 
-class RiskPoller(HeldPoller):
-    """Asks once for each share of a day, what contracts are written on among them; nobody waits for it."""
+@dataclass(frozen=True, slots=True)
+class AskDailyCloses:
+    """Ask for a year of closes of these shares."""
+
+    symbols: tuple[str, ...]
+    asked: Moment
+
+    def read(self, rest: AlpacaRest) -> Mapping[str, DailyCloses]:
+        """By share; blocks, RestError."""
+        return read_daily_closes(rest, self.symbols, self.asked.today, self.asked.now)
+
+
+class RiskCourse(HeldCourse):
+    """Asks once for each share of a day, what contracts are written on among them."""
 
     TASKS = (RestTask.DIVIDENDS, RestTask.CLOSES)
 
-    def __init__(self, context: PollContext, config: LiveStreamConfig, policy: WatchPolicy) -> None:
-        super().__init__("live-risk", context, config, policy, every=policy.poll)
-        # Guarded by the lock of what was asked: the day, and what was answered of it.
+    def __init__(self, holder: HoldsReadings, config: LiveStreamConfig, policy: WatchPolicy) -> None:
+        super().__init__(holder, config, policy)
+        # The day, and what was answered of it.
         self._day: date | None = None
         self._answered: dict[RestTask, frozenset[str]] = {}
 
     def forget(self) -> None:
-        """Another session is played. Called under the lock."""
+        """Another session is played."""
         self._day, self._answered = None, {}
         super().forget()
 
     def _held(self, config: LiveStreamConfig) -> Collection[str]:
         return (*shares_of(config), *_funds_of(config))
 
-    def _poll(self) -> float:
-        """Ask for what was not answered today; seconds until the next look."""
-        today = self._context.today()
-        with self._context.lock:
-            if today != self._day:
-                self._day, self._answered = today, {}
+    def _questions(self) -> Asking[float]:
+        """Ask for what was not answered today."""
+        today = self._at.today
+        if today != self._day:
+            self._day, self._answered = today, {}
         shares = shares_of(self._config)
-        is_done = self._ask(RestTask.DIVIDENDS, shares, today, read_corporate_actions, _with_actions)
         priced = (BENCHMARK, *shares, *_funds_of(self._config))
-        is_done &= self._ask(RestTask.CLOSES, priced, today, read_daily_closes, _with_closes)
+        is_done = yield from self._ask(RestTask.DIVIDENDS, shares, AskActions, _with_actions)
+        is_done &= yield from self._ask(RestTask.CLOSES, priced, AskDailyCloses, _with_closes)
         return self._policy.poll if is_done else self._policy.again
 
     def _ask(
         self,
         task: RestTask,
         symbols: Sequence[str],
-        today: date,
-        read: Read,
+        question: Callable[[tuple[str, ...], Moment], AskActions | AskDailyCloses],
         taken: Callable[[RiskInputs, Mapping[str, Any]], RiskInputs],
-    ) -> bool:
+    ) -> Asking[bool]:
         """Ask for those that were not answered; whether there is nothing left to ask."""
-        context = self._context
-        with context.lock:
-            answered = self._answered.get(task, frozenset())
-        missing = [symbol for symbol in dict.fromkeys(symbols) if symbol not in answered]
+        answered = self._answered.get(task, frozenset())
+        missing = tuple(symbol for symbol in dict.fromkeys(symbols) if symbol not in answered)
         if not missing:
             return True
-        read_at = context.now()
-        found = context.attempt(task, lambda: _told(lambda: read(context.rest(), missing, today, read_at)))
-        if found is None:
-            return False
-        with context.lock:
-            if self._day != today:
-                return False  # another session is played since
-            context.risk_inputs = taken(context.risk_inputs, found)
-            self._answered[task] = answered.union(missing)
+        self._report(task, phase=RestPhase.REQUESTING)
+        asked = self._at
+        try:
+            found = yield question(missing, asked)
+        except RestError as error:
+            # A recording has no such thing: then all stays unknown, and it is not asked again.
+            if error.status != HTTPStatus.NOT_FOUND:
+                self._report(task, phase=RestPhase.FAILED, problem=str(error))
+                return False
+            found = {}
+        # As old as the question, and told by the clock as it is by now.
+        read_at = self._at.time_of(asked)
+        found = {symbol: replace(one, read_at=read_at) for symbol, one in found.items()}
+        self._holder.risk_inputs = taken(self._holder.risk_inputs, found)
+        self._answered[task] = answered.union(missing)
         unknown = [symbol for symbol in missing if symbol not in found]
-        context.report(
+        self._report(
             task,
             phase=RestPhase.DONE,
             done=len(answered) + len(found),
-            finished_at=context.now(),
+            finished_at=self._at.now,
             problem=f"Alpaca knows nothing of {named(unknown)}." if unknown and found else None,
         )
         return True
-
-
-def _told(read: Callable[[], Mapping[str, Any]]) -> Mapping[str, Any]:
-    """What a server tells; nothing, so that all stays unknown, where it has no such thing, as a recording has not."""
-    try:
-        return read()
-    except RestError as error:
-        if error.status != HTTPStatus.NOT_FOUND:
-            raise
-        return {}
 
 
 def shares_of(config: LiveStreamConfig) -> tuple[str, ...]:

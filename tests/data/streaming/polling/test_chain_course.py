@@ -12,7 +12,7 @@ import pytest
 
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_watch import AccountWatch
-from options_helper.data.streaming.polling.chain_poller import (
+from options_helper.data.streaming.polling.chain_course import (
     INDEX_EXPIRIES_A_LOOK,
     PARTNERS_AT_MOST,
 )

@@ -11,7 +11,7 @@ from typing import Any
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.pace import WatchPolicy
-from options_helper.data.streaming.polling.risk_poller import shares_of
+from options_helper.data.streaming.polling.risk_course import shares_of
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.errors import RestError, RestStopped
 from options_helper.model.account import RestPhase, RestTask

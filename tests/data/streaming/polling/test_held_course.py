@@ -1,0 +1,142 @@
+"""Rounds of questions about what is held, as values: what is asked when, and how old the answers are said to be."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from datetime import UTC, date, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from options_helper.data.rest.expiry_chains import ChainRequest
+from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.data.streaming.polling.chain_course import AskChain, ChainCourse
+from options_helper.data.streaming.polling.moment import Done, Moment
+from options_helper.data.streaming.polling.pace import WatchPolicy
+from options_helper.data.streaming.polling.question import Question
+from options_helper.data.streaming.polling.risk_course import AskActions, AskDailyCloses, RiskCourse
+from options_helper.data.streaming.state.live_state import LiveState
+from options_helper.errors import RestError
+from options_helper.model.account import AccountState, RestPhase, RestTask
+from options_helper.model.events import Quote
+from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.risk_inputs import CorporateActions, DailyCloses, ExpiryChain, RiskInputs
+from tests.kit.builders import nanoseconds, new_york
+
+AT = new_york("2026-11-20 16:00")
+INDEX_PUT = "SPXW261218P06500000"
+POLICY = WatchPolicy()
+CONFIG = LiveStreamConfig(stocks=("AAPL",))
+
+
+class Holder:
+    """Where the readings are kept."""
+
+    account_state = AccountState()
+    risk_inputs = RiskInputs()
+    expiry_facts = ExpiryFacts()
+
+
+def moment(seconds: float, put_forward: float = 0.0) -> Moment:
+    """So many seconds after the beginning, by a clock that is ahead by so many."""
+    return Moment(nanoseconds(AT + timedelta(seconds=seconds + put_forward)), 1_000 + seconds)
+
+
+def answer_to(question: Question) -> Any:
+    """What a server says that knows every share."""
+    assert isinstance(question, AskActions | AskDailyCloses)
+    at, symbols = question.asked.now, question.symbols
+    if isinstance(question, AskActions):
+        return {one: CorporateActions(one, at, date(2027, 1, 1)) for one in symbols}
+    return {one: DailyCloses(one, at, {}) for one in symbols}
+
+
+def carried_out(course: RiskCourse, *, asked: Moment, answered: Moment) -> Done:
+    step = course.ask(asked)
+    while not isinstance(step, Done):
+        step = course.answered(answered, answer_to(step))
+    return step
+
+
+@pytest.mark.parametrize("put_forward", [0.0, 3_600.0, -3_600.0])
+def test_what_was_asked_by_a_clock_that_was_put_right_since_is_as_old_as_it_is(put_forward: float):
+    """The answer says what time it is there: until then nobody knew."""
+    holder = Holder()
+    carried_out(
+        RiskCourse(holder, CONFIG, POLICY), asked=moment(0, put_forward), answered=moment(30, put_forward=0.0)
+    )
+
+    assert holder.risk_inputs.actions["AAPL"].read_at == AT.astimezone(UTC)
+
+
+def test_of_a_question_without_an_answer_it_is_said_why_and_the_next_one_is_asked():
+    holder = Holder()
+    course = RiskCourse(holder, CONFIG, POLICY)
+    first = course.ask(moment(0))
+    second = course.answered(moment(30), RestError("No answer."))
+
+    assert isinstance(first, AskActions)
+    assert isinstance(second, AskDailyCloses)
+    assert course.answered(moment(31), answer_to(second)) == Done(POLICY.again)
+    report = holder.account_state.reports[RestTask.DIVIDENDS]
+    assert (report.phase, report.problem) == (RestPhase.FAILED, "No answer.")
+    assert holder.account_state.reports[RestTask.CLOSES].phase is RestPhase.DONE
+
+
+def test_what_another_session_was_asked_changes_nothing_of_this_one():
+    holder = Holder()
+    course = RiskCourse(holder, CONFIG, POLICY)
+    question = course.ask(moment(0))
+    assert not isinstance(question, Done)
+    course.forget()
+
+    assert course.answered(moment(1), answer_to(question)) == Done(POLICY.again)
+    assert holder.risk_inputs == RiskInputs()
+    assert isinstance(course.ask(moment(2)), AskActions)
+
+
+def test_a_round_that_is_left_in_its_midst_begins_anew():
+    course = RiskCourse(Holder(), CONFIG, POLICY)
+
+    assert course.ask(moment(0)) == AskActions(("AAPL",), moment(0))
+    assert course.ask(moment(60)) == AskActions(("AAPL",), moment(60))
+
+
+def test_a_moment_of_before_is_told_by_the_clock_of_now():
+    assert moment(60).time_of(moment(0)) == datetime.fromtimestamp(AT.timestamp(), UTC)
+    # What is no jump is the running of a clock, and the time that was read stays.
+    assert moment(60, 0.5).time_of(moment(0)) == AT.astimezone(UTC)
+
+
+def chain(mids: Mapping[str, float], made_at: datetime) -> dict[str, ExpiryChain]:
+    """Options of one expiry, quoted so by the end of their symbols."""
+    made_ns = nanoseconds(made_at)
+    quotes = {
+        symbol: Quote(
+            symbol=symbol, timestamp=made_ns, received_ns=made_ns, bid_price=mid - 1, ask_price=mid + 1
+        )
+        for symbol, mid in ((f"SPXW261218{end}", mid) for end, mid in mids.items())
+    }
+    return {"SPXW261218": ExpiryChain("SPX", date(2026, 12, 18), made_at, quotes, None)}
+
+
+def test_what_is_left_standing_after_the_session_moves_no_window_of_strikes():
+    """A look at other strikes would lose the quotes of the session, and an index has no other price at night."""
+    course = ChainCourse(
+        Holder(), LiveStreamConfig(option_contracts=(INDEX_PUT,)), POLICY, LiveState(fills_cache_size=1)
+    )
+
+    def look(seconds: float, answer: dict[str, ExpiryChain]) -> ChainRequest:
+        question = course.ask(moment(seconds))
+        assert isinstance(question, AskChain)
+        assert isinstance(course.answered(moment(seconds + 1), answer), Done)
+        return question.request
+
+    of_session = {"C06600000": 150.0, "P06600000": 50.0, "C06700000": 90.0, "P06700000": 90.0}
+    standing = {"C06600000": 20.0, "P06600000": 20.0, "C06700000": 20.0, "P06700000": 90.0}
+    look(1_000, chain(of_session, AT))
+    second = look(2_000, chain(standing, AT + timedelta(seconds=1_500)))
+    third = look(3_000, chain(standing, AT + timedelta(seconds=1_500)))
+
+    assert second.strikes is not None
+    assert third.strikes == second.strikes
