@@ -39,4 +39,5 @@ PUBLIC: Final = {
         "new_session",
         "process_session",
     ),
+    "shared_ticks": ("Once",),
 }

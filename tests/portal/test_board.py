@@ -13,6 +13,7 @@ from typing import Any
 from urllib.parse import quote
 from zoneinfo import ZoneInfo
 
+import msgspec
 import pytest
 
 from apps.streamlit.components.board_cells import price_words, sparks
@@ -40,6 +41,7 @@ from apps.streamlit.components.board_message import (
     text_pixels,
 )
 from apps.streamlit.components.board_rows import Grouping, Row, RowKind, Tables, build_rows
+from apps.streamlit.components.board_table import told_against
 from apps.streamlit.components.live_what_changed import line_of_row
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
@@ -307,6 +309,23 @@ def after_the_first(board: Board) -> tuple[dict[str, Any], Sent]:
     while sent.key < FULL_AT_FIRST:
         message, sent = next_message(sent, board, in_full=False)
     return message, sent
+
+
+def test_viewers_who_began_together_are_told_the_same_bytes_which_are_worked_out_once():
+    first = build_board(screen_of(scenes.live), USUAL)
+    screen = screen_of(partial(scenes.live, step=1))
+    later = build_board(screen, USUAL)
+    _, sent = after_the_first(first)
+    by_itself, _ = next_message(sent, later, in_full=False)
+    message, _ = next_message(sent, later, in_full=False, compare=partial(told_against, screen))
+
+    assert by_itself["changed"], "something moved"
+    assert msgspec.json.encode(message) == msgspec.json.encode(by_itself)
+    assert told_against(screen, first, later) is told_against(screen, first, later)
+    assert told_against(screen, replace(first), later) is not told_against(screen, first, later), (
+        "another board"
+    )
+    assert told_against(screen, first, replace(later, rows=later.rows[1:])) is None, "laid out otherwise"
 
 
 def test_a_short_message_has_the_cells_that_differ_from_the_last_full_one():

@@ -13,6 +13,8 @@ from math import ceil
 from typing import Any, Final, TypeAlias
 from urllib.parse import unquote
 
+from msgspec import Raw
+
 from apps.streamlit.components.board_cell import Cell
 from apps.streamlit.components.board_cells import Cells
 from apps.streamlit.components.board_columns import BoardColumn, leaving_widths, shown_columns
@@ -91,9 +93,9 @@ class Wishes:
     sorting: Sorting | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, eq=False)
 class Board:
-    """The table at one refresh, as it is sent."""
+    """The table at one refresh, as it is sent. Viewers who look alike have the same one, so it is known by identity."""
 
     columns: tuple[Mapping[str, Any], ...]
     rows: tuple[Mapping[str, Any], ...]
@@ -209,27 +211,37 @@ def ranking(board: Board) -> dict[str, int]:
     return {row["key"]: place for place, row in enumerate(board.rows)}
 
 
+def changed_cells(before: Board, after: Board) -> dict[str, dict[str, Wire]] | None:
+    """The cells that are others than before, by row and place; None where a table is laid out otherwise."""
+    if before.rows != after.rows or not _fit(after, before):
+        return None
+    return {row: _differing(before.cells.get(row), wires) for row, wires in after.cells.items()}
+
+
+# A pair of boards, the earlier one first; Raw is the answer as it is sent.
+Compare: TypeAlias = Callable[[Board, Board], Mapping[str, Any] | Raw | None]
+
+
 def next_message(
     sent: Sent | None,
     board: Board,
     *,
     in_full: bool,
     around: Mapping[str, Any] | None = None,
+    compare: Compare = changed_cells,
 ) -> tuple[dict[str, Any], Sent]:
     """What to send now, and what was sent then: all of it, or the cells that differ from the last full message.
 
     The same of what is `around` the table, by the name of its place; of a long piece what differs in it. A row that has
-    cells is in the message, if with nothing that differs.
+    cells is in the message, if with nothing that differs. `compare` is `changed_cells`, or knows its answer.
     """
     around = around or {}
-    same_layout = sent is not None and sent.board.rows == board.rows and _fit(board, sent.board)
     is_due = sent is None or sent.key < FULL_AT_FIRST or sent.short_ones >= FULL_EVERY
-    if sent is None or is_due or in_full or not same_layout:
+    changed = None if sent is None or is_due or in_full else compare(sent.board, board)
+    if sent is None or changed is None:
         key = 1 if sent is None else sent.key + 1
         full = {"columns": board.columns, "rows": board.rows, "cells": board.cells}
         return {"key": key, "full": full, "around": around}, Sent(key, board, around)
-    before = sent.board.cells
-    changed = {row: _differing(before.get(row), after) for row, after in board.cells.items()}
     beside = {
         name: _told_against(sent.around.get(name), now)
         for name, now in around.items()

@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
-from functools import cache
+from functools import cache, partial
 from importlib.resources import files
 from typing import Any, Final, TypeAlias
 
 import streamlit as st
-from msgspec import json
+from msgspec import Raw, json
 from streamlit.errors import StreamlitAPIException
 
 from apps.streamlit.components.board_columns import headings, usual_headings
@@ -22,6 +22,7 @@ from apps.streamlit.components.board_message import (
     Sent,
     Wishes,
     build_board,
+    changed_cells,
     next_message,
     ranking,
     read_sorting,
@@ -33,6 +34,7 @@ from apps.streamlit.components.live_pieces import pieces
 from apps.streamlit.components.style import colour_variables, palette
 from options_helper.analysis.columns import ACCOUNT_COLUMN, COLUMNS, COLUMNS_OF_ACCOUNTS
 from options_helper.live.screen import ScreenModel
+from options_helper.live.shared_ticks import Once
 
 KEY: Final = "board"
 LABEL: Final = "Everything that is held, by group"
@@ -113,6 +115,7 @@ def board_table(
         board,
         in_full=st.session_state.pop("board_resync", False),
         around=_around(screen, recording),
+        compare=partial(told_against, screen),
     )
     if "full" in message:
         message["full"] |= {"label": LABEL, "view": view, "colours": _colours()}
@@ -125,6 +128,21 @@ def board_table(
     )
     if not screen.loaded:
         st.caption(plain(screen.nothing_because))
+
+
+def told_against(screen: ScreenModel, before: Board, after: Board) -> Raw | None:
+    """`changed_cells` of a board of this screen as they are sent; viewers who began together are told the same."""
+
+    def tell() -> Raw | None:
+        changed = changed_cells(before, after)
+        return None if changed is None else Raw(json.encode(changed))
+
+    return screen.once(_comparisons).get((before, after), tell)
+
+
+def _comparisons(_screen: ScreenModel) -> Once:
+    # Of its own: of many viewers who began apart they would crowd out what all of them want of the screen.
+    return Once()
 
 
 def board_key() -> int:

@@ -24,8 +24,12 @@ _KEPT: Final = 32
 _FIGURES: Final = re.compile(r"\d+")
 
 
+@lru_cache(maxsize=_KEPT)  # viewers who began together have the same pieces
 def piece_delta(before: str, after: str) -> str | Delta:
-    """What is to be sent of `after` to who has `before`: what differs, or all of it where that is shorter."""
+    """What is to be sent of `after` to who has `before`: what differs, or all of it where that is shorter.
+
+    To be read alone: who asks for the same gets the same list.
+    """
     if len(after) < _SHORT:
         return after
     delta, old = _Delta(), _items(before)
