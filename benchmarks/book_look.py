@@ -15,7 +15,7 @@ from datetime import timedelta
 from types import MappingProxyType
 
 import numpy as np
-from tables import AS_OF, NOW_NS, UNDERLYINGS, account_of
+from tables import AS_OF, NOW_NS, UNDERLYINGS, account_of, risk_inputs_of
 
 from options_helper.analysis.book_look import BookLook, look_at_book
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
@@ -81,7 +81,7 @@ def snapshots(book: Portfolio) -> Iterator[LiveSnapshot]:
         np.ones(len(strike), dtype=bool),
         np.array([(one.expiry - AS_OF.date()).days / 365 for one in instruments if one.expiry]),
     )
-    account = account_of(book)
+    account, inputs = account_of(book), risk_inputs_of(book)
     step = 0
     while True:
         step += 1
@@ -106,6 +106,7 @@ def snapshots(book: Portfolio) -> Iterator[LiveSnapshot]:
             ),
             trades=MappingProxyType({}),
             account=account,
+            risk_inputs=inputs,
             streams=MappingProxyType(
                 {
                     name: StreamHealth(name, Phase.LIVE, requested=tuple(quotes))

@@ -12,7 +12,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from functools import partial
 from types import MappingProxyType
@@ -38,6 +38,13 @@ from options_helper.model.account import (
 from options_helper.model.events import Quote, Trade
 from options_helper.model.instants import NANOSECONDS, timestamp_extension
 from options_helper.model.portfolio import Leg, MultiLegPosition, Portfolio, Position
+from options_helper.model.risk_inputs import (
+    CorporateActions,
+    DailyCloses,
+    Dividend,
+    RiskInputs,
+    VendorGreeks,
+)
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamName
 
@@ -49,6 +56,7 @@ YESTERDAY = date(2026, 11, 19)
 EXPIRIES = (date(2026, 11, 20), date(2026, 12, 18), date(2027, 1, 15))
 UNDERLYINGS = tuple(f"{first}{second}" for first in "ABCDE" for second in "FGHIJKLMNO")
 LEGS = 4
+CLOSES = 252  # of daily closes, as many as are read of each share
 
 
 def singles(count: int) -> Portfolio:
@@ -117,6 +125,7 @@ def snapshot_of(portfolio: Portfolio) -> LiveSnapshot:
         quotes=MappingProxyType({**shares, **quotes}),
         trades=MappingProxyType(trades),
         account=account_of(portfolio),
+        risk_inputs=risk_inputs_of(portfolio),
         streams=MappingProxyType(
             {
                 StreamName.STOCKS: StreamHealth(StreamName.STOCKS, Phase.LIVE, requested=UNDERLYINGS),
@@ -128,6 +137,35 @@ def snapshot_of(portfolio: Portfolio) -> LiveSnapshot:
                 StreamName.FILLS: StreamHealth(StreamName.FILLS, Phase.LIVE),
             }
         ),
+    )
+
+
+def risk_inputs_of(portfolio: Portfolio) -> RiskInputs:
+    """What a run has read an hour after its start: a year of closes, the dividends of a year, the vendor's Greeks."""
+    names = tuple(dict.fromkeys((*(item.underlying for item in portfolio.instruments), "SPY")))
+    first = AS_OF.date() - timedelta(days=CLOSES)
+    days = [first + timedelta(days=number) for number in range(CLOSES)]
+    return RiskInputs(
+        actions={
+            name: CorporateActions(
+                name,
+                AS_OF,
+                AS_OF.date() + timedelta(days=90),
+                tuple(Dividend(name, first + timedelta(days=91 * n + place % 40), 0.4) for n in range(1, 5)),
+            )
+            for place, name in enumerate(names)
+        },
+        closes={
+            name: DailyCloses(
+                name, AS_OF, {day: 100 + (7 * n * (place + 3)) % 11 / 10 for n, day in enumerate(days)}
+            )
+            for place, name in enumerate(names)
+        },
+        vendor_greeks={
+            item.live_symbol: VendorGreeks(item.live_symbol, 0.3, 0.5, quoted_at=AS_OF, read_at=AS_OF)
+            for item in portfolio.instruments
+            if item.is_option
+        },
     )
 
 

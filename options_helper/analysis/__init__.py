@@ -43,7 +43,7 @@ PUBLIC: Final = {
     "marks": ("MarkSource", "QuoteWarning", "read_marks"),
     "priced_lines": ("price_entries",),
     "own_volatility": ("OptionQuote", "Term", "ThirtyDayVolatility", "thirty_day_volatility"),
-    "remembered": ("remembered",),
+    "remembered": ("Itself", "remembered"),
     "structure_kinds": ("structure_kind",),
     "row_table": ("RowTable",),
     "totals": ("LiveTotals", "Tally", "labels", "sum_up"),

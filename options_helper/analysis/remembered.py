@@ -1,10 +1,10 @@
-"""Remember what follows from a portfolio alone, which is the same object at each refresh and never changes."""
+"""Remember what follows alone from values that never change and are the same objects at each refresh: a portfolio."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Hashable
 from functools import wraps
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 Thing = TypeVar("Thing")
 Key = TypeVar("Key", bound=Hashable)
@@ -32,3 +32,18 @@ def remembered(make: Callable[[Thing, Key], Value]) -> Callable[[Thing, Key], Va
         return value
 
     return known
+
+
+class Itself(Generic[Thing]):
+    """A value that never changes as a key, by its identity: to compare all that it has takes too long."""
+
+    __slots__ = ("value",)
+
+    def __init__(self, value: Thing) -> None:
+        self.value = value
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Itself) and other.value is self.value
+
+    def __hash__(self) -> int:
+        return id(self.value)

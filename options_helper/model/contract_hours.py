@@ -7,6 +7,7 @@ market told of its sessions (`told`) wins over the calendar.
 from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
+from functools import lru_cache
 from typing import Final
 
 from options_helper.model.contract_symbols import INDEX_ROOTS, root_of, underlying_of_root
@@ -66,6 +67,12 @@ def contract_ended_at(
     That is the end of its trading on the last day (16:00, 16:15, on half days 13:00 or 13:15), or the opening by which
     it is settled. What expires on an index ends with the shares, also where its class trades longer.
     """
+    if told:
+        return _ended_at(symbol, expiry, told, at_open=at_open)
+    return _usually_ended_at(symbol, expiry, at_open=at_open)
+
+
+def _ended_at(symbol: str, expiry: date, told: ToldSessions, *, at_open: bool | None) -> datetime | None:
     settled = _settlement_day(expiry, told)
     session = regular_session(settled, told)
     if session is None:
@@ -83,10 +90,28 @@ def settles_at(
     16:00 on the last day (13:00 on half days), also of a class that is traded for a quarter of an hour longer, or the
     opening by which it is settled.
     """
+    if told:
+        return _settles_at(symbol, expiry, told, at_open=at_open)
+    return _usually_settles_at(symbol, expiry, at_open=at_open)
+
+
+def _settles_at(symbol: str, expiry: date, told: ToldSessions, *, at_open: bool | None) -> datetime | None:
     session = regular_session(_settlement_day(expiry, told), told)
     if session is None:
         return None
     return session.opens if is_settled_at_open(symbol, expiry, told, named=at_open) else session.closes
+
+
+# Both are asked of each contract several times at each refresh. By the calendar alone the answer never changes; where a
+# market told of other sessions, it may.
+@lru_cache(maxsize=4_096)
+def _usually_ended_at(symbol: str, expiry: date, *, at_open: bool | None) -> datetime | None:
+    return _ended_at(symbol, expiry, NOTHING_TOLD, at_open=at_open)
+
+
+@lru_cache(maxsize=4_096)
+def _usually_settles_at(symbol: str, expiry: date, *, at_open: bool | None) -> datetime | None:
+    return _settles_at(symbol, expiry, NOTHING_TOLD, at_open=at_open)
 
 
 def minutes_to_settlement(

@@ -164,6 +164,7 @@ def next_session(day: date, told: ToldSessions = NOTHING_TOLD) -> date | None:
     return None
 
 
+@lru_cache(maxsize=256)  # a snapshot's instant is asked for its day hundreds of times
 def new_york_date(at: datetime) -> date:
     """The calendar date in New York, which days to expiry are counted from."""
     return at.astimezone(NEW_YORK).date()

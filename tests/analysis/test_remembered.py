@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from options_helper.analysis.remembered import remembered
+from options_helper.analysis.remembered import Itself, remembered
 
 
 class Calls:
@@ -45,3 +45,12 @@ def test_what_was_not_asked_for_in_the_last_calls_is_forgotten_and_made_again():
     assert calls.made == 9
     known(things[0], "a")
     assert calls.made == 10
+
+
+def test_a_key_by_identity_is_of_the_very_same_value_alone():
+    one, same = [1], [1]
+
+    assert Itself(one) == Itself(one)
+    assert {Itself(one): "here"}[Itself(one)] == "here"
+    assert Itself(one) != Itself(same)
+    assert Itself(one) != one

@@ -13,7 +13,8 @@ import numpy as np
 from options_helper.analysis.deliveries import Usual, usual_instruments
 from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, read_marks
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_entries
-from options_helper.analysis.risk.beta import BetaWeighted, DeltaDollars, beta_of, beta_weighted
+from options_helper.analysis.remembered import remembered
+from options_helper.analysis.risk.beta import Beta, BetaWeighted, DeltaDollars, beta_of, beta_weighted
 from options_helper.analysis.risk.book_values import (
     EUROPEAN,
     LATTICE,
@@ -44,7 +45,7 @@ from options_helper.analysis.risk.spot_check import SpotDoubt, spot_doubts
 from options_helper.model.alpaca_symbols import fund_of_index
 from options_helper.model.contract_records import is_usual
 from options_helper.model.portfolio import Portfolio, PortfolioLine
-from options_helper.model.risk_inputs import VendorGreeks
+from options_helper.model.risk_inputs import DailyCloses, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
 
 _NOTHING_KNOWN: Final = Profits()
@@ -102,7 +103,10 @@ def assess_book(
     extremes = book_risk(portfolio, ended=ended, usual=usual)
     in_doubt = quantity_doubt(portfolio, live, priced.holdings, ended)
     names = [line.instrument.underlying for line in lines]
-    betas = {name: _beta(name, live, choices) for name in dict.fromkeys(names)}
+    betas = _betas(
+        live.risk_inputs.closes,
+        (tuple(dict.fromkeys(names)), choices.index, tuple(choices.own_betas.items())),
+    )
     held = {one.name: one for one in extremes.underlyings}
     entries_of = _entries_of(portfolio)
     lines_on: dict[str, list[LineRisk]] = {name: [] for name in betas}
@@ -487,14 +491,24 @@ def _age(risk: LegRisk, at: int, gathered: Gathered, partner_age: float) -> floa
     return _known(max(0.0, partner_age, gathered.at_seconds - risk.as_of[at]))
 
 
-def _beta(name: str, live: LiveSnapshot, choices: RiskChoices) -> Any:
-    closes = live.risk_inputs.closes
+@remembered
+def _betas(
+    closes: Mapping[str, DailyCloses], of: tuple[tuple[str, ...], str, tuple[tuple[str, float], ...]]
+) -> Mapping[str, Beta]:
+    """The betas of names on an index, with what the user wrote himself.
 
-    def of(symbol: str) -> Mapping[Any, float]:
+    A year of closes is read once a day, and to lay two of them beside each other takes longer than all else of a leg.
+    """
+    names, index, own = of
+    return {name: _beta(name, closes, index, dict(own)) for name in names}
+
+
+def _beta(name: str, closes: Mapping[str, DailyCloses], index: str, own: Mapping[str, float]) -> Beta:
+    def of(symbol: str) -> Mapping[date, float]:
         return closes[symbol].closes if symbol in closes else {}
 
     fund = fund_of_index(name)
-    return beta_of(name, of(fund or name), choices.index, of(choices.index), choices.own_betas, fund=fund)
+    return beta_of(name, of(fund or name), index, of(index), own, fund=fund)
 
 
 def _price_of(symbol: str, live: LiveSnapshot) -> float | None:

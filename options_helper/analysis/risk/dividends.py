@@ -9,10 +9,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, date, datetime, time, timedelta
 from enum import StrEnum
+from functools import lru_cache
 from typing import Final
 
 import numpy as np
 
+from options_helper.analysis.remembered import Itself
 from options_helper.analysis.risk.terms import CashDividends
 from options_helper.model.contract_hours import MINUTES_A_YEAR
 from options_helper.model.contract_symbols import short_date
@@ -65,7 +67,20 @@ def dividends_of_leg(
     the last year go on beyond the last one that is known, and are marked; without, only what is announced counts.
     What the user wrote down (`own`, by ex-date) counts where nothing is announced for about its day.
     """
-    today, end = new_york_date(at), settles_at.astimezone(UTC)
+    # Asked of each leg at each refresh, and another answer once a day.
+    return _of_day(Itself(actions), new_york_date(at), settles_at.astimezone(UTC), tuple(own), assume=assume)
+
+
+@lru_cache(maxsize=4_096)
+def _of_day(
+    read: Itself[CorporateActions | None],
+    today: date,
+    end: datetime,
+    own: tuple[Dividend, ...],
+    *,
+    assume: bool,
+) -> LegDividends:
+    actions = read.value
     if actions is None:
         return _by_own_list(own, today, end)
     ahead = [one for one in actions.dividends if today < one.ex_date and _ex_at(one.ex_date) < end]
@@ -166,6 +181,7 @@ def cash_dividends(legs: Sequence[LegDividends], at: datetime) -> CashDividends:
     return CashDividends(years, amounts)
 
 
+@lru_cache(maxsize=1_024)  # of each leg's dividends at each refresh
 def _ex_at(day: date) -> datetime:
     # In UTC: of two times in one zone the difference would be that of the clocks on the wall.
     return datetime.combine(day, time(), NEW_YORK).astimezone(UTC)

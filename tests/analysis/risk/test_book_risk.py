@@ -5,12 +5,13 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
-from math import erf, exp, log, pi, sqrt
+from math import erf, exp, fsum, log, pi, sqrt
 from typing import Any
 
 import numpy as np
 import pytest
 
+from options_helper.analysis.risk.beta import Beta
 from options_helper.analysis.risk.book_reading import reading_of
 from options_helper.analysis.risk.book_risk import assess_book
 from options_helper.analysis.risk.book_values import (
@@ -36,6 +37,7 @@ from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import MultiLegPosition, Position
 from options_helper.model.risk_inputs import (
     CorporateActions,
+    DailyCloses,
     Dividend,
     ExpiryChain,
     RiskInputs,
@@ -868,3 +870,39 @@ def test_in_the_quarter_of_an_hour_after_its_settlement_a_leg_is_in_no_sum_and_l
     (line,) = book.lines
     assert (line.has_ended, line.is_over, line.iv_state) == (False, True, "expired")
     assert (book.sums.delta.coverage.of, book.beta_weighted.of, book.alarms) == (0, 0, ())
+
+
+def test_a_beta_is_worked_out_once_for_a_reading_of_the_closes_and_anew_for_another():
+    """A year of two closes each; a refresh asks for all of them."""
+    book, days = portfolio(holding("AAPL")), [date(2026, 1, 1) + timedelta(days=n) for n in range(200)]
+
+    def read(slope: float) -> RiskInputs:
+        moves = [0.01 * ((n * 7) % 11 - 5) for n in range(len(days))]
+        of_index = {day: 100 * exp(fsum(moves[: n + 1])) for n, day in enumerate(days)}
+        of_share = {day: 100 * exp(slope * fsum(moves[: n + 1])) for n, day in enumerate(days)}
+        return RiskInputs(
+            closes={
+                name: DailyCloses(name, AS_OF, closes)
+                for name, closes in (("SPY", of_index), ("AAPL", of_share))
+            }
+        )
+
+    def beta(inputs: RiskInputs, second: int, **chosen: Any) -> Beta:
+        live = replace(
+            snapshot_with(quote("AAPL", 180.0, 180.1)),
+            as_of=AS_OF + timedelta(seconds=second),
+            risk_inputs=inputs,
+        )
+        found = assess_book(book, live, RiskChoices(**chosen), stale_after_seconds=30, wide_spread_pct=25)
+        (underlying,) = found.underlyings
+        return underlying.beta
+
+    once, again = read(1.5), read(2.0)
+    first = beta(once, 0)
+
+    assert first.value == pytest.approx(1.5)
+    assert beta(once, 1) is first
+    assert beta(replace(once, chains={}), 2) is first, "what else was read changes no beta"
+    assert beta(again, 3).value == pytest.approx(2.0)
+    assert beta(once, 4, own_betas={"AAPL": 0.7}).value == 0.7
+    assert beta(once, 5, index="AAPL").value == 1.0

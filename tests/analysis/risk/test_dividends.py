@@ -267,3 +267,20 @@ class TestOwn:
 
         assert (found.state, found.dividends) == (DividendState.KNOWN, (ANNOUNCED, OWN))
         assert "One is announced." in found.notes
+
+
+def test_of_one_reading_and_day_it_is_worked_out_once_and_of_another_anew():
+    """Each leg asks at each refresh."""
+    end, later = ends(DECEMBER), AT + timedelta(seconds=1)
+    first = dividends_of_leg(ACTIONS, AT, end)
+    another = replace(ACTIONS, read_at=later)
+    own = Dividend("MSFT", date(2027, 1, 5), 1.0, said_by="their page", entered=AT.date())
+
+    assert dividends_of_leg(ACTIONS, later, end) is first
+    assert dividends_of_leg(another, later, end).read_at == later, "it was read again"
+    assert dividends_of_leg(ACTIONS, new_york("2026-12-02 10:00"), end).state is DividendState.NONE, (
+        "another day"
+    )
+    assert own in dividends_of_leg(ACTIONS, later, ends(date(2027, 1, 15)), own=(own,)).dividends
+    assert own not in dividends_of_leg(ACTIONS, later, ends(date(2027, 1, 15))).dividends
+    assert dividends_of_leg(None, later, end).state is DividendState.UNKNOWN
