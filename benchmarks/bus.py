@@ -26,8 +26,9 @@ import msgspec
 from _wire import SYMBOLS, Child, measured, quote_frames, say
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.owner import BusOwner, Owner
+from options_helper.bus.owner import BusOwner
 from options_helper.bus.recording import BusRecording
+from options_helper.bus.term_carrier import Owner
 from options_helper.bus.viewer import BusManager
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.clock import utc_now_ns

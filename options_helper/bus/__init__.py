@@ -9,6 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "access": ("BusAccess",),
+    "accounts_owner": ("AccountsOwner",),
     "address": ("BUS_VARIABLE", "DEFAULT_PORT", "BusAddress", "bus_environment", "bus_of", "is_loopback"),
     "admission": ("OWN_DEVICES", "Admissions"),
     "connection": ("BusConnection",),
@@ -17,7 +18,7 @@ PUBLIC: Final = {
     "keeper": ("LeaseKeeper",),
     "lease_course": ("Standing",),
     "names": ("DEFAULT_DESK", "Names"),
-    "roles": ("Role", "abilities", "rights_of"),
+    "roles": ("ALL_ACCOUNTS", "OWN_ACCOUNT", "Role", "abilities", "part_of", "rights_of"),
     "seeds": ("Seed", "make_seed", "read_seed", "seed_text"),
     "server_config": (
         "OWNER_NAME",
@@ -31,7 +32,8 @@ PUBLIC: Final = {
     ),
     "truth": ("DeskHealth", "decode"),
     "first_look": ("FEEDS_SECONDS", "look_at_desk"),
-    "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner", "Owner"),
+    "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner"),
     "recording": ("BusRecording",),
+    "term_carrier": ("Owner", "TermCarrier"),
     "viewer": ("BusManager",),
 }

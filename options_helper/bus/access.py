@@ -10,6 +10,7 @@ from typing import Final
 
 from options_helper.bus.seeds import Seed, read_seed
 from options_helper.errors import ConfigError
+from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.settings import BUS_VARIABLES, read_variables
 
 SEED_VARIABLE: Final = "OH_BUS_SEED_FILE"
@@ -33,11 +34,13 @@ class BusAccess:
         """The seed as it is now, so that a new one is used without a restart; ConfigError where it cannot be."""
         return None if self.seed_file is None else read_seed(self.seed_file)
 
-    @property
-    def sees_account(self) -> bool:
-        """Whether this user may have positions and orders, as far as its seed's own note says; otherwise by trying."""
+    def sees(self, account: str = DEFAULT_ACCOUNT) -> bool:
+        """Whether this user may have an account's positions and orders, as far as its seed's own note says.
+
+        Otherwise by trying. Without a name, or "default": the desk's own account, whatever it is called.
+        """
         seed = self.seed()
-        return seed is None or seed.role is None or seed.role.sees_account
+        return seed is None or seed.sees(account) is not False
 
     def require_usable(self) -> None:
         """Raise ConfigError now for what `seed` and a connection would raise later."""

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
+from options_helper.bus.accounts import TRUTH, Place, place_of
 from options_helper.bus.address import BusAddress
 from options_helper.bus.clocks import Offset, measure_offset
 from options_helper.bus.connection import BusConnection
@@ -27,6 +28,7 @@ from options_helper.bus.truth import (
 )
 from options_helper.errors import ConfigError, StreamError, StreamRefused
 from options_helper.model.risk_inputs import RiskInputs
+from options_helper.model.streams import DEFAULT_ACCOUNT
 
 log = logging.getLogger(__name__)
 
@@ -43,7 +45,7 @@ STOP_SECONDS: Final = 1.0
 MOST_PARTS: Final = 500
 # What is kept as it is said: where it is said, of what kind it is, and which part of the desk it is.
 _PARTS: Final[dict[str, tuple[str, type[msgspec.Struct]]]] = {
-    "truth": ("account", DeskAccount),
+    TRUTH: ("account", DeskAccount),
     "news": ("news", DeskNews),
     "books": ("books", DeskBooks),
 }
@@ -55,7 +57,12 @@ class Desk:
 
     health: DeskHealth | None = None
     heard_at: float | None = None
-    account: DeskAccount | None = None
+    account: DeskAccount | None = None  # the one that is followed
+    place: Place | None = None  # where that is; None: it is not served, or nobody has said
+    # Of a further account: how it is there, and when that was heard. The desk's own is in `health`.
+    account_health: DeskHealth | None = None
+    account_heard_at: float | None = None
+    account_problem: str | None = None  # why it may not be followed
     risk_inputs: RiskInputs | None = None
     news: DeskNews | None = None
     books: DeskBooks | None = None
@@ -86,6 +93,8 @@ class DeskFollower:
     """Owns the thread `live-follower`; `desk` is replaced whole and may be read by any.
 
     `pictured` is given the events of each picture, on that thread; `holes` says how often one was needed so far.
+    `account` is followed by its name, or the desk's own where it is "default"; None follows none. Without `of_market`
+    nothing else of the desk is.
     """
 
     def __init__(
@@ -96,9 +105,10 @@ class DeskFollower:
         monotonic: Callable[[], float],
         holes: Callable[[], int],
         pictured: Callable[[Sequence[PictureEvent], Offset], object],
-        follows_account: bool = True,
+        account: str | None = DEFAULT_ACCOUNT,
+        of_market: bool = True,
     ) -> None:
-        self._follows_account = follows_account
+        self._account, self._of_market = account, of_market
         self._address, self._names = address, address.names
         self._now_ns, self._monotonic = now_ns, monotonic
         self._holes, self._pictured = holes, pictured
@@ -139,22 +149,22 @@ class DeskFollower:
 
     async def _hear(self, bus: BusConnection) -> None:
         """Until the connection is gone."""
-        await self._hear_of(bus, self._names.told("*"))
-        with_account = self._follows_account
-        if with_account:
-            try:
-                await self._hear_of(bus, self._names.account_told("*"))
-            except StreamRefused as error:
-                # The rest is known all the same.
-                with_account, self.desk = False, replace(self.desk, problem=str(error))
-        for store, subject in self._kept(with_account=with_account):
-            stored = await bus.kept(store, subject)
-            if stored is not None:
-                self._take(subject, stored.data, heard=False)
+        await self._hear_of(bus, self._names.told("*" if self._of_market else "health"))
+        for what in ("health", "risk", "news", "books") if self._of_market else ("health",):
+            await self._take_kept(bus, self._names.state_store, self._names.state(what))
+        place = self._place()
+        await self._hear_account(bus, place)
         seen, next_clock, looks = -1, 0.0, _Looks()
         while not bus.ended.done() and not self._stopping.is_set():
+            if (found := self._place()) != place:
+                if place is not None:
+                    return  # the owner serves others now: what was followed is not that account any more
+                place = found
+                await self._hear_account(bus, found)
             now, holes = self._monotonic(), self._holes()
-            if holes != seen:
+            if not self._of_market:
+                pass
+            elif holes != seen:
                 seen, looks = holes, _Looks(self._words)
                 await self._look(bus)
             elif looks.is_due(self._words):
@@ -169,22 +179,43 @@ class DeskFollower:
                 f"The connection to the bus at {self._address.url} ended: {bus.ended.result()}."
             )
 
-    async def _hear_of(self, bus: BusConnection, subject: str) -> None:
-        await bus.subscribe(subject, lambda subject, data, _: self._take(subject, data, heard=True))
+    def _place(self) -> Place | None:
+        return None if self._account is None else place_of(self._account, self.desk.health)
 
-    def _kept(self, *, with_account: bool) -> tuple[tuple[str, str], ...]:
-        state, account = self._names.state_store, self._names.account_state_store
-        return (
-            (state, self._names.state("health")),
-            (state, self._names.state("risk")),
-            (state, self._names.state("news")),
-            (state, self._names.state("books")),
-            *(((account, self._names.account_state("truth")),) if with_account else ()),
-        )
+    async def _hear_account(self, bus: BusConnection, place: Place | None) -> None:
+        """Follow the account there; where that may not be, the rest is known all the same."""
+        if place != self.desk.place:
+            self.desk = replace(self.desk, account=None, account_health=None, account_heard_at=None)
+        self.desk = replace(self.desk, place=place, account_problem=None)
+        if place is None:
+            return
+        names = self._names
+        try:
+            await self._hear_of(bus, names.account_told("*", place.account), place)
+            for what in (TRUTH,) if place.is_own else (TRUTH, "health"):
+                await self._take_kept(
+                    bus, names.state_store_of(place.account), names.account_state(what, place.account), place
+                )
+        except StreamRefused as error:
+            self.desk = replace(self.desk, account_problem=str(error))
 
-    def _take(self, subject: str, data: bytes, *, heard: bool) -> None:
-        """Take over what was said; only what is heard now says that the owner lives."""
+    async def _hear_of(self, bus: BusConnection, subject: str, place: Place | None = None) -> None:
+        await bus.subscribe(subject, lambda subject, data, _: self._take(subject, data, place, heard=True))
+
+    async def _take_kept(
+        self, bus: BusConnection, store: str, subject: str, place: Place | None = None
+    ) -> None:
+        stored = await bus.kept(store, subject)
+        if stored is not None:
+            self._take(subject, stored.data, place, heard=False)
+
+    def _take(self, subject: str, data: bytes, place: Place | None = None, *, heard: bool) -> None:
+        """Take over what was said, there of an account; only what is heard now says that the owner lives."""
         match subject.rpartition(".")[2]:
+            case "health" if place is not None:
+                if (health := decode(data, DeskHealth)) is not None:
+                    heard_at = self._monotonic() if heard else self.desk.account_heard_at
+                    self.desk = replace(self.desk, account_health=health, account_heard_at=heard_at)
             case "health":
                 if (health := decode(data, DeskHealth)) is not None:
                     self._words += heard

@@ -265,7 +265,7 @@ def _ending(desk: DeskHealth, failure: str | None) -> str:
 
 
 def _named(desk: DeskHealth) -> str:
-    return f"the owner on {desk.host} (process {desk.pid})"
+    return f"the owner on {desk.where} (process {desk.pid})"
 
 
 def _has_ended(desk: DeskHealth | None) -> bool:

@@ -8,10 +8,14 @@ from typing import Final
 from urllib.parse import quote, unquote
 
 from options_helper.errors import ConfigError
-from options_helper.model.streams import StreamId, stream_named
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, stream_named
 
 DEFAULT_DESK: Final = "desk"
 _DESK: Final = re.compile(r"[A-Za-z0-9_-]{1,32}")
+# Accounts beside the desk's own: not below "acct", which whoever may see that one may follow all of.
+_FURTHER: Final = "accts"
+# In place of an account's name, which cannot begin so: what is said of all of them.
+ALL_FURTHER: Final = "_"
 
 
 @dataclass(frozen=True, slots=True)
@@ -28,11 +32,13 @@ class Names:
 
     def published(self, stream: StreamId) -> str:
         """Where the owner's batches of a stream go; the server stores them."""
-        return f"{self._root(stream)}.in.{_token(stream)}"
+        root, place = self._place(stream)
+        return f"{root}.in.{place}"
 
     def followed(self, stream: StreamId) -> str:
         """Where the server sends what it has stored."""
-        return f"{self._root(stream)}.md.{_token(stream)}"
+        root, place = self._place(stream)
+        return f"{root}.md.{place}"
 
     def slow(self, stream: StreamId) -> str:
         """Where the owner sends the slow feed of a stream; nobody stores it."""
@@ -45,10 +51,17 @@ class Names:
 
     def store(self, stream: StreamId) -> str:
         """The JetStream stream of a stream's batches: orders have one of their own, with rights of their own."""
-        return self.account_store if stream.kind.carries_orders else self.market_store
+        if not stream.kind.carries_orders:
+            return self.market_store
+        return self.account_store if stream.account == DEFAULT_ACCOUNT else self.further_store
 
-    def _root(self, stream: StreamId) -> str:
-        return f"oh.{self.desk}.acct" if stream.kind.carries_orders else f"oh.{self.desk}"
+    def _place(self, stream: StreamId) -> tuple[str, str]:
+        """Below which subject it is, and what it is called there."""
+        if not stream.kind.carries_orders:
+            return f"oh.{self.desk}", _token(stream)
+        if stream.account == DEFAULT_ACCOUNT:
+            return f"oh.{self.desk}.acct", _token(stream)
+        return f"oh.{self.desk}.{_FURTHER}", f"{stream.account}.{stream.kind.name}"
 
     @property
     def market_store(self) -> str:
@@ -80,6 +93,31 @@ class Names:
         """All subjects of orders, likewise."""
         return f"oh.{self.desk}.acct.in.>", f"oh.{self.desk}.acct.md.>"
 
+    @property
+    def further_store(self) -> str:
+        """The JetStream stream of the orders of all further accounts: who fences one of them fences them all."""
+        # No desk can be called so that one of its own stores had this name.
+        return f"OH_{self.desk}+ACCT"
+
+    @property
+    def further_state_store(self) -> str:
+        """The same for what those accounts say."""
+        return f"OH_{self.desk}+ACCT_STATE"
+
+    @property
+    def stored_further(self) -> tuple[str, str]:
+        """All subjects of their orders, as they are published and as they are followed."""
+        return f"oh.{self.desk}.{_FURTHER}.in.>", f"oh.{self.desk}.{_FURTHER}.md.>"
+
+    @property
+    def told_further(self) -> tuple[str, str]:
+        """All subjects of what is said of them, likewise."""
+        return f"oh.{self.desk}.{_FURTHER}.state.>", f"oh.{self.desk}.{_FURTHER}.told.>"
+
+    def further_followed(self, account: str) -> tuple[str, str]:
+        """What whoever may see this further account follows: its orders, and what is said of it."""
+        return f"oh.{self.desk}.{_FURTHER}.md.{account}.>", f"oh.{self.desk}.{_FURTHER}.told.{account}.>"
+
     def state(self, what: str) -> str:
         """Where the owner says something of itself, such as its health; the server keeps it."""
         return f"oh.{self.desk}.state.{what}"
@@ -88,13 +126,21 @@ class Names:
         """Where the server sends what it keeps of that: nobody else can say it there, a former owner least of all."""
         return f"oh.{self.desk}.md.state.{what}"
 
-    def account_state(self, what: str) -> str:
-        """Where it says something of the account."""
-        return f"oh.{self.desk}.acct.state.{what}"
+    def account_state(self, what: str, account: str = DEFAULT_ACCOUNT) -> str:
+        """Where it says something of an account; of the desk's own where none is named."""
+        if account == DEFAULT_ACCOUNT:
+            return f"oh.{self.desk}.acct.state.{what}"
+        return f"oh.{self.desk}.{_FURTHER}.state.{account}.{what}"
 
-    def account_told(self, what: str) -> str:
+    def account_told(self, what: str, account: str = DEFAULT_ACCOUNT) -> str:
         """Where the server sends what it keeps of that."""
-        return f"oh.{self.desk}.acct.md.state.{what}"
+        if account == DEFAULT_ACCOUNT:
+            return f"oh.{self.desk}.acct.md.state.{what}"
+        return f"oh.{self.desk}.{_FURTHER}.told.{account}.{what}"
+
+    def state_store_of(self, account: str) -> str:
+        """Where the server keeps what is said of an account."""
+        return self.account_state_store if account == DEFAULT_ACCOUNT else self.further_state_store
 
     @property
     def lease_store(self) -> str:

@@ -23,7 +23,7 @@ from options_helper.bus.teller import DeskTeller, StateStore
 from options_helper.bus.truth import DeskHealth, decode
 from options_helper.model.announcement import Announcement
 from options_helper.model.frames import Frame
-from options_helper.model.streams import StreamId, stream_named
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, fills_of, stream_named
 
 
 class Bus(Store, StateStore, Protocol):
@@ -32,6 +32,8 @@ class Bus(Store, StateStore, Protocol):
 
 class OwnerTerm:
     """From its first word until another's. `begin` on each connection, before anything else is asked on it.
+
+    Of the desk's own streams, or of those of the accounts beside it: a term of their own, with fences of its own.
 
     `fenced` says why this owner must end, once another one is there; then `require_desk`, `offer` and what is published
     raise Fenced. `teller` tells what is kept.
@@ -50,12 +52,18 @@ class OwnerTerm:
         self._publisher = DeskPublisher(
             names, streams, epoch, stored, feeds=feeds, require_desk=self.require_desk
         )
-        self.teller = DeskTeller(names)
+        self._further = tuple(
+            stream.account
+            for stream in streams
+            if stream.kind.carries_orders and stream.account != DEFAULT_ACCOUNT
+        )
+        self.teller = DeskTeller(names, of_further=bool(self._further))
         self.fenced: str | None = None
+        # By the account whose run it is, whose thread alone changes what is its own.
         # What was offered is not offered again until it is known to be stored.
-        self._is_offered = False
-        self._announced: Announcement | None = None
-        self._settled = 0
+        self._offered: set[str] = set()
+        self._announced: dict[str, Announcement] = {}
+        self._settled: dict[str, int] = {}
 
     @property
     def epoch(self) -> int:
@@ -81,7 +89,12 @@ class OwnerTerm:
     def stored_unsettled(self) -> int:
         """Events that are stored, and of which their run was not told: it has them as queued."""
         counts = self.counts.values()
-        return sum(one.stored + one.unsendable for one in counts) - self._settled
+        return sum(one.stored + one.unsendable for one in counts) - sum(tuple(self._settled.values()))
+
+    def stored_unsettled_of(self, account: str) -> int:
+        """The same of a further account's run alone."""
+        counts = self.counts[fills_of(account)]
+        return counts.stored + counts.unsendable - self._settled.get(account, 0)
 
     @property
     def unknown(self) -> int:
@@ -116,31 +129,44 @@ class OwnerTerm:
 
     async def _known(self, bus: Bus) -> dict[StreamId, Progress]:
         """How far the owner before this one had got, as it said itself."""
-        stored = await bus.last(self._names.state_store, self._names.state("health"), direct=False)
-        health = None if stored is None else decode(stored.data, DeskHealth)
-        published = {} if health is None else health.published
-        return {stream_named(name): Progress(one.epoch, one.events) for name, one in published.items()}
+        names = self._names
+        places = [(names.further_state_store, names.account_state("health", one)) for one in self._further]
+        places = places or [(names.state_store, names.state("health"))]
+        found: dict[StreamId, Progress] = {}
+        for store, subject in places:
+            stored = await bus.last(store, subject, direct=False)
+            health = None if stored is None else decode(stored.data, DeskHealth)
+            published = {} if health is None else health.published
+            found |= {stream_named(name): Progress(one.epoch, one.events) for name, one in published.items()}
+        return found
 
-    def offer(self, frames: Sequence[Frame], announced: Announcement | None, now_ns: int) -> None:
-        """Take frames until they are settled; the same ones again are not taken twice.
+    def offer(
+        self,
+        frames: Sequence[Frame],
+        announced: Announcement | None,
+        now_ns: int,
+        account: str = DEFAULT_ACCOUNT,
+    ) -> None:
+        """Take frames of an account's run until they are settled; the same ones again are not taken twice.
 
-        What a simulator announced is told where its frames stand, so that nobody takes them for Alpaca's.
+        What a simulator announced is told where its frames stand, so that nobody takes them for Alpaca's. Each run
+        calls it on a thread of its own.
         """
         self.require_desk()
-        if self._is_offered:
+        if account in self._offered:
             return
-        if announced is not None and announced is not self._announced:
-            self._announced = announced
-            self._publisher.announce(announced.header(), now_ns)
+        if announced is not None and announced is not self._announced.get(account):
+            self._announced[account] = announced
+            self._publisher.announce(announced.header(), now_ns, account)
         self._publisher.offer(frames)
-        self._is_offered = True
+        self._offered.add(account)
 
     async def publish(self, bus: Bus) -> None:
         """Publish what was offered and is not stored. Fenced for good; other StreamErrors may pass."""
         self.require_desk()
         await self._publisher.publish(bus)
 
-    def settle(self, frames: Sequence[Frame]) -> None:
-        """What was offered is stored, and their run is told so."""
-        self._is_offered = False
-        self._settled += sum(frame.events for frame in frames)
+    def settle(self, frames: Sequence[Frame], account: str = DEFAULT_ACCOUNT) -> None:
+        """What that run offered is stored, and it is told so."""
+        self._settled[account] = self._settled.get(account, 0) + sum(frame.events for frame in frames)
+        self._offered.discard(account)

@@ -21,7 +21,7 @@ from options_helper.bus.names import Names, message_id
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.errors import StreamError
 from options_helper.model.frames import Continuity, Frame
-from options_helper.model.streams import StreamId
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId
 
 log = logging.getLogger(__name__)
 
@@ -360,11 +360,12 @@ class DeskPublisher:
         for stream, records in by_stream.items():
             self._of[stream].offer(stream, records)
 
-    def announce(self, header: str, received_ns: int) -> None:
-        """Tell in every stream, before what follows, that a simulator plays its market."""
+    def announce(self, header: str, received_ns: int, account: str = DEFAULT_ACCOUNT) -> None:
+        """Tell in every stream of an account's run, before what follows, that a simulator plays its market."""
         record = Record(RecordKind.MARKET, received_ns, header.encode())
         for stream, publisher in self._of.items():
-            publisher.offer(stream, [record._replace(stream=stream)])
+            if stream.account == account:
+                publisher.offer(stream, [record._replace(stream=stream)])
 
     async def begin(
         self, bus: Store, known: Mapping[StreamId, Progress], now_ns: int = 0, *, newer_than: int = 0

@@ -243,7 +243,7 @@ class BusRecording:
         """Who has the connections, in words."""
         owner = f"the desk {self.desk} at {self.address.url}"
         health = self.heard.health
-        return owner if health is None else f"{owner}, served by {health.host} (process {health.pid})"
+        return owner if health is None else f"{owner}, served by {health.where} (process {health.pid})"
 
     @property
     def unowned_seconds(self) -> float:

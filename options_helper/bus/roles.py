@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
 from typing import Final
 
 from options_helper.bus.names import Names
+from options_helper.model.streams import DEFAULT_ACCOUNT
 
 _API: Final = "$JS.API"
+# In place of an account's name: the desk's own, and every further one, also those that it does not serve yet.
+ALL_ACCOUNTS: Final = "all"
+OWN_ACCOUNT: Final = (DEFAULT_ACCOUNT,)
 
 
 class Role(StrEnum):
@@ -36,6 +41,17 @@ _MEANINGS: Final = {
     Role.ACCOUNT_VIEWER: "prices, positions, orders and fills",
     Role.RECORDER: "market data from wherever it stopped, and nothing of the account",
 }
+
+
+def part_of(role: Role, accounts: Sequence[str]) -> str:
+    """A role and the accounts that it may see, as a configuration and a seed's note say it."""
+    is_plain = role is not Role.ACCOUNT_VIEWER or tuple(accounts) == OWN_ACCOUNT
+    return str(role) if is_plain else f"{role} of {', '.join(accounts)}"
+
+
+def accounts_in(text: str | None) -> tuple[str, ...]:
+    """Those that such words name; the desk's own where they name none."""
+    return OWN_ACCOUNT if text is None else tuple(text.split(", "))
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,16 +93,21 @@ def inbox_of(public_key: str) -> str:
     return f"_INBOX.{public_key}"
 
 
-def rights_of(role: Role, names: Names, public_key: str) -> Rights:
-    """What that user may do on this desk."""
+def rights_of(role: Role, names: Names, public_key: str, accounts: Sequence[str] = OWN_ACCOUNT) -> Rights:
+    """What that user may do on this desk; `accounts` are those that an account viewer may see, by name.
+
+    The desk's own has none on the bus: it is called "default" here.
+    """
     inbox = f"{inbox_of(public_key)}.>"
     if role is Role.OWNER:
         return _owner(names, inbox)
     publish = [names.ask(">"), *_newest(names.state_store, names.state(">"))]
     subscribe = [names.stored_market[1], names.slow_feeds, inbox]
     if role is Role.ACCOUNT_VIEWER:
-        publish += _newest(names.account_state_store, names.account_state(">"))
-        subscribe.append(names.stored_account[1])
+        for account in (DEFAULT_ACCOUNT, "*") if ALL_ACCOUNTS in accounts else accounts:
+            publish += _newest(names.state_store_of(account), names.account_state(">", account))
+            is_own = account == DEFAULT_ACCOUNT
+            subscribe += names.stored_account[1:] if is_own else names.further_followed(account)
     if role is Role.RECORDER:
         publish += _reading(names.market_store)
     return Rights(tuple(publish), tuple(subscribe))
@@ -94,12 +115,21 @@ def rights_of(role: Role, names: Names, public_key: str) -> Rights:
 
 def _owner(names: Names, inbox: str) -> Rights:
     """All of its own desk, except to take away what is stored, and to say what only the server says."""
-    stores = (names.market_store, names.account_store, names.state_store, names.account_state_store)
+    stores = (
+        names.market_store,
+        names.account_store,
+        names.state_store,
+        names.account_state_store,
+        names.further_store,
+        names.further_state_store,
+    )
     publish = [
         names.stored_market[0],
         names.stored_account[0],
         names.state(">"),
         names.account_state(">"),
+        names.stored_further[0],
+        names.told_further[0],
         names.slow_feeds,
         names.lease_keys,
         f"{_API}.INFO",
@@ -140,8 +170,8 @@ def right_to_record(store: str) -> str:
     return f"{_API}.CONSUMER.CREATE.{store}.check"
 
 
-def abilities(names: Names) -> tuple[Ability, ...]:
-    """What the roles differ in, on this desk.
+def abilities(names: Names, accounts: Sequence[str] = ()) -> tuple[Ability, ...]:
+    """What the roles differ in, on this desk; also of these accounts beside its own, where it has any.
 
     Nothing happens when somebody publishes what is empty to these subjects. So removing is not among them.
     """
@@ -171,4 +201,21 @@ def abilities(names: Names) -> tuple[Ability, ...]:
         Ability("answer those who ask", names.ask(">"), follow=True),
         Ability("follow everything", ">", follow=True),
         Ability("speak for the server", f"{names.stored_market[1][:-1]}check"),
+        *(_of_further(names, accounts) if accounts else ()),
     )
+
+
+def _of_further(names: Names, accounts: Sequence[str]) -> Iterator[Ability]:
+    """What there is besides where a desk serves further accounts."""
+    yield Ability("read stored orders of further accounts", f"{_API}.DIRECT.GET.{names.further_store}")
+    yield Ability("read any word on them", f"{_API}.DIRECT.GET.{names.further_state_store}")
+    yield Ability("publish their orders", f"{names.stored_further[0][:-1]}check.check")
+    yield Ability("speak for them", f"{names.told_further[0][:-1]}check.check")
+    yield Ability("make their stores", f"{_API}.STREAM.CREATE.{names.further_store}")
+    yield Ability("follow the orders of all of them", names.stored_further[1], follow=True)
+    for account in accounts:
+        orders, told = names.further_followed(account)
+        kept = names.account_state("truth", account)
+        yield Ability(f"follow orders and fills of {account}", orders, follow=True)
+        yield Ability(f"follow the account {account}", told, follow=True)
+        yield Ability(f"read positions of {account}", f"{_API}.DIRECT.GET.{names.further_state_store}.{kept}")

@@ -12,12 +12,14 @@ from typing import Any, Final
 
 from pydantic import SecretStr
 
-from options_helper.bus.roles import Role
+from options_helper.bus.roles import ALL_ACCOUNTS, OWN_ACCOUNT, Role, accounts_in, part_of
 from options_helper.errors import ConfigError
 
 _SEED: Final = re.compile(r"^\s*(SU[A-Z2-7]{56})\s*$", re.MULTILINE)
 _NOTE: Final = re.compile(
-    r"^# Seed of (?P<name>[\w-]+), (?P<role>[a-z-]+) on the desk (?P<desk>[\w-]+)\.", re.MULTILINE
+    r"^# Seed of (?P<name>[\w-]+), (?P<role>[a-z-]+)(?: of (?P<accounts>[a-z0-9_, -]+?))?"
+    r" on the desk (?P<desk>[\w-]+)\.",
+    re.MULTILINE,
 )
 _FOR_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
 _MOST_BYTES: Final = 4_096
@@ -31,24 +33,36 @@ class Seed:
     public_key: str
     name: str | None = None
     role: Role | None = None
+    accounts: tuple[str, ...] = OWN_ACCOUNT  # that an account viewer may see
 
     @property
     def who(self) -> str:
         """The user, as a sentence names it."""
-        return "this seed's user" if self.name is None or self.role is None else f"{self.name} ({self.role})"
+        if self.name is None or self.role is None:
+            return "this seed's user"
+        return f"{self.name} ({part_of(self.role, self.accounts)})"
+
+    def sees(self, account: str) -> bool | None:
+        """Whether it may have this account's positions and orders; "default" is the desk's own. None: nobody noted."""
+        if self.role is None:
+            return None
+        if self.role is not Role.ACCOUNT_VIEWER:
+            return self.role.sees_account
+        return account in self.accounts or ALL_ACCOUNTS in self.accounts
 
 
-def make_seed(name: str, role: Role) -> Seed:
+def make_seed(name: str, role: Role, accounts: tuple[str, ...] = OWN_ACCOUNT) -> Seed:
     """A new one."""
     nkeys = _nkeys()
     text: str = nkeys.encode_seed(secrets.token_bytes(32), nkeys.PREFIX_BYTE_USER).decode()
-    return Seed(SecretStr(text), _public_key(text), name, role)
+    return Seed(SecretStr(text), _public_key(text), name, role, accounts)
 
 
 def seed_text(seed: Seed, desk: str) -> str:
     """What stands in its file."""
+    part = "" if seed.role is None else part_of(seed.role, seed.accounts)
     return (
-        f"# Seed of {seed.name}, {seed.role} on the desk {desk}. A secret: whoever has it is that user.\n"
+        f"# Seed of {seed.name}, {part} on the desk {desk}. A secret: whoever has it is that user.\n"
         f"{seed.text.get_secret_value()}\n"
     )
 
@@ -63,8 +77,11 @@ def read_seed(path: Path) -> Seed:
             "`options-helper bus config` writes such files."
         )
     note = _NOTE.search(text)
-    role = None if note is None else next((one for one in Role if one == note["role"]), None)
-    return Seed(SecretStr(found[0]), _public_key(found[0]), None if note is None else note["name"], role)
+    if note is None:
+        return Seed(SecretStr(found[0]), _public_key(found[0]))
+    role = next((one for one in Role if one == note["role"]), None)
+    accounts = accounts_in(note["accounts"])
+    return Seed(SecretStr(found[0]), _public_key(found[0]), note["name"], role, accounts)
 
 
 def _text_of(path: Path) -> str:

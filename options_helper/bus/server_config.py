@@ -10,13 +10,15 @@ from typing import Final
 
 from options_helper.bus.address import is_loopback
 from options_helper.bus.names import Names
-from options_helper.bus.roles import Role, rights_of
+from options_helper.bus.roles import OWN_ACCOUNT, Role, accounts_in, part_of, rights_of
 from options_helper.errors import ConfigError
 
 OWNER_NAME: Final = "owner"
 _NAME: Final = re.compile(r"[A-Za-z0-9][A-Za-z0-9_-]{0,31}")
 _USER: Final = re.compile(
-    r"^ +# (?P<name>[\w-]+): (?P<role>[a-z-]+)\n +\{ nkey: (?P<key>U[A-Z2-7]{55})", re.MULTILINE
+    r"^ +# (?P<name>[\w-]+): (?P<role>[a-z-]+)(?: of (?P<accounts>[a-z0-9_, -]+))?\n"
+    r" +\{ nkey: (?P<key>U[A-Z2-7]{55})",
+    re.MULTILINE,
 )
 _HEAD: Final = re.compile(r"^# The desk (?P<desk>[\w-]+) of options-helper\.", re.MULTILINE)
 
@@ -28,6 +30,12 @@ class User:
     name: str
     role: Role
     public_key: str
+    accounts: tuple[str, ...] = OWN_ACCOUNT  # that an account viewer may see
+
+    @property
+    def part(self) -> str:
+        """Role and accounts, in words."""
+        return part_of(self.role, self.accounts)
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,10 +109,10 @@ def _jetstream(plan: ServerPlan) -> str:
 
 
 def _user(names: Names, user: User) -> str:
-    rights = rights_of(user.role, names, user.public_key)
+    rights = rights_of(user.role, names, user.public_key, user.accounts)
     answers = "\n      allow_responses: true" if rights.answers else ""
     return (
-        f"    # {user.name}: {user.role}\n"
+        f"    # {user.name}: {user.part}\n"
         f"    {{ nkey: {user.public_key}, permissions: {{\n"
         f"      publish: [{_list(rights.publish)}]\n"
         f"      subscribe: [{_list(rights.subscribe)}]{answers}\n"
@@ -137,7 +145,10 @@ def desk_in(text: str) -> str | None:
 
 def users_in(text: str) -> tuple[User, ...]:
     """The users that a written configuration names."""
-    return tuple(User(one["name"], Role(one["role"]), one["key"]) for one in _USER.finditer(text))
+    return tuple(
+        User(one["name"], Role(one["role"]), one["key"], accounts_in(one["accounts"]))
+        for one in _USER.finditer(text)
+    )
 
 
 def with_users(before: Sequence[User], added: Sequence[User], revoked: Iterable[str]) -> tuple[User, ...]:
@@ -150,9 +161,9 @@ def with_users(before: Sequence[User], added: Sequence[User], revoked: Iterable[
         )
     for user in added:
         known = by_name.get(user.name)
-        if known is not None and known.role is not user.role and user.name not in gone:
+        if known is not None and known.part != user.part and user.name not in gone:
             raise ConfigError(
-                f"{user.name} is there as {known.role}. Revoke it in the same command to give it another role."
+                f"{user.name} is there as {known.part}. Revoke it in the same command to give it another role."
             )
     kept = {name: user for name, user in by_name.items() if name not in gone}
     return tuple({**kept, **{user.name: user for user in added}}.values())

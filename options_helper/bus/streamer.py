@@ -13,6 +13,7 @@ from typing import Final
 
 import msgspec
 
+from options_helper.bus.accounts import Place, place_of
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Batch
 from options_helper.bus.batch import decode as decode_batch
@@ -36,7 +37,7 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.messages import Decode, decode_frame
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.announcement import Announcement
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -143,8 +144,11 @@ class BusStreamer(ConnectionRunner[BusLink]):
         now_ns: Callable[[], int] = utc_now_ns,
         monotonic: Callable[[], float] = time.monotonic,
         fill: Callable[[], float] = lambda: 0.0,
+        account: str = DEFAULT_ACCOUNT,
     ) -> None:
+        """Of a stream of orders `account` says whose; where that is on the bus, the owner's word says."""
         super().__init__(stream, ConnectionTiming())
+        self._account = account if stream.kind.carries_orders else DEFAULT_ACCOUNT
         self._monotonic, self._fill = monotonic, fill
         self._now_ns = now_ns
         self._viewer = viewer
@@ -162,7 +166,8 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._ask_now: asyncio.Event | None = None
         self._feeds = Feeds()
         self._followed: dict[Detail, Followed] = {}
-        self._words = 0  # of the owner's since the stream is followed
+        self._words = 0  # of the owner's on this stream since it is followed
+        self._of_further = False  # whether those are of an account beside the desk's own
         self._slow_heard_at = 0.0  # or when it was asked for
         self._early: list[bytes] | None = None  # what came before the answer to the wishes was told
 
@@ -191,17 +196,16 @@ class BusStreamer(ConnectionRunner[BusLink]):
     async def _communicate(self, connection: BusLink, news: asyncio.Event, ended: asyncio.Task[None]) -> None:
         bus, names = connection.bus, self._address.names
         self._told = None
-        # Before anything is told of a connection that will bring nothing.
-        await bus.require_may_follow(names.followed(self._stream))
+        if self._account == DEFAULT_ACCOUNT:
+            # Before anything is told of a connection that will bring nothing.
+            await bus.require_may_follow(names.followed(self._stream))
         await bus.subscribe(names.told("health"), lambda _, data, __: self._hear_health(data, news))
         stored = await bus.kept(names.state_store, names.state("health"))
         if stored is not None:
             self._hear_health(stored.data, news)
-        while (health := self._health) is None or health.ended:
-            # Somebody will serve this desk; until then the health of both legs says that nobody does.
-            await self._next_news(news, awaiting_answer=False)
-            if ended.done():
-                raise connection.loss()
+        health, place = await self._await_owner(connection, news, ended)
+        if self._account != DEFAULT_ACCOUNT:
+            await self._begin_account(bus, place, news)
         self._offset = await measure_offset(bus, names, self._now_ns)
         self._sink.connected(_readable(health.announcement))
         # Nobody is told that it is heard before the server sends what comes; and of that, nothing before the answer.
@@ -221,12 +225,38 @@ class BusStreamer(ConnectionRunner[BusLink]):
             # The client may swallow a cancellation; the owner's next word then shows that this was stopped.
             while not ended.done() and not self._stopped:
                 await self._next_news(news, awaiting_answer=False)
+                if self._place() != place:
+                    raise StreamError(
+                        f"The owner serves other accounts now; {self._account} is looked for again."
+                    )
                 self._answer()
         finally:
             await end_tasks(tasks)
         if self._stopped:
             return
         raise connection.loss()
+
+    async def _await_owner(
+        self, connection: BusLink, news: asyncio.Event, ended: asyncio.Task[None]
+    ) -> tuple[DeskHealth, Place]:
+        """Until somebody serves this desk, and this account; meanwhile it is told beside that nobody does."""
+        while (health := self._health) is None or health.ended or (place := self._place()) is None:
+            await self._next_news(news, awaiting_answer=False)
+            if ended.done():
+                raise connection.loss()
+        return health, place
+
+    def _place(self) -> Place | None:
+        return place_of(self._account, self._health)
+
+    async def _begin_account(self, bus: BusConnection, place: Place, news: asyncio.Event) -> None:
+        """Be of the account that is there, whose owner tells of it apart where it is not the desk's own."""
+        names = self._address.names
+        self._stream, self._of_further = place.stream, not place.is_own
+        await bus.require_may_follow(names.followed(self._stream))
+        if self._of_further:
+            subject = names.account_told("health", place.account)
+            await bus.subscribe(subject, lambda _, data, __: self._hear_account(data, news))
 
     def _goes_on(self, bus: BusConnection) -> bool:
         """Whether anything is to be asked of this connection: a task that swallowed its end sees it by this."""
@@ -328,14 +358,24 @@ class BusStreamer(ConnectionRunner[BusLink]):
         if health is None:
             return
         before, self._health = self._health, health
-        self._words += 1
-        if self._words == OWN_WORD:
-            self._legs.put(self._legs.of(self._stream).begin(health), hole=False)
+        if not self._of_further:
+            self._note_published(health)
         if before is not None and self._told is not None and _is_another(before, health):
             self._sink.connected(_readable(health.announcement))
             if self._ask_now is not None:
                 self._ask_now.set()
         news.set()
+
+    def _hear_account(self, data: bytes, news: asyncio.Event) -> None:
+        """How a further account is at the owner."""
+        if (health := decode_truth(data, DeskHealth)) is not None:
+            self._note_published(health)
+            news.set()
+
+    def _note_published(self, health: DeskHealth) -> None:
+        self._words += 1
+        if self._words == OWN_WORD:
+            self._legs.put(self._legs.of(self._stream).begin(health), hole=False)
 
     def _answer(self) -> None:
         """Tell the worker what is streamed of what it wants, where that has changed."""
@@ -437,8 +477,9 @@ class BusSource:
         *,
         monotonic: Callable[[], float] = time.monotonic,
         fill: Callable[[], float] = lambda: 0.0,
+        account: str = DEFAULT_ACCOUNT,
     ) -> None:
-        self.address = address
+        self.address, self._account = address, account
         self._monotonic, self._fill = monotonic, fill
         self.legs = Legs(address.detail)
         self._viewer = uuid.uuid4().hex
@@ -470,6 +511,7 @@ class BusSource:
             now_ns=self._now_ns,
             monotonic=self._monotonic,
             fill=self._fill,
+            account=self._account,
         )
 
     def decoder(self, stream: StreamId) -> Decode:  # noqa: ARG002 - the same for each

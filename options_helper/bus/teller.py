@@ -13,11 +13,12 @@ from typing import Final, Protocol
 import msgspec
 
 from options_helper.bus.connection import Stored, WrongSequence
-from options_helper.bus.names import Names
+from options_helper.bus.names import ALL_FURTHER, Names
 from options_helper.bus.publisher import BEGIN_TRIES, TRIES, Fenced
 from options_helper.bus.truth import encode
 from options_helper.decoders import msgpack_decoder
 from options_helper.errors import StreamError
+from options_helper.model.streams import DEFAULT_ACCOUNT
 
 TERM: Final = "term"
 TAKEN: Final = "Another owner serves this desk: it has told of itself since. This one ends."
@@ -123,31 +124,39 @@ class StoreTeller:
 
 
 class DeskTeller:
-    """Tells what is the desk's and what is the account's, each in its store; for one event loop."""
+    """Tells what is the desk's and what is its own account's, each in its store; for one event loop.
 
-    def __init__(self, names: Names) -> None:
+    With `of_further` it tells of the accounts beside that one, which have one store together, and of nothing else.
+    """
+
+    def __init__(self, names: Names, *, of_further: bool = False) -> None:
         self._names = names
         self._desk = StoreTeller(names.state_store, names.state(TERM))
         self._account = StoreTeller(names.account_state_store, names.account_state(TERM))
+        self._further = StoreTeller(names.further_state_store, names.account_state(TERM, ALL_FURTHER))
+        self._used = (self._further,) if of_further else (self._desk, self._account)
 
     async def newest_term(self, bus: StateStore) -> int:
-        """The last term that either store knows of."""
-        return max(await self._desk.newest_term(bus), await self._account.newest_term(bus))
+        """The last term that any of its stores knows of."""
+        return max([await one.newest_term(bus) for one in self._used])
 
     async def begin(self, bus: StateStore, epoch: int) -> None:
-        """Begin a term in both."""
-        await self._desk.begin(bus, epoch)
-        await self._account.begin(bus, epoch)
+        """Begin a term in each."""
+        for one in self._used:
+            await one.begin(bus, epoch)
 
     def forget_told(self) -> None:
         """Tell everything again."""
-        self._desk.forget_told()
-        self._account.forget_told()
+        for one in self._used:
+            one.forget_told()
 
     async def tell(self, bus: StateStore, what: str, value: msgspec.Struct) -> None:
         """Tell something of the desk, where it has changed."""
         await self._desk.tell(bus, self._names.state(what), value)
 
-    async def tell_account(self, bus: StateStore, what: str, value: msgspec.Struct) -> None:
-        """Tell something of the account, where it has changed."""
-        await self._account.tell(bus, self._names.account_state(what), value)
+    async def tell_account(
+        self, bus: StateStore, what: str, value: msgspec.Struct, account: str = DEFAULT_ACCOUNT
+    ) -> None:
+        """Tell something of an account, the desk's own or a further one, where it has changed."""
+        teller = self._account if account == DEFAULT_ACCOUNT else self._further
+        await teller.tell(bus, self._names.account_state(what, account), value)

@@ -57,8 +57,9 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     """The owner at one instant; `at_ns` and the times of `streams` are on its own clock, or on that of its market."""
 
     program: str
-    host: str
+    host: str  # with the accounts, where there are several: programs of before show it, and one account
     pid: int
+    computer: str = ""  # the host alone
     at_ns: int  # the owner's computer's clock
     as_of_ns: int = 0  # the same moment on the clock of `streams`; 0: an owner of before did not say
     epoch: int = 0  # its term
@@ -76,6 +77,15 @@ class DeskHealth(msgspec.Struct, frozen=True, kw_only=True):
     clock_skew: ClockSkew | None = None
     told_sessions: dict[date, Session | None] = {}
     books: tuple[str, ...] = ()  # whose order books it streams
+    # What the bus did not take of what else was to be told, and why: what is kept of that is of before.
+    untold: dict[str, str] = {}
+    # All that it serves, the desk's own the first; None: an owner of before has one account, and does not say which.
+    accounts: tuple[str, ...] | None = None
+
+    @property
+    def where(self) -> str:
+        """On which computer it is."""
+        return self.computer or self.host
 
     def health_of(self, stream: StreamId) -> StreamHealth | None:
         """How a stream is at the owner; None where it has no such stream."""
@@ -120,6 +130,7 @@ class DeskAccount(msgspec.Struct, frozen=True):
     account: AccountState
     fills: tuple[BlotterEntry, ...]
     expiry_facts: ExpiryFacts
+    name: str = ""  # of the account; an owner of before did not say
 
 
 class DeskNews(msgspec.Struct, frozen=True):

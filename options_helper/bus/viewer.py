@@ -11,13 +11,15 @@ from types import MappingProxyType
 
 from msgspec.structs import replace as replace_event
 
+from options_helper.bus.account_look import AccountLook, said_of_accounts
+from options_helper.bus.accounts import TRUTH
 from options_helper.bus.address import BusAddress
 from options_helper.bus.clocks import Offset
 from options_helper.bus.detail import slowness
 from options_helper.bus.follower import Desk, DeskFollower
 from options_helper.bus.legs import Leg, both_legs
 from options_helper.bus.streamer import BusSource
-from options_helper.bus.truth import DeskBooks, PictureEvent
+from options_helper.bus.truth import DeskBooks, DeskHealth, PictureEvent
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.engine.stream_group import StreamGroup
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
@@ -25,8 +27,9 @@ from options_helper.data.streaming.live_run import LiveRun
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.news import ALL_SYMBOLS, Article
 from options_helper.model.order_book import Book
-from options_helper.model.snapshot import DeskRemarks, LiveSnapshot
-from options_helper.model.streams import StreamId
+from options_helper.model.snapshot import DeskRemarks, LiveSnapshot, Phase, StreamHealth
+from options_helper.model.snapshots_together import Unusable, without_account
+from options_helper.model.streams import StreamId, StreamName
 from options_helper.settings import Settings
 
 
@@ -34,7 +37,8 @@ class BusManager:
     """What a page, a watch or a program has in place of a `LiveStreamManager`; it needs no keys.
 
     Prices are folded here, from the owner's own frames. The account, the fills, the risk inputs and the articles are
-    the owner's. Every method may be called from any thread.
+    the owner's: of the account that the settings name, or of the desk's own, whatever that is called. Every method may
+    be called from any thread.
     """
 
     def __init__(
@@ -47,10 +51,12 @@ class BusManager:
         fill: Callable[[], float] | None = None,  # of its queue; None: it looks itself
     ) -> None:
         self._settings, self._address = settings, address
-        self._sees_account = True
+        self._look = AccountLook(settings.account)  # with the seed as it was at the start
         self._now_ns, self._monotonic = now_ns, monotonic
         self._fill = fill or (lambda: self.streams.queue_fill)
-        self._source = BusSource(address, now_ns, monotonic=monotonic, fill=self._fill)
+        self._source = BusSource(
+            address, now_ns, monotonic=monotonic, fill=self._fill, account=settings.account
+        )
         self.streams: LiveStreamManager = LiveStreamManager(
             settings,
             source=self._source,
@@ -72,7 +78,7 @@ class BusManager:
         with self._lock:
             if not self._follows:
                 self._source.check(self._settings)
-                self._sees_account = self._address.access.sees_account
+                self._look = replace(self._look, seed=self._address.access.seed())
                 self._source.legs.forget()
                 self._follower = DeskFollower(
                     self._address,
@@ -80,11 +86,12 @@ class BusManager:
                     monotonic=self._monotonic,
                     holes=lambda: self._source.legs.holes,
                     pictured=self._take_picture,
-                    follows_account=self._sees_account,
+                    account=self._look.account if self._look.may_be_seen else None,
+                    of_market=any(config.wants(one) for one in StreamName if not one.kind.carries_orders),
                 )
             self._config = config
             # What the role does not have is not asked for, or each stream of it would be told as one that failed.
-            self.streams.start(config if self._sees_account else replace(config, stream_fills=False))
+            self.streams.start(config if self._look.may_be_seen else replace(config, stream_fills=False))
             if not self._follows and self._follower is not None:
                 self._follower.start()
                 self._follows = True
@@ -102,8 +109,9 @@ class BusManager:
 
         Only then is silence this leg's: whether the market should be moving is the owner's to judge.
         """
-        health = None if self._follower is None else self._follower.desk.health
-        return health is not None and self._source.legs.of(stream).is_behind(health)
+        desk = Desk() if self._follower is None else self._follower.desk
+        health = _health_of(stream, desk)
+        return health is not None and self._source.legs.of(_wire(stream, desk)).is_behind(health)
 
     def _take_picture(self, events: Sequence[PictureEvent], offset: Offset) -> None:
         follower = self._follower
@@ -117,23 +125,40 @@ class BusManager:
         now_ns = self._now_ns()
         snapshot = self.streams.snapshot()
         desk = Desk() if self._follower is None else self._follower.desk
-        heard_ago = None if desk.heard_at is None else self._monotonic() - desk.heard_at
         shift_ns = datetime_nanoseconds(snapshot.as_of) - now_ns if snapshot.market.plays else 0
+        problem = self._look.problem(desk)
         healths = {
-            name: both_legs(
-                health,
-                desk.health,
-                self._source.legs.of(name),
-                heard_ago=heard_ago,
-                shift_ns=shift_ns,
-                reached=desk.problem is None,
-            )
+            name: self._both_legs(health, desk, shift_ns, problem)
             for name, health in snapshot.streams.items()
         }
-        return self._with_desk(replace(snapshot, streams=MappingProxyType(healths)), desk)
+        return self._with_desk(replace(snapshot, streams=MappingProxyType(healths)), desk, problem)
 
-    def _with_desk(self, snapshot: LiveSnapshot, desk: Desk) -> LiveSnapshot:
+    def _both_legs(
+        self, health: StreamHealth, desk: Desk, shift_ns: int, problem: str | None
+    ) -> StreamHealth:
+        name, wire = health.name, _wire(health.name, desk)
+        both = both_legs(
+            health if wire == name else replace(health, name=wire),
+            _health_of(name, desk),
+            self._source.legs.of(wire),
+            heard_ago=None if (at := _heard_at(name, desk)) is None else self._monotonic() - at,
+            shift_ns=shift_ns,
+            reached=desk.problem is None,
+        )
+        if wire != name:
+            both = replace(both, name=name, gaps=tuple(replace(gap, stream=name) for gap in both.gaps))
+        # What the server does not let us follow, the stream says itself.
+        is_told = problem is None or problem == desk.account_problem or both.phase is Phase.OFF
+        if is_told or not name.kind.carries_orders:
+            return both
+        return replace(both, phase=Phase.FAILED, last_error=problem)
+
+    def _with_desk(self, snapshot: LiveSnapshot, desk: Desk, problem: str | None) -> LiveSnapshot:
         account, health = desk.account, desk.health
+        if account is not None and account.name not in ("", self._look.name(desk)):
+            account = None
+        if problem is not None:
+            account, snapshot = None, without_account(snapshot, Unusable(problem), keeping_streams=True)
         return replace(
             snapshot,
             account=snapshot.account if account is None else account.account,
@@ -143,7 +168,7 @@ class BusManager:
             news=snapshot.news if desk.news is None else self._wanted_of(desk.news.articles),
             books=snapshot.books if desk.books is None else self._books_of(desk, desk.books, snapshot),
             told_sessions=snapshot.told_sessions if health is None else health.told_sessions,
-            desk=self._remarks(desk, snapshot),
+            desk=self._remarks(desk, snapshot, problem),
         )
 
     def _wanted_of(self, articles: Sequence[Article]) -> tuple[Article, ...]:
@@ -164,14 +189,14 @@ class BusManager:
                 found[symbol] = book if plays else _here(book, desk.offset)
         return MappingProxyType(found)
 
-    def _remarks(self, desk: Desk, snapshot: LiveSnapshot) -> DeskRemarks:
+    def _remarks(self, desk: Desk, snapshot: LiveSnapshot, problem: str | None) -> DeskRemarks:
         health, names = desk.health, self._address.names
         owner = f"the desk {names.desk} at {self._address.url}"
         if health is not None:
-            owner += f", served by {health.host} (process {health.pid})"
+            owner += f", served by {health.where} (process {health.pid})"
         legs = [self._source.legs.of(name) for name in self._source.streams]
-        remarks = [desk.problem, desk.offset.sentence, self._slowness(legs, snapshot)]
-        if not self._sees_account:
+        remarks = [desk.problem, problem, desk.offset.sentence, self._slowness(legs, snapshot)]
+        if not self._look.may_be_seen:
             remarks.append(
                 "This computer's seed is for prices: positions, orders and fills are not shown here."
             )
@@ -184,7 +209,17 @@ class BusManager:
         missed = sum(leg.position.missed for leg in legs)
         if missed:
             remarks.append(f"On the way from the owner {missed:,} events were missed.")
-        return DeskRemarks(owner, tuple(filter(None, remarks)))
+        if health is not None:
+            remarks += [
+                f"The owner could not tell of {what}: {why}"
+                for what, why in health.untold.items()
+                if what != TRUTH
+            ]
+        accounts = () if health is None else health.accounts or ()
+        unseen = self._look.unseen(health)
+        shown = None if desk.place is None or problem is not None else self._look.name(desk) or None
+        remarks.append(said_of_accounts(accounts, shown, unseen))
+        return DeskRemarks(owner, tuple(filter(None, remarks)), accounts, shown, unseen, problem)
 
     def _slowness(self, legs: Sequence[Leg], snapshot: LiveSnapshot) -> str | None:
         """What is to be said of the slow feed; None where this computer has all prices."""
@@ -192,6 +227,24 @@ class BusManager:
         pace = self._source.legs.pace(self._fill(), self._monotonic())
         age = _newest_age(snapshot) if pace.reason else None
         return slowness(pace, left_out, told - left_out, age)
+
+
+def _wire(stream: StreamId, desk: Desk) -> StreamId:
+    """What the owner calls the stream."""
+    return desk.place.stream if stream.kind.carries_orders and desk.place is not None else stream
+
+
+def _is_of_further(stream: StreamId, desk: Desk) -> bool:
+    return stream.kind.carries_orders and desk.place is not None and not desk.place.is_own
+
+
+def _health_of(stream: StreamId, desk: Desk) -> DeskHealth | None:
+    """The owner's word on the stream; a further account has one of its own."""
+    return desk.account_health if _is_of_further(stream, desk) else desk.health
+
+
+def _heard_at(stream: StreamId, desk: Desk) -> float | None:
+    return desk.account_heard_at if _is_of_further(stream, desk) else desk.heard_at
 
 
 def _here(book: Book, offset: Offset) -> Book:

@@ -33,7 +33,10 @@ def config(
     account_viewer: Annotated[
         list[str] | None,
         typer.Option(
-            "--account-viewer", metavar="NAME", help="One that sees positions, orders and fills too."
+            "--account-viewer",
+            metavar="NAME[=ACCOUNT]",
+            help="One that sees positions, orders and fills too: of the account with the market data, or of those "
+            "named (ira,roth), or of all.",
         ),
     ] = None,
     recorder: Annotated[
@@ -84,9 +87,11 @@ def config(
     Nothing is connected to and nothing is started. What to do next is said at the end.
     """
     from options_helper.bus.roles import Role
-    from options_helper.commands.bus_config import ConfigRequest, told, write_config
+    from options_helper.commands.bus_config import ConfigRequest, account_viewer_of, told, write_config
 
-    named = ((Role.VIEWER, viewer), (Role.ACCOUNT_VIEWER, account_viewer), (Role.RECORDER, recorder))
+    viewers = [account_viewer_of(text) for text in account_viewer or ()]
+    account_viewers = [name for name, _ in viewers]
+    named = ((Role.VIEWER, viewer), (Role.ACCOUNT_VIEWER, account_viewers), (Role.RECORDER, recorder))
     written = write_config(
         ConfigRequest(
             folder,
@@ -95,6 +100,7 @@ def config(
             certificate=certificate,
             key=key,
             roles=[(name, role) for role, names in named for name in names or ()],
+            accounts=dict(viewers),
             revoked=revoke or (),
             overwrite=overwrite,
         )

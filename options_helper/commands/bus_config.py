@@ -6,7 +6,7 @@ import os
 import re
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
@@ -14,7 +14,7 @@ from typing import Final
 from options_helper.bus.address import DEFAULT_PORT, is_loopback
 from options_helper.bus.admission import OWN_DEVICES
 from options_helper.bus.names import DEFAULT_DESK, Names
-from options_helper.bus.roles import Role
+from options_helper.bus.roles import ALL_ACCOUNTS, OWN_ACCOUNT, Role, part_of
 from options_helper.bus.seeds import Seed, make_seed, read_seed, seed_text
 from options_helper.bus.server_config import (
     OWNER_NAME,
@@ -28,6 +28,7 @@ from options_helper.bus.server_config import (
 )
 from options_helper.data.atomic_file import replace_file
 from options_helper.errors import ConfigError
+from options_helper.model.streams import DEFAULT_ACCOUNT, is_account_name
 
 CONFIG_NAME: Final = "nats-server.conf"
 _LISTEN: Final = re.compile(r'^listen: "(.*):(\d+)"$', re.MULTILINE)
@@ -46,8 +47,28 @@ class ConfigRequest:
     certificate: Path | None = None
     key: Path | None = None
     roles: Sequence[tuple[str, Role]] = ()
+    accounts: Mapping[str, tuple[str, ...]] = field(
+        default_factory=dict
+    )  # of account viewers; else the desk's own
     revoked: Sequence[str] = ()
     overwrite: bool = False
+
+
+def account_viewer_of(text: str) -> tuple[str, tuple[str, ...]]:
+    """The user that `phone` or `phone=ira,roth` names, and which accounts it may see; ConfigError for neither."""
+    name, has_accounts, listed = text.partition("=")
+    if not has_accounts:
+        return name, OWN_ACCOUNT
+    accounts = tuple(dict.fromkeys(one.strip() for one in listed.split(",")))
+    if ALL_ACCOUNTS in accounts:
+        return name, (ALL_ACCOUNTS,)
+    for one in accounts:
+        if one != DEFAULT_ACCOUNT and not is_account_name(one):
+            raise ConfigError(
+                f"--account-viewer {text}: {one!r} is no account's name. Write {name}=ira, {name}=ira,roth or "
+                f"{name}=all, or {name} for the account with the market data; beside others that is {DEFAULT_ACCOUNT}."
+            )
+    return name, accounts
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,10 +98,17 @@ def write_config(request: ConfigRequest) -> Written:
     roles = dict(request.roles)
     if OWNER_NAME not in {user.name for user in known} - set(request.revoked):
         roles = {OWNER_NAME: Role.OWNER, **roles}
-    stay = {user.name: user.role for user in known if user.name not in request.revoked}
-    new = {name: make_seed(name, role) for name, role in roles.items() if stay.get(name) is not role}
+    stay = {user.name: user.part for user in known if user.name not in request.revoked}
+    wanted = [make_seed(name, role, request.accounts.get(name, OWN_ACCOUNT)) for name, role in roles.items()]
+    new = {
+        name: seed
+        for (name, role), seed in zip(roles.items(), wanted, strict=True)
+        if stay.get(name) != part_of(role, seed.accounts)
+    }
     users = with_users(
-        known, [User(name, roles[name], seed.public_key) for name, seed in new.items()], request.revoked
+        known,
+        [User(name, roles[name], seed.public_key, seed.accounts) for name, seed in new.items()],
+        request.revoked,
     )
     text = server_text(plan, users)  # whatever cannot be is said before anything is written
     try:
@@ -193,7 +221,7 @@ def told(written: Written) -> list[str]:
     for user in written.users:
         where = written.seeds.get(user.name)
         lines.append(
-            f"  {user.name:{width}}  {user.role}: {user.role.meaning}; "
+            f"  {user.name:{width}}  {user.part}: {user.role.meaning}; "
             + (f"its seed is new: {where}" if where else "it keeps the seed it has")
         )
     lines += [f"Removed: {path}, which opens nothing any more" for path in written.removed]

@@ -81,7 +81,7 @@ class FoundDesk:
         if feed is None and wanted:
             option = "--stock-feed" if stream is StreamName.STOCKS else "--options-feed"
             raise Unavailable(
-                f"The owner on {self.health.host} (process {self.health.pid}) has not said which feed of {stream} it "
+                f"The owner on {self.health.where} (process {self.health.pid}) has not said which feed of {stream} it "
                 f"streams, and a file has to be called by its feed. Try again, or name it with {option}."
             )
         return feed
@@ -94,8 +94,8 @@ class FoundDesk:
         if self.health is None:
             return f"{desk}, which nobody has served yet"
         if self.health.ended:
-            return f"{desk}, whose owner on {self.health.host} has ended"
-        return f"{desk}, served by {self.health.host} (process {self.health.pid})"
+            return f"{desk}, whose owner on {self.health.where} has ended"
+        return f"{desk}, served by {self.health.where} (process {self.health.pid})"
 
 
 def require_carried(selection: Selection, settings: Settings, *, journal: bool, page: bool) -> None:

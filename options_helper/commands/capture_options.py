@@ -51,6 +51,11 @@ def read_news(option: str, texts: Sequence[str] | None) -> tuple[str, ...]:
     return read_symbols(option, words)
 
 
+def read_names(texts: Sequence[str] | None) -> tuple[str, ...]:
+    """Names of accounts, each once, as they stand there."""
+    return tuple(dict.fromkeys(_parts(texts)))
+
+
 def read_filter(expiries: Sequence[str] | None, moneyness: str) -> ContractFilter:
     """Which contracts of the underlyings; ConfigError for what cannot be read."""
     spans = []

@@ -23,6 +23,14 @@ def serve(
     account: Annotated[
         bool, typer.Option("--account", help="Stream what the account holds, and no file.")
     ] = False,
+    together_with: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--together-with",
+            metavar="NAME|all",
+            help="Serve these accounts too: the fills and positions of each, under its name.",
+        ),
+    ] = None,
     stocks: Annotated[
         list[str] | None, typer.Option("--stocks", metavar="SPY,AAPL", help="Stocks to stream as well.")
     ] = None,
@@ -68,6 +76,10 @@ def serve(
     Whoever follows has the symbols streamed that it wants, as far as the plan allows. Nobody's are taken away for
     another's, and what nobody has wanted for two minutes is left.
 
+    Of several accounts (config/accounts.toml) one has the prices: the one that FILE names, or the one with market_data.
+    With `--together-with` the others are asked beside it, each with its own keys. What one of them is refused holds up
+    neither the prices nor another.
+
     While the bus is away what comes waits, for 100,000 events; more is dropped and counted. A second owner on the same
     desk stands by, and leads when the first one has gone.
 
@@ -79,11 +91,12 @@ def serve(
     from options_helper.commands.capture_options import (
         read_coins,
         read_contracts,
+        read_names,
         read_news,
         read_seconds,
         read_symbols,
     )
-    from options_helper.commands.serve_run import ServeRequest, run_serve, settings_of
+    from options_helper.commands.serve_run import ServeRequest, further_of, run_serve, settings_of
     from options_helper.errors import ConfigError
 
     if account and file is not None:
@@ -103,6 +116,7 @@ def serve(
         duration_seconds=read_seconds("--duration", duration),
         metrics_port=metrics_port,
         state=state,
+        together_with=read_names(together_with),
     )
-    # What a desk carries is called as if it were the only account's: who follows it need not know others.
-    raise typer.Exit(run_serve(request, settings_of(request).without_name))
+    settings = settings_of(request)
+    raise typer.Exit(run_serve(request, settings, further=further_of(request, settings.account)))

@@ -13,17 +13,19 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
+from options_helper.analysis.accounts_together import portfolio_together
 from options_helper.bus.address import BusAddress
 from options_helper.bus.demand import BOOKS, HALTS
 from options_helper.bus.keeper import LeaseKeeper
 from options_helper.bus.lease_course import Standing
 from options_helper.bus.owner import DEFAULT_KEEP_BYTES, BusOwner
+from options_helper.bus.roles import ALL_ACCOUNTS
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.capture_display import open_console
 from options_helper.commands.capture_session import Signals
 from options_helper.commands.serve_term import ServeTerm
 from options_helper.commands.shutdown_signals import ShutdownSignals
-from options_helper.data.accounts_file import load_accounts
+from options_helper.data.accounts_file import Accounts, load_accounts
 from options_helper.data.portfolio_file import PortfolioFile, reread
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
@@ -32,6 +34,7 @@ from options_helper.data.streaming.engine.stream_config import StreamRequest
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.subscriptions import build_subscription_plan
 from options_helper.errors import ConfigError, StreamError, StreamRefused, Unavailable
+from options_helper.live.further_accounts import FurtherAccount
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -79,6 +82,37 @@ class ServeRequest:
     duration_seconds: float | None = None
     metrics_port: int | None = None
     state: Path | None = None
+    together_with: tuple[str, ...] = ()  # further accounts, by name, or "all"
+
+
+def further_of(request: ServeRequest, own: str) -> tuple[FurtherAccount, ...]:
+    """The accounts that are served beside the desk's own, in their file's order; of one that cannot be used, why.
+
+    ConfigError for a name that is no account's.
+    """
+    if not request.together_with:
+        return ()
+    accounts = load_accounts()
+    is_all = ALL_ACCOUNTS in request.together_with
+    if is_all and not accounts.are_several:
+        why = accounts.why_one or f"{own} is the only one in accounts.toml."
+        raise ConfigError(f"--together-with all: there is one account; {why}")
+    for name in request.together_with:
+        if name not in (ALL_ACCOUNTS, *accounts.names):
+            accounts.settings(name)  # says which there are
+        if name == own:
+            raise ConfigError(
+                f"--together-with {name}: that is the account whose prices are served. Leave it out."
+            )
+    wanted = [one for one in accounts.names if one != own and (is_all or one in request.together_with)]
+    return tuple(_further(accounts, one) for one in wanted)
+
+
+def _further(accounts: Accounts, name: str) -> FurtherAccount:
+    try:
+        return FurtherAccount(name, accounts.settings(name))
+    except ConfigError as error:
+        return FurtherAccount(name, problem=str(error))
 
 
 def settings_of(request: ServeRequest) -> Settings:
@@ -95,6 +129,7 @@ def run_serve(
     request: ServeRequest,
     settings: Settings,
     *,
+    further: Sequence[FurtherAccount] = (),
     now: Callable[[], datetime] = utc_now,
     turn_seconds: float = TURN_SECONDS,
     book: Callable[[ServeRequest], Book | None] | None = None,
@@ -102,12 +137,19 @@ def run_serve(
 ) -> int:
     """Serve until a signal or the duration ends it; the exit code. Blocks, on the main thread.
 
-    Where another owner leads the desk it stands by, and leads when that one has gone.
+    The settings are those of the desk's own account, and the `further` ones are served beside it. Where another owner
+    leads the desk it stands by, and leads when that one has gone.
     """
     settings.require_credentials()
     load_sdk()
     serving = _Serving(
-        request, settings, book=(book or _book)(request), term=term, now=now, turn_seconds=turn_seconds
+        request,
+        settings,
+        further=further,
+        book=(book or _book)(request),
+        term=term,
+        now=now,
+        turn_seconds=turn_seconds,
     )
     serving.open()
     with ShutdownSignals() as shutdown, open_console() as (console, _):
@@ -133,12 +175,15 @@ class _Serving:
         request: ServeRequest,
         settings: Settings,
         *,
+        further: Sequence[FurtherAccount] = (),
         book: Book | None,
         term: Callable[..., ServeTerm],
         now: Callable[[], datetime],
         turn_seconds: float,
     ) -> None:
-        self._request, self._settings, self._book = request, settings, book
+        # What a desk carries is called as if it were the only account's: who follows it need not know others.
+        self._request, self._settings, self._book = request, settings.without_name, book
+        self._account, self._further = settings.account, tuple(further)
         self._make_term = term
         self._now, self._turn_seconds = now, turn_seconds
         self._limits = RequestLimits(PAGE)
@@ -262,6 +307,8 @@ class _Serving:
                 StreamName.NEWS: None,
             },
             took_over=self._took_over,
+            account=self._account,
+            further=self._further,
         )
         self._config = None
         # Before it opens, which may take longer than a lease: what has lost that begins no term.
@@ -327,22 +374,35 @@ class _Serving:
             self._note_problem(problem, console)
             last = self._last
             if last is not None:
-                self._last = replace(last, snapshot=term.manager.snapshot(), problem=problem)
+                self._last = replace(last, snapshot=term.snapshot(), problem=problem)
 
     def _turn(self, term: ServeTerm, console: Console) -> None:
-        snapshot = term.manager.snapshot()
-        book = None if self._book is None else self._book.look(snapshot)
-        config = self._config_for(term.owner, None if book is None else book.portfolio)
+        snapshot = term.snapshot()
+        # Of the desk's own account, without what the others have.
+        book = None if self._book is None else self._book.look(snapshot.accounts.get(self._account, snapshot))
+        config = self._config_for(term.owner, self._held(term, None if book is None else book.portfolio))
         if config != self._config:
             term.start(config)
             self._config = config
-        problem = term.owner.problem or (None if book is None else book.problem) or term.owner.left_out
+        term.look_after_accounts()
+        problem = (
+            term.problem
+            or (None if book is None else book.problem)
+            or term.owner.left_out
+            or term.trouble(snapshot)
+        )
         self._last = WatchStatus(snapshot, self._activity(term.owner, config, snapshot), problem)
         self._note_problem(problem, console)
         said = self._serves(config)
         if said != self._said or self._now() - self._said_at >= LINE_EVERY:
             self._said, self._said_at = said, self._now()
             self._say(console, self._last.activity)
+
+    def _held(self, term: ServeTerm, own: Portfolio | None) -> Portfolio | None:
+        """What is to be streamed by itself: what a file holds, or all accounts that are served."""
+        if not self._request.from_account or not (others := term.portfolios()):
+            return own
+        return portfolio_together([*([] if own is None else [(self._account, own)]), *others])
 
     def _config_for(self, owner: BusOwner, portfolio: Portfolio | None) -> LiveStreamConfig:
         plan = build_subscription_plan(
@@ -366,7 +426,9 @@ class _Serving:
     def _serves(self, config: LiveStreamConfig) -> str:
         shares = format_count(len(config.stocks), "stock")
         contracts = format_count(len(config.option_contracts), "contract")
-        return f"serving {shares} and {contracts} at {self._request.address.url}"
+        names = (self._account, *(one.name for one in self._further))
+        accounts = f" for the accounts {', '.join(names)}" if self._further else ""
+        return f"serving {shares} and {contracts}{accounts} at {self._request.address.url}"
 
     def _activity(self, owner: BusOwner, config: LiveStreamConfig, snapshot: LiveSnapshot) -> str:
         """In one line what it is at."""

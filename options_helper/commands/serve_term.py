@@ -4,17 +4,25 @@ from __future__ import annotations
 
 import os
 import socket
-from collections.abc import Callable, Mapping, Sequence
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
+from options_helper.bus.accounts_owner import AccountsOwner
 from options_helper.bus.address import BusAddress
-from options_helper.bus.owner import AnnouncedSource, BusOwner, Owner
+from options_helper.bus.owner import AnnouncedSource, BusOwner
+from options_helper.bus.term_carrier import Owner, TermCarrier
 from options_helper.clock import utc_now_ns
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.model.streams import StreamId
+from options_helper.live.further_accounts import FurtherAccount, FurtherAccounts
+from options_helper.model.account import RestPhase, RestTask
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.snapshots_together import snapshots_together
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, fills_of
 from options_helper.settings import Settings
 
 # After a takeover the connection that Alpaca still holds is that of an owner which is known to be gone.
@@ -30,7 +38,9 @@ def feeds_of(settings: Settings, streams: Sequence[StreamId]) -> dict[StreamId, 
 class ServeTerm:
     """Alpaca's streams on the bus, from `open` to `end`. `step_down` may be called from any thread.
 
-    `took_over`: another led the desk just now, so its connection may be there for a moment.
+    `took_over`: another led the desk just now, so its connection may be there for a moment. `account` is the name of
+    the desk's own account, whose settings these are; the `further` ones have a run each, and nothing of theirs holds up
+    its streams.
     """
 
     def __init__(
@@ -42,48 +52,145 @@ class ServeTerm:
         keep_bytes: int,
         plan: Mapping[StreamId, int | None],
         took_over: bool,
+        account: str = DEFAULT_ACCOUNT,
+        further: Sequence[FurtherAccount] = (),
         now_ns: Callable[[], int] = utc_now_ns,
+        manager_cls: Callable[..., LiveStreamManager] = LiveStreamManager,
     ) -> None:
         source = AnnouncedSource(AlpacaSource())
+        who = Owner(socket.gethostname(), os.getpid(), now_ns())
+        accounts = (account, *(one.name for one in further))
         self.owner = BusOwner(
             address,
-            Owner(socket.gethostname(), os.getpid(), now_ns()),
+            who,
             source.streams,
             now_ns=now_ns,
             announced=lambda: source.announced,
             keep_bytes=keep_bytes,
             limits=plan,
             feeds=feeds_of(settings, source.streams),
+            accounts=accounts,
         )
-        retry = RetryPolicy(slow_pauses=TAKEOVER_PAUSES) if took_over else RetryPolicy()
-        self.manager = LiveStreamManager(
-            settings, source=source, limits=limits, carry=self.owner.carry, retry=retry
+        self._retry = RetryPolicy(slow_pauses=TAKEOVER_PAUSES) if took_over else RetryPolicy()
+        self._limits, self._manager_cls = limits, manager_cls
+        self.manager = manager_cls(
+            settings, source=source, limits=limits, carry=self.owner.carry, retry=self._retry
         )
+        self._account, self._wanted = account, tuple(further)
+        self._accounts_owner = AccountsOwner(address, who, accounts, now_ns=now_ns) if further else None
+        self._further = FurtherAccounts(self._manager_of)
+        self._managers: dict[
+            str, LiveStreamManager
+        ] = {}  # of the further accounts; written at the first start
+        self._has_begun = False
         # Set once, by whoever is first; `start` looks before streams begin and after, so that nobody waits for it.
         self._stepped_down: str | None = None
 
     def open(self) -> None:
-        """Begin the term on the bus, and to tell of the streams. After an error nothing is left behind."""
+        """Begin the term on the bus, of all accounts or of none, and to tell of the streams.
+
+        After an error nothing is left behind.
+        """
         self.owner.open()
+        if self._accounts_owner is not None:
+            try:
+                self._accounts_owner.open()
+            except BaseException:
+                self.owner.close()
+                raise
         self.owner.tell_of(self.manager.snapshot)
 
+    def _manager_of(self, settings: Settings) -> LiveStreamManager:
+        """The run of a further account: its fills, and what is asked of it."""
+        source = AnnouncedSource(AlpacaSource())
+        carry = (
+            None if self._accounts_owner is None else self._accounts_owner.carry_of(settings.account, source)
+        )
+        made = self._manager_cls(settings, source=source, limits=self._limits, carry=carry, retry=self._retry)
+        self._managers[settings.account] = made
+        return made
+
     def start(self, config: LiveStreamConfig) -> None:
-        """Stream this, unless another leads."""
+        """Stream this, and the fills of each account, unless another leads."""
         if self.yields is None:
             self.manager.start(config)
+            if self._wanted and not self._has_begun:
+                # Once: what Alpaca refuses one of them is tried again by itself, and not at each change of symbols.
+                self._has_begun = True
+                self._further.start(self._wanted)
+                if self._accounts_owner is not None:
+                    self._accounts_owner.tell_of(self.snapshot)
         if self.yields is not None:
-            self.manager.stop()  # it was stepped down meanwhile, when there was nothing to close yet
+            self._stop_all()  # it was stepped down meanwhile, when there was nothing to close yet
+
+    def look_after_accounts(self) -> None:
+        """Have each further account asked what becomes of the contracts that it holds now."""
+        if self._wanted:
+            self._further.follow_ends()
+
+    def snapshot(self) -> LiveSnapshot:
+        """Everything; where there are several accounts with each one's own."""
+        if not self._wanted:
+            return self.manager.snapshot()
+        # The others first, so that nothing that one of them was told is newer than the whole.
+        others = self._further.snapshots([one.name for one in self._wanted])
+        return snapshots_together(self._account, self.manager.snapshot(), others)
+
+    def portfolios(self) -> list[tuple[str, Portfolio]]:
+        """What each further account holds, as far as that is known."""
+        found = self._further.with_portfolios(self._wanted)
+        return [(one.name, one.portfolio) for one in found if one.portfolio is not None]
 
     def step_down(self, why: str) -> None:
         """Another leads, or may lead: publish nothing from now on, at once, and close the connections to Alpaca."""
         self._stepped_down = self._stepped_down or why
-        self.owner.yield_to_another(why)
+        for owner in self._owners:
+            owner.yield_to_another(why)
+        self._stop_all()
+
+    def _stop_all(self) -> None:
+        """Close all connections to Alpaca, those of the accounts beside the market's."""
+        if not self._wanted:
+            self.manager.stop()
+            return
+        stopping = threading.Thread(target=self._further.stop, name="live-accounts-end", daemon=True)
+        stopping.start()
         self.manager.stop()
+        stopping.join()
+
+    @property
+    def _owners(self) -> tuple[TermCarrier, ...]:
+        return (self.owner,) if self._accounts_owner is None else (self.owner, self._accounts_owner)
 
     @property
     def yields(self) -> str | None:
-        """Why another leads, as a sentence; None while this one does."""
-        return self._stepped_down or self.owner.fenced
+        """Why another leads, as a sentence; None while this one does. Who is refused for one account is for all."""
+        return self._stepped_down or next((one.fenced for one in self._owners if one.fenced), None)
+
+    def trouble(self, snapshot: LiveSnapshot) -> str | None:
+        """What is wrong with further accounts, each by its name, as sentences; None where all is well."""
+        said = []
+        for one in self._wanted:
+            manager, own = self._managers.get(one.name), snapshot.accounts[one.name]
+            why = None if manager is None else manager.failure
+            fills = own.streams.get(fills_of(one.name))
+            if why is None and fills is not None and fills.phase is Phase.FAILED:
+                why = fills.last_error
+            if why is None:
+                reports = (own.account.reports[task] for task in (RestTask.POSITIONS, RestTask.FILLS))
+                why = next((report.problem for report in reports if report.phase is RestPhase.FAILED), None)
+            if why is not None:
+                said.append(f"The account {one.name}: {why}")
+        if self._accounts_owner is not None:
+            said += [
+                f"The bus was not told the {what}: {why}" for what, why in self._accounts_owner.untold.items()
+            ]
+        return " ".join(said) or None
+
+    @property
+    def problem(self) -> str | None:
+        """Why what comes waits for the bus, as a sentence."""
+        return next((one.problem for one in self._owners if one.problem), None)
 
     @property
     def failure(self) -> str | None:
@@ -92,8 +199,12 @@ class ServeTerm:
 
     def end(self) -> None:
         """Close Alpaca's connections, have the bus store what came, and say goodbye where this one still leads."""
-        self.manager.stop()
-        self.owner.close()
+        self._stop_all()
+        if (why := self.yields) is not None:
+            for owner in self._owners:
+                owner.yield_to_another(why)
+        for owner in self._owners:
+            owner.close()
 
     def losses(self) -> list[tuple[int, str]]:
         """What did not get there, with how many; after the end."""
@@ -112,4 +223,27 @@ class ServeTerm:
             ),
             (self.owner.lost_messages, "batches were lost by the bus after it had acknowledged them"),
         ]
-        return [(count, what) for count, what in lost if count]
+        return [(count, what) for count, what in (*lost, *self._lost_of_accounts()) if count]
+
+    def _lost_of_accounts(self) -> Iterator[tuple[int, str]]:
+        """The same of each further account, by its name."""
+        owner = self._accounts_owner
+        if owner is None:
+            return
+        for name, manager in self._managers.items():
+            stream = fills_of(name)
+            health, counts = manager.snapshot().streams.get(stream), owner.counts[stream]
+            if health is not None:
+                yield (
+                    owner.found_no_place(name, health),
+                    f"events of {name} found no place and are not stored",
+                )
+            yield (
+                counts.waiting,
+                f"events of {name} were on their way, and nobody knows whether they are stored",
+            )
+            yield counts.unsendable, f"events of {name} were in messages larger than the bus takes"
+        yield (
+            owner.lost_messages,
+            "batches of further accounts were lost by the bus after it had acknowledged them",
+        )

@@ -147,7 +147,7 @@ async def _owner(address: BusAddress, bus: BusConnection) -> Finding:
             f"nobody has served the desk {names.desk} here yet.",
             f"Start its owner: options-helper stream serve --bus {address.url} --desk {names.desk}",
         )
-    served = f"served by {health.host} (process {health.pid}, version {health.program})"
+    served = f"served by {health.where} (process {health.pid}, version {health.program})"
     if health.ended:
         return Finding(
             Verdict.WARNING, f"the desk {names.desk} was {served}, which has ended.", "Start it again."

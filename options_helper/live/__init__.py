@@ -12,7 +12,7 @@ PUBLIC: Final = {
     "attention": ("GRAVE_WARNINGS", "Item", "attention", "worth_saying"),
     "change_history": ("ChangeRecord",),
     "connections": ("PROCESS_MODULE", "process_connections"),
-    "further_accounts": ("FurtherAccount",),
+    "further_accounts": ("FurtherAccount", "FurtherAccounts"),
     "pnl_history": ("PnlPoint",),
     "screen": (
         "ACCOUNT_PANEL",

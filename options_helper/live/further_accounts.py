@@ -13,9 +13,9 @@ from options_helper.analysis.reconcile.account_book import AccountBook
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import AccountBooks
-from options_helper.live.snapshots_together import Unusable
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.snapshots_together import Unusable
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -109,10 +109,9 @@ class FurtherAccounts:
         run.manager.start(run.config)
 
     def stop(self) -> None:
-        """End all of them; what they said last stays."""
+        """End all of them at once, as one may take its second; what they said last stays."""
         with self._lock:
-            for run in self._runs.values():
-                run.manager.stop()
+            _each_at_once([run.manager.stop for run in self._runs.values()])
 
     def forget(self) -> None:
         """Stop, and know nothing of any of them any more."""
@@ -171,6 +170,17 @@ class FurtherAccounts:
                     run.refused = str(error)
                 else:
                     run.config, run.refused = config, None
+
+
+def _each_at_once(work: Sequence[Callable[[], None]]) -> None:
+    """Do all of it, each on a thread of its own but the first, and wait for it."""
+    threads = [threading.Thread(target=one, name="live-account-end", daemon=True) for one in work[1:]]
+    for thread in threads:
+        thread.start()
+    for one in work[:1]:
+        one()
+    for thread in threads:
+        thread.join()
 
 
 def _end(runs: dict[str, _Run], name: str) -> None:

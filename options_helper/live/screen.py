@@ -44,13 +44,13 @@ from options_helper.live.session import (
     changed_code,
 )
 from options_helper.live.shared_ticks import Once, Tick
-from options_helper.live.snapshots_together import whole_of
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.snapshots_together import whole_of
 from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.model.text import named, without_amounts
 

@@ -57,11 +57,11 @@ from options_helper.live.further_accounts import FurtherAccount, FurtherAccounts
 from options_helper.live.pnl_history import Measure, PnlPoint
 from options_helper.live.shared_look import SharedLook
 from options_helper.live.shared_ticks import SharedTicks, Tick
-from options_helper.live.snapshots_together import snapshots_together
 from options_helper.model.earnings import Earnings
 from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.snapshots_together import snapshots_together
 from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import dashboard_file, forget_heartbeats
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter

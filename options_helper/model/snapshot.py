@@ -104,6 +104,11 @@ class DeskRemarks:
 
     owner: str
     remarks: tuple[str, ...] = ()
+    # All accounts that it serves, its own the first, which alone may have no name there; none: nobody has said.
+    accounts: tuple[str, ...] = ()
+    account: str | None = None  # the one of them that is shown; None: none is, for all that is known
+    unseen: tuple[str, ...] = ()  # those that this computer may not see, as far as its seed's own note says
+    account_problem: str | None = None  # why nothing of the account is to be believed now, as a sentence
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,8 +9,9 @@ from types import MappingProxyType
 import pytest
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.owner import AnnouncedSource, BusOwner, Owner
+from options_helper.bus.owner import AnnouncedSource, BusOwner
 from options_helper.bus.streamer import NO_BOOKS
+from options_helper.bus.term_carrier import Owner
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now_ns
 from options_helper.commands.serve_run import ServeRequest, served_config

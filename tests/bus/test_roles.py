@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import TypeVar
 
@@ -11,10 +12,13 @@ import pytest
 
 from options_helper.bus.connection import BusConnection, StoreWish
 from options_helper.bus.names import Names
-from options_helper.bus.owner import stores_of
-from options_helper.bus.roles import Role, abilities, rights_of
+from options_helper.bus.owner import further_stores_of, stores_of
+from options_helper.bus.roles import ALL_ACCOUNTS, OWN_ACCOUNT, Role, abilities, rights_of
+from options_helper.bus.seeds import read_seed
+from options_helper.bus.server_config import users_in
 from options_helper.errors import StreamError, StreamRefused
-from tests.kit.secured import DESK, USERS, SecuredBus, secured_bus
+from options_helper.model.streams import fills_of
+from tests.kit.secured import DESK, ROLES, USERS, SecuredBus, secured_bus
 from tests.kit.waiting import AT_ONCE
 
 T = TypeVar("T")
@@ -97,6 +101,116 @@ def test_each_cell_of_the_matrix_is_what_the_server_does(tried, user: str, words
     may = tried[user][words]
     assert may is (user in MATRIX[words])
     assert rights.allow(ability.subject, follow=ability.follow) is may, "what `bus check` holds it against"
+
+
+# On a desk with accounts beside its own. `study` sees its own alone, as it was made before there were others.
+OF_ACCOUNTS = {"phone": ("ira",), "tablet": ("default", "roth"), "wall": (ALL_ACCOUNTS,)}
+FURTHER_USERS = {**USERS, **dict.fromkeys(OF_ACCOUNTS, Role.ACCOUNT_VIEWER)}
+FURTHER_MATRIX = {
+    "follow prices": set(FURTHER_USERS) - {"owner"},
+    "follow orders and fills": {"study", "tablet", "wall"},
+    "follow the account": {"study", "tablet", "wall"},
+    "read positions": {"owner", "study", "tablet", "wall"},
+    "read stored orders": {"owner"},
+    "read stored orders of further accounts": {"owner"},
+    "read any word on them": {"owner"},
+    "publish their orders": {"owner"},
+    "speak for them": {"owner"},
+    "make their stores": {"owner"},
+    "follow the orders of all of them": set(),
+    "follow orders and fills of ira": {"phone", "wall"},
+    "follow the account ira": {"phone", "wall"},
+    "read positions of ira": {"owner", "phone", "wall"},
+    "follow orders and fills of roth": {"tablet", "wall"},
+    "follow the account roth": {"tablet", "wall"},
+    "read positions of roth": {"owner", "tablet", "wall"},
+}
+
+
+@pytest.fixture(scope="module")
+def further(tmp_path_factory: pytest.TempPathFactory) -> Iterator[SecuredBus]:
+    """A bus with users who may see some of the accounts, and the stores of all of them on it."""
+    roles = [*ROLES, *((name, Role.ACCOUNT_VIEWER) for name in OF_ACCOUNTS)]
+    with secured_bus(tmp_path_factory.mktemp("further"), roles=roles, accounts=OF_ACCOUNTS) as made:
+        as_user(made, "owner", keep_further)
+        yield made
+
+
+async def keep_further(owner: BusConnection) -> None:
+    await keep_all(owner)
+    for wish in further_stores_of(NAMES):
+        await owner.keep(wish)
+    for account in ("ira", "roth"):
+        await owner.store(NAMES.published(fills_of(account)), account.encode())
+        await owner.store(NAMES.account_state("truth", account), account.encode())
+
+
+@pytest.fixture(scope="module")
+def tried_further(further: SecuredBus) -> dict[str, dict[str, bool]]:
+    async def each(connection: BusConnection) -> dict[str, bool]:
+        return {
+            one.words: await connection.may(one.subject, follow=one.follow)
+            for one in abilities(NAMES, ("ira", "roth"))
+        }
+
+    return {user: as_user(further, user, each) for user in FURTHER_USERS}
+
+
+@pytest.mark.parametrize("words", FURTHER_MATRIX)
+@pytest.mark.parametrize("user", FURTHER_USERS)
+def test_a_seed_for_one_account_may_do_nothing_with_another(tried_further, user: str, words: str):
+    ability = next(one for one in abilities(NAMES, ("ira", "roth")) if one.words == words)
+    rights = rights_of(FURTHER_USERS[user], NAMES, "UKEY", OF_ACCOUNTS.get(user, OWN_ACCOUNT))
+
+    may = tried_further[user][words]
+    assert may is (user in FURTHER_MATRIX[words])
+    assert rights.allow(ability.subject, follow=ability.follow) is may, "what `bus check` holds it against"
+
+
+def test_whoever_may_see_an_account_hears_what_the_server_stored_of_it_and_of_no_other(further: SecuredBus):
+    heard: dict[str, list[bytes]] = {"phone": [], "wall": []}
+
+    def hear(name: str, _subject: str, data: bytes, _reply: object) -> None:
+        heard[name].append(data)
+
+    async def story() -> None:
+        connections = {name: BusConnection(further.user(name).address) for name in ("owner", *heard)}
+        for connection in connections.values():
+            await connection.open("a test")
+        for name, account in (("phone", "ira"), ("wall", "ira"), ("wall", "roth")):
+            for subject in NAMES.further_followed(account):
+                await connections[name].subscribe(subject, partial(hear, name))
+        for account in ("ira", "roth"):
+            await connections["owner"].store(NAMES.published(fills_of(account)), f"fill {account}".encode())
+            await connections["owner"].store(
+                NAMES.account_state("truth", account), f"rich {account}".encode()
+            )
+        for connection in connections.values():
+            await connection.settle()
+        kept = await connections["phone"].kept(NAMES.further_state_store, NAMES.account_state("truth", "ira"))
+        assert kept is not None
+        assert kept.data == b"rich ira"
+        with pytest.raises(StreamRefused, match=r"does not let phone \(account-viewer of ira\)"):
+            await connections["phone"].kept(NAMES.further_state_store, NAMES.account_state("truth", "roth"))
+        for connection in connections.values():
+            await connection.close()
+
+    asyncio.run(asyncio.wait_for(story(), AT_ONCE))
+    assert heard["phone"] == [b"fill ira", b"rich ira"]
+    assert heard["wall"] == [b"fill ira", b"rich ira", b"fill roth", b"rich roth"]
+
+
+def test_a_role_says_its_accounts_where_it_is_written_and_reads_them_again(further: SecuredBus):
+    text = (further.folder / "nats-server.conf").read_text()
+    found = {user.name: user for user in users_in(text)}
+
+    assert {name: found[name].accounts for name in OF_ACCOUNTS} == OF_ACCOUNTS
+    assert found["study"].part == "account-viewer"
+    assert [read_seed(further.folder / f"{name}.seed").accounts for name in ("phone", "study")] == [
+        ("ira",),
+        OWN_ACCOUNT,
+    ]
+    assert read_seed(further.folder / "phone.seed").who == "phone (account-viewer of ira)"
 
 
 def test_to_find_out_what_is_allowed_changes_nothing(bus: SecuredBus):

@@ -9,7 +9,8 @@ from itertools import count
 import pytest
 
 from options_helper.bus.clocks import Offset
-from options_helper.bus.owner import AnnouncedSource, BusOwner, Owner
+from options_helper.bus.owner import AnnouncedSource, BusOwner
+from options_helper.bus.term_carrier import Owner
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource

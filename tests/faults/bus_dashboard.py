@@ -17,7 +17,8 @@ from typing import Final
 from options_helper.analysis.live_health import headline
 from options_helper.bus.address import BusAddress
 from options_helper.bus.detail import Detail
-from options_helper.bus.owner import BusOwner, Owner
+from options_helper.bus.owner import BusOwner
+from options_helper.bus.term_carrier import Owner
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.connection.connection_runner import StreamSink

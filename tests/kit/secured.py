@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import functools
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -91,15 +91,25 @@ class SecuredBus:
 
 @contextmanager
 def secured_bus(
-    folder: Path, *, binary: str | Path = CURRENT, roles: Sequence[tuple[str, Role]] = ROLES
+    folder: Path,
+    *,
+    binary: str | Path = CURRENT,
+    roles: Sequence[tuple[str, Role]] = ROLES,
+    accounts: Mapping[str, tuple[str, ...]] | None = None,
 ) -> Iterator[SecuredBus]:
-    """A server that runs, with a user of each role."""
+    """A server that runs, with a user of each role; account viewers may see those `accounts`."""
     proof, key = certificate(folder, "127.0.0.1", "localhost")
     config = folder / "bus"
 
     def configured(port: int) -> Path:
         request = ConfigRequest(
-            config, desk=DESK, listen=f"127.0.0.1:{port}", certificate=proof, key=key, roles=roles
+            config,
+            desk=DESK,
+            listen=f"127.0.0.1:{port}",
+            certificate=proof,
+            key=key,
+            roles=roles,
+            accounts=accounts or {},
         )
         return write_config(request).config
 

@@ -13,7 +13,8 @@ from typing import Any, Final, Protocol, Self
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import BusConnection
-from options_helper.bus.owner import AnnouncedSource, BusOwner, Owner
+from options_helper.bus.owner import AnnouncedSource, BusOwner
+from options_helper.bus.term_carrier import Owner
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.model.streams import StreamId, StreamName

@@ -11,7 +11,7 @@ from pydantic import SecretStr
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.further_accounts import BROKEN, FurtherAccount, FurtherAccounts
-from options_helper.live.snapshots_together import Unusable
+from options_helper.model.snapshots_together import Unusable
 from options_helper.settings import Settings
 from tests.live.test_session_accounts import AccountManager
 

@@ -14,9 +14,9 @@ from options_helper.bus.keeper import LOOK_SECONDS
 from options_helper.bus.lease import Claim
 from options_helper.bus.lease_course import LeaseCourse
 from options_helper.bus.names import Names
-from options_helper.bus.owner import CALL_SECONDS, FINISH_SECONDS, PAUSE_SECONDS, TELL_SECONDS
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced
+from options_helper.bus.term_carrier import CALL_SECONDS, FINISH_SECONDS, PAUSE_SECONDS, TELL_SECONDS
 from options_helper.bus.truth import DeskHealth, Published
 from options_helper.errors import StreamError
 from options_helper.model.announcement import MarketKind

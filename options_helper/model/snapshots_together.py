@@ -43,7 +43,7 @@ def snapshots_together(
     Taken after the others, so that no fill is newer than its instant.
     """
     accounts = {first: market} | {
-        name: _unusable(market, own) if isinstance(own, Unusable) else _account(market, own)
+        name: without_account(market, own) if isinstance(own, Unusable) else _account(market, own)
         for name, own in others.items()
     }
     return whole_of(accounts)
@@ -86,14 +86,15 @@ def _account(market: LiveSnapshot, own: LiveSnapshot) -> LiveSnapshot:
     )
 
 
-def _unusable(market: LiveSnapshot, own: Unusable) -> LiveSnapshot:
+def without_account(market: LiveSnapshot, own: Unusable, *, keeping_streams: bool = False) -> LiveSnapshot:
+    """These prices beside nothing but why there is nothing; its stream of orders too, where that is its own."""
     reports = {
         task: RestReport(task, RestPhase.FAILED, problem=own.problem) if task in _OF_ACCOUNT else report
         for task, report in market.account.reports.items()
     }
     return replace(
         market,
-        streams=_with_fills_of(market, ()),
+        streams=market.streams if keeping_streams else _with_fills_of(market, ()),
         fills=(),
         account=AccountState(reports=MappingProxyType(reports), closes=market.account.closes),
         expiry_facts=replace(market.expiry_facts, executions=(), executions_since=None),

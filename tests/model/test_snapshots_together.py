@@ -7,7 +7,6 @@ from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from types import MappingProxyType
 
-from options_helper.live.snapshots_together import Unusable, snapshots_together
 from options_helper.model.account import (
     AccountPositions,
     AccountState,
@@ -17,6 +16,7 @@ from options_helper.model.account import (
     RestTask,
 )
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
+from options_helper.model.snapshots_together import Unusable, snapshots_together
 from options_helper.model.streams import StreamName, fills_of
 from tests.kit.builders import AS_OF, health, quote, snapshot_with
 from tests.portal import scenes

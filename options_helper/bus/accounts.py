@@ -1,0 +1,73 @@
+"""Which of an owner's accounts somebody follows, and where on the bus that one is; or why it cannot be shown."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Final
+
+from options_helper.bus.seeds import Seed
+from options_helper.bus.truth import DeskHealth
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName, fills_of
+from options_helper.model.text import named
+
+TRUTH: Final = "truth"
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """Where an account is on a desk."""
+
+    account: str  # as the bus calls it: "default" is the desk's own, whatever its name
+
+    @property
+    def is_own(self) -> bool:
+        """Whether it is the desk's own, whose words are with the desk's."""
+        return self.account == DEFAULT_ACCOUNT
+
+    @property
+    def stream(self) -> StreamId:
+        """Its order updates, as the owner publishes them."""
+        return StreamName.FILLS if self.is_own else fills_of(self.account)
+
+
+OWN: Final = Place(DEFAULT_ACCOUNT)
+
+
+def place_of(account: str, health: DeskHealth | None) -> Place | None:
+    """Where an account is by the owner's word; None where it is not served, or nobody has said.
+
+    "default" is whichever the desk's own is.
+    """
+    if account == DEFAULT_ACCOUNT:
+        return OWN
+    if health is None or not health.accounts or account not in health.accounts:
+        return None
+    return OWN if account == health.accounts[0] else Place(account)
+
+
+def why_not_served(account: str, health: DeskHealth | None) -> str | None:
+    """Why nothing of that account can be shown, as a sentence; None where it can, or nobody has said yet."""
+    if health is None or place_of(account, health) is not None:
+        return None
+    if health.accounts is None:
+        return (
+            f"The account {account} cannot be told from another: the owner is of version {health.program}, which "
+            "serves one account and does not say which. Run the same version there."
+        )
+    if health.accounts == (DEFAULT_ACCOUNT,):
+        return f"The owner serves one account, which has no name there; so it is not known whether it is {account}."
+    return (
+        f"The owner serves {named(health.accounts, len(health.accounts))}, and not {account}: "
+        f"`stream serve --together-with {account}` would."
+    )
+
+
+def why_not_seen(account: str, place: Place, seed: Seed | None) -> str:
+    """Why this seed may not have it, as a sentence."""
+    who = "which is of none" if seed is None else f"that of {seed.who}"
+    shown = "the account with the market data" if account == DEFAULT_ACCOUNT else f"the account {account}"
+    wanted = "" if place.is_own else f"={place.account}"
+    return (
+        f"This computer's seed, {who}, is not for {shown}. "
+        f"`bus config --account-viewer NAME{wanted}` writes one that is."
+    )
