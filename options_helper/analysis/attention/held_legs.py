@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from functools import cached_property
@@ -17,14 +17,11 @@ from options_helper.analysis.marks import Numbers, QuoteWarning
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk, SpotSource
 from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
-from options_helper.analysis.risk.pricing import value
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, has_contract_length
 from options_helper.model.events import Quote
 from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
-# The value of waiting below this, in dollars per share, is none: prices have cents.
-_NO_VALUE_OF_WAITING: Final = 0.005
 _CENT: Final = 0.01
 # Of prices, so that what equals in decimals equals here.
 _DIGITS: Final = 6
@@ -171,12 +168,11 @@ def held_lines(
     spots, bids, asks = (_known(priced.columns[name]) for name in ("underlying_price", "bid", "ask"))
     warnings = _warnings(priced)
     spreads = {name: _spread(live, name) for name in {line.instrument.underlying for _, line in owned}}
-    near = _Neighbours(zip((line.instrument for _, line in owned), (risk for risk, _ in risks), strict=True))
+    near = _Neighbours(zip((line.instrument for _, line in owned), risks, strict=True))
     ended_ns = {name: session_ended_ns(name, live.as_of, live.told_sessions) for name in spreads}
     found = []
     for n, (entry_id, line) in enumerate(owned):
-        risk, in_region = risks[n]
-        spot = spots[n]
+        risk, spot = risks[n], spots[n]
         instrument, life, each = _as_usual(line.instrument, lives[n], usual)
         own_iv = None if risk is None else risk.iv
         is_late = _is_late(live.quotes.get(instrument.live_symbol), ended_ns[instrument.underlying])
@@ -199,7 +195,7 @@ def held_lines(
                 near_iv=near.of(instrument) if own_iv is None else own_iv,
                 delta=None if risk is None else risk.delta,
                 rate=None if risk is None else risk.rate,
-                in_exercise_region=in_region,
+                in_exercise_region=None if risk is None else risk.in_exercise_region,
                 points_a_share=each,
                 delivers=_delivers(line.instrument, life, usual),
             )
@@ -344,30 +340,11 @@ def _lives(instruments: Sequence[Instrument], live: LiveSnapshot) -> list[Contra
     return found
 
 
-def _risks(
-    book: BookFigures | None, owned: Sequence[tuple[str, str]]
-) -> list[tuple[LineRisk | None, bool | None]]:
+def _risks(book: BookFigures | None, owned: Sequence[tuple[str, str]]) -> Sequence[LineRisk | None]:
     """What the models say of each line; nothing where the figures are of another book."""
     if book is None or [(one.position_id, one.symbol) for one in book.lines] != list(owned):
-        return [(None, None)] * len(owned)
-    regions = iter(_exercise_regions(book))
-    return [(one, next(regions) if one.iv_state is not None else None) for one in book.lines]
-
-
-def _exercise_regions(book: BookFigures) -> Iterator[bool | None]:
-    """Of each option line, whether exercising it now is worth as much as holding it; None: not known."""
-    scenario = book.scenario
-    terms, market = scenario.terms, scenario.market
-    intrinsic = terms.sign * (market.spot - terms.strike)
-    candidates = np.flatnonzero(terms.is_american & (intrinsic > 0) & (terms.years > 0))
-    waiting = np.full(len(intrinsic), np.inf)
-    waiting[candidates] = (
-        value(terms.take(candidates), market.take(candidates), scenario.volatility[candidates])
-        - intrinsic[candidates]
-    )
-    unknown = np.isnan(waiting) | np.isnan(intrinsic)
-    for is_unknown, worth in zip(unknown, waiting, strict=True):
-        yield None if is_unknown else bool(worth < _NO_VALUE_OF_WAITING)
+        return [None] * len(owned)
+    return book.lines
 
 
 def _is_late(quote: Quote | None, ended_ns: int | None) -> bool:

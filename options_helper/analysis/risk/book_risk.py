@@ -11,7 +11,7 @@ from typing import Any, Final, Self
 import numpy as np
 
 from options_helper.analysis.deliveries import Usual, usual_instruments
-from options_helper.analysis.marks import Integers, MarkSource, Numbers, QuoteWarning, read_marks
+from options_helper.analysis.marks import Flags, Integers, MarkSource, Numbers, QuoteWarning, read_marks
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_entries
 from options_helper.analysis.remembered import remembered
 from options_helper.analysis.risk.beta import Beta, BetaWeighted, DeltaDollars, beta_of, beta_weighted
@@ -37,7 +37,7 @@ from options_helper.analysis.risk.greeks import (
 from options_helper.analysis.risk.implied_volatility import VolatilityState
 from options_helper.analysis.risk.leg_inputs import Contracts, Gathered, RiskChoices, gather
 from options_helper.analysis.risk.leg_risk import DEFAULT_BUDGET, LegRisk, refresh, taken
-from options_helper.analysis.risk.pricing import needs_lattice
+from options_helper.analysis.risk.pricing import Market, Terms, needs_lattice, value
 from options_helper.analysis.risk.quantity_doubt import alarms_of, quantity_doubt
 from options_helper.analysis.risk.scenario import ScenarioLines
 from options_helper.analysis.risk.second_voice import Disagreement, Voice, compare, european_voice
@@ -50,6 +50,8 @@ from options_helper.model.snapshot import LiveSnapshot
 
 _NOTHING_KNOWN: Final = Profits()
 _ONE_MOMENT: Final = 5.0  # seconds between two quotes that are compared
+# The value of waiting below this, in dollars per share, is none: prices have cents.
+_NO_VALUE_OF_WAITING: Final = 0.005
 
 
 def assess_book(
@@ -176,6 +178,7 @@ class _OptionLegs:
     against_second: Disagreement
     against_vendor: Disagreement
     forward: Numbers
+    in_exercise_region: Sequence[bool | None]
     is_by_lattice: Any
     worth: Numbers  # shares that it delivers for its quantity, short is negative; NaN: not known
     mark: Numbers  # dollars for each of these shares
@@ -237,10 +240,34 @@ def _option_legs(
         against_second=compare(ours, second, volatility, worth),
         against_vendor=compare(ours, _of_one_moment(vendor, told, gathered, contract), volatility, worth),
         forward=np.where(terms.years > 0, market.forward(terms.years), np.nan),
+        in_exercise_region=_exercise_regions(
+            terms, market, volatility.volatility, per_share.price, risk.is_waiting[contract]
+        ),
         is_by_lattice=needs_lattice(terms, market),
         worth=worth,
         mark=mark,
     )
+
+
+def _exercise_regions(
+    terms: Terms, market: Market, volatility: Numbers, price: Numbers, is_waiting: Flags
+) -> list[bool | None]:
+    """Of each leg, whether exercising it now is worth as much as holding it; None: not known.
+
+    `price` is the model's, dollars per share, as the Greeks have it; of a leg that is waiting for its turn it is of
+    other inputs, and asked for anew.
+    """
+    intrinsic = terms.sign * (market.spot - terms.strike)
+    may_be = terms.is_american & (intrinsic > 0) & (terms.years > 0)
+    waiting = np.where(may_be, price - intrinsic, np.inf)
+    late = np.flatnonzero(may_be & is_waiting)
+    if late.size:
+        waiting[late] = value(terms.take(late), market.take(late), volatility[late]) - intrinsic[late]
+    unknown = np.isnan(waiting) | np.isnan(intrinsic)
+    return [
+        None if is_unknown else worth < _NO_VALUE_OF_WAITING
+        for is_unknown, worth in zip(unknown.tolist(), waiting.tolist(), strict=True)
+    ]
 
 
 _SHOWN: Final = ("delta", "delta_dollars", "gamma", "vega", "theta", "rho")
@@ -434,6 +461,7 @@ def _line(
         dividends_state=gathered.dividends[at].state,
         voices_apart=bool(legs.against_second.is_flagged[place]),
         vendor_apart=bool(legs.against_vendor.is_flagged[place]),
+        in_exercise_region=legs.in_exercise_region[place],
     )
 
 

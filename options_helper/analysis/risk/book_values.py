@@ -80,6 +80,8 @@ class LineRisk:
     vendor_apart: bool = False  # Alpaca's of the same quote and ours
     quantity_in_doubt: bool = False  # the account holds another than the file, or may
     spot_source: SpotSource | None = None  # None: there is no price
+    # Whether by the model exercising it now is worth as much as waiting; None: not known, or shares.
+    in_exercise_region: bool | None = None
 
     @property
     def is_over(self) -> bool:

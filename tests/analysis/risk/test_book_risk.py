@@ -28,9 +28,10 @@ from options_helper.analysis.risk.figures_together import AccountFigures, figure
 from options_helper.analysis.risk.greeks import FigureState
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.risk.payoff_view import PayoffView, payoff_view, subjects
+from options_helper.analysis.risk.pricing import value
 from options_helper.analysis.risk.scenario import curve
 from options_helper.model.contract_records import ContractRecord, Deliverable
-from options_helper.model.contract_symbols import OptionType
+from options_helper.model.contract_symbols import OptionType, other_type
 from options_helper.model.events import Quote
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import NEW_YORK
@@ -906,3 +907,36 @@ def test_a_beta_is_worked_out_once_for_a_reading_of_the_closes_and_anew_for_anot
     assert beta(again, 3).value == pytest.approx(2.0)
     assert beta(once, 4, own_betas={"AAPL": 0.7}).value == 0.7
     assert beta(once, 5, index="AAPL").value == 1.0
+
+
+def test_where_exercising_a_put_now_is_worth_as_much_as_waiting_is_said_by_the_prices_of_now():
+    """Also of legs that wait for their turn: their Greeks are of before, and what exercising brings is of now."""
+    strikes = [160.0 + 10 * n for n in range(12)]
+    puts = [position(option_type="put", strike=strike) for strike in strikes]
+
+    def at(spot: float) -> LiveSnapshot:
+        found = [quoted("AAPL", spot)]
+        for one in puts:
+            symbol = one.lines[0].instrument.live_symbol
+            call = black(spot, one.strike)["price"]
+            inside = max(one.strike - spot, 0.0)
+            found.append(quoted(symbol, max(black(spot, one.strike, call=False)["price"] + 0.05, inside)))
+            found.append(quoted(other_type(symbol), max(call, 0.02)))
+        return market(*found)
+
+    def regions(book: BookFigures) -> list[bool | None]:
+        scenario = book.scenario
+        outside = scenario.market.spot - scenario.terms.strike
+        waiting = value(scenario.terms, scenario.market, scenario.volatility) + outside
+        return [
+            False if out >= 0 else None if np.isnan(worth) else bool(worth < 0.005)
+            for worth, out in zip(waiting, outside, strict=True)
+        ]
+
+    first = risk_of(*puts, live=at(180.0))
+    later = risk_of(*puts, live=at(150.0), earlier=first.computed, budget=0)
+
+    assert [one.in_exercise_region for one in first.lines] == regions(first)
+    assert {True, False} <= set(regions(first))
+    assert later.computed.is_waiting.any()
+    assert [one.in_exercise_region for one in later.lines] == regions(later) != regions(first)
