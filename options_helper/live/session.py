@@ -26,7 +26,8 @@ from options_helper.analysis.priced_lines import price_entries
 from options_helper.analysis.reconcile.account_book import AccountBook
 from options_helper.analysis.risk.fill_costs import trades_of_day
 from options_helper.analysis.risk.leg_inputs import RiskChoices
-from options_helper.analysis.totals import sum_up
+from options_helper.analysis.row_table import RowTable
+from options_helper.analysis.totals import LiveTotals, sum_up
 from options_helper.bus.address import bus_of
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now
@@ -179,7 +180,7 @@ class LiveSession:
         self,
         *,
         build_manager: Callable[[Settings], Manager] | None = None,
-        measure: Callable[[Portfolio, LiveSnapshot], Measure] | None = None,
+        measure: Callable[[AccountPart], Measure | None] | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         now: Callable[[], datetime] = utc_now,
         housekeeping_seconds: float = HOUSEKEEPING_SECONDS,
@@ -190,7 +191,7 @@ class LiveSession:
         # One pace for all managers: new settings do not give an account another minute.
         self._limits = RequestLimits(PAGE)
         self._build_manager = build_manager or partial(_live_manager, limits=self._limits)
-        self._measure = measure or measure_portfolio
+        self._measure = measure or measure_part
         self._monotonic = monotonic
         self._now = now
         self._housekeeping_seconds = housekeeping_seconds
@@ -557,10 +558,7 @@ class LiveSession:
         if run is None or snapshot is None or not snapshot.running:
             return
         parts = self.parts(snapshot, run.portfolio_file) or (self._only_part(run, snapshot),)
-        measures = {
-            part.account: None if (held := part.portfolio) is None else self._measure(held, part.snapshot)
-            for part in parts
-        }
+        measures = {part.account: self._measure(part) for part in parts}
         if all(measure is None for measure in measures.values()):
             return
         with self._history_lock:
@@ -745,9 +743,18 @@ def news_symbols(wanted: NewsOf, portfolio: Portfolio | None) -> tuple[str, ...]
             assert_never(wanted)
 
 
-def measure_portfolio(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
-    """What this snapshot says the portfolio is worth."""
-    # How old a mark may be is for each viewer to say; the history takes what there is.
+def measure_part(part: AccountPart) -> Measure | None:
+    """What its snapshot says that a part is worth; None where what it holds is not known.
+
+    Where somebody has looked at it, that is read from there. How old a mark may be, and how wide a quote, is for each
+    viewer to say, and changes no price: the history takes what there is.
+    """
+    portfolio, snapshot = part.portfolio, part.snapshot
+    if portfolio is None:
+        return None
+    look = part.looks.any_of(portfolio, snapshot)
+    if look is not None:
+        return _measure(look.positions, look.structures, look.totals)
     priced = price_entries(
         portfolio.positions,
         portfolio,
@@ -757,7 +764,10 @@ def measure_portfolio(portfolio: Portfolio, snapshot: LiveSnapshot) -> Measure:
     )
     positions = position_table(portfolio, snapshot, priced)
     structures, legs = multileg_tables(portfolio, snapshot, priced)
-    totals = sum_up(portfolio, snapshot, positions, structures, legs)
+    return _measure(positions, structures, sum_up(portfolio, snapshot, positions, structures, legs))
+
+
+def _measure(positions: RowTable, structures: RowTable, totals: LiveTotals) -> Measure:
     marks = {
         **dict(zip(positions["id"], positions.values("mark"), strict=True)),
         **dict(zip(structures["id"], structures.values("net_mark"), strict=True)),

@@ -70,3 +70,10 @@ class SharedLook:
             )
             self._kept = [*same, _Kept(portfolio, snapshot, choices, earnings, thresholds, look)]
             return look
+
+    def any_of(self, portfolio: Portfolio, snapshot: LiveSnapshot) -> BookLook | None:
+        """A look at this very portfolio and snapshot, by whatever thresholds; None where there is none. Never waits."""
+        kept = self._kept  # replaced whole
+        return next(
+            (one.look for one in kept if one.portfolio is portfolio and one.snapshot is snapshot), None
+        )

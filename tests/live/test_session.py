@@ -85,7 +85,7 @@ class Stage:
         self.heartbeat = folder / "heartbeat.json"
         self.session = LiveSession(
             build_manager=self._build,
-            measure=lambda portfolio, snapshot: Measure(self.pnl, self.pnl, 1, 1, {"shares": self.pnl}),
+            measure=lambda part: Measure(self.pnl, self.pnl, 1, 1, {"shares": self.pnl}),
             monotonic=self.clock,
             # Rounds come when a test asks for them.
             housekeeping_seconds=3_600,
@@ -343,7 +343,7 @@ def test_a_replay_started_again_begins_another_history(stage):
 def test_housekeeping_goes_on_after_a_bad_round(tmp_path):
     rounds: list[int] = []
 
-    def measure(portfolio, snapshot) -> Measure:
+    def measure(part) -> Measure:
         rounds.append(1)
         if len(rounds) == 1:
             raise ArithmeticError("one bad row")

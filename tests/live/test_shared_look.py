@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 import threading
+from dataclasses import replace
 from datetime import date
+from pathlib import Path
 from typing import Any
 
 import pytest
 
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.data.portfolio_file import PortfolioFile
+from options_helper.live.session import AccountPart, measure_part
 from options_helper.live.shared_look import SharedLook
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.rates import RateTable
@@ -76,3 +80,24 @@ def test_the_second_way_of_looking_costs_no_second_volatility(computed):
     look(shared, snapshot, stale=5)
 
     assert look(shared, snapshot, stale=3_600).risk.computed.computed == 0
+
+
+@pytest.mark.parametrize(
+    "scene", [scenes.live, scenes.stale, scenes.partial, scenes.quiet, scenes.with_account()]
+)
+@pytest.mark.parametrize("thresholds", [(0.0, 0.0), (30.0, 25.0), (1e9, 1e9)])
+def test_the_history_reads_from_any_look_what_it_would_work_out_itself(scene, thresholds, monkeypatch):
+    """A viewer's thresholds colour the table; they change no price, so no line of the chart hangs on who looked."""
+    snapshot, own = scene(), PortfolioFile(Path("book.json"), "", portfolio=SAMPLE)
+    looked, alone = SharedLook(), SharedLook()
+    stale, wide = thresholds
+    looked.look(SAMPLE, snapshot, RiskChoices(), stale_after_seconds=stale, wide_spread_pct=wide)
+    part = AccountPart("", snapshot, own, None, alone)
+    itself = measure_part(part)
+    monkeypatch.setattr("options_helper.live.session.price_entries", None)  # nothing is priced again
+
+    assert itself is not None
+    assert itself.marks
+    assert measure_part(replace(part, looks=looked)) == itself
+    assert alone.any_of(SAMPLE, snapshot) is None
+    assert looked.any_of(SAMPLE, replace(snapshot)) is None, "another snapshot"
