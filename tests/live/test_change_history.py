@@ -9,6 +9,7 @@ from math import fsum
 
 import numpy as np
 import pytest
+from msgspec import structs
 
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.risk.book_reading import keyed_lines, reading_of
@@ -109,7 +110,8 @@ def test_what_is_not_a_step_yet_is_in_the_change_all_the_same(
         books[0],
         as_of=books[0].as_of + timedelta(seconds=5),
         lines=tuple(
-            replace(line, mark=None if line.mark is None else line.mark + 0.01) for line in books[0].lines
+            structs.replace(line, mark=None if line.mark is None else line.mark + 0.01)
+            for line in books[0].lines
         ),
     )
     record = history_of([books[0], soon])
@@ -323,7 +325,7 @@ def test_gaps_and_changes_that_nobody_explains_are_told_of_the_lines_that_are_ch
         as_of=books[0].as_of + timedelta(minutes=1),
         scenario=replace(scenario, mark=scenario.mark + np.array(of_msft)),
         lines=tuple(
-            replace(line, mark=line.mark + 1.0) if line.mark and line.underlying == "MSFT" else line
+            structs.replace(line, mark=line.mark + 1.0) if line.mark and line.underlying == "MSFT" else line
             for line in books[0].lines
         ),
     )

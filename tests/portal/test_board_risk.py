@@ -6,6 +6,7 @@ import csv
 from dataclasses import replace
 from datetime import timedelta
 from decimal import Decimal
+from functools import partial
 from math import fsum
 from pathlib import Path
 from typing import Any
@@ -17,9 +18,11 @@ from apps.streamlit.components.board_message import Sorting, Wishes, build_board
 from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.live_csv import tables_as_csv
 from apps.streamlit.components.live_pieces import pieces
+from apps.streamlit.components.risk_ages import RiskAges
 from options_helper.analysis.risk import risk_tables
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, PreviousClose
+from tests.kit.builders import new_york
 from tests.portal import scenes
 from tests.portal.conftest import number
 from tests.portal.risk_books import DEEP, LONG, OTHER, SOLD, SPREAD, Show, showing
@@ -288,3 +291,23 @@ def test_the_structure_and_the_csv_say_in_how_many_legs_a_quantity_is_in_doubt(s
     for column in ("Delta", "P&L $", "Natural $", "Max loss $", "Max profit $"):
         assert (row[column][0][:2], row[column][1]) == ("≈ ", "warning"), column
     assert [line["legs_in_doubt"] for line in written if line["section"] == "structure"] == ["1"]
+
+
+@pytest.mark.parametrize(
+    ("at", "moving"),
+    [
+        ("2026-11-19 12:00", {("AAPL", True), ("SPY", True), ("AAPL", False)}),
+        (
+            "2026-11-19 16:05",
+            {("SPY", True)},
+        ),  # options on some underlyings are traded for a quarter of an hour more
+        ("2026-11-19 16:20", set()),
+    ],
+)
+def test_whether_a_price_should_be_moving_is_said_of_each_underlying(at: str, moving: set[tuple[str, bool]]):
+    screen = screen_of(partial(scenes.live, as_of=new_york(at)))
+    ages = RiskAges(screen)
+    asked = [("AAPL", True), ("SPY", True), ("AAPL", False)]
+
+    for _ in range(2):
+        assert {one for one in asked if ages.is_moving(one[0], is_option=one[1])} == moving

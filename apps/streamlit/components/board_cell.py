@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Final
 
+from msgspec import Struct
 
-@dataclass(frozen=True, slots=True)
-class Cell:
+
+class Cell(Struct, frozen=True, gc=False):
     """What one cell says; `tone` is a colour of the palette, `title` is under the pointer, pills have tones."""
 
     text: str = ""

@@ -6,11 +6,12 @@ Pure: values of one screen in, cells out. An amount that lacks a part says so, a
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import replace
 from functools import cached_property
 from itertools import groupby
 from math import fsum
 from typing import Final
+
+from msgspec import structs
 
 from apps.streamlit.components.board_cell import EMPTY, ROUGHLY, Cell, written
 from apps.streamlit.components.board_rows import Ref, Tables
@@ -173,7 +174,7 @@ class RiskCells:
         if not ended.lines:
             return cell
         left = f"{len(held.lines)} of {len(held.lines) + len(ended.lines)}"
-        return replace(
+        return structs.replace(
             cell,
             text=f"{cell.text} · {left}",
             tone=cell.tone or "warning",

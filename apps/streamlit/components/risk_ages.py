@@ -34,13 +34,19 @@ class RiskAges:
 
     def is_moving(self, underlying: str, *, is_option: bool) -> bool:
         """Whether prices of it, or of options on it, are expected at this moment."""
+        # In the session all do; after it options on some underlyings for a while.
+        return self._expects("", is_option=is_option) or (
+            is_option and self._expects(underlying, is_option=True)
+        )
+
+    def _expects(self, underlying: str, *, is_option: bool) -> bool:
+        """Whether they are, of this one or without a name of all; asked once."""
         key = underlying, is_option
         if key not in self._moving:
             name = StreamName.OPTIONS if is_option else StreamName.STOCKS
             feed = self._live.streams[name].feed or ""
-            self._moving[key] = expects_data(
-                name, feed, self._live.as_of, (underlying,), self._live.told_sessions
-            )
+            symbols = (underlying,) if underlying else ()
+            self._moving[key] = expects_data(name, feed, self._live.as_of, symbols, self._live.told_sessions)
         return self._moving[key]
 
 

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import replace
 from datetime import UTC, date, datetime
 from typing import Final
+
+from msgspec import structs
 
 from options_helper.analysis.attention.deadlines import ContractLife, last_day_deadlines
 from options_helper.analysis.attention.delivery import Outcome, outcome_at
@@ -95,7 +96,7 @@ def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:
         return f"{verb}: {said}", outcome
     if one.in_account is None or one.spot is None:
         return f"{verb}, by the file's quantity, which is in doubt: {said}", outcome
-    theirs = outcome_at(replace(one, quantity=one.in_account), one.spot)
+    theirs = outcome_at(structs.replace(one, quantity=one.in_account), one.spot)
     if one.quantity * one.in_account < 0:
         return (
             f"{verb}, by the account's quantity: {outcome_words(theirs, name)}; the file has its opposite",

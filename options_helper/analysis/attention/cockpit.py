@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from math import fsum
 from typing import Final
+
+from msgspec import structs
 
 from options_helper.analysis.attention.assignments import partner_words
 from options_helper.analysis.attention.delivery import (
@@ -164,7 +166,7 @@ def _by_account(legs: Sequence[HeldLine], spot: float) -> Outcome | None:
     """What they bring in the account's quantities; None where those are the file's, or of one not known."""
     if not any(one.in_doubt for one in legs) or any(one.in_doubt and one.in_account is None for one in legs):
         return None
-    return together([replace(one, quantity=one.counted) for one in legs], spot)
+    return together([structs.replace(one, quantity=one.counted) for one in legs], spot)
 
 
 _GRAVITY: Final = (EndState.UNKNOWN, EndState.PIN, EndState.IN_THE_MONEY, EndState.OUT_OF_THE_MONEY)

@@ -12,6 +12,8 @@ from datetime import datetime
 from math import copysign, fsum, sqrt
 from typing import Final
 
+from msgspec import Struct
+
 from options_helper.analysis.attention.held_legs import HeldLine, inside_at, is_exercised
 from options_helper.model.contract_hours import MINUTES_A_YEAR
 
@@ -23,8 +25,7 @@ MINUTES_TO_DECIDE: Final = 90.0
 _ROUNDING: Final = 1e-6
 
 
-@dataclass(frozen=True, slots=True)
-class Outcome:
+class Outcome(Struct, frozen=True, gc=False):
     """What an end brings: shares and dollars that come, or go where negative."""
 
     shares: float

@@ -8,11 +8,13 @@ interest on its strike is more than its time value and the dividends that its ho
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import UTC, datetime
 from math import exp, expm1, fsum
 from types import MappingProxyType
 from typing import Final
+
+from msgspec import Struct
 
 from options_helper.analysis.attention.assignments import LACKING, if_exercised, partner_words
 from options_helper.analysis.attention.deadlines import before_ex_date, class_ends
@@ -37,8 +39,7 @@ _SHORT: Final = (AttentionKind.IN_THE_MONEY_SHORT,)
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
-@dataclass(frozen=True, slots=True)
-class LegLife:
+class LegLife(Struct, frozen=True, gc=False):
     """One leg with the dividends in its life."""
 
     held: HeldLine

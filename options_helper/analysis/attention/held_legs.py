@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from datetime import date, datetime
 from functools import cached_property
 from math import fsum, isnan
 from typing import Any, Final
 
 import numpy as np
+from msgspec import Struct, structs
 
 from options_helper.analysis.attention.deadlines import ContractLife, contract_life
 from options_helper.analysis.deliveries import Usual, usual_instruments
@@ -28,11 +29,10 @@ _DIGITS: Final = 6
 _NO_WARNINGS: Final[frozenset[QuoteWarning]] = frozenset()
 
 
-@dataclass(frozen=True)
-class HeldLine:
+class HeldLine(Struct, frozen=True, dict=True):
     """One line of the book; prices are dollars per share, None is "not known".
 
-    Without slots: whether it is in the money is asked eight times at each look, and worked out once.
+    With a dictionary: whether it is in the money is asked eight times at each look, and worked out once.
     """
 
     entry_id: str
@@ -241,7 +241,7 @@ def by_contract(lines: Sequence[HeldLine]) -> tuple[HeldLine, ...]:
 def _as_one(same: Sequence[HeldLine]) -> HeldLine:
     deltas = [one.delta for one in same]
     known = [one for one in deltas if one is not None]
-    return replace(
+    return structs.replace(
         same[0],
         quantity=fsum(one.quantity for one in same),
         warnings=frozenset().union(*(one.warnings for one in same)),

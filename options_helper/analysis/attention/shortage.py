@@ -15,6 +15,8 @@ from math import ceil, floor, inf
 from types import MappingProxyType
 from typing import Final
 
+from msgspec import Struct
+
 from options_helper.analysis.attention.delivery import Outcome, outcome_of_each
 from options_helper.analysis.attention.held_legs import HeldLine
 
@@ -52,8 +54,7 @@ class Part:
 Way = tuple[Part, ...]
 
 
-@dataclass(frozen=True, slots=True)
-class Missing:
+class Missing(Struct, frozen=True, gc=False):
     """Shares and dollars that are not there, 0 or more."""
 
     shares: float

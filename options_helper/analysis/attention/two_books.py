@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from enum import StrEnum
 from functools import cached_property
+
+from msgspec import structs
 
 from options_helper.analysis.account_side import AccountSide
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, lone_line
@@ -110,7 +112,7 @@ def two_books(lines: Sequence[HeldLine], side: AccountSide | None, live: LiveSna
     times = Counter(one.instrument.live_symbol for one in lines)
     unread = frozenset(side.unread)
     of_file = tuple(
-        replace(one, in_doubt=True, in_account=_of_this_alone(one, theirs, times, unread))
+        structs.replace(one, in_doubt=True, in_account=_of_this_alone(one, theirs, times, unread))
         if one.instrument.live_symbol in side.in_doubt
         else one
         for one in lines
@@ -123,7 +125,7 @@ def two_books(lines: Sequence[HeldLine], side: AccountSide | None, live: LiveSna
     )
     first = {one.instrument.live_symbol: one for one in reversed(of_file)}
     held_last = (
-        replace(first[symbol], quantity=float(quantity), in_account=float(quantity))
+        structs.replace(first[symbol], quantity=float(quantity), in_account=float(quantity))
         for symbol, quantity in side.last_known.items()
         if quantity and symbol in first
     )
@@ -146,4 +148,4 @@ def _in_their_quantities(
     """Each symbol in doubt once, as much as the account holds of it."""
     first = {one.instrument.live_symbol: one for one in reversed(of_file)}
     for symbol, line in theirs.items():
-        yield replace(first[symbol], quantity=float(line.quantity))
+        yield structs.replace(first[symbol], quantity=float(line.quantity))

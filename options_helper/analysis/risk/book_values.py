@@ -11,6 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 import numpy as np
+from msgspec import Struct
 
 from options_helper.analysis.marks import MarkSource
 from options_helper.analysis.risk.beta import Beta, BetaWeighted
@@ -35,8 +36,7 @@ class SpotSource(StrEnum):
     OPTIONS = "from options: parity forward, discounted"
 
 
-@dataclass(frozen=True, slots=True)
-class LineRisk:
+class LineRisk(Struct, frozen=True, gc=False):
     """One option leg or share line; figures are those of the position, None is "not known"."""
 
     position_id: str
@@ -124,8 +124,7 @@ def theta_parts(lines: Iterable[LineRisk]) -> ThetaParts:
     return ThetaParts(fsum(rates) if rates else None, fsum(left) if left else None, len(left))
 
 
-@dataclass(frozen=True, slots=True)
-class UnderlyingRisk:
+class UnderlyingRisk(Struct, frozen=True, gc=False):
     """All that is held on one underlying."""
 
     symbol: str

@@ -15,6 +15,8 @@ from enum import StrEnum
 from functools import cached_property, lru_cache
 from typing import Final
 
+from msgspec import Struct
+
 from options_helper.analysis.deliveries import ALL_USUAL, Usual, as_usual
 from options_helper.analysis.payoffs import (
     NEVER,
@@ -121,8 +123,7 @@ class Held:
         return min((end.day for end in ends if end != NEVER), default=None)
 
 
-@dataclass(frozen=True, slots=True)
-class EndedLegs:
+class EndedLegs(Struct, frozen=True, gc=False):
     """Contracts that are traded no more and are in no figure: what they cost or bring at their end is not known here.
 
     That is so until file and account have what became of them: of an index its settlement value, of others the shares.

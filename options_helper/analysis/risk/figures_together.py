@@ -14,6 +14,7 @@ from math import fsum
 from typing import Any, TypeVar
 
 import numpy as np
+from msgspec import structs
 
 from options_helper.analysis.marks import Numbers
 from options_helper.analysis.risk.beta import BetaWeighted
@@ -63,7 +64,7 @@ def figures_together(parts: Sequence[AccountFigures], unread: Sequence[str] = ()
     return BookFigures(
         as_of=first.as_of,
         lines=tuple(
-            replace(line, position_id=id_of(part.account, line.position_id))
+            structs.replace(line, position_id=id_of(part.account, line.position_id))
             for part in parts
             for line in part.figures.lines
         ),
@@ -102,11 +103,12 @@ def in_all_or_of(said: Mapping[str, Sequence[T]], name: Callable[[str, T], T]) -
 
 def _summed(parts: Sequence[GreekSums], unread: Sequence[str]) -> GreekSums:
     joined = {
-        figure.name: GreekSum.joined([getattr(part, figure.name) for part in parts])
-        for figure in fields(GreekSums)
+        name: GreekSum.joined([getattr(part, name) for part in parts]) for name in GreekSums.__struct_fields__
     }
     lacking = len(unread)
-    return GreekSums(**{name: replace(one, missing=one.missing + lacking) for name, one in joined.items()})
+    return GreekSums(
+        **{name: structs.replace(one, missing=one.missing + lacking) for name, one in joined.items()}
+    )
 
 
 def _by_key(parts: Sequence[Mapping[K, GreekSums]]) -> dict[K, GreekSums]:
@@ -125,7 +127,7 @@ def _underlyings(parts: Sequence[AccountFigures]) -> tuple[UnderlyingRisk, ...]:
 def _underlying(several: Sequence[tuple[str, UnderlyingRisk]]) -> UnderlyingRisk:
     if len(several) == 1:
         account, alone = several[0]
-        return replace(alone, ended=_named_legs(account, alone.ended))
+        return structs.replace(alone, ended=_named_legs(account, alone.ended))
     of_all = [one for _, one in several]
     # The price of the whole is of the first expiry that any account holds, as within one.
     priced = min(
@@ -133,7 +135,7 @@ def _underlying(several: Sequence[tuple[str, UnderlyingRisk]]) -> UnderlyingRisk
         key=lambda one: (one.spot is None, one.spot_expiry is None, one.spot_expiry or date.max),
     )
     held = [(account, one.held) for account, one in several if one.held is not None]
-    return replace(
+    return structs.replace(
         priced,
         sums=_summed([one.sums for one in of_all], ()),
         held=_held_together(held),

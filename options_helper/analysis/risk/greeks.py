@@ -20,6 +20,7 @@ from math import fsum, isnan
 from typing import Final, Self, TypeVar
 
 import numpy as np
+from msgspec import Struct
 
 from options_helper.analysis.marks import Flags, Numbers
 from options_helper.analysis.risk.implied_volatility import (
@@ -150,8 +151,7 @@ def _delta_states(delta: Numbers, is_bound: Flags) -> Words:
     return states
 
 
-@dataclass(frozen=True, slots=True)
-class Coverage:
+class Coverage(Struct, frozen=True, gc=False):
     """Of how many option legs that have not ended a figure is known, a bound, or neither."""
 
     known: int
@@ -165,8 +165,7 @@ class Coverage:
         return f"{self.known} of {self.of} {legs}" + (f" ({self.bound} bound)" if self.bound else "")
 
 
-@dataclass(frozen=True, slots=True)
-class GreekSum:
+class GreekSum(Struct, frozen=True, gc=False):
     """A sum and what it covers; the amount is None where nothing of it is known."""
 
     amount: float | None
@@ -198,8 +197,7 @@ def _said(amount: float | None, coverage: Coverage, missing: int) -> float | Non
     return None if says_nothing else amount
 
 
-@dataclass(frozen=True, slots=True)
-class GreekSums:
+class GreekSums(Struct, frozen=True, gc=False):
     """One sum for each figure, in the units of `PositionGreeks`.
 
     Vegas of several expiries are points of several volatilities: show their sum only beside those of each expiry.

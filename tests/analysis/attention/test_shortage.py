@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from dataclasses import replace
 from functools import cache
 from itertools import combinations
 from math import copysign
@@ -11,6 +10,7 @@ from math import copysign
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from msgspec import structs
 
 from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.entries import AttentionKind
@@ -324,7 +324,7 @@ def _missing(legs: list[tuple[int, str, float]], shares: float, money: float) ->
 
 
 def _settled(legs: list[tuple[int, str, int]], shares: float | None, money: float | None) -> Settlement:
-    options = [replace(_line(strike, kind), quantity=float(count)) for strike, kind, count in legs]
+    options = [structs.replace(_line(strike, kind), quantity=float(count)) for strike, kind, count in legs]
     found = settlement(options, KO, shares, money)
     assert found is not None
     return found
