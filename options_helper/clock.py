@@ -9,7 +9,8 @@ from __future__ import annotations
 import time
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import partial
+from functools import cache, partial
+from pathlib import Path
 from typing import Final
 
 # The function itself and no wrapper: it is called for every frame that a socket brings.
@@ -22,6 +23,15 @@ _SLEEPLESS: Final = getattr(time, "CLOCK_BOOTTIME", None) or getattr(time, "CLOC
 elapsed_seconds: Final[Callable[[], float]] = (
     time.monotonic if _SLEEPLESS is None else partial(time.clock_gettime, _SLEEPLESS)
 )
+
+
+@cache
+def boot_name() -> str:
+    """Which start of the computer `elapsed_seconds` counts from; empty where the system does not say."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
+    except OSError:
+        return ""
 
 
 def utc_now() -> datetime:

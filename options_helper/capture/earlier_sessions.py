@@ -57,9 +57,18 @@ class EarlierSessions:
     """
 
     def __init__(
-        self, root: Path, store: IntradayStore, began_ns: int, past_deadline: Callable[[], bool]
+        self,
+        root: Path,
+        store: IntradayStore,
+        began_ns: int,
+        past_deadline: Callable[[], bool],
+        *,
+        elapsed: float = 0.0,
+        boot: str = "",
     ) -> None:
         self._root = root
+        # As of `began_ns`: the seconds of this start of the computer, and which that is; empty: not known.
+        self._elapsed, self._boot = elapsed, boot
         self._store = store
         self._began_ns = began_ns
         self._past_deadline = past_deadline
@@ -72,6 +81,7 @@ class EarlierSessions:
         self._incomplete: deque[SessionNote] = deque()
         self._completing: Generator[Completion] | None = None
         self._completed: list[str] = []
+        self._notes: list[SessionNote] = []
         self._order: list[str] = []
         self.next_number = 1  # what the session that begins counts as, in the folder
         self.rows = 0  # that were made from earlier journals
@@ -94,6 +104,7 @@ class EarlierSessions:
         notes = sorted(
             [*session_notes(self._root), *self._remade], key=lambda note: (note.number, note.session)
         )
+        self._notes = notes
         self._order = [note.session for note in notes]
         known = [note.number for note in notes]
         self.next_number = 1 + max([*known, *map(session_number, files.values())], default=0)
@@ -205,11 +216,12 @@ class EarlierSessions:
         if is_bereft:
             reason = f"{KILLED}, and {JOURNAL_LOST}: what it had received and not yet written is lost"
         heard = self._last_heard(note) if note.journal and not is_bereft else _last_filed(note)
+        put_forward_ns = self._put_forward_ns(note) or 0
         for name in note.asked:
-            since_ns = heard.get(name, note.stretch[0])
+            since_ns = heard.get(name, note.stretch[0]) + put_forward_ns
             if since_ns >= self._began_ns:
                 # The clock was put back meanwhile: by that of now nobody knows when this was.
-                since_ns = self._began_ns - _UNNOTICED_NS
+                since_ns = self._ended_by_ns(note) - _UNNOTICED_NS
             # A gap that nobody could close lasts until now; what was received before it may be lost by the kill, too.
             lasting = [gap for gap in note.gaps if gap.stream == name]
             for gap in lasting:
@@ -233,12 +245,35 @@ class EarlierSessions:
     ) -> tuple[int, int]:
         """A stretch of an earlier session, or from there until now, by the clock of now.
 
-        Where that was put back since then, the session ended now at the latest: a stretch keeps its length.
+        Where that was put back since then, and nobody knows by how much, a stretch keeps its length and ends with the
+        session, at the latest as it can.
         """
-        ahead_ns = max(0, note.stretch[1] - self._began_ns)
+        put_forward_ns = self._put_forward_ns(note)
+        latest_ns = self._ended_by_ns(note)
+        ahead_ns = max(0, note.stretch[1] - latest_ns) if put_forward_ns is None else -put_forward_ns
         until_ns = self._began_ns if until_ns is None else until_ns - ahead_ns
         since_ns -= ahead_ns
         return (since_ns if since_ns < until_ns else until_ns - _UNNOTICED_NS), until_ns
+
+    def _put_forward_ns(self, note: SessionNote) -> int | None:
+        """By how much the clock was put forward since a session was seen, back where negative; None: nobody knows."""
+        if not note.boot or note.boot != self._boot:
+            return None
+        passed_ns = int((self._elapsed - note.seen_elapsed) * NANOSECONDS)
+        put_forward_ns = self._began_ns - note.seen_ns - passed_ns
+        return put_forward_ns if abs(put_forward_ns) > NANOSECONDS else 0
+
+    def _ended_by_ns(self, note: SessionNote) -> int:
+        """When a session had ended at the latest, by the clock of now: as the next one began."""
+        if not note.number:
+            return self._began_ns  # nobody knows which came next
+        later = self._notes[self._order.index(note.session) + 1 :]
+        began = (
+            one.stretch[0] + put_forward_ns
+            for one in later
+            if (put_forward_ns := self._put_forward_ns(one)) is not None
+        )
+        return min(self._began_ns, next(began, self._began_ns))
 
     def _gaps_of_unreadable(self, note: SessionNote) -> Iterator[Gap]:
         """It may have been killed, and what it was asked for, nobody knows but its journal."""
@@ -247,7 +282,10 @@ class EarlierSessions:
             "what it was asked for and how it ended is not known"
         )
         for name in note.asked or [name for name in StreamName if self._has_files_of(name)]:
-            yield Gap(name, *self._on_this_clock(note, *note.stretch), reason)
+            since_ns, until_ns = self._on_this_clock(note, *note.stretch)
+            if note.ended_ns is None:
+                until_ns = max(until_ns, self._ended_by_ns(note))
+            yield Gap(name, since_ns, until_ns, reason)
 
     def _has_files_of(self, stream: str) -> bool:
         return any((self._root / kind).is_dir() for kind in kinds_of(stream))
@@ -269,7 +307,7 @@ class EarlierSessions:
             return {}
         # A session that began later than this one was heard by a clock that was put back since.
         first_ns = note.stretch[0] if note.began_ns <= self._began_ns else 0
-        return {name: max(first_ns, at_ns) for name, at_ns in heard.items()}
+        return {name: max(first_ns, _on_its_last_clock(note, at_ns)) for name, at_ns in heard.items()}
 
     def _never_rows(self, note: SessionNote, step: Completion) -> list[Gap]:
         reasons = {
@@ -299,6 +337,13 @@ class EarlierSessions:
             if note.session == session:
                 with suppress(OSError):  # the next capture finds it as it was, and does all of this again
                     save_note(self._root, replace(note, **changes), durable=True)
+
+
+def _on_its_last_clock(note: SessionNote, at_ns: int) -> int:
+    """A moment of a session by the clock of its end, which may have been put back after it while the session ran."""
+    since_ns, until_ns = note.stretch
+    was_put_back = since_ns < note.began_ns - NANOSECONDS and at_ns > until_ns + _UNNOTICED_NS
+    return since_ns + max(0, at_ns - note.began_ns) if was_put_back else at_ns
 
 
 def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNote:

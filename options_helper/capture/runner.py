@@ -27,7 +27,7 @@ from options_helper.capture.pressure import WriterState
 from options_helper.capture.session_log import SessionLog
 from options_helper.capture.write_ahead import WriteAhead
 from options_helper.capture.writer import CaptureWriter
-from options_helper.clock import elapsed_seconds, utc_now_ns
+from options_helper.clock import boot_name, elapsed_seconds, utc_now_ns
 from options_helper.data.intraday.files import Disk
 from options_helper.data.recording.bus_places import places_of
 from options_helper.data.recording.decoders import decoder_of
@@ -132,8 +132,18 @@ class CaptureEngine:
         self._records = WriteAhead(self._streams.queue, journal, self._recorder, config.desk)
         if bus is not None:
             bus.attach(lambda: self._streams.queue.fill)
-        self._log = SessionLog(config, self.session, began_ns, disk, keep_folder=keep_folder, elapsed=elapsed)
-        self._earlier = EarlierSessions(config.out, self._recorder.store, began_ns, self._deadline.is_past)
+        boot = boot_name()
+        self._log = SessionLog(
+            config, self.session, began_ns, disk, keep_folder=keep_folder, elapsed=elapsed, boot=boot
+        )
+        self._earlier = EarlierSessions(
+            config.out,
+            self._recorder.store,
+            began_ns,
+            self._deadline.is_past,
+            elapsed=self._began,
+            boot=boot,
+        )
         self._writer = writer_cls(
             WriterState(journals=config.journal),
             self._streams,

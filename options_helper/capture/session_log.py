@@ -42,7 +42,8 @@ _GONE: Final = "dropped: the journal was deleted before rows were made of these,
 class SessionLog:
     """Keeps the session's note and its loss log; for the writer's thread, but `gap_count` may be asked by any.
 
-    All times are the computer's, epoch nanoseconds. What the disk refuses is tried again at the next observation.
+    All times are the computer's, epoch nanoseconds; `elapsed` counts the seconds of its start `boot`. What the disk
+    refuses is tried again at the next observation.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class SessionLog:
         *,
         keep_folder: Callable[[], None] = lambda: None,
         elapsed: Callable[[], float] = elapsed_seconds,
+        boot: str = "",
     ) -> None:
         self._root = config.out
         self._keep_folder = keep_folder
@@ -62,7 +64,8 @@ class SessionLog:
         self._facts = config.facts()
         self._began = facts_record(RecordKind.SESSION, began_ns, self._facts)
         self._due = config.due
-        self._note = _first_note(config, session, began_ns)
+        first = _first_note(config, session, began_ns)
+        self._note = replace(first, seen_elapsed=self._began_elapsed, boot=boot)
         self._losses = LossLog(config.out, session, disk)
         self._gap_watch = GapWatch(began_ns)
         self._gaps = 0
@@ -170,8 +173,14 @@ class SessionLog:
         """
         filed = self._note.filed if filed is None else filed
         seen_ns = max(kept_until_ns, self._note.began_ns) if self._note.desk else kept_until_ns
-        ran_seconds = self._ran_seconds() - max(0, now_ns - seen_ns) / NANOSECONDS
-        self._note = replace(self._note, seen_ns=seen_ns, ran_seconds=max(0.0, ran_seconds), filed=filed)
+        elapsed = self._elapsed() - max(0, now_ns - seen_ns) / NANOSECONDS
+        self._note = replace(
+            self._note,
+            seen_ns=seen_ns,
+            seen_elapsed=elapsed,
+            ran_seconds=max(0.0, elapsed - self._began_elapsed),
+            filed=filed,
+        )
         self.save(durable=True)
 
     def note_displaced(self, files: Sequence[Displaced], now_ns: int) -> list[Record]:
@@ -235,6 +244,7 @@ class SessionLog:
         self._note = replace(
             self._note,
             seen_ns=now_ns,
+            seen_elapsed=self._elapsed(),
             ended_ns=now_ns,
             ran_seconds=self._ran_seconds(),
             put_off=put_off,

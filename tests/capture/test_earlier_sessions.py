@@ -34,11 +34,11 @@ BEGAN_NS = NOON + 3_600 * 1_000_000_000
 
 @contextmanager
 def earlier_than_this(
-    root: Path, disk: Disk | None = None, *, began_ns: int = BEGAN_NS
+    root: Path, disk: Disk | None = None, *, began_ns: int = BEGAN_NS, elapsed: float = 0.0, boot: str = ""
 ) -> Iterator[EarlierSessions]:
     with IntradayStore(root, StorePolicy(min_free_bytes=0), disk=disk) as store:
         store.acquire()
-        earlier = EarlierSessions(root, store, began_ns, lambda: False)
+        earlier = EarlierSessions(root, store, began_ns, lambda: False, elapsed=elapsed, boot=boot)
         earlier.find_unfinished()
         yield earlier
 
@@ -264,6 +264,57 @@ def test_what_a_session_lacks_is_told_by_the_clock_of_its_end_where_it_was_put_b
     assert gap.since_ns == seen_ns - 60 * SECOND
     (note,) = session_notes(tmp_path)
     assert note.stretch == (NOON - 3_600 * SECOND, seen_ns)
+
+
+@pytest.mark.parametrize("put_forward_seconds", [0, -3_600, 3_600])
+def test_how_long_a_killed_one_is_gone_is_counted_by_what_nobody_sets(
+    tmp_path: Path, put_forward_seconds: int
+):
+    """It was seen last 900 s after the computer's start, and this one begins 500 s later."""
+    config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path, journal=False)
+    elapsed = iter([0.0, 900.0])
+    log = SessionLog(config, "one", NOON, Disk(), elapsed=lambda: next(elapsed), boot="this")
+    log.stay_alive(NOON + 900 * SECOND, NOON + 900 * SECOND)
+    began_ns = NOON + (900 + 500 + put_forward_seconds) * SECOND
+
+    with earlier_than_this(tmp_path, began_ns=began_ns, elapsed=1_400.0, boot="this") as earlier:
+        (gap,) = earlier.gaps_since_kills()
+
+    # What it had not written by then is of a minute.
+    assert (began_ns - gap.since_ns) // SECOND == 500 + 60
+
+
+def test_another_start_of_the_computer_counts_anew(tmp_path: Path):
+    config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path, journal=False)
+    elapsed = iter([0.0, 900.0])
+    log = SessionLog(config, "one", NOON, Disk(), elapsed=lambda: next(elapsed), boot="before")
+    log.stay_alive(NOON + 900 * SECOND, NOON + 900 * SECOND)
+
+    with earlier_than_this(tmp_path, began_ns=NOON, elapsed=20.0, boot="this") as earlier:
+        (gap,) = earlier.gaps_since_kills()
+
+    assert (gap.since_ns, gap.until_ns) == (NOON - 60 * SECOND, NOON)
+
+
+def test_what_waited_for_the_disk_as_the_clock_was_put_back_is_lost_from_before_that_on(tmp_path: Path):
+    """The journal's last record is of before, by a clock that was 600 s ahead of that by which the session was seen."""
+    began_session = replace(killed(tmp_path), asked={"stocks": ("AAPL",)})
+    # Seen 300 s after its beginning, by the clock of after.
+    seen_ns = NOON + (300 - 600) * SECOND
+    save_note(
+        tmp_path,
+        replace(
+            began_session, began_ns=NOON, seen_ns=seen_ns, ran_seconds=300.0, seen_elapsed=300.0, boot="this"
+        ),
+    )
+    began_ns = seen_ns + 40 * SECOND
+
+    with earlier_than_this(tmp_path, began_ns=began_ns, elapsed=340.0, boot="this") as earlier:
+        (gap,) = earlier.gaps_since_kills()
+
+    # As the journal's records are of the first seconds.
+    assert NOON - 600 * SECOND <= gap.since_ns <= NOON - 570 * SECOND
+    assert gap.until_ns == began_ns
 
 
 @pytest.mark.parametrize(("lasts_seconds", "begins"), [(5, -20), (200, -200)])

@@ -125,6 +125,20 @@ MUTATIONS: Final = (
     Mutation("a kill before which the clock was put back has a gap that ends before it begins",
              f"{_CAPTURE}/earlier_sessions.py",
              "if since_ns >= self._began_ns:", "if False:", subject="recorder"),
+    Mutation("how long a killed one is gone is told by the clock that can be set", f"{_CAPTURE}/earlier_sessions.py",
+             "if not note.boot or note.boot != self._boot:", "if True:", subject="recorder"),
+    Mutation("a gap is closed by an answer that ends early", "options_helper/data/recording/gap_closing.py",
+             "elif unproven := _unproven(question, witnesses, refused):", "elif unproven := []:",
+             subject="recorder"),
+    Mutation("what was recorded is brought once more", "options_helper/data/recording/missed_rows.py",
+             "unheard = [row for row in answered if not _takes(unasked, row.key)]", "unheard = answered",
+             subject="recorder"),
+    Mutation("a gap is closed by an answer that lacks what was recorded",
+             "options_helper/data/recording/gap_closing.py",
+             "    if lacking:\n", "    if False:\n", subject="recorder"),
+    Mutation("an answer that is asked for again is there twice", "options_helper/data/intraday/backfill.py",
+             "kept = [row for row in before if not stretch.holds(row.ts_ns)]", "kept = list(before)",
+             subject="recorder"),
     Mutation("rows are written again after a kill", "options_helper/data/intraday/writing.py",
              "if self._next_seq < self._there_until:", "if False:", subject="recorder"),
     Mutation("a connection that was away at a kill was away since the kill", f"{_CAPTURE}/session_log.py",
@@ -268,18 +282,20 @@ def run(first: int = 0, words: str = "") -> int:
     tried = [one for one in MUTATIONS if words in one.name]
     missed = 0
     with tempfile.TemporaryDirectory() as folder:
-        copy = Path(folder)
-        for name in ("options_helper", "tests"):
-            shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
-        # Once for all: each play starts a process, and most of them find something on their first days.
-        compileall.compile_dir(copy, quiet=2)
+        # Both are copies, so that the repository may change meanwhile.
+        mutated, as_it_is = Path(folder) / "mutated", Path(folder) / "as it is"
+        for copy in (mutated, as_it_is):
+            for name in ("options_helper", "tests"):
+                shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # Once for all: each play starts a process, and most of them find something on their first days.
+            compileall.compile_dir(copy, quiet=2)
         for mutation in tried:
-            missed += not _is_found(mutation, copy, first)
+            missed += not _is_found(mutation, mutated, as_it_is, first)
     print(f"{len(tried) - missed} of {len(tried)} mutations found")
     return min(missed, 1)
 
 
-def _is_found(mutation: Mutation, copy: Path, first: int) -> bool:
+def _is_found(mutation: Mutation, copy: Path, as_it_is: Path, first: int) -> bool:
     path = copy / mutation.module
     right = path.read_text(encoding="utf-8")
     if right.count(mutation.right) < 1:
@@ -295,7 +311,7 @@ def _is_found(mutation: Mutation, copy: Path, first: int) -> bool:
                 break
             seed = int(said.split()[1].rstrip(":"))
             # A day that fails without the mutation too says nothing of it.
-            if not _play(mutation, REPOSITORY, "--seed", str(seed), "--no-story").returncode:
+            if not _play(mutation, as_it_is, "--seed", str(seed), "--no-story").returncode:
                 took = time.monotonic() - began
                 print(f"found on day {seed - first + 1}, {took:.0f} s: {mutation.name} — {said}", flush=True)
                 return True

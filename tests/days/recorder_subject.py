@@ -19,6 +19,7 @@ from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from tests.days.clocks import NS
 from tests.days.day import Day, Trouble
 from tests.days.recorder.disk import BadDisk
+from tests.days.recorder.history import broken_closing
 from tests.days.recorder.oracle import RecorderOracle
 from tests.days.recorder.process import Process
 from tests.days.stage import Stage
@@ -132,6 +133,7 @@ class RecorderSubject:
         assert isinstance(recorded, Recorded)
         self._stage, self._recorded = stage, recorded
         self._market = Market(stage, [Board(STOCKS, SHARES, 4.0), Board(OPTIONS, CONTRACTS, 7.0, CONTRACTS)])
+        self._market.history = []
         self._network = Network(stage, self._market)
         self._oracle = RecorderOracle(stage, journal=recorded.journal)
         self._network.hear_lost = self._oracle.lost
@@ -165,7 +167,12 @@ class RecorderSubject:
     def _start(self) -> None:
         recorded = self._recorded
         streams = LiveStreamConfig(
-            stocks=SHARES, option_contracts=CONTRACTS, stream_fills=False, queue_maxsize=recorded.queue
+            stocks=SHARES,
+            option_contracts=CONTRACTS,
+            stream_fills=False,
+            queue_maxsize=recorded.queue,
+            # Of which there is a history that was quoted.
+            stock_channels=("quotes",),
         )
         policy = StorePolicy(flush_rows=recorded.flush_rows, flush_seconds=recorded.flush_seconds)
         self._process = Process(
@@ -283,11 +290,18 @@ class RecorderSubject:
             self._oracle.process_stopped()
             status = self._process.engine.status()
             problem = None if self._oracle.is_robbed else status.problem
-            self._broken = problem or self._oracle.broken_law(self._root)
+            self._broken = problem or self._oracle.broken_law(self._root) or self._broken_closing()
         finally:
             self._is_wanted = False
             self._remove()
         self._stage.check(sampled=False)
+
+    def _broken_closing(self) -> str | None:
+        history, dice = self._market.history, self._stage.dice("recorder's history")
+        if history is None or self._oracle.is_robbed or dice.random() < 0.5:
+            return None
+        wall_ns = self._stage.clocks.wall_ns()
+        return broken_closing(self._root, history, self._oracle, wall_ns, dice)
 
 
 def _remove(root: Path, taken: list[int]) -> None:

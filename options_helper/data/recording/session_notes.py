@@ -48,6 +48,9 @@ class SessionNote:
     number: int = 0  # counts the sessions of a folder from 1, in their order; 0: an older version's
     desk: str = ""  # followed on a bus, which is asked for what was not received; empty: none
     ran_seconds: float = 0.0  # from its beginning until it was seen, by a clock that nobody sets
+    # When it was seen, by what nobody sets and no end of a process stops: seconds of this start of the computer.
+    seen_elapsed: float = 0.0
+    boot: str = ""  # which start that was; empty: not known
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
 
     @property

@@ -18,7 +18,6 @@ import secrets
 import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from functools import cache
 from pathlib import Path
 from typing import Final
 from weakref import finalize
@@ -27,6 +26,7 @@ import msgspec
 from msgspec.structs import replace
 from pydantic import SecretStr
 
+from options_helper.clock import boot_name
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.file_lock import is_at, is_held, lock_file
 from options_helper.data.rest.budget_ledger import (
@@ -119,14 +119,14 @@ class SharedBudget:
         """Tell the others that a server wants silence; where that is not possible now, the next request does."""
         with suppress(OSError, _Busy), self._locked():
             ledger = self._read()
-            if ledger.boot == _boot() and held_until > ledger.held_until:
+            if ledger.boot == boot_name() and held_until > ledger.held_until:
                 self._write(replace(ledger, held_until=held_until))
 
     def _take(self, me: Member, held_until: float, now: float) -> Answer:
         with self._locked():
             self._join()
             ledger = self._read()
-            ledger = ledger.of(_boot(), self._living(ledger), me.asked).with_member(me)
+            ledger = ledger.of(boot_name(), self._living(ledger), me.asked).with_member(me)
             told = ledger.held_until if ledger.held_until <= now + _LONGEST_HOLD_SECONDS else 0.0
             held_until = max(held_until, told)
             ledger, turn = decide(replace(ledger, held_until=held_until), self._token, now)
@@ -240,15 +240,6 @@ def _remove_unless_used(lock: Path) -> None:
             lock.unlink(missing_ok=True)
     finally:
         os.close(descriptor)
-
-
-@cache
-def _boot() -> str:
-    """Which start of the computer this is; empty where the system does not say."""
-    try:
-        return Path("/proc/sys/kernel/random/boot_id").read_text(encoding="ascii").strip()
-    except OSError:
-        return ""
 
 
 def _reason(error: OSError) -> str:

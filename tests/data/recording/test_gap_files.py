@@ -120,6 +120,8 @@ def test_the_note_of_a_session_tells_what_lasts(tmp_path: Path):
  "number": 0,
  "desk": "",
  "ran_seconds": 0.0,
+ "seen_elapsed": 0.0,
+ "boot": "",
  "filed": 0
 }
 """

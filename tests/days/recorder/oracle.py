@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import io
 import zlib
 from collections import Counter
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
@@ -118,7 +118,7 @@ class RecorderOracle(Heard):
         return next(self._broken(root), None)
 
     def _broken(self, root: Path) -> Iterator[str]:
-        rows = Counter(_rows(root))
+        rows = Counter(recorded_rows(root))
         wanted = Counter((one.stream, one.symbol, one.made_ns) for one in self.received)
         for key, count in (rows - wanted).items():
             yield f"a row too much: {key} is there {count} times more often than it was received"
@@ -174,7 +174,8 @@ def _told(ledger: tuple[LossRow, ...], quote: Quote) -> bool:
     )
 
 
-def _rows(root: Path) -> Iterator[tuple[str, str, int]]:
+def recorded_rows(root: Path) -> Iterator[tuple[str, str, int]]:
+    """Stream, symbol and the exchange's time of each row in a recording's files."""
     for kind in ("stocks", "options"):
         for path in sorted((root / kind).rglob("*.csv.gz")):
             symbol = path.parent.name.removeprefix("symbol=")
@@ -183,8 +184,13 @@ def _rows(root: Path) -> Iterator[tuple[str, str, int]]:
 
 
 def _text(path: Path) -> str:
-    try:
-        return gzip.decompress(path.read_bytes()).decode()
-    except (OSError, EOFError, zlib.error):
-        # A damaged file's rows are none; whether that is told is the question.
-        return ""
+    """All whole members of a file: a kill may leave a piece of one at its end, until somebody writes there again."""
+    left, found = path.read_bytes(), b""
+    with suppress(zlib.error):  # a damaged file's rows are none; whether that is told is the question
+        while left:
+            member = zlib.decompressobj(wbits=31)
+            text = member.decompress(left)
+            if not member.eof:
+                break
+            found, left = found + text, member.unused_data
+    return found.decode()

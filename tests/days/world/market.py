@@ -57,6 +57,7 @@ class Market:
         self._dice = {board.stream: stage.dice(f"market/{board.stream}") for board in boards}
         self._made = 0
         self.newest: dict[str, Made] = {}
+        self.history: list[Made] | None = None  # kept where somebody asks for it
         # Closed by decree in this stretch, whatever the calendar says.
         self.decreed: tuple[int, int] = (0, 0)
         self._carriers: dict[str, Callable[[Sequence[Made]], None]] = {}
@@ -102,6 +103,8 @@ class Market:
         """New quotes of these, made now."""
         made = [self._new(symbol) for symbol in symbols]
         self.newest.update({quote.symbol: quote for quote in made})
+        if self.history is not None:
+            self.history += made
         return made
 
     def _new(self, symbol: str) -> Made:
