@@ -58,7 +58,9 @@ class LeaseCourse:
         # Cleared while this program ends what it led before.
         self._is_wanted = False
         self._lease: Lease | None = None
-        self._is_taking = False  # the answer to that is on its way
+        self._may_stand = (
+            False  # the server may have it as this one's: it was written, and is not known to be free since
+        )
         self._count = 0
         self._said_at = float("-inf")
 
@@ -102,6 +104,7 @@ class LeaseCourse:
             if self._lease is not lease:
                 return None  # it was given back meanwhile
             if found is not None and found[0].holder != self._me.holder:
+                self._may_stand = False
                 return self._lose(f"{found[0].words} has taken the lease of this desk: this one steps down.")
             # This one's own, whose acknowledgement was lost; or it has run out, and nobody has taken it.
             revision = await self._write(bus, self._me, 0 if found is None else found[1])
@@ -125,13 +128,10 @@ class LeaseCourse:
             await bus.store(self._names.standby_key, msgspec.msgpack.encode(self._me))
 
     async def _take(self, bus: Bus, now: float, last: int) -> None:
-        self._is_taking = True
         try:
             revision = await self._write(bus, self._me, last)
         except WrongSequence:
             return  # another was quicker; the next look tells who
-        finally:
-            self._is_taking = False
         if self._is_wanted:
             self._lease = Lease(revision, now, now)
             self.standing = Standing(leads=True)
@@ -146,6 +146,7 @@ class LeaseCourse:
 
     async def _write(self, bus: Bus, claim: Claim, last: int) -> int:
         self._count += 1
+        self._may_stand |= not claim.free
         return await bus.store_fenced(
             self._names.lease_key,
             msgspec.msgpack.encode(claim),
@@ -156,21 +157,22 @@ class LeaseCourse:
 
     def give_back(self) -> bool:
         """Hold and want it no more; whether there is something for `free` to tell."""
-        was_held = self._lease is not None or self._is_taking
         self._lease, self._is_wanted = None, False
         self.standing = Standing()
-        return was_held
+        return self._may_stand
 
     async def free(self, bus: Bus) -> None:
         """Tell the server that what this one held is anybody's; nothing where it holds it anew."""
         for _ in range(TRIES):
             found = await self._found(bus)
-            if self._lease is not None or found is None or found[0].holder != self._me.holder:
+            if self._lease is not None:
                 return
-            try:
-                await self._write(bus, msgspec.structs.replace(self._me, free=True), found[1])
-            except WrongSequence:
-                continue  # a renewal that was on its way came between
+            if found is not None and found[0].holder == self._me.holder and not found[0].free:
+                try:
+                    await self._write(bus, msgspec.structs.replace(self._me, free=True), found[1])
+                except WrongSequence:
+                    continue  # a renewal that was on its way came between
+            self._may_stand = False
             return
 
     def _lose(self, why: str) -> str:

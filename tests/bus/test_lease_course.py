@@ -106,6 +106,24 @@ def test_what_was_given_back_while_it_was_being_taken_is_free_at_once():
     assert attic.standing.leads
 
 
+def test_what_was_lost_by_time_alone_is_freed_by_who_ends_then():
+    """The server may have it as this one's, of a renewal whose answer never came: nobody waits for that to run out."""
+    bus, den = Interrupted(a_bus()), one("den")
+    attic = followed(den, bus)
+    bus.loses_answer = True
+    with pytest.raises(StreamError):
+        look(den, bus, 1.2)
+    bus.loses_answer = False
+    assert den.overdue(3.4)
+
+    assert den.give_back()
+    at_once(den.free(bus))
+    look(attic, bus, 3.5)
+
+    assert attic.standing.leads
+    assert not den.give_back(), "nothing of it is there any more"
+
+
 def test_one_that_was_killed_is_followed_when_its_time_is_over_and_not_before():
     bus, den, attic = a_bus(), one("den"), one("attic")
     look(den, bus, 0.0)

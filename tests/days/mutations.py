@@ -243,7 +243,7 @@ MUTATIONS: Final = (
     Mutation("one that another follows goes on leading", f"{_BUS}/lease_course.py",
              "if found is not None and found[0].holder != self._me.holder:", "if False:", subject="lease"),
     Mutation("what is given back while it is being taken is kept", f"{_BUS}/lease_course.py",
-             "self._is_taking = True", "pass", subject="lease"),
+             "self._may_stand |= not claim.free", "pass", subject="lease"),
     Mutation("what was given back has to run out", f"{_BUS}/lease.py",
              "return self.free or self.holder == holder", "return self.holder == holder", subject="lease"),
     Mutation("an owner of before publishes in the next one's term", f"{_BUS}/publisher.py",

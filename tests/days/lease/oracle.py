@@ -137,6 +137,8 @@ class DeskOracle:
         if not is_free and whose != life and self.now_ns - at_ns < TTL_SECONDS * NS:
             self._breaks(f"{life} takes the lease while {whose} has it")
         self._lease = life, self.now_ns, claim is None or claim.free
+        if claim is not None and not claim.free:
+            self._freed_ns = None  # whoever has taken it may sleep before it leads
 
     def _follow(self, stream: StreamId, followed: Followed, batch: Batch) -> None:
         for record in batch.records:
@@ -171,9 +173,11 @@ class DeskOracle:
             if one is not desk.owner and one.leads and one.course.is_followed and is_awake:
                 self._breaks(f"{one.life} knows that it is waited for, and leads when {desk.owner.life} does")
 
-    def freed(self) -> None:
-        """One has ended in order: whoever waits leads at once."""
-        self._freed_ns = self.now_ns
+    def freed(self, owner: Owner) -> None:
+        """One has ended in order: whoever waits takes the lease at once."""
+        whose, _, is_free = self._lease
+        if is_free or whose == owner.life:
+            self._freed_ns = self.now_ns
 
     def woke(self) -> None:
         """The computer slept."""

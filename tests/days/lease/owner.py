@@ -474,7 +474,7 @@ class Owner:
             return
         self.kill()
         if is_free or self._is_leaving:
-            self.oracle.freed()
+            self.oracle.freed(self)
 
 
 def frames(number: int, streams: Sequence[StreamId] = STREAMS) -> list[Frame]:
