@@ -161,8 +161,10 @@ class EarlierSessions:
         """
         note = self._incomplete[0]
         if self._completing is None:
+            files = sessions(self._root).get(note.session, [])
+            if not files:
+                return self._journal_gone_since(note)
             log.warning("Making the rows of %s that are in its journal only.", note.session)
-            files = sessions(self._root)[note.session]
             self._completing = complete(
                 self._store, note, files, self._past_deadline, self._earlier_than(note)
             )
@@ -180,6 +182,18 @@ class EarlierSessions:
             return []
         self._completed.append(note.session)
         return self._never_rows(note, step)
+
+    def _journal_gone_since(self, note: SessionNote) -> list[Gap]:
+        """What is lost where somebody deletes a journal after it was looked for, and before its rows are made."""
+        self._incomplete.popleft()
+        self._completed.append(note.session)
+        if note.ended_ns is not None:
+            return list(self._gaps_of_bereft(note))
+        reason = f"{JOURNAL_LOST}: what {note.session} had received and not yet written is lost"
+        return [
+            Gap(name, *self._on_this_clock(note, since_ns), reason)
+            for name, since_ns in _last_filed(note).items()
+        ]
 
     def _earlier_than(self, note: SessionNote) -> frozenset[str]:
         # Without a number only the clocks tell.
@@ -350,7 +364,10 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
     """What its journal says in place of a note that nobody can read; where it has none, that it ended somehow."""
     first, last = _ends_of(files)
     began = session_began(session)
-    began_ns = first.received_ns if first is not None else datetime_nanoseconds(began) if began else now_ns
+    named_ns = None if began is None else datetime_nanoseconds(began)
+    # Its first records may be gone, and what they told of with them.
+    known = [at_ns for at_ns in (named_ns, first and first.received_ns) if at_ns is not None]
+    began_ns = min(known, default=now_ns)
     facts = first.facts if first is not None and first.kind is RecordKind.SESSION else {}
     streams = facts.get("streams", {})
     asked = {

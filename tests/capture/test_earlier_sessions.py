@@ -16,7 +16,14 @@ from options_helper.capture.earlier_sessions import EarlierSessions
 from options_helper.capture.session_log import SessionLog
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
-from options_helper.data.recording.journal import Record, RecordKind, facts_record, session_name
+from options_helper.data.recording.journal import (
+    FOLDER,
+    JournalWriter,
+    Record,
+    RecordKind,
+    facts_record,
+    session_name,
+)
 from options_helper.data.recording.loss_log import JOURNAL_LOST, LossLog
 from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
 from options_helper.data.recording.verify import audit
@@ -90,6 +97,26 @@ def test_a_kill_is_missed_by_one_capture_only(tmp_path: Path):
         earlier.confirm_missed()
     with earlier_than_this(tmp_path) as earlier:
         assert earlier.gaps_since_kills() == []
+
+
+@pytest.mark.parametrize("in_order", [False, True])
+def test_a_journal_that_somebody_deletes_before_its_rows_are_made_is_told_once(
+    tmp_path: Path, *, in_order: bool
+):
+    """A full disk may keep a capture from making them for hours; it records on."""
+    note = replace(killed(tmp_path), asked={"stocks": ("AAPL",)})
+    save_note(tmp_path, replace(note, ended_ns=note.seen_ns, put_off=10) if in_order else note)
+
+    with earlier_than_this(tmp_path) as earlier:
+        shutil.rmtree(tmp_path / FOLDER)
+        (gap,) = made(earlier)
+        earlier.confirm_missed()
+        earlier.confirm_completed()
+    assert (gap.stream, JOURNAL_LOST in gap.reason) == ("stocks", True)
+    assert gap.since_ns <= note.seen_ns
+    assert gap.until_ns == (note.seen_ns if in_order else BEGAN_NS)
+    with earlier_than_this(tmp_path) as earlier:
+        assert (made(earlier), earlier.gaps_since_kills()) == ([], [])
 
 
 def gaps_of_a_killed_session(
@@ -184,6 +211,18 @@ def spoil_the_note(root: Path) -> None:
     (root / "sessions" / "one.json").write_text("")
 
 
+def spoil_the_note_and_lose_the_journals_first_file(root: Path) -> None:
+    """What is left of it begins some minutes later, and what there was before is as little known."""
+    name = session_name(utc_datetime(NOON - 900 * SECOND), 1)
+    (root / "stocks").mkdir()
+    journal = JournalWriter(root, name)
+    journal.append(received(NOON - 60 * SECOND, quote_message("AAPL")))
+    journal.append(received(NOON, quote_message("AAPL")))
+    journal.close()
+    save_note(root, replace(a_note_of_noon(), session=name))
+    (root / "sessions" / f"{name}.json").write_text("")
+
+
 def leave_a_refused_symbol(root: Path) -> None:
     """As the recorder was killed, one symbol had been refused for a quarter of an hour."""
     refused = Gap("stocks", NOON - 900 * SECOND, None, "MSFT refused.", symbols=("MSFT",))
@@ -197,7 +236,14 @@ def leave_a_lasting_gap(root: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "leave", [lose_the_journal, spoil_the_note, leave_a_refused_symbol, leave_a_lasting_gap]
+    "leave",
+    [
+        lose_the_journal,
+        spoil_the_note,
+        spoil_the_note_and_lose_the_journals_first_file,
+        leave_a_refused_symbol,
+        leave_a_lasting_gap,
+    ],
 )
 @pytest.mark.parametrize("put_back_seconds", [0, 600, 3_600])
 def test_what_an_earlier_session_lacks_keeps_its_length_where_the_clock_was_put_back_since(
