@@ -136,10 +136,11 @@ def _of_two(
     quantities = books.quantities(name)
     if quantities is Quantities.ACCOUNT:
         beside = _beside(by_file, theirs, books.account_on.get(name, ()), quantities)
-        # Where nothing that ends here is apart, and what else is there covers as much, both are one and the same.
+        # Where nothing that ends here is apart, and what else is there covers as much, both are one and the same; but
+        # what may be sold of it hangs on the shares that stay, which are the account's.
         is_apart = any(one.in_doubt or one.account_alone for one in (*ours, *theirs))
         if not is_apart and _taken(beside.demand) == _taken(by_file.demand):
-            return by_file
+            return replace(by_file, demand=beside.demand)
         return replace(by_file, by_account=beside)
     if quantities is Quantities.IN_DOUBT and books.has_last_known(name):
         # For the seconds in which they are read anew a warning must not shrink.

@@ -76,6 +76,22 @@ def test_money_that_is_enough_for_the_account_is_not_told_to_lack_by_the_file():
     assert of_kind(found, AttentionKind.LONG_WITHOUT_MONEY) == []
 
 
+@pytest.mark.parametrize("power", [None, 30_000.0])
+def test_what_may_be_sold_hangs_on_the_shares_that_the_account_has_though_no_more_is_missing_without_them(
+    power: float | None,
+):
+    """A call that delivers to a sold one may be sold where shares are there instead, whatever the file knows of it."""
+    ours = [
+        position("SPY", 180, contracts=-1, expiry=FRIDAY, identity="sold"),
+        position("SPY", 560, contracts=1, expiry=FRIDAY, identity="bought"),
+    ]
+    found = beside(ours, [*ours, holding("SPY", 300)], power)
+
+    assert only(found, AttentionKind.LONG_WITHOUT_MONEY).symbols == (C560,)
+    lacking = beside([*ours, holding("SPY", 300)], ours, power)
+    assert of_kind(lacking, AttentionKind.LONG_WITHOUT_MONEY) == []
+
+
 def test_a_leg_of_a_structure_that_the_account_lacks_changes_what_the_whole_brings():
     """By the file both legs deliver to each other; the account has the short one alone."""
     found = beside([SPREAD], [position("SPY", 560, contracts=-1, expiry=FRIDAY)])
