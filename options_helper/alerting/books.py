@@ -45,9 +45,12 @@ def open_books(
     who: str,
     since: datetime,
     environ: Mapping[str, str] | None = None,
+    *,
+    account: str | None = None,
 ) -> dict[Scope, AlertBooks]:
     """Those of the account that these settings name, at their address; `who` is this program's role.
 
+    `account` stands in place of that where the account is another program's, and no key here says which.
     `portfolio` is a file; None: the account itself is the portfolio. OSError where the user has no home or the disk
     refuses.
     """
@@ -56,7 +59,7 @@ def open_books(
     except RuntimeError as error:
         raise OSError("this user has no home") from error
     folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-    account = _account(settings)
+    account = _account(settings) if account is None else f"{socket.gethostname()}\0{account}"
     book = f"{account}\0{'' if portfolio is None else os.fspath(portfolio.resolve())}"
     return {
         Scope.ACCOUNT: books_at(folder / secret_name(folder, account), who, since),

@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Final
 
+from options_helper.bus.address import BusAddress, is_loopback
+from options_helper.bus.names import DEFAULT_DESK
 from options_helper.bus.seeds import Seed
 from options_helper.bus.truth import DeskHealth
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName, fills_of
@@ -43,6 +45,20 @@ def place_of(account: str, health: DeskHealth | None) -> Place | None:
     if health is None or not health.accounts or account not in health.accounts:
         return None
     return OWN if account == health.accounts[0] else Place(account)
+
+
+def alerts_key(address: BusAddress, account: str, own: str | None) -> str | None:
+    """What the alerts of an account on this bus are kept under; the desk's own account is called `own`, if anything.
+
+    The same for whoever names that one and for whoever does not. None: under what the settings say, as before there
+    were several: of the own account of this computer's only desk.
+    """
+    is_own, local = account in (DEFAULT_ACCOUNT, own), is_loopback(address.host)
+    if is_own and local and address.names.desk == DEFAULT_DESK:
+        return None
+    # However it is spelled, this computer is one.
+    where = address.url.replace(address.host, "localhost") if local else address.url
+    return "\0".join(("bus", where, address.names.desk, "" if is_own else account))
 
 
 def why_not_served(account: str, health: DeskHealth | None) -> str | None:

@@ -16,7 +16,9 @@ from typing import Final
 from options_helper.alerting.books import AlertBooks, Scope, open_books
 from options_helper.alerting.judging import named_rules
 from options_helper.alerting.program import ProgramAlerts
+from options_helper.bus.accounts import alerts_key, why_not_served
 from options_helper.bus.address import BusAddress
+from options_helper.bus.first_look import look_at_desk
 from options_helper.bus.viewer import BusManager
 from options_helper.capture.hours import CaptureHours
 from options_helper.clock import elapsed_seconds, utc_now
@@ -36,7 +38,7 @@ from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.errors import Unavailable
 from options_helper.model.snapshot import LiveSnapshot
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, Role, WatchStatus
 from options_helper.monitoring.heartbeat_file import file_of, forget_heartbeats, remember_run
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -79,7 +81,7 @@ def settings_of(request: WatchRequest, account: str | None) -> Settings:
     portfolio = None if request.from_account else reread(PortfolioFile(file, file.name)).portfolio
     written = None if portfolio is None else portfolio.account
     if request.bus is not None:
-        return load_desk_settings(account, written)
+        return load_desk_settings(account, written, file.name)
     return load_accounts().settings_for(account, written, file.name)
 
 
@@ -101,8 +103,9 @@ def run_watch(
     risk = RiskSettings.load()
     observer = Observer(risk_choices(risk), now, load_earnings(risk.events_file))
     limits = RequestLimits(PAGE)
+    key = None if request.bus is None else _key_on_bus(request.bus, settings.account)
     alerts = ProgramAlerts(
-        _books(settings, file, now()),
+        _books(settings, file, now(), key),
         rules,
         load_targets,
         simulated=settings.local_market,
@@ -246,9 +249,26 @@ class _Run:
             yield
 
 
-def _books(settings: Settings, portfolio: Path | None, since: datetime) -> Mapping[Scope, AlertBooks]:
+def _key_on_bus(address: BusAddress, account: str) -> str | None:
+    """What the account's alerts are kept under; Unavailable where nobody says whether there is such an account."""
+    if account == DEFAULT_ACCOUNT:
+        return alerts_key(address, account, None)
+    health = look_at_desk(address)
+    if health is None:
+        raise Unavailable(
+            f"Nobody has served the desk {address.names.desk} at {address.url} yet, so whether it has the account "
+            f"{account} is not known. Start its owner first."
+        )
+    if (why := why_not_served(account, health)) is not None:
+        raise Unavailable(why)
+    return alerts_key(address, account, (health.accounts or (None,))[0])
+
+
+def _books(
+    settings: Settings, portfolio: Path | None, since: datetime, key: str | None
+) -> Mapping[Scope, AlertBooks]:
     try:
-        return open_books(settings, portfolio, Role.WATCH, since)
+        return open_books(settings, portfolio, Role.WATCH, since, account=key)
     except OSError as error:
         raise Unavailable(
             f"The state folder cannot be used ({error}), and without it nobody knows what was sent. Name another in "

@@ -70,12 +70,16 @@ class Accounts:
         ConfigError where the two are not the same: quantities and P&L would be compared with another account's. A
         simulator has one account, whose positions are whatever the file says.
         """
-        if named is not None and written is not None and named != written:
-            raise ConfigError(
-                f"{file} is of the account {written!r}, and {named!r} was asked for. "
-                'Take that account\'s file, or correct "account" in this one.'
-            )
+        _require_the_same(named, written, file)
         return self.settings(named or (None if self.is_complete else written))
+
+
+def _require_the_same(named: str | None, written: str | None, file: str) -> None:
+    if named is not None and written is not None and named != written:
+        raise ConfigError(
+            f"{file} is of the account {written!r}, and {named!r} was asked for. "
+            'Take that account\'s file, or correct "account" in this one.'
+        )
 
 
 def load_accounts(environ: Mapping[str, str] = os.environ, env_file: Path | None = None) -> Accounts:
@@ -117,18 +121,19 @@ def load_market_settings() -> Settings:
     return load_settings().without_name
 
 
-def load_desk_settings(named: str | None = None, written: str | None = None) -> Settings:
-    """For who follows an owner over a bus, which needs no keys: the owner has one account, and does not say which.
+def load_desk_settings(named: str | None = None, written: str | None = None, file: str = "") -> Settings:
+    """For who follows an owner over a bus, which needs no keys: of the account by that name there.
 
-    ConfigError for one that was `named`, or is `written` in the portfolio's file: nobody could say whether it is that.
+    That is the one that was `named`, or is `written` in the portfolio's `file`; with neither the desk's own, whatever
+    its name. ConfigError where the two are not the same, or what was named can be no account's name.
     """
-    if (account := named or written) is not None:
-        where = "" if named else ' Take "account" out of the file to follow it all the same.'
-        raise ConfigError(
-            f"The account {account!r} cannot be told from another over a bus: its owner has one account, and does not "
-            f"say which.{where}"
-        )
-    return Settings.load()
+    _require_the_same(named, written, file)
+    account = named or written
+    if account is None:
+        return Settings.load().without_name
+    if not is_account_name(account):
+        raise ConfigError(f"An account cannot be called {account!r}: {ACCOUNT_NAME_RULE}.")
+    return replace(Settings.load(), account=account)
 
 
 def parse_accounts(text: str, path: Path, common: Settings) -> Accounts:

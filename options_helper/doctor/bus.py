@@ -6,7 +6,7 @@ import asyncio
 import json
 import re
 import socket
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
@@ -15,14 +15,16 @@ from urllib.parse import urlsplit
 from options_helper.bus.address import BusAddress
 from options_helper.bus.admission import OWN_DEVICES, Admissions
 from options_helper.bus.connection import BusConnection
-from options_helper.bus.roles import abilities, rights_of
+from options_helper.bus.roles import ALL_ACCOUNTS, Role, abilities, rights_of
 from options_helper.bus.seeds import Seed
 from options_helper.bus.truth import DeskHealth, decode
 from options_helper.doctor.findings import Finding, Verdict, explained
-from options_helper.errors import ConfigError, OptionsHelperError, StreamError
+from options_helper.errors import ConfigError, OptionsHelperError, StreamError, StreamRefused
+from options_helper.model.streams import DEFAULT_ACCOUNT
 
 GREETING_SECONDS: Final = 2.0
 LOOK_SECONDS: Final = 15.0
+_ANOTHER_SEED: Final = "Make another: options-helper bus config DIR --overwrite --account-viewer NAME=ACCOUNT"
 _GREETING: Final = re.compile(rb"^INFO (\{.*\})")
 
 
@@ -72,10 +74,11 @@ async def _look(address: BusAddress) -> tuple[Looked, ...]:
         except (StreamError, ConfigError) as error:
             return (Looked("connection", await _why_not(address, error)),)
         connected = Looked("connection", _how_connected(address, bus))
-        rights = await _rights(address, bus)
+        health = await _told_by_owner(address, bus)
+        rights = await _rights(address, bus, health)
         owner = Finding(Verdict.SKIPPED, "not looked at: the rights are not those of a role on this desk")
         if rights.finding.verdict is not Verdict.FAILED:
-            owner = await _owner(address, bus)
+            owner = _owner(address, bus.seed, health)
         return (connected, Looked("server", _server(bus)), rights, Looked("owner", owner))
     except OptionsHelperError as error:
         return (Looked("connection", explained(error, "Look at the server's log.")),)
@@ -137,10 +140,18 @@ def _server(bus: BusConnection) -> Finding:
     return Finding(Verdict.OK, f"{said}, for this computer only")
 
 
-async def _owner(address: BusAddress, bus: BusConnection) -> Finding:
+async def _told_by_owner(address: BusAddress, bus: BusConnection) -> DeskHealth | None:
+    """The owner's newest word; None where there is none, or this computer may not read it."""
     names = address.names
-    stored = await bus.kept(names.state_store, names.state("health"))
-    health = None if stored is None else decode(stored.data, DeskHealth)
+    try:
+        stored = await bus.kept(names.state_store, names.state("health"))
+    except StreamRefused:
+        return None
+    return None if stored is None else decode(stored.data, DeskHealth)
+
+
+def _owner(address: BusAddress, seed: Seed | None, health: DeskHealth | None) -> Finding:
+    names = address.names
     if health is None:
         return Finding(
             Verdict.WARNING,
@@ -152,18 +163,35 @@ async def _owner(address: BusAddress, bus: BusConnection) -> Finding:
         return Finding(
             Verdict.WARNING, f"the desk {names.desk} was {served}, which has ended.", "Start it again."
         )
+    accounts = health.accounts or ()
+    if len(accounts) > 1:
+        served += f", with the accounts {', '.join(accounts)}, of which {accounts[0]} is its own"
+    if seed is not None and accounts and (why := _for_none_of(seed, accounts)) is not None:
+        return Finding(Verdict.WARNING, f"the desk {names.desk} is {served}. {why}", _ANOTHER_SEED)
     return Finding(Verdict.OK, f"the desk {names.desk} is {served}")
 
 
-async def _rights(address: BusAddress, bus: BusConnection) -> Looked:
+def _for_none_of(seed: Seed, accounts: Sequence[str]) -> str | None:
+    """Which accounts this seed names that are not there under that name; None where all are."""
+    if seed.role is not Role.ACCOUNT_VIEWER:
+        return None
+    for one in seed.accounts:
+        if one == accounts[0]:
+            return f"The seed is for {one} by its name, and the desk's own account is for a seed without one."
+        if one not in (DEFAULT_ACCOUNT, ALL_ACCOUNTS, *accounts):
+            return f"The seed is for the account {one}, which is not served."
+    return None
+
+
+async def _rights(address: BusAddress, bus: BusConnection, health: DeskHealth | None) -> Looked:
     """What the server lets this computer do, tried one by one, and held against its role."""
-    all_of_them = abilities(address.names)
+    all_of_them = abilities(address.names, () if health is None else (health.accounts or ())[1:])
     may = {one.words: await bus.may(one.subject, follow=one.follow) for one in all_of_them}
     details = {words: "yes" if allowed else "no" for words, allowed in may.items()}
     seed = bus.seed
     if seed is None or seed.role is None:
         return Looked("rights", _without_role(may, details, seed))
-    rights = rights_of(seed.role, address.names, seed.public_key)
+    rights = rights_of(seed.role, address.names, seed.public_key, seed.accounts)
     should = {one.words: rights.allow(one.subject, follow=one.follow) for one in all_of_them}
     too_much = [words for words, allowed in may.items() if allowed and not should[words]]
     too_little = [words for words, allowed in may.items() if should[words] and not allowed]

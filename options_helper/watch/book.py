@@ -54,7 +54,8 @@ class AccountBook:
     def look(self, snapshot: LiveSnapshot) -> BookNow:
         """What is known of the account, with every fill or without any part of it."""
         self._made = made = account_book.book_after(snapshot.account, self._made)
+        lost = None if snapshot.desk is None else snapshot.desk.account_problem
         if made is None:
-            return BookNow(snapshot, None, "The account has not been read yet.")
+            return BookNow(snapshot, None, lost or "The account has not been read yet.")
         settled = replace(snapshot, account=made.beside(snapshot.account))
-        return BookNow(settled, made.portfolio, " ".join(made.problems) or None)
+        return BookNow(settled, made.portfolio, lost or " ".join(made.problems) or None)

@@ -47,10 +47,11 @@ class Computer:
         self.folder, self._stack = folder, stack
         (folder / "alerts.toml").write_text(RULES)
 
-    def program(self, who: str, file: str | None) -> ProgramAlerts:
-        """One that looks at this file, None: at the account; started."""
+    def program(self, who: str, file: str | None, account: str | None = None) -> ProgramAlerts:
+        """One that looks at this file, None: at the account; started. `account` is one of another program's."""
         path = None if file is None else self.folder / file
-        books = open_books(SETTINGS, path, who, NOW, {"XDG_STATE_HOME": str(self.folder)})
+        environ = {"XDG_STATE_HOME": str(self.folder)}
+        books = open_books(SETTINGS, path, who, NOW, environ, account=account)
         made = ProgramAlerts(
             books, named_rules(self.folder / "alerts.toml"), lambda: NO_TARGETS, now=lambda: NOW
         )
@@ -97,6 +98,25 @@ def test_each_tells_of_its_portfolio_and_one_of_them_of_the_account(computer: Co
     assert fired(watch) == [("high", "MSFT"), MUTE]
     assert page.status().sends == "sends"
     assert "what is of the account, sends what is of the portfolio" in watch.status().sends
+
+
+def test_two_programs_on_one_account_of_a_bus_tell_once_and_two_accounts_share_nothing(computer: Computer):
+    page, watch, other, embedded = (
+        computer.program("dashboard", None, "bus of ira"),
+        computer.program("watch", None, "bus of ira"),
+        computer.program("watch", None, "bus of roth"),
+        computer.program("watch", None),
+    )
+    for price, overdue in ((99.0, False), (101.0, True)):
+        for one in (page, watch):
+            one.observe(seen("AAPL", price, overdue=overdue))
+        other.observe(seen("MSFT", price))
+
+    assert fired(page) == fired(watch) == [("high", "AAPL"), MUTE]
+    assert page.status().sends == "sends"
+    assert watch.status().sends.startswith("the dashboard (process ")
+    assert (fired(other), other.status().sends) == ([("high", "MSFT")], "sends")
+    assert (fired(embedded), embedded.status().sends) == ([], "sends")
 
 
 def test_what_is_the_accounts_is_taken_over_from_one_that_ends_and_its_portfolio_waits_for_it(

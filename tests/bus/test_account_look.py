@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 from pydantic import SecretStr
 
+from options_helper.bus.access import BusAccess
 from options_helper.bus.account_look import AccountLook, said_of_accounts
-from options_helper.bus.accounts import OWN, Place, place_of
+from options_helper.bus.accounts import OWN, Place, alerts_key, place_of
+from options_helper.bus.address import BusAddress
 from options_helper.bus.follower import Desk
 from options_helper.bus.owner import owner_host
 from options_helper.bus.roles import ALL_ACCOUNTS, Role
@@ -200,3 +203,32 @@ def replace_host(host: str) -> DeskHealth:
     )
     assert found is not None
     return found
+
+
+def key(url: str, account: str, own: str | None = "main", desk: str = "home") -> str | None:
+    access = BusAccess(seed_file=Path("a.seed"))
+    return alerts_key(BusAddress.parse(url, desk, access), account, own)
+
+
+def test_alerts_of_an_account_are_kept_under_one_key_whoever_calls_it_whatever():
+    remote = "tls://desk.lan:4222"
+
+    assert key(remote, "main") == key(remote, DEFAULT_ACCOUNT) == key(remote, DEFAULT_ACCOUNT, own=None)
+    assert key("nats://127.0.0.1:4222", "ira") == key("nats://localhost:4222", "ira")
+    every = {
+        key(remote, "main"),
+        key(remote, "ira"),
+        key(remote, "roth"),
+        key(remote, "ira", desk="office"),
+        key("tls://other.lan:4222", "ira"),
+        key("nats://127.0.0.1:4222", "ira"),
+    }
+    assert len(every) == 6, "two accounts never share one"
+
+
+def test_the_own_account_of_this_computers_only_desk_has_the_key_it_always_had():
+    local = "nats://127.0.0.1:4222"
+
+    assert key(local, DEFAULT_ACCOUNT, desk="desk") is None
+    assert key(local, "main", desk="desk") is None
+    assert key(local, "ira", desk="desk") is not None

@@ -16,7 +16,11 @@ from options_helper.bus.owner import further_stores_of, stores_of
 from options_helper.bus.roles import ALL_ACCOUNTS, OWN_ACCOUNT, Role, abilities, rights_of
 from options_helper.bus.seeds import read_seed
 from options_helper.bus.server_config import users_in
+from options_helper.bus.truth import DeskHealth, encode
+from options_helper.doctor.bus import look_at_bus
+from options_helper.doctor.findings import Verdict
 from options_helper.errors import StreamError, StreamRefused
+from options_helper.model.announcement import MarketKind
 from options_helper.model.streams import fills_of
 from tests.kit.secured import DESK, ROLES, USERS, SecuredBus, secured_bus
 from tests.kit.waiting import AT_ONCE
@@ -104,7 +108,13 @@ def test_each_cell_of_the_matrix_is_what_the_server_does(tried, user: str, words
 
 
 # On a desk with accounts beside its own. `study` sees its own alone, as it was made before there were others.
-OF_ACCOUNTS = {"phone": ("ira",), "tablet": ("default", "roth"), "wall": (ALL_ACCOUNTS,)}
+OF_ACCOUNTS = {
+    "phone": ("ira",),
+    "tablet": ("default", "roth"),
+    "wall": (ALL_ACCOUNTS,),
+    "wrong": ("main",),
+    "lost": ("pension",),
+}
 FURTHER_USERS = {**USERS, **dict.fromkeys(OF_ACCOUNTS, Role.ACCOUNT_VIEWER)}
 FURTHER_MATRIX = {
     "follow prices": set(FURTHER_USERS) - {"owner"},
@@ -198,6 +208,37 @@ def test_whoever_may_see_an_account_hears_what_the_server_stored_of_it_and_of_no
     asyncio.run(asyncio.wait_for(story(), AT_ONCE))
     assert heard["phone"] == [b"fill ira", b"rich ira"]
     assert heard["wall"] == [b"fill ira", b"rich ira", b"fill roth", b"rich roth"]
+
+
+@pytest.mark.parametrize(
+    ("user", "verdict", "said"),
+    [
+        ("phone", Verdict.OK, "with the accounts main, ira, roth, of which main is its own"),
+        ("study", Verdict.OK, "main is its own"),
+        (
+            "wrong",
+            Verdict.WARNING,
+            "The seed is for main by its name, and the desk's own account is for a seed without",
+        ),
+        ("lost", Verdict.WARNING, "The seed is for the account pension, which is not served."),
+    ],
+)
+def test_bus_check_says_which_accounts_there_are_and_whether_the_seed_is_for_any(
+    further: SecuredBus, user: str, verdict: Verdict, said: str
+):
+    told = DeskHealth(
+        program="1", host="den", pid=1, at_ns=1, market=MarketKind.ALPACA, accounts=("main", "ira", "roth")
+    )
+
+    async def tell(owner: BusConnection) -> None:
+        await owner.store(NAMES.state("health"), encode(told))
+
+    as_user(further, "owner", tell)
+    looked = {one.what: one.finding for one in look_at_bus(further.user(user).address)}
+
+    assert looked["rights"].verdict is Verdict.OK, looked["rights"]
+    assert looked["owner"].verdict is verdict
+    assert said in looked["owner"].message
 
 
 def test_a_role_says_its_accounts_where_it_is_written_and_reads_them_again(further: SecuredBus):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -263,11 +264,16 @@ def test_who_wants_market_data_alone_has_its_keys_and_no_accounts_name(
     assert (key_of(settings), settings.account) == ("PKMAINSENTINEL000001", "default")
 
 
-@pytest.mark.parametrize(("named", "written"), [("ira", None), (None, "ira")])
-def test_over_a_bus_nobody_can_say_whose_account_it_is_so_none_may_be_named(
+@pytest.mark.parametrize(("named", "written"), [("ira", None), (None, "ira"), ("ira", "ira")])
+def test_over_a_bus_an_account_is_followed_by_its_name_without_any_keys(
     named: str | None, written: str | None
 ):
-    with pytest.raises(ConfigError, match=r"account 'ira' cannot be told from another over a bus"):
-        load_desk_settings(named, written)
-
+    assert load_desk_settings(named, written) == replace(Settings.load(), account="ira")
     assert load_desk_settings() == Settings.load()
+
+
+def test_over_a_bus_too_a_files_account_and_another_are_refused():
+    with pytest.raises(ConfigError, match=r"mine\.json is of the account 'ira', and 'main' was asked for"):
+        load_desk_settings("main", "ira", "mine.json")
+    with pytest.raises(ConfigError, match="An account cannot be called 'all'"):
+        load_desk_settings("all")

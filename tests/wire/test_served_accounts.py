@@ -14,6 +14,7 @@ from pathlib import Path
 import pytest
 
 from options_helper.bus.address import BusAddress
+from options_helper.bus.first_look import look_at_desk
 from options_helper.bus.viewer import BusManager
 from options_helper.commands.serve_run import ServeRequest, further_of
 from options_helper.commands.serve_term import ServeTerm
@@ -28,6 +29,7 @@ from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.snapshots_together import snapshots_together
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamName, fills_of
+from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.settings import DEMO_SECRET, Settings
 from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
@@ -430,3 +432,37 @@ def test_the_command_serves_all_accounts_says_which_and_keeps_their_keys_to_itse
     assert "alpaca/ira/fills" in beat
     for secret in (IRA_KEY, IRA_SECRET, DEMO_SECRET):
         assert secret not in said + beat
+
+
+@pytest.mark.processes
+def test_a_watch_follows_the_account_that_is_named_and_no_other(
+    simulator: SimulatorServer, nats: NatsServer, tmp_path: Path
+):
+    state = tmp_path / "watch.json"
+    environ = {**os.environ, "XDG_STATE_HOME": str(tmp_path / "state")}
+    command = ("watch", "--bus", nats.url, "--account", "--account-name")
+    with owning(
+        accounts_at(tmp_path, simulator), nats, "ira", config=replace(CONFIG, option_contracts=(CALL,))
+    ):
+        wait_until(lambda: look_at_desk(nats.address))
+        lost = Program(*command, "roth", cwd=tmp_path, env=environ)
+        said, _ = lost.communicate(timeout=A_PROCESS)
+        watch = Program(*command, "ira", "--state", str(state), cwd=tmp_path, env=environ)
+        try:
+            wait_until(
+                lambda: (
+                    (beat := read_heartbeat(state))
+                    and "watching 1 leg" in (beat.activity or "")
+                    and "alpaca/ira/fills" in beat.streams
+                ),
+                A_PROCESS,
+                saw=lambda: read_heartbeat(state),
+            )
+            watch.send_signal(signal.SIGTERM)
+            watch.communicate(timeout=A_PROCESS)
+        finally:
+            watch.kill()
+            watch.communicate()
+
+    assert (lost.returncode, watch.returncode) == (75, 0), said
+    assert "The owner serves main, ira, and not roth" in said

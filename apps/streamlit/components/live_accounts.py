@@ -112,7 +112,7 @@ def settings_of(account: str | None, portfolio_file: PortfolioFile) -> Settings:
     """The settings of what is chosen, as they are at this moment; ConfigError for what cannot be used."""
     written = _written(portfolio_file)
     if follows_a_bus():
-        return load_desk_settings(account, written)
+        return load_desk_settings(account, written, portfolio_file.name)
     return load_accounts().settings_for(account, written, portfolio_file.name)
 
 
