@@ -83,6 +83,10 @@ class Tables:
             Table.STRUCTURE: _Columns(screen.structures),
             Table.LEG: _Columns(screen.legs),
         }
+        self._refs = {
+            table: [Ref(table, place) for place in range(len(columns.table))]
+            for table, columns in self._columns.items()
+        }
 
     def value(self, ref: Ref, name: str) -> Any:
         """What stands in this column of this line; None also where its table has no such column."""
@@ -93,9 +97,9 @@ class Tables:
         """A whole column."""
         return self._columns[table][name]
 
-    def refs(self, table: Table) -> list[Ref]:
+    def refs(self, table: Table) -> Sequence[Ref]:
         """A reference to each line of a table."""
-        return [Ref(table, index) for index in range(len(self._columns[table].table))]
+        return self._refs[table]
 
 
 class _Columns(dict[str, list[Any]]):

@@ -347,12 +347,14 @@ def _spots(
         for place, one in enumerate(contracts.instruments)
         if is_index(one.underlying) and is_american(one, live.expiry_facts.records)
     }
+    streamed = _by_expiry(live.quotes) if on_index else {}
     implied = {
         expiry: _implied_early(contracts.instruments[place], live, float(rate[place]))
         if place in american
         else _implied_by(
             contracts.instruments[place].live_symbol,
             live,
+            streamed.get(expiry, ()),
             rate=float(rate[place]),
             years=float(years[place]),
         )
@@ -375,23 +377,34 @@ def _spots(
 
 
 def _implied_by(
-    symbol: str, live: LiveSnapshot, *, rate: float, years: float
+    symbol: str, live: LiveSnapshot, streamed: Sequence[Quote], *, rate: float, years: float
 ) -> tuple[ParityForward, float] | None:
     """What call and put of a contract's class and expiry imply, and how old the oldest quote in it is, in seconds.
 
-    They are as they were asked for last, or as they are streamed where enough are and these are of a later moment.
+    They are as they were asked for last, or as they are `streamed` where enough are and these are of a later moment.
     """
-    expiry = class_and_expiry(symbol)
-    chain = live.risk_inputs.chains.get(expiry)
-    streamed = [quote for name, quote in live.quotes.items() if class_and_expiry(name) == expiry]
+    chain = live.risk_inputs.chains.get(class_and_expiry(symbol))
     ended_ns = session_ended_ns(symbol, live.as_of, live.told_sessions)
+    asked = () if chain is None else (_quoted_in(chain, ended_ns),)
     found = [
         (forward, _age_of(forward, quoted, live))
-        for quotes in ((() if chain is None else chain.quotes.values()), streamed)
-        for quoted in (strike_pairs(made_until(ended_ns, quotes)),)
+        for quoted in (*asked, strike_pairs(made_until(ended_ns, streamed)))
         if (forward := parity_forward(quoted.pairs, rate=rate, years=years)) is not None
     ]
     return min(found, key=lambda one: one[1] // _APART_AT_MOST, default=None)
+
+
+def _by_expiry(quotes: Mapping[str, Quote]) -> Mapping[str, Sequence[Quote]]:
+    """All that are streamed by class and expiry; shares are among none of them."""
+    found: defaultdict[str, list[Quote]] = defaultdict(list)
+    for name, quote in quotes.items():
+        found[class_and_expiry(name)].append(quote)
+    return found
+
+
+@lru_cache(maxsize=_CHAINS)  # a look never changes, and is asked at each refresh
+def _quoted_in(chain: ExpiryChain, ended_ns: int | None) -> QuotedPairs:
+    return strike_pairs(made_until(ended_ns, chain.quotes.values()))
 
 
 def _implied_early(
@@ -412,7 +425,7 @@ def _freed_of_early_exercise(
     chain: ExpiryChain, end: datetime, rate: float, ended_ns: int | None
 ) -> tuple[ParityForward, QuotedPairs] | None:
     """What one look at a chain says; it never changes, and takes the lattice some milliseconds."""
-    quoted = strike_pairs(made_until(ended_ns, chain.quotes.values()))
+    quoted = _quoted_in(chain, ended_ns)
     years = (end - chain.read_at).total_seconds() / 60 / MINUTES_A_YEAR
     forward = american_parity_forward(quoted.pairs, CashDividends.none(1), rate=rate, years=years)
     return None if forward is None else (forward, quoted)

@@ -13,6 +13,7 @@ from typing import Final
 
 import numpy as np
 
+from options_helper.analysis.remembered import Itself
 from options_helper.analysis.risk.dividends import cash_dividends, dividends_of_leg
 from options_helper.analysis.risk.forward import SpotAlarm, american_parity_forward, spot_alarm
 from options_helper.analysis.risk.leg_inputs import RiskChoices, made_until, session_ended_ns, strike_pairs
@@ -68,7 +69,7 @@ def spot_doubts(live: LiveSnapshot, choices: RiskChoices) -> Mapping[str, SpotDo
             else _check(
                 chain,
                 end,
-                actions,
+                Itself(actions),
                 choices.rates,
                 assume=choices.assume_dividends,
                 own=choices.own_dividends.get(name, ()),
@@ -90,7 +91,7 @@ def _excess(alarm: SpotAlarm) -> float:
 def _check(
     chain: ExpiryChain,
     end: datetime,
-    actions: CorporateActions | None,
+    read: Itself[CorporateActions | None],
     rates: RateTable,
     *,
     assume: bool,
@@ -105,7 +106,7 @@ def _check(
     spot, half = (quote.bid_price + quote.ask_price) / 2, (quote.ask_price - quote.bid_price) / 2
     pairs = quoted.pairs.take(quoted.received >= quote.received_ns / 1e9 - _OPTIONS_BEHIND_AT_MOST)
     rate = rates.at(years)
-    leg = dividends_of_leg(actions, chain.read_at, end, assume=assume, own=own)
+    leg = dividends_of_leg(read.value, chain.read_at, end, assume=assume, own=own)
     paid = cash_dividends([leg], chain.read_at)
     parity = None if half < 0 else american_parity_forward(pairs, paid, rate=rate, years=years)
     if parity is None:
