@@ -93,7 +93,8 @@ def is_usual(one: Instrument, records: Mapping[str, ContractRecord]) -> bool:
     if points is None:
         return True
     if record.deliverables:
-        return record.deliverables == (Deliverable(one.underlying, Decimal(points)),)
+        only = record.deliverables[0]
+        return (only.symbol, only.amount) == (one.underlying, points) and len(record.deliverables) == 1
     return record.size is None or record.size == points
 
 

@@ -13,6 +13,7 @@ from functools import lru_cache
 from typing import Final
 
 from options_helper.analysis.attention.entries import Deadline, Who
+from options_helper.analysis.remembered import Itself
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import (
     is_settled_at_open,
@@ -75,13 +76,15 @@ def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> Co
     if told:
         return _life(one, one.expiry, record, facts, told)
     # Asked of each contract at each refresh; where a market told of other sessions, the answer may change.
-    return _usual_life(one, one.expiry, record, late_close=facts.late_close.get(one.underlying))
+    late_close = facts.late_close.get(one.underlying)
+    return _usual_life(one, one.expiry, Itself(record), late_close=late_close)
 
 
 @lru_cache(maxsize=4_096)
 def _usual_life(
-    one: Instrument, expiry: date, record: ContractRecord | None, *, late_close: bool | None
+    one: Instrument, expiry: date, told: Itself[ContractRecord | None], *, late_close: bool | None
 ) -> ContractLife:
+    record = told.value
     facts = ExpiryFacts(
         records={} if record is None else {one.live_symbol: record},
         late_close={} if late_close is None else {one.underlying: late_close},
