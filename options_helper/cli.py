@@ -178,7 +178,8 @@ def ui(
     elif replay is not None:
         market = serve_market(replayed_market(replay, _pace(speed)))
     elif bus is not None:
-        market = nullcontext(bus_environment(asked_bus(bus, desk, detail)))
+        address = asked_bus(bus, desk, detail)
+        market = nullcontext({**bus_environment(address), **page_launcher.told_accounts(address)})
     recording = None
     if record is not None:
         from options_helper.commands.page_recording import recording_environment

@@ -5,7 +5,6 @@ Decided from the owner's words and the moments at which they were heard; knows n
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
 
 from options_helper.bus.accounts import TRUTH, place_of, why_not_seen, why_not_served
@@ -81,15 +80,3 @@ class AccountLook:
     def _words(self, desk: Desk) -> str:
         name = self.name(desk)
         return f"the account {name}" if name not in ("", DEFAULT_ACCOUNT) else "the account"
-
-
-def said_of_accounts(accounts: Sequence[str], shown: str | None, unseen: Sequence[str]) -> str | None:
-    """Which accounts there are, which of them this is, and which it may not be; None where there is one."""
-    if len(accounts) < 2:
-        return None
-    said = f"The owner serves {len(accounts)} accounts: {', '.join(accounts)}."
-    if shown is not None:
-        said += f" What is told here is of {shown}."
-    if unseen:
-        said += f" This computer's seed is not for {', '.join(unseen)}."
-    return said

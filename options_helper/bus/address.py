@@ -17,6 +17,8 @@ DEFAULT_PORT: Final = 4222
 BUS_VARIABLE: Final = "OH_BUS_URL"
 DESK_VARIABLE: Final = "OH_BUS_DESK"
 DETAIL_VARIABLE: Final = "OH_BUS_DETAIL"
+# Which accounts the owner there had when the page was led to it, its own the first.
+DESK_ACCOUNTS_VARIABLE: Final = "OH_BUS_ACCOUNTS"
 PLAIN: Final = "nats"
 ENCRYPTED: Final = "tls"
 _NO_ADDRESS: Final = "is no address of a bus; one is nats://127.0.0.1:4222, or tls://bus.example.net:4222"
@@ -107,6 +109,11 @@ def bus_environment(address: BusAddress) -> dict[str, str]:
         DETAIL_VARIABLE: address.detail,
         **address.access.environment,
     }
+
+
+def desk_accounts_of(environ: Mapping[str, str]) -> tuple[str, ...]:
+    """Those that were told with the bus; none where nobody served it then, or its owner did not say."""
+    return tuple(filter(None, environ.get(DESK_ACCOUNTS_VARIABLE, "").split(",")))
 
 
 def _shown(url: str) -> str:

@@ -11,7 +11,7 @@ from types import MappingProxyType
 
 from msgspec.structs import replace as replace_event
 
-from options_helper.bus.account_look import AccountLook, said_of_accounts
+from options_helper.bus.account_look import AccountLook
 from options_helper.bus.accounts import TRUTH
 from options_helper.bus.address import BusAddress
 from options_helper.bus.clocks import Offset
@@ -218,7 +218,6 @@ class BusManager:
         accounts = () if health is None else health.accounts or ()
         unseen = self._look.unseen(health)
         shown = None if desk.place is None or problem is not None else self._look.name(desk) or None
-        remarks.append(said_of_accounts(accounts, shown, unseen))
         return DeskRemarks(owner, tuple(filter(None, remarks)), accounts, shown, unseen, problem)
 
     def _slowness(self, legs: Sequence[Leg], snapshot: LiveSnapshot) -> str | None:

@@ -20,7 +20,8 @@ from ipaddress import ip_address
 from pathlib import Path
 from typing import Final
 
-from options_helper.bus.address import BUS_VARIABLE
+from options_helper.bus.address import BUS_VARIABLE, DESK_ACCOUNTS_VARIABLE, BusAddress
+from options_helper.bus.first_look import look_at_desk
 from options_helper.commands.page_server import PARENT_VARIABLE
 from options_helper.commands.shutdown_signals import ShutdownSignals
 from options_helper.errors import ConfigError, OptionsHelperError
@@ -105,6 +106,20 @@ def open_page(
                     webbrowser.open(f"{address.url}/{PAGE_PATH}")
             _wait(server, shutdown, records=recording is not None)
     return server.returncode if recording is not None else 0
+
+
+def told_accounts(address: BusAddress) -> Environment:
+    """The variable with the accounts that the owner there serves now; empty where nobody answers, or it did not say.
+
+    The page learns of them otherwise once it has begun. Waits for some seconds where the bus is far away.
+    """
+    try:
+        health = look_at_desk(address)
+    except OptionsHelperError as error:
+        log.info("which accounts are served is not known yet: %s", error)
+        return {DESK_ACCOUNTS_VARIABLE: ""}
+    accounts = () if health is None or health.ended else health.accounts or ()
+    return {DESK_ACCOUNTS_VARIABLE: ",".join(accounts) if len(accounts) > 1 else ""}
 
 
 def claim_address(host: str, port: int) -> Address:

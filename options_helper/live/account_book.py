@@ -71,6 +71,8 @@ class AccountBooks:
         """
         with self._lock:
             snapshot = take()
+            if snapshot.desk is not None and snapshot.desk.account_problem is not None:
+                return snapshot  # what was known of it is not to be believed any more, or is another's
             before = self.newest
             book = book_after(snapshot.account, before)
             if book is not None and book is not before:

@@ -6,6 +6,7 @@ import logging
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from types import MappingProxyType
 from typing import Final
@@ -27,7 +28,9 @@ log = logging.getLogger(__name__)
 
 MAX_LAG_SECONDS: Final = 30.0
 Books = Mapping[Scope, AlertBooks]
-OpenBooks = Callable[[Settings, Path | None, str, datetime], Books]
+OpenBooks = Callable[
+    ..., Books
+]  # of settings, portfolio, who and since; and of `account`, where that is said
 # Who has not renewed for so long is gone, or hangs.
 GONE_AFTER_SECONDS: Final = 3 * RENEW_SECONDS
 
@@ -73,11 +76,17 @@ class AlertsReader:
         self._problem: str | None = None
         self._judging: ProgramAlerts | None = None
 
-    def follow(self, settings: Settings, portfolio: Path | None, now: datetime) -> None:
-        """Look at the logs of this account and portfolio, None: its own, from now on, and take part in judging."""
+    def follow(
+        self, settings: Settings, portfolio: Path | None, now: datetime, account: str | None = None
+    ) -> None:
+        """Look at the logs of this account and portfolio, None: its own, from now on, and take part in judging.
+
+        `account` says in place of the settings whose logs they are, where it is another program's.
+        """
         self.stop()
+        opened = self._open_books if account is None else partial(self._open_books, account=account)
         try:
-            self._books, self._problem = self._open_books(settings, portfolio, "dashboard", now), None
+            self._books, self._problem = opened(settings, portfolio, "dashboard", now), None
         except OSError as error:
             reason = error.strerror or str(error)
             self._books, self._problem = {}, f"The log of alerts cannot be opened: {reason}."

@@ -49,7 +49,7 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio
-from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.snapshot import DeskRemarks, LiveSnapshot, Phase
 from options_helper.model.snapshots_together import whole_of
 from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.model.text import named, without_amounts
@@ -230,8 +230,13 @@ def build_screen(
     screens = {part.account: _screen_of(frame, part) for part in chosen}
     if len(chosen) == 1:
         alone = screens[chosen[0].account]
-        return replace(alone, labels=(f"1 of {len(parts)} accounts", *alone.labels))
-    return _together(frame, screens, of=len(parts))
+        return replace(alone, labels=(f"1 of {_served(snapshot, len(parts))} accounts", *alone.labels))
+    return _together(frame, screens, of=_served(snapshot, len(parts)))
+
+
+def _served(snapshot: LiveSnapshot, parts: int) -> int:
+    """How many accounts there are: an owner on a bus may serve more than a page shows."""
+    return parts if snapshot.desk is None else max(parts, len(snapshot.desk.accounts))
 
 
 @dataclass(frozen=True, slots=True)
@@ -444,17 +449,19 @@ def _may_be_priced(snapshot: LiveSnapshot) -> bool:
 
 
 def _labels(run: Run | None, snapshot: LiveSnapshot, account: str, *, plays: bool) -> tuple[str, ...]:
-    own = _account_label(run, account)
+    own = _account_label(run, account, snapshot.desk)
     if snapshot.market is MarketKind.LOCAL:
         day = f", {snapshot.as_of.astimezone(NEW_YORK):%Y-%m-%d}" if plays else ""
         return (*own, *(f"{label}{day}" for label in feed_labels(snapshot)))
     return (*own, *feed_labels(snapshot)) if run else ()
 
 
-def _account_label(run: Run | None, account: str) -> tuple[str, ...]:
+def _account_label(run: Run | None, account: str, desk: DeskRemarks | None) -> tuple[str, ...]:
     """Whose fills and positions these are, where the user has named several accounts."""
     if account:
         return (f"account {account}",)
+    if run is not None and not run.further and desk is not None and len(desk.accounts) > 1:
+        return (f"1 of {len(desk.accounts)} accounts", f"account {desk.account or run.settings.account}")
     is_named = run is not None and run.settings.account != DEFAULT_ACCOUNT and not run.further
     return (f"account {run.settings.account}",) if run is not None and is_named else ()
 

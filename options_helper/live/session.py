@@ -28,7 +28,8 @@ from options_helper.analysis.risk.fill_costs import trades_of_day
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.row_table import RowTable
 from options_helper.analysis.totals import LiveTotals, sum_up
-from options_helper.bus.address import bus_of
+from options_helper.bus.accounts import alerts_key
+from options_helper.bus.address import bus_of, desk_accounts_of
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now
 from options_helper.data.betas_file import load_betas
@@ -205,6 +206,8 @@ class LiveSession:
         self._alerts = alerts
         self._make_alerts = further_alerts
         self._further_alerts: Mapping[str, AlertsReader] = {}  # by account; replaced whole
+        # Over a bus, the accounts that its owner serves, as it said last, its own the first; the housekeeper's.
+        self._desk_accounts: tuple[str, ...] = ()
         # Held while a run begins, changes or ends. Readers do not take it: they see whole values, replaced in one step.
         self._changing = threading.Lock()
         self._manager: Manager | None = None
@@ -254,6 +257,8 @@ class LiveSession:
 
     def parts(self, snapshot: LiveSnapshot, own: PortfolioFile) -> tuple[AccountPart, ...]:
         """Each account of a snapshot that is of several; none where it is of one. `own` is the first one's file."""
+        if (desk := snapshot.desk) is not None and desk.account_problem is not None and is_account(own):
+            own = ACCOUNT_FILE  # what it held when it was believed last is no part of a sum
         return tuple(
             AccountPart(name, one, own, self._book_beside(own, one), self.looks)
             if place == 0
@@ -370,11 +375,42 @@ class LiveSession:
             self._follow_alerts(wanted)
             self._keep_house()
 
+    @property
+    def desk_accounts(self) -> tuple[str, ...]:
+        """Over a bus, the accounts that its owner serves, its own the first; none where nobody has said yet."""
+        return self._desk_accounts or desk_accounts_of(os.environ)
+
+    def _follow_desk(self) -> None:
+        """Over a bus, note which accounts are served; whose log of alerts is whose may become known by that."""
+        manager = self._manager
+        desk = None if manager is None or bus_of(os.environ) is None else manager.snapshot().desk
+        if desk is None or not desk.accounts or desk.accounts == self.desk_accounts:
+            return
+        with self._changing:
+            run = self._run
+            before = None if run is None else self._alert_keys(run)
+            self._desk_accounts = desk.accounts
+            if run is not None and run.ended is None and self._alert_keys(run) != before:
+                self._follow_alerts(run)
+
+    def _alert_keys(self, run: Run) -> dict[str, str | None]:
+        """Under what the alerts of each of its accounts are kept, where another program has the accounts."""
+        names = [run.settings.account, *(one.name for one in run.further)]
+        address = bus_of(os.environ)
+        if address is None:
+            return dict.fromkeys(names)
+        own = next(iter(self.desk_accounts), None)
+        return {name: alerts_key(address, name, own) for name in names}
+
     def _follow_alerts(self, run: Run) -> None:
         """Those of each account of the run; under the lock."""
+        keys = self._alert_keys(run)
         if self._alerts is not None:
             self._alerts.follow(
-                run.settings, None if run.of_account else run.portfolio_file.path, self._now()
+                run.settings,
+                None if run.of_account else run.portfolio_file.path,
+                self._now(),
+                keys[run.settings.account],
             )
         for reader in self._further_alerts.values():
             reader.stop()
@@ -382,7 +418,7 @@ class LiveSession:
         for one in run.further:
             if one.settings is not None and self._make_alerts is not None:
                 found[one.name] = self._make_alerts()
-                found[one.name].follow(one.settings, None, self._now())
+                found[one.name].follow(one.settings, None, self._now(), keys[one.name])
         self._further_alerts = found
 
     def stop(self, because: str = "Stopped.") -> None:
@@ -427,6 +463,7 @@ class LiveSession:
     def keep(self) -> None:
         """One round of housekeeping: follow the portfolio, sample the P&L, stop when nobody has looked."""
         self._follow_file()
+        self._follow_desk()
         self._follow_account()
         self._sample()
         self._look_for_holder()

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -109,6 +109,15 @@ class DeskRemarks:
     account: str | None = None  # the one of them that is shown; None: none is, for all that is known
     unseen: tuple[str, ...] = ()  # those that this computer may not see, as far as its seed's own note says
     account_problem: str | None = None  # why nothing of the account is to be believed now, as a sentence
+
+    def said_of_accounts(self, shown: Sequence[str]) -> str | None:
+        """Which accounts there are, which of them are `shown`, and which may not be; None where there is one."""
+        if len(self.accounts) < 2:
+            return None
+        there = [one for one in self.accounts if one in shown]
+        said = f"The owner serves {len(self.accounts)} accounts: {', '.join(self.accounts)}. "
+        said += f"Shown {'is' if len(there) < 2 else 'are'} {', '.join(there) or 'none of them'}."
+        return said + (f" This computer's seed is not for {', '.join(self.unseen)}." if self.unseen else "")
 
 
 @dataclass(frozen=True, slots=True)

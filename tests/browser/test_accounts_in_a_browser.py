@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -9,9 +11,12 @@ from typing import Any
 import pytest
 
 from options_helper.analysis.reconcile.account_import import portfolio_text
+from options_helper.bus.address import DESK_ACCOUNTS_VARIABLE, bus_environment
 from options_helper.simulator.session import serve_market, simulated_market
 from tests.browser.conftest import Browser, Server, Tab, free_port, page_server
 from tests.kit.builders import holding, portfolio, position
+from tests.kit.bus import nats_server
+from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, wait_until
 
 pytestmark = pytest.mark.timeout(180)
@@ -36,6 +41,52 @@ def accounts_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Server
         page_server(port, folder, **variables) as server,
     ):
         yield server
+
+
+@pytest.fixture(scope="module")
+def desk_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Server, Program]]:
+    """A page's server that follows an owner of both accounts over a bus, and has no keys; and that owner."""
+    folder = tmp_path_factory.mktemp("desk")
+    files: dict[str, Path] = {}
+    for name, entries in HELD.items():
+        files[name] = folder / f"{name}.json"
+        files[name].write_text(portfolio_text(portfolio(*entries)), encoding="utf-8")
+    first = files.pop("main")
+    with (
+        nats_server() as nats,
+        serve_market(simulated_market(first, further=files), further=tuple(files)) as variables,
+    ):
+        environ = {**os.environ, **variables, "XDG_STATE_HOME": str(folder / "owner")}
+        command = (
+            "stream",
+            "serve",
+            "--bus",
+            nats.url,
+            "--together-with",
+            "all",
+            "--account",
+            "--keep",
+            "0.05",
+        )
+        owner = Program(*command, cwd=folder, env=environ)
+        try:
+            # As `ui --bus` is told by the owner; this process has an event loop already, which asking needs.
+            led = {**bus_environment(nats.address), DESK_ACCOUNTS_VARIABLE: "main,ira"}
+            nobodys = dict.fromkeys(("APCA_API_KEY_ID", "APCA_API_SECRET_KEY"), "")
+            with page_server(free_port(), folder, **nobodys, **led) as server:
+                yield server, owner
+        finally:
+            owner.kill()
+            owner.communicate()
+
+
+@pytest.fixture
+def desk_browser(running_chromium: Any, desk_server: tuple[Server, Program]) -> Iterator[Browser]:
+    """A browser that looks at it."""
+    browser = Browser(running_chromium, desk_server[0])
+    yield browser
+    browser.leave()
+    assert browser.complaints == []
 
 
 @pytest.fixture
@@ -109,3 +160,35 @@ def test_two_accounts_are_two_rows_with_whose_they_are_their_sum_and_each_alone_
     choose(tab, "ira")
     see(lambda: {MINE, THEIRS, SHARES} <= set(tab.rows), saw=lambda: tab.rows)
     see(lambda: is_summed(tab, MINE, THEIRS, SHARES), saw=lambda: figures(tab, "P&L $"))
+
+
+def test_over_a_bus_two_accounts_of_one_owner_are_shown_as_its_own_page_would(desk_browser, desk_server):
+    tab = desk_browser.open(wishes="book=account")
+    tab.page.get_by_test_id("stExpandSidebarButton").click()
+    tab.page.get_by_role("combobox", name="Together with").click()
+    tab.page.get_by_role("option", name="ira").click()
+    tab.page.keyboard.press("Escape")
+    tab.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    tab.press("Start")
+
+    see(lambda: {MINE, THEIRS, SHARES} <= set(tab.rows), saw=lambda: (tab.rows, tab.text(".oh-bar")))
+    whose = figures(tab, "Account")
+    assert (whose[MINE], whose[THEIRS], whose[SHARES], whose["AAPL"]) == ("main", "ira", "main", "2 accounts")
+    quantities = figures(tab, "Qty")
+    assert amount(quantities[MINE]) > 0 > amount(quantities[THEIRS]), "nothing is netted"
+    see(lambda: is_summed(tab, MINE, THEIRS, SHARES), saw=lambda: figures(tab, "P&L $"))
+    assert "all 2 accounts: main + ira" in tab.text(".oh-bar")
+
+    choose(tab, "ira")
+    see(lambda: tab.rows == ["AAPL", ALONE], saw=lambda: tab.rows)
+    assert amount(figures(tab, "Qty")[ALONE]) < 0
+    assert "1 of 2 accounts" in tab.text(".oh-bar")
+    choose(tab, "ira")
+
+    _, owner = desk_server
+    owner.send_signal(signal.SIGTERM)
+    owner.communicate(timeout=A_PROCESS)
+    see(
+        lambda: tab.state == "stopped" or "has ended in order" in tab.page.inner_text("body"),
+        saw=lambda: tab.state,
+    )

@@ -9,7 +9,7 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.bus.access import BusAccess
-from options_helper.bus.account_look import AccountLook, said_of_accounts
+from options_helper.bus.account_look import AccountLook
 from options_helper.bus.accounts import OWN, Place, alerts_key, place_of
 from options_helper.bus.address import BusAddress
 from options_helper.bus.follower import Desk
@@ -21,6 +21,7 @@ from options_helper.bus.truth import DeskAccount, DeskHealth, decode, encode
 from options_helper.model.account import AccountState
 from options_helper.model.announcement import MarketKind
 from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.snapshot import DeskRemarks
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamName, fills_of
 
 IRA = Place("ira")
@@ -101,7 +102,7 @@ def test_an_owner_of_before_is_followed_as_ever_where_no_account_is_named():
     found = Desk(health=BEFORE, account=account(""), place=OWN)
 
     assert (look.problem(found), look.name(found)) == (None, "")
-    assert said_of_accounts(BEFORE.accounts or (), None, ()) is None
+    assert DeskRemarks("an owner").said_of_accounts(()) is None
 
 
 def test_all_is_well_where_the_account_that_is_told_is_the_one_that_is_followed():
@@ -181,10 +182,13 @@ def test_who_follows_prices_alone_is_told_no_trouble_of_an_account():
 
 
 def test_all_accounts_are_counted_and_those_that_are_not_seen_named():
-    assert said_of_accounts(("main", "ira", "roth"), "ira", ("main", "roth")) == (
-        "The owner serves 3 accounts: main, ira, roth. What is told here is of ira. "
-        "This computer's seed is not for main, roth."
+    remarks = DeskRemarks("an owner", accounts=("main", "ira", "roth"), unseen=("roth",))
+
+    assert remarks.said_of_accounts(["ira"]) == (
+        "The owner serves 3 accounts: main, ira, roth. Shown is ira. This computer's seed is not for roth."
     )
+    assert "Shown are main, ira." in (remarks.said_of_accounts(["ira", "main"]) or "")
+    assert "Shown is none of them." in (remarks.said_of_accounts([]) or "")
 
 
 def test_a_program_of_before_shows_beside_the_owner_that_it_has_one_account_of_several():

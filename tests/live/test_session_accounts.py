@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -13,6 +14,8 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.analysis.book_look import BookLook
+from options_helper.bus.accounts import alerts_key
+from options_helper.bus.address import BusAddress, bus_environment, bus_of
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import ACCOUNT_FILE, PortfolioSource
@@ -21,8 +24,8 @@ from options_helper.live.further_accounts import FurtherAccount
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.account import AccountPositions, AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.portfolio import Portfolio
-from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.model.streams import fills_of
+from options_helper.model.snapshot import DeskRemarks, LiveSnapshot, Phase, StreamHealth
+from options_helper.model.streams import DEFAULT_ACCOUNT, fills_of
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.settings import Settings
 from tests.kit.builders import AS_OF, quote, snapshot_with
@@ -43,6 +46,7 @@ class AccountManager:
         self.is_running = False
         self.refuses: ConfigError | None = None
         self.seconds = 0.0
+        self.desk: DeskRemarks | None = None
 
     def start(self, config: LiveStreamConfig) -> None:
         if self.refuses is not None:
@@ -79,6 +83,7 @@ class AccountManager:
             shown,
             account=self.account,
             streams=MappingProxyType({**streams, own: StreamHealth(own, Phase.LIVE)}),
+            desk=self.desk,
         )
 
 
@@ -88,11 +93,15 @@ class NotingAlerts(AlertsReader):
     def __init__(self) -> None:
         super().__init__(lambda: 0.0)
         self.follows: list[str] = []
+        self.keys: list[str | None] = []
         self.judged: list[dict[str, int]] = []
         self.stopped = False
 
-    def follow(self, settings: Settings, portfolio: Path | None, now: datetime) -> None:
+    def follow(
+        self, settings: Settings, portfolio: Path | None, now: datetime, account: str | None = None
+    ) -> None:
         self.follows.append(settings.account)
+        self.keys.append(account)
 
     def observe(
         self,
@@ -319,6 +328,58 @@ def test_rules_are_judged_of_each_account_by_itself_and_end_with_it(stage: Stage
     assert ira.judged[-1] == {"MSFT": 3}
     stage.session.stop()
     assert ira.stopped
+
+
+def on_desk(*accounts: str, problem: str | None = None) -> DeskRemarks:
+    return DeskRemarks("the desk home", (), accounts, accounts[0], account_problem=problem)
+
+
+def test_over_a_bus_alerts_are_kept_by_desk_and_account_and_the_desks_own_without_its_name(
+    stage: Stage, monkeypatch: pytest.MonkeyPatch
+):
+    for name, value in bus_environment(BusAddress.parse("127.0.0.1:4333", "home")).items():
+        monkeypatch.setenv(name, value)
+    stage.start()
+    main, ira = stage.alerts
+    named = [main.keys[-1], ira.keys[-1]]
+    assert None not in named
+    assert named[0] != named[1]
+
+    for manager in stage.managers.values():
+        manager.desk = on_desk("main", "ira")
+    stage.session.keep()
+
+    assert stage.session.desk_accounts == ("main", "ira")
+    assert stage.alerts[0].keys[-1] == alerts_key(bus_of_here(), DEFAULT_ACCOUNT, None), (
+        "as a watch without a name"
+    )
+    assert stage.alerts[-1].keys[-1] == named[1]
+    count = len(stage.alerts[0].keys)
+    stage.session.keep()
+    assert len(stage.alerts[0].keys) == count, "once"
+
+
+def bus_of_here() -> BusAddress:
+    address = bus_of(os.environ)
+    assert address is not None
+    return address
+
+
+@pytest.mark.parametrize("lost", ["main", "ira"])
+def test_over_a_bus_what_is_not_to_be_believed_of_an_account_is_no_part_of_the_whole(stage: Stage, lost: str):
+    stage.start()
+    stage.hold("main", AAPL=10)
+    stage.hold("ira", MSFT=3)
+    stage.session.keep()
+    stage.managers[lost].account = AccountState()
+    stage.managers[lost].desk = on_desk("main", "ira", problem="The owner has not told of it.")
+
+    snapshot = stage.session.snapshot()
+    assert snapshot is not None
+    parts = {part.account: part for part in stage.session.parts(snapshot, stage.session.run.portfolio_file)}  # type: ignore[union-attr]
+
+    assert parts[lost].portfolio is None, "what it held before is not what it holds"
+    assert parts[{"main": "ira", "ira": "main"}[lost]].portfolio is not None
 
 
 def test_of_an_account_that_is_not_known_nothing_is_judged(stage: Stage):

@@ -13,9 +13,10 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.bus.address import BusAddress
+from options_helper.bus.address import DESK_ACCOUNTS_VARIABLE, BusAddress
 from options_helper.bus.first_look import look_at_desk
 from options_helper.bus.viewer import BusManager
+from options_helper.commands.page_launcher import told_accounts
 from options_helper.commands.serve_run import ServeRequest, further_of
 from options_helper.commands.serve_term import ServeTerm
 from options_helper.data.accounts_file import Accounts
@@ -466,3 +467,13 @@ def test_a_watch_follows_the_account_that_is_named_and_no_other(
 
     assert (lost.returncode, watch.returncode) == (75, 0), said
     assert "The owner serves main, ira, and not roth" in said
+
+
+def test_a_page_is_told_which_accounts_there_are_where_its_owner_answers(
+    simulator: SimulatorServer, nats: NatsServer, tmp_path: Path
+):
+    assert told_accounts(nats.address) == {DESK_ACCOUNTS_VARIABLE: ""}, "nobody serves it yet"
+    with owning(accounts_at(tmp_path, simulator), nats, "ira"):
+        wait_until(lambda: told_accounts(nats.address) == {DESK_ACCOUNTS_VARIABLE: "main,ira"})
+    nats.kill()
+    assert told_accounts(nats.address) == {DESK_ACCOUNTS_VARIABLE: ""}

@@ -14,7 +14,7 @@ from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.errors import ConfigError
 from options_helper.live.further_accounts import FurtherAccount
 from options_helper.live.screen import ScreenModel
-from options_helper.live.session import Run
+from options_helper.live.session import Run, process_session
 from options_helper.settings import NO_KEYS, Settings
 
 KEY = "account_name"
@@ -24,6 +24,10 @@ FURTHER_HELP = (
     "Accounts whose positions and fills are asked for too, each with its own keys. Prices come once, for all."
 )
 SHOWN_HELP = "One or several accounts; none chosen: all of them together."
+HELP_ON_BUS = (
+    "Whose fills and positions these are, of the accounts that the owner of the streams serves. Prices come with the "
+    "keys of {market_data}."
+)
 HELP = (
     "Whose fills, positions and reconciliation these are, of the accounts in config/accounts.toml. Prices come with "
     "the keys of {market_data}."
@@ -32,36 +36,42 @@ HELP = (
 
 def account_box(portfolio_file: PortfolioFile) -> str | None:
     """Draw the choice and read it; None where there is nothing to choose, or the file names its account."""
-    if follows_a_bus():
+    if (offered := _offered()) is None:
         return None
+    names, first = offered
+    if (written := _written(portfolio_file)) is not None:
+        st.caption(plain(f"{portfolio_file.name} is of the account {written}."))
+        return None
+    if st.session_state.get(KEY) not in names:
+        st.session_state[KEY] = first
+    told = HELP_ON_BUS if follows_a_bus() else HELP
+    chosen = st.selectbox("Account", names, key=KEY, help=told.format(market_data=first))
+    # A run that began before its owner had said a name follows the desk's own without one.
+    return None if follows_a_bus() and chosen == first else chosen
+
+
+def _offered() -> tuple[tuple[str, ...], str] | None:
+    """The accounts that there are to choose of, and the one with the market data; None where there is one.
+
+    Over a bus they are its owner's, as far as it has said.
+    """
+    if follows_a_bus():
+        names = process_session().desk_accounts
+        return (names, names[0]) if len(names) > 1 else None
     try:
         accounts = load_accounts()
     except ConfigError:
         return None  # why nothing can be started says more
-    if not accounts.are_several:
-        return None
-    if (written := _written(portfolio_file)) is not None:
-        st.caption(plain(f"{portfolio_file.name} is of the account {written}."))
-        return None
-    if st.session_state.get(KEY) not in accounts.names:
-        st.session_state[KEY] = accounts.market_data
-    return st.selectbox(
-        "Account", accounts.names, key=KEY, help=HELP.format(market_data=accounts.market_data)
-    )
+    return (accounts.names, accounts.market_data) if accounts.are_several else None
 
 
 def further_box(account: str | None, portfolio_file: PortfolioFile) -> tuple[str, ...]:
     """Draw the choice of accounts that are asked beside that one, and read it; in the file's order."""
-    if follows_a_bus():
+    if (offered := _offered()) is None:
         return ()
-    try:
-        accounts = load_accounts()
-    except ConfigError:
-        return ()
-    first = account or _written(portfolio_file) or accounts.market_data
-    others = [name for name in accounts.names if name != first]
-    if not accounts.are_several:
-        return ()
+    names, usual = offered
+    first = account or _written(portfolio_file) or usual
+    others = [name for name in names if name != first]
     # Streamlit takes no choice that is not offered.
     st.session_state[FURTHER_KEY] = [
         name for name in st.session_state.get(FURTHER_KEY) or () if name in others
@@ -75,7 +85,8 @@ def further_accounts(names: Iterable[str]) -> tuple[FurtherAccount, ...]:
     found = []
     for name in names:
         try:
-            found.append(FurtherAccount(name, load_accounts().settings(name)))
+            settings = load_desk_settings(name) if follows_a_bus() else load_accounts().settings(name)
+            found.append(FurtherAccount(name, settings))
         except ConfigError as error:
             found.append(FurtherAccount(name, problem=str(error)))
     return tuple(found)
@@ -112,7 +123,10 @@ def settings_of(account: str | None, portfolio_file: PortfolioFile) -> Settings:
     """The settings of what is chosen, as they are at this moment; ConfigError for what cannot be used."""
     written = _written(portfolio_file)
     if follows_a_bus():
-        return load_desk_settings(account, written, portfolio_file.name)
+        offered = _offered()
+        # Of several the desk's own is called by its name too, once that is known: each row says whose it is.
+        own = None if offered is None or written is not None else offered[1]
+        return load_desk_settings(account or own, written, portfolio_file.name)
     return load_accounts().settings_for(account, written, portfolio_file.name)
 
 

@@ -12,10 +12,11 @@ from apps.streamlit.components.live_rest import rest_is_troubled, rest_line, res
 from apps.streamlit.components.live_truth import GOING_ON
 from apps.streamlit.components.style import draw, tag
 from options_helper.live.screen import ScreenModel, State
+from options_helper.model.account import RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import datetime_nanoseconds
-from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.text import format_count, named, without_amounts
 
 # A sign and a word beside every colour: a chip must be readable without its colour.
@@ -60,7 +61,16 @@ def _desk(screen: ScreenModel) -> str:
     desk = screen.snapshot.desk
     if desk is None:
         return ""
-    return tag("p", " ".join((f"Streams over the bus, from {desk.owner}.", *desk.remarks)), "oh-aside")
+    several = [name for name, one in screen.snapshot.accounts.items() if not _is_lost(one)]
+    alone = [] if desk.account is None else [desk.account]
+    accounts = desk.said_of_accounts(several if screen.snapshot.accounts else alone)
+    said = (f"Streams over the bus, from {desk.owner}.", *filter(None, [accounts]), *desk.remarks)
+    return tag("p", " ".join(said), "oh-aside")
+
+
+def _is_lost(account: LiveSnapshot) -> bool:
+    """Whether nothing is known of an account, and why."""
+    return account.account.view is None and account.account.reports[RestTask.POSITIONS].problem is not None
 
 
 def _chips(screen: ScreenModel) -> str:
