@@ -141,6 +141,10 @@ class AlertCourse:
         self.is_over = False
         self.is_delivering = False  # while this process has the lease
         self.judged = Judged()
+        # Rules of this program, by name, that whoever has the lease does not judge; and since when it has had no state
+        # of some.
+        self.unjudged: tuple[str, ...] = ()
+        self._unjudged_since: float | None = None
         self.judged_at: datetime | None = None  # None: nothing was judged yet
         self.targets = NO_TARGETS
         self.targets_problem: str | None = None
@@ -162,6 +166,7 @@ class AlertCourse:
         lasting = yield from self._lasting(logged.states, seen)
         judged = _told(Judged, (yield Judge(observed, lasting)))
         self.judged, self.judged_at = judged, seen.now
+        self._note_unjudged(logged.states, seen)
         changes = changed_states(logged.states, judged.evaluation.states)
         fired = judged.evaluation.firings
         new = tuple(self._addressed(one) for one in fired if one.key not in logged.firings)
@@ -172,6 +177,27 @@ class AlertCourse:
         # After what the look brought is in the log: whoever goes on counts from a look that the log has.
         if isfinite(self._told_at):
             yield from self._lease.note(self._told_at)
+
+    def _note_unjudged(self, states: Mapping[str, RuleState], seen: Seen) -> None:
+        """Find the rules that nobody goes by, where another has the lease: it may have another file of rules.
+
+        A state of each that it judges is in the log, in the time of a look at the latest.
+        """
+        goes_by_own = self._term or self.lease_problem is not None
+        marks = {f"{one.rule.key}; ": one.rule.name for one in self.judged.evaluation.judgements}
+        missing = [
+            name
+            for mark, name in marks.items()
+            if not goes_by_own and not any(key.startswith(mark) for key in states)
+        ]
+        if not missing:
+            self._unjudged_since = None
+        elif self._unjudged_since is None:
+            self._unjudged_since = seen.elapsed
+        is_lasting = (
+            self._unjudged_since is not None and seen.elapsed - self._unjudged_since >= LOOKING_WITHIN_SECONDS
+        )
+        self.unjudged = tuple(missing) if is_lasting else ()
 
     def _lasting(self, states: Mapping[str, RuleState], seen: Seen) -> Course[Mapping[str, RuleState]]:
         """The states to judge by: a time in which nobody looked counts for no rule that wants something to last."""

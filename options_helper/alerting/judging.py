@@ -14,7 +14,8 @@ from options_helper.alerting.course import SETTLES_SECONDS, Judged
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings
 from options_helper.analysis.book_look import BookLook
-from options_helper.data.alerts_file import RulesFile, load_rules, reread_rules, rules_file
+from options_helper.data.alerts_file import RulesFile, reread_rules, rules_file
+from options_helper.errors import ConfigError
 from options_helper.model.alerts import Readings, Rule, RuleState, SubjectKind
 from options_helper.model.announcement import MarketKind
 from options_helper.model.portfolio import Portfolio
@@ -34,15 +35,16 @@ UNTIMED: Final[Mapping[SubjectKind, str]] = MappingProxyType(
 
 
 def named_rules(path: Path | None) -> RulesFile:
-    """The rules of a file, None: where it is looked for; without one the built-in ones. ConfigError for no rules."""
-    found = path or rules_file()
-    load_rules(found)
-    return reread_rules(RulesFile(found))
+    """The rules of a file, None: where it is looked for. ConfigError for no rules, and for a name of no file."""
+    found = reread_rules(rules_file(path))
+    if found.problem is not None:
+        raise ConfigError(found.problem)
+    return found
 
 
 def followed_rules() -> RulesFile:
     """The file where it is looked for, also while it is broken; what is wrong with it is among the problems."""
-    return reread_rules(RulesFile(rules_file()))
+    return reread_rules(rules_file())
 
 
 @dataclass(frozen=True, slots=True)

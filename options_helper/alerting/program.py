@@ -9,7 +9,7 @@ from datetime import datetime
 from options_helper.alerting.books import AlertBooks, Scope
 from options_helper.alerting.judging import Observed, RuleJudge
 from options_helper.alerting.runner import AlertRunner, AlertStatus
-from options_helper.clock import utc_now
+from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.data.alerts_file import RulesFile
 from options_helper.data.firing_log import LoggedFiring
 from options_helper.data.lease_course import Holder
@@ -52,11 +52,16 @@ class ProgramStatus:
 
     @property
     def sends(self) -> str:
-        """Who sends, in words: `sends`, `the dashboard (process 12) sends`, or who what, where they are two."""
+        """Who sends, in words: `sends`, `the dashboard (process 12) sends`, or who what, where they are two.
+
+        Whoever has no target has nobody to send to, and says that.
+        """
         senders = {scope: None if one.delivers else one.holder for scope, one in self.scopes.items()}
         mine = [scope for scope, one in self.scopes.items() if one.delivers]
         if len(mine) == len(self.scopes):
-            return "sends"
+            return (
+                "sends" if any(one.targets for one in self.scopes.values()) else "judges; no target is named"
+            )
         if not mine and len(set(map(_process, senders.values()))) == 1:
             return _sends(senders[Scope.ACCOUNT])
         return ", ".join(
@@ -87,6 +92,7 @@ class ProgramAlerts:
         simulated: bool = False,
         account: str = DEFAULT_ACCOUNT,
         now: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
         self._judges = {scope: RuleJudge(rules, scope, now) for scope in Scope}
         loads = {Scope.ACCOUNT: load, Scope.BOOK: lambda: replace(load(), life_sign=None)}
@@ -98,6 +104,7 @@ class ProgramAlerts:
                 simulated=simulated,
                 account=account,
                 now=now,
+                elapsed=elapsed,
             )
             for scope in Scope
         }

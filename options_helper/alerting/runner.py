@@ -8,7 +8,7 @@ What is done when is `AlertCourse`'s to decide; here are the thread, the lock, t
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -47,6 +47,8 @@ from options_helper.errors import ConfigError
 from options_helper.model.alerts import Judgement, RuleState
 from options_helper.model.streams import DEFAULT_ACCOUNT
 
+# More names make no sentence.
+_NAMED_AT_MOST: Final = 5
 O = TypeVar("O")  # noqa: E741 - what is observed
 T = TypeVar("T")
 
@@ -137,11 +139,18 @@ class AlertRunner(Generic[O]):
         """How it stands now."""
         course, life_sign = self.course, self._life_sign
         judged = course.judged
-        problems = (course.targets_problem, course.lease_problem, self._log.problem, *judged.problems)
+        holder = self._lease.holder()
+        problems = (
+            course.targets_problem,
+            course.lease_problem,
+            _unjudged(course.unjudged, holder),
+            self._log.problem,
+            *judged.problems,
+        )
         has_lease = course.lease_problem is not None or self._lease.is_mine
         return AlertStatus(
             delivers=self._delivery is not None and has_lease,
-            holder=self._lease.holder(),
+            holder=holder,
             judged_at=course.judged_at,
             rules=judged.rules,
             judgements=judged.evaluation.judgements,
@@ -235,3 +244,15 @@ class AlertRunner(Generic[O]):
     def tell(self, attempt: Attempt) -> None:
         """Write down what became of a message."""
         self._log.append(tried(attempt))
+
+
+def _unjudged(names: Sequence[str], holder: Holder | None) -> str | None:
+    """That whoever sends goes by another file of rules, in a sentence."""
+    if not names or holder is None:
+        return None
+    shown = ", ".join(map(repr, names[:_NAMED_AT_MOST]))
+    more = f" and {len(names) - _NAMED_AT_MOST} more" if len(names) > _NAMED_AT_MOST else ""
+    return (
+        f"Nobody judges {shown}{more}: the {holder.who} (process {holder.pid}), which sends, goes by another file of "
+        "rules. Name the same one for both, with OH_ALERT_RULES, and start that one anew."
+    )

@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import typer
 
+from options_helper.alerting.judging import named_rules
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings
 from options_helper.analysis.alerts.messages import evidence_of, judgement_text
@@ -28,7 +29,6 @@ from options_helper.commands.rest_look import (
     risk_choices,
     with_account,
 )
-from options_helper.data.alerts_file import load_rules, rules_file
 from options_helper.data.earnings_file import load_earnings
 from options_helper.data.notify.targets import load_targets
 from options_helper.data.rest.client import AlpacaRest
@@ -86,9 +86,7 @@ def show_check(
         max_lag = parse_duration(request.max_lag)
     except ValueError as error:
         raise ConfigError(f"--max-lag: {error}") from error
-    if request.rules is not None and not request.rules.exists():
-        raise ConfigError(f"There is no {request.rules}; check the name.")
-    rules = load_rules(request.rules or rules_file())
+    rules = named_rules(request.rules).rules
     book = _observed(request.file, rules, now, rest_cls)
     at = now()
     runs = run_readings(_reports(request.state, at, max_lag), nobodys=_name_of(request.state))

@@ -99,26 +99,40 @@ class _Entry(BaseModel):
     targets: list[str] = []
 
 
+# Of a file that is gone: whatever is there next is read.
+_GONE: Final[Stamp] = (0, 0)
+
+
 @dataclass(frozen=True, slots=True)
 class RulesFile:
-    """A file of rules as it was read last; of one that is broken the rules before stay in force."""
+    """A file of rules as it was read last; of one that is broken or gone the rules before stay in force."""
 
     path: Path
     rules: tuple[Rule, ...] = BUILT_IN
     problem: str | None = None  # a sentence; what is in force then is what was read before
     stamp: Stamp | None = None
+    is_named: bool = False  # by the user: that there is none is no choice of theirs
 
 
-def rules_file(environ: Mapping[str, str] = os.environ) -> Path:
-    """Where the file is looked for."""
-    return Path(environ.get(FILE_VARIABLE) or DEFAULT_RULES_FILE).expanduser()
+def rules_file(named: Path | None = None, environ: Mapping[str, str] = os.environ) -> RulesFile:
+    """The file that somebody named, on the command line or in the environment, else the usual one; not read yet."""
+    by_environment = environ.get(FILE_VARIABLE)
+    path = named or Path(by_environment or DEFAULT_RULES_FILE).expanduser()
+    return RulesFile(path, is_named=bool(named or by_environment))
 
 
 def reread_rules(file: RulesFile) -> RulesFile:
-    """Read it again where it has changed since; one that has gone leaves the built-in rules. Never raises."""
+    """Read it again where it has changed since; of one that is gone the rules before stay in force. Never raises."""
     stamp = stamp_of(file.path)
     if stamp is not None and stamp == file.stamp:
         return file
+    if stamp is None and file.stamp is not None:
+        gone = (
+            f"{file.path.name} is gone. Its rules hold until it is there again, or this program begins anew."
+        )
+        return replace(file, stamp=_GONE, problem=gone)
+    if stamp is None and file.is_named:
+        return replace(file, problem=f"There is no {file.path}; check the name.")
     try:
         rules = load_rules(file.path)
     except ConfigError as error:

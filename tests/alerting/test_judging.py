@@ -70,8 +70,9 @@ def test_a_file_of_rules_that_is_being_written_costs_no_rule_its_state(
         assert judge(observed, kept).evaluation.states == kept
         clock.at += timedelta(seconds=1)
     clock.at += timedelta(seconds=SETTLES_SECONDS)
-    # One that cannot be read leaves them for ever; one that has no rules any more does not.
-    assert (judge(observed, kept).evaluation.states == kept) is bool(content)
+    # One that cannot be read, or is gone, leaves them for ever; one that has no rules, or never was there, does not.
+    lasts = bool(content) or (content is None and not is_new)
+    assert (judge(observed, kept).evaluation.states == kept) is lasts
 
 
 def test_before_a_market_on_this_computer_has_told_its_time_nothing_of_the_book_is_judged(tmp_path: Path):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -13,6 +13,7 @@ import pytest
 from pydantic import SecretStr
 
 from options_helper.alerting.books import Scope, open_books
+from options_helper.alerting.course import LOOKING_WITHIN_SECONDS
 from options_helper.alerting.judging import Observed, named_rules
 from options_helper.alerting.program import ProgramAlerts
 from options_helper.analysis.alerts.evaluator import evaluate
@@ -36,6 +37,7 @@ figure = "price"
 operator = "above"
 level = 100
 """
+TO_NOBODY = "judges; no target is named"
 MUTE = ("overdue heartbeat", "capture 12")  # a rule without a file
 SETTINGS = Settings(api_key=SecretStr("key"), api_secret=SecretStr("secret"))
 
@@ -47,13 +49,21 @@ class Computer:
         self.folder, self._stack = folder, stack
         (folder / "alerts.toml").write_text(RULES)
 
-    def program(self, who: str, file: str | None, account: str | None = None) -> ProgramAlerts:
+    def program(
+        self,
+        who: str,
+        file: str | None,
+        account: str | None = None,
+        *,
+        rules: str = "alerts.toml",
+        elapsed: Callable[[], float] = lambda: 0.0,
+    ) -> ProgramAlerts:
         """One that looks at this file, None: at the account; started. `account` is one of another program's."""
         path = None if file is None else self.folder / file
         environ = {"XDG_STATE_HOME": str(self.folder)}
         books = open_books(SETTINGS, path, who, NOW, environ, account=account)
         made = ProgramAlerts(
-            books, named_rules(self.folder / "alerts.toml"), lambda: NO_TARGETS, now=lambda: NOW
+            books, named_rules(self.folder / rules), lambda: NO_TARGETS, now=lambda: NOW, elapsed=elapsed
         )
         self._stack.callback(made.stop)
         made.start()
@@ -96,7 +106,7 @@ def test_each_tells_of_its_portfolio_and_one_of_them_of_the_account(computer: Co
 
     assert fired(page) == [("high", "AAPL"), MUTE]
     assert fired(watch) == [("high", "MSFT"), MUTE]
-    assert page.status().sends == "sends"
+    assert page.status().sends == TO_NOBODY
     assert "what is of the account, sends what is of the portfolio" in watch.status().sends
 
 
@@ -113,10 +123,10 @@ def test_two_programs_on_one_account_of_a_bus_tell_once_and_two_accounts_share_n
         other.observe(seen("MSFT", price))
 
     assert fired(page) == fired(watch) == [("high", "AAPL"), MUTE]
-    assert page.status().sends == "sends"
+    assert page.status().sends == TO_NOBODY
     assert watch.status().sends.startswith("the dashboard (process ")
-    assert (fired(other), other.status().sends) == ([("high", "MSFT")], "sends")
-    assert (fired(embedded), embedded.status().sends) == ([], "sends")
+    assert (fired(other), other.status().sends) == ([("high", "MSFT")], TO_NOBODY)
+    assert (fired(embedded), embedded.status().sends) == ([], TO_NOBODY)
 
 
 def test_what_is_the_accounts_is_taken_over_from_one_that_ends_and_its_portfolio_waits_for_it(
@@ -126,7 +136,7 @@ def test_what_is_the_accounts_is_taken_over_from_one_that_ends_and_its_portfolio
     for one, symbol in ((page, "AAPL"), (watch, "MSFT")):
         one.observe(seen(symbol, 99.0))
     page.stop()
-    wait_until(lambda: watch.status().sends == "sends")
+    wait_until(lambda: watch.status().sends == TO_NOBODY)
 
     watch.observe(seen("MSFT", 99.0, overdue=True))
     assert fired(watch) == [MUTE]
@@ -144,6 +154,33 @@ def test_one_portfolio_is_told_of_by_one_program_however_its_path_is_written(com
 
     assert fired(watch) == fired(page) == [("high", "AAPL")]
     assert watch.status().sends.startswith("the dashboard (process ")
+
+
+def test_rules_of_a_program_that_does_not_send_are_said_to_be_judged_by_nobody_where_the_other_lacks_them(
+    computer: Computer,
+):
+    (computer.folder / "more.toml").write_text(
+        RULES + RULES.replace('"high"', '"low"').replace("above", "below")
+    )
+    moment = [0.0]
+    page = computer.program("dashboard", "first.json")
+    watch = computer.program("watch", "first.json", rules="more.toml", elapsed=lambda: moment[0])
+
+    def look() -> tuple[str, ...]:
+        for one in (page, watch):
+            one.observe(seen("AAPL", 99.0))
+        return watch.status().problems
+
+    assert look() == (), "the other may not have looked yet"
+    moment[0] = LOOKING_WITHIN_SECONDS
+    (problem,) = look()
+    assert problem.startswith("Nobody judges 'low': the dashboard (process ")
+    assert "goes by another file of rules" in problem
+    assert page.status().problems == ()
+
+    page.stop()
+    wait_until(lambda: watch.status().sends == TO_NOBODY)
+    assert look() == (), "it judges its own"
 
 
 def test_the_account_as_portfolio_is_another_than_every_file(computer: Computer):

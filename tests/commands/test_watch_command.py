@@ -87,6 +87,21 @@ def watching(folder: Path, *arguments: str, at: str = "2026-11-20 11:00") -> Ite
 
 
 @pytest.mark.processes
+@pytest.mark.parametrize("named", ["option", "OH_ALERT_RULES", "OH_ALERT_TARGETS"])
+def test_a_file_that_is_named_and_not_there_is_refused_before_anything_begins(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, named: str
+):
+    none = tmp_path / "none.toml"
+    if named != "option":
+        monkeypatch.setenv(named, str(none))
+    with watching(tmp_path, *(["--rules", str(none)] if named == "option" else [])) as watch:
+        assert watch.process.wait(A_PROCESS) == 2
+        said = "" if watch.process.stdout is None else watch.process.stdout.read()
+    assert "There is no " in said
+    assert "none.toml; check " in " ".join(said.split())
+
+
+@pytest.mark.processes
 def test_it_tells_what_it_is_at_and_ends_in_order_when_it_is_asked_to(tmp_path: Path):
     with watching(tmp_path) as watch:
         watch.until("; streams; sends")

@@ -200,7 +200,10 @@ def test_a_file_that_changes_is_read_again_and_a_broken_one_leaves_what_was_befo
     path.write_text(entry(usual | {"colour": "1"}), encoding="utf-8")
     broken = reread_rules(read)
     path.unlink()
-    gone = reread_rules(broken)
+    gone = reread_rules(read)
+    still = reread_rules(gone)
+    path.write_text(entry(usual), encoding="utf-8")
+    back = reread_rules(still)
 
     assert (first.rules, first.problem) == (BUILT_IN, None)
     assert [rule.name for rule in read.rules][-1] == "a"
@@ -208,12 +211,22 @@ def test_a_file_that_changes_is_read_again_and_a_broken_one_leaves_what_was_befo
     assert broken.rules == read.rules
     assert broken.problem is not None
     assert "colour" in broken.problem
-    assert (gone.rules, gone.problem) == (BUILT_IN, None)
+    for one in (gone, still):
+        assert one.rules == read.rules, "no file that somebody deletes takes alerts away without a word"
+        assert one.problem is not None
+        assert "alerts.toml is gone" in one.problem
+    assert (back.rules, back.problem) == (read.rules, None)
 
 
 def test_the_environment_may_name_another_file(tmp_path: Path):
-    assert rules_file({}) == Path("config/alerts.toml")
-    assert rules_file({"OH_ALERT_RULES": str(tmp_path / "mine.toml")}) == tmp_path / "mine.toml"
+    usual, mine = rules_file(environ={}), {"OH_ALERT_RULES": str(tmp_path / "mine.toml")}
+    assert (usual.path, reread_rules(rules_file(tmp_path / "n.toml", {})).problem is None) == (
+        Path("config/alerts.toml"),
+        False,
+    )
+    named = reread_rules(rules_file(environ=mine))
+    assert (named.path, named.rules) == (tmp_path / "mine.toml", BUILT_IN)
+    assert named.problem == f"There is no {named.path}; check the name."
 
 
 @pytest.mark.skipif(os.name == "nt", reason="permissions are another thing there")

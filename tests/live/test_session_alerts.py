@@ -82,7 +82,6 @@ def stage(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Stage]:
     rules = tmp_path / "alerts.toml"
     rules.write_text(RULE)
     monkeypatch.setenv("OH_ALERT_RULES", str(rules))
-    monkeypatch.setenv("OH_ALERT_TARGETS", str(tmp_path / "none.toml"))
     made = Stage(tmp_path)
     yield made
     made.session.stop()

@@ -74,9 +74,13 @@ def targets_file(environ: Mapping[str, str] = os.environ) -> Path:
 def load_targets(environ: Mapping[str, str] = os.environ, path: Path | None = None) -> Targets:
     """Read the file, then the environment, which goes before it; none of both is no error.
 
-    ConfigError, a sentence without any address, for what is no such file, and for one that others may read.
+    ConfigError, a sentence without any address, for what is no such file, for one that others may read, and where the
+    environment names one that is not there.
     """
-    found = _read(path or targets_file(environ))
+    path = path or targets_file(environ)
+    if environ.get(FILE_VARIABLE) and not path.exists():
+        raise ConfigError(f"There is no {path}; check {FILE_VARIABLE}.")
+    found = _read(path)
     own = {
         name.removeprefix(TARGET_VARIABLE).lower(): url
         for name, url in environ.items()

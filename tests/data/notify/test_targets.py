@@ -46,6 +46,12 @@ def test_a_file_that_others_may_read_is_refused_with_the_remedy(tmp_path: Path, 
         load_targets({}, written(tmp_path, PHONE, mode))
 
 
+def test_a_file_that_the_environment_names_and_that_is_not_there_is_told(tmp_path: Path):
+    """Else nobody is sent anything, for a letter in a name."""
+    with pytest.raises(ConfigError, match=r"There is no .*none\.toml; check OH_ALERT_TARGETS\."):
+        load_targets({"OH_ALERT_TARGETS": str(tmp_path / "none.toml")})
+
+
 def test_the_environment_goes_before_the_file_and_leaves_what_it_does_not_name(tmp_path: Path):
     path = written(tmp_path, PHONE + 'amounts = true\n[targets.mail]\nurl = "mailto://a:b@example.org"\n')
 
