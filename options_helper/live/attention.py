@@ -208,7 +208,8 @@ def _of_book(screen: ScreenModel) -> Iterator[Item]:
 
 def _entry_item(entry: Entry, screen: ScreenModel) -> Item:
     amounts = entry.amounts if screen.priced else ""
-    if amounts and screen.options.preferences.hide_amounts:
+    is_hidden = screen.options.preferences.hide_amounts
+    if amounts and is_hidden:
         beginning, colon, _ = amounts.partition(": ")
         amounts = f"{beginning}{colon}{HIDDEN}" if colon else HIDDEN
     now = screen.snapshot.as_of
@@ -216,7 +217,7 @@ def _entry_item(entry: Entry, screen: ScreenModel) -> Item:
         entry.level,
         entry.subject,
         f"{entry.what} {amounts}".strip().removesuffix("."),
-        entry.remedy,
+        entry.discreet_remedy if is_hidden else entry.remedy,
         kind=entry.kind,
         by=entry.by,
         left_seconds=None if entry.by is None else (entry.by - now).total_seconds(),

@@ -75,6 +75,24 @@ def test_amounts_are_replaced_where_they_are_hidden():
     assert "136" not in f"{item.what} {item.remedy}"
 
 
+@pytest.mark.parametrize("hide_amounts", [False, True])
+def test_a_remedy_names_how_much_is_held_only_where_amounts_are_shown(*, hide_amounts: bool):
+    screen = screen_of(with_account(), hide_amounts=hide_amounts)
+    entry = Entry(
+        AttentionKind.UNDEFINED_RISK,
+        Level.ERROR,
+        "NVDA",
+        (),
+        "A call is sold without cover.",
+        remedy="Close 2 contracts of NVDA 18 Dec 26 190 C.",
+        remedy_without_amounts="Close what is uncovered.",
+    )
+
+    item = attention(replace(screen, attention=replace(screen.attention, entries=(entry,))))[0]
+
+    assert item.remedy == ("Close what is uncovered." if hide_amounts else entry.remedy)
+
+
 def test_what_ends_is_not_told_twice_of_the_same_contract():
     """That it expires today is in the graver entry, with the same instants."""
     screen = screen_of(with_account())
