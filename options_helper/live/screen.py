@@ -63,6 +63,7 @@ DOCTOR: Final = (
 )
 ACCOUNT_PANEL: Final = "File and account"
 FILE, ACCOUNT = "Portfolio file", "Account"
+OF_BEFORE: Final = "the portfolio file cannot be used, so with what it said before"
 NOTHING_LOADED: Final = "No portfolio is loaded."
 # The account is asked so long after Start, and its answer is waited for at most so long.
 FIRST_ANSWER_SECONDS: Final = WatchPolicy().initial_delay + RestPolicy().answer_seconds
@@ -172,6 +173,7 @@ class ScreenModel:
     # Of several accounts that are looked at together: each by itself, by name. Else none.
     accounts: Mapping[str, ScreenModel] = field(default_factory=lambda: MappingProxyType({}))
     account: str = ""  # which of several it is, where it is one
+    is_of_before: bool = False  # a file that cannot be used now stays in use as it was
     _made: Once = field(default_factory=Once, init=False, repr=False, compare=False)
 
     def once(self, make: Callable[..., Value], *wishes: object) -> Value:
@@ -278,7 +280,11 @@ def _screen_of(frame: _Frame, part: AccountPart) -> ScreenModel:
         state=_state(run, snapshot),
         loaded=portfolio_file.portfolio is not None,
         portfolio=portfolio,
-        headline=CHANGED if frame.changed else _headline(run, snapshot, totals, frame.obstacle, waiting),
+        headline=CHANGED
+        if frame.changed
+        else _headline(
+            run, snapshot, totals, frame.obstacle, waiting, is_of_before=_is_of_before(portfolio_file)
+        ),
         labels=_labels(run, snapshot, part.account, plays=frame.plays),
         banners=(
             *_start_banners(frame.problem),
@@ -304,6 +310,7 @@ def _screen_of(frame: _Frame, part: AccountPart) -> ScreenModel:
         priced=run is not None and _may_be_priced(snapshot),
         nothing_because="" if portfolio_file.portfolio is not None else waiting or NOTHING_LOADED,
         account=part.account,
+        is_of_before=_is_of_before(portfolio_file),
     )
 
 
@@ -329,7 +336,14 @@ def _together(frame: _Frame, screens: Mapping[str, ScreenModel], *, of: int) -> 
         snapshot=snapshot,
         state=_state(frame.run, snapshot),
         portfolio=portfolio,
-        headline=_headline(frame.run, snapshot, look.totals, frame.obstacle, waiting),
+        headline=_headline(
+            frame.run,
+            snapshot,
+            look.totals,
+            frame.obstacle,
+            waiting,
+            is_of_before=any(one.is_of_before for one in screens.values()),
+        ),
         labels=(f"{count}: {shown}", *_labels(frame.run, snapshot, "", plays=frame.plays)),
         banners=(
             *in_all_or_of({name: one.banners for name, one in screens.items()}, _of_one_account),
@@ -479,14 +493,20 @@ def _state(run: Run | None, snapshot: LiveSnapshot) -> State:
 
 
 def _headline(
-    run: Run | None, snapshot: LiveSnapshot, totals: LiveTotals, obstacle: str | None, waiting: str | None
+    run: Run | None,
+    snapshot: LiveSnapshot,
+    totals: LiveTotals,
+    obstacle: str | None,
+    waiting: str | None,
+    *,
+    is_of_before: bool,
 ) -> Headline:
     if run is not None and run.ended is None:
         if waiting is not None:
             refused = snapshot.account.reports[RestTask.POSITIONS].phase is RestPhase.FAILED
             return Headline(Level.WARNING if refused else Level.INFO, waiting)
         stale = labels(totals.with_warning(QuoteWarning.STALE_QUOTE))
-        caveats, remarks = book_caveats(totals), book_remarks(totals)
+        caveats, remarks = (*(OF_BEFORE,) * is_of_before, *book_caveats(totals)), book_remarks(totals)
         found = headline(snapshot, stale_symbols=stale, caveats=caveats, remarks=remarks)
         # What was recorded is played, and lives no more.
         played = snapshot.market is MarketKind.REPLAY and found.sentence.startswith("Live")
@@ -584,9 +604,14 @@ def _account_banners(
 def _file_banners(portfolio_file: PortfolioFile, *, hidden: bool) -> Iterator[Banner]:
     """What is wrong with a file of which there is a good reading; without one the headline says it."""
     problem = portfolio_file.problem
-    if problem is not None and portfolio_file.portfolio is not None:
+    if problem is not None and _is_of_before(portfolio_file):
         said = without_amounts(problem) if hidden else problem
         yield Banner(Level.WARNING, FILE, f"{said} The last good reading of it stays in use.")
+
+
+def _is_of_before(portfolio_file: PortfolioFile) -> bool:
+    """Whether the positions are those of a good reading, of a file that cannot be used now."""
+    return portfolio_file.problem is not None and portfolio_file.portfolio is not None
 
 
 def _run_banners(run: Run | None, snapshot: LiveSnapshot, holder: str | None) -> Iterator[Banner]:

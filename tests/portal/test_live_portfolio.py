@@ -625,6 +625,7 @@ def test_a_portfolio_broken_while_running_stays_in_use_and_is_named(portal):
 
     assert "portfolio.json is not valid JSON" in warned(tab)
     assert "The last good reading of it stays in use" in warned(tab)
+    assert "the portfolio file cannot be used, so with what it said before" in pieces(tab, "oh-sentence")
     assert "oh-line" not in pieces(tab, "oh-items"), "a remedy at the end is not cut off"
     assert "Book · 15 legs" in board(tab).index
 

@@ -47,6 +47,13 @@ EXPIRY_STYLE: Final = """
   .oh:has(> .oh-cockpit) .oh-items { max-height: 136px; }
   .oh:has(> .oh-cockpit) .oh-crowded { --lines: 1; }
 }
+/* On a phone five columns break each name into words, and the last, what all of it comes to, is out of sight. */
+@media (max-width: 640px) {
+  .oh-cockpit tr { display: grid; grid-template-columns: 1fr 10.5em 6.5em; border-bottom: 1px solid var(--oh-line); }
+  .oh-cockpit tbody tr:last-child { border-bottom: 0; }
+  .oh-cockpit tr > * { border-bottom: 0; padding-block: .15rem; }
+  .oh-cockpit tr > :first-child, .oh-cockpit tr > :last-child { grid-column: 1 / -1; }
+}
 </style>
 """
 

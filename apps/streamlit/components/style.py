@@ -197,6 +197,8 @@ STYLE: Final = """
   .oh-tile:nth-child(even) { border-left: 1px solid var(--oh-line); }
   .oh-tile:nth-child(n+3) { border-top: 1px solid var(--oh-line); }
   .oh-figure, .oh-tile:nth-child(-n+2) .oh-figure { font-size: 18px; }
+  /* The title takes the whole of its line. */
+  .stElementContainer:has(.oh-chart-moment) { position: static; text-align: right; }
 }
 </style>
 """
