@@ -613,7 +613,8 @@ def _translated(what: str) -> Iterator[None]:
         raise NoStore(f"{what}: nobody is there to answer.") from error
     except errors.NoServersError as error:
         raise StreamError(
-            f"{what}: nothing listens there. Start one: nats-server -js -a 127.0.0.1"
+            f"{what}: nothing listens there. Start one: nats-server -js -a 127.0.0.1, with -p and its port where that "
+            "is not 4222"
         ) from error
     except (errors.Error, OSError, TimeoutError) as error:
         raise StreamError(f"{what} ({_named(error)}).") from error

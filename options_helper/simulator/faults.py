@@ -212,9 +212,8 @@ def parse_named(owner: type[Any], what: str, text: str) -> tuple[str, Any]:
         return name, read(value.strip() if equals else "")
     except ValueError as error:
         meaning = meanings(owner)[name]
-        raise ConfigError(
-            f"--{what} {text}: {name} needs a value: {meaning}. Write --{what} {name}=VALUE."
-        ) from error
+        lacks = f"{value.strip()!r} is no value of {name}" if equals else f"{name} needs a value"
+        raise ConfigError(f"--{what} {text}: {lacks}: {meaning}. Write --{what} {name}=VALUE.") from error
 
 
 @dataclass(frozen=True, slots=True)

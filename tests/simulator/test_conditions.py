@@ -46,7 +46,8 @@ def test_conditions_are_read_by_name_with_and_without_a_value():
     [
         ("amercian", "--condition amercian: there is no condition of that name"),
         ("american=yes", "american takes no value"),
-        ("skew=steep", "skew needs a value"),
+        ("skew=steep", "'steep' is no value of skew"),
+        ("skew", "skew needs a value"),
         ("skew=nan", "A skew of nan cannot be"),
         ("index_yield=1.3", "index_yield=0.013"),
         ("american european", "exclude each other"),

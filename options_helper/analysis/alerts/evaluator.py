@@ -80,7 +80,7 @@ def evaluate(
         if not found and rule.subject.is_each:
             mark = f"{rule_key}; "
             kept.update((key, state) for key, state in states.items() if key.startswith(mark))
-        for name, reading in _subjects(rule.subject, found, unread.get(rule.subject.kind, _UNREAD)):
+        for name, reading in _subjects(rule.subject, found, readings, unread.get(rule.subject.kind, _UNREAD)):
             key = f"{rule_key}; {name}"
             before = states.get(key, _NEW)
             verdict = judge(rule, reading, before)
@@ -148,9 +148,9 @@ def judge(rule: Rule, reading: Reading, state: RuleState) -> Verdict:
 
 
 def _subjects(
-    subject: Subject, found: Mapping[str, Reading] | None, unread: str
+    subject: Subject, found: Mapping[str, Reading] | None, readings: Readings, unread: str
 ) -> Iterable[tuple[str, Reading]]:
-    """Whom a rule is about now, with the reading of each."""
+    """Whom a rule is about now, with the reading of each; `found` are those of its figure."""
     if found is None:
         return [(subject.name or str(subject), Reading(None, str(subject), why=unread))]
     if subject.name is None:
@@ -163,7 +163,10 @@ def _subjects(
         runs = [(name, one) for name, one in found.items() if name.partition(" ")[0] == subject.name]
         return runs or [(subject.name, Reading(None, str(subject), why="no such run is known"))]
     reading = found.get(subject.name)
-    why = "there is none, or it has no such figure"
+    is_there = any(
+        subject.name in of_figure for (kind, _), of_figure in readings.items() if kind is subject.kind
+    )
+    why = "it has no such figure" if is_there else f"there is no {subject.kind} of that name"
     return [(subject.name, reading or Reading(None, str(subject), why=why))]
 
 

@@ -284,6 +284,16 @@ def test_a_subject_that_is_not_there_cannot_be_judged_and_each_of_none_is_none()
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "why"), [("SPYY", "there is no underlying of that name"), ("QQQ", "it has no such figure")]
+)
+def test_a_name_of_nothing_is_told_from_a_figure_that_it_has_not(name: str, why: str):
+    rule = replace(FALLS, subject=Subject(SubjectKind.UNDERLYING, name))
+    readings = {**of_spy(505.0), (SubjectKind.UNDERLYING, "delta"): {"QQQ": Reading(1.0, "QQQ")}}
+
+    assert [one.reading.why for one in Watcher(rule).look(readings).judgements] == [why]
+
+
 def test_a_kind_that_was_not_read_says_why():
     rule = Rule("each", Subject(SubjectKind.LEG), "mark", Operator.BELOW, 1.0, unknown_seconds=10)
     states: Mapping[str, RuleState] = {}
