@@ -596,6 +596,12 @@ RISK_COLUMNS: Final = (
         "max_loss", ENTRIES, "The worst that it alone can come to at expiry, from what was paid; negative."
     ),
     Column("max_loss_state", ENTRIES, "`number`; `undefined`: it has no end; `unknown`."),
+    Column(
+        "max_loss_until",
+        ENTRIES,
+        "The last day on which `max_loss` holds: shares can lose more after it. Empty where nothing can.",
+        kind=Kind.DATE,
+    ),
     money("max_profit", ENTRIES, "The best that it alone can come to at expiry, from what was paid."),
     Column("max_profit_state", ENTRIES, "`number`; `unlimited`: it has no end; `unknown`."),
     Column(
@@ -606,12 +612,13 @@ RISK_COLUMNS: Final = (
     Column(
         "max_loss_words",
         {POSITION: 520, STRUCTURE: 520},
-        "The worst that it alone can come to at expiry, from what was paid. *undefined*: the loss has no end.",
+        "The worst that it alone can come to at expiry, from what was paid. *undefined*: the loss has no end. "
+        "*until*: after that day shares can lose more.",
         "Max loss $",
         90,
         kind=Kind.LIMIT,
         is_amount=True,
-        drawn_from=("max_loss", "max_loss_state", "limits_without"),
+        drawn_from=("max_loss", "max_loss_state", "max_loss_until", "limits_without"),
     ),
     Column(
         "max_profit_words",

@@ -219,13 +219,14 @@ def _expiries_in_doubt(book: BookFigures) -> Iterator[str]:
 
 
 def _facts_of_worst(worst: Extreme | None, name: str = "max_loss") -> dict[str, Any]:
-    """The greatest loss as a positive number of dollars; one below 0 is a sure gain."""
+    """The greatest loss as a positive number of dollars, and until when it holds; below 0 it is a sure gain."""
     if worst is None:
-        return dict.fromkeys((name, f"{name}_state", f"{name}_reason"))
+        return dict.fromkeys((name, f"{name}_state", f"{name}_reason", f"{name}_until"))
     return {
         name: None if worst.amount is None else float(-worst.amount),
         f"{name}_state": worst.limit,
         f"{name}_reason": worst.reason or None,
+        f"{name}_until": worst.until,
     }
 
 
@@ -439,14 +440,15 @@ def _theta(one: GreekSum, lines: Sequence[LineRisk]) -> str:
 
 
 def _worst(one: Extreme, ended: EndedLegs) -> str:
-    """The loss as a positive number, and how many legs that have ended it is without."""
-    without = f" (without {format_count(len(ended.lines), 'ended leg')})" if ended.lines else ""
+    """The loss as a positive number, until when it holds, and how many legs that have ended it is without."""
+    without = f"without {format_count(len(ended.lines), 'ended leg')}" if ended.lines else ""
+    said = "".join(f" ({words})" for words in (one.until_words, without) if words)
     if one.amount is None:
-        return f"{one.limit}{without}"
+        return f"{one.limit}{said}"
     loss = (
         _money(float(-one.amount)) if one.amount <= 0 else f"no loss: at least +{_money(float(one.amount))}"
     )
-    return f"{loss}{without}"
+    return f"{loss}{said}"
 
 
 def _number(value: float | None) -> str:

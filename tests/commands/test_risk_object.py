@@ -293,6 +293,19 @@ def test_what_closing_now_would_bring_names_what_it_is_not_known_of():
     assert natural.endswith("; a price, a cost or a multiplier is not known of MSFT-shares")
 
 
+def test_a_loss_that_shares_can_make_greater_later_says_until_when_it_holds():
+    shares = holding(shares=100, cost_basis=105.0)
+    insured = portfolio(shares, position("AAPL", 100.0, "put", contracts=1, cost_basis=1.0))
+    naked = portfolio(shares)
+    live = snapshot_with(quote("AAPL", 104.9, 105.1))
+
+    for row in (told_of(insured, live)["book"], told_of(insured, live)["underlyings"][0]):
+        assert (row["max_loss"], row["max_loss_until"]) == (600.0, "2026-12-18")
+        assert row["max_loss_by_account_until"] is None
+    assert told_of(naked, live)["book"]["max_loss_until"] is None
+    assert sum("600.00 (until 18 Dec 26)" in line for line in printed(insured, live)) == 2
+
+
 def test_what_wins_at_every_price_has_no_loss():
     book = portfolio(VERTICAL.model_copy(update={"net_debit": -50.0}))
 

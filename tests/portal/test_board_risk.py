@@ -211,6 +211,30 @@ def test_what_wins_or_loses_at_every_price_says_so_under_the_pointer(show: Show)
     assert (usual["Max loss $"][2], usual["Max profit $"][2]) == ("−200.00", "+300.00")
 
 
+def test_a_worst_that_shares_can_make_worse_later_says_until_when_it_holds(show: Show):
+    put, call = ({**SPREAD["legs"][0], "option_type": kind, "strike": 105.0} for kind in ("put", "call"))
+    insured = {**SPREAD, "net_debit": 10_600, "legs": [{"side": "long", "shares": 100}, put]}
+    screen = show(
+        insured,
+        {
+            **SPREAD,
+            "id": "covered",
+            "net_debit": 9_000,
+            "legs": [{"side": "long", "shares": 100}, {**call, "side": "short"}],
+        },
+    )
+    found = [row["Max loss $"] for row in cells(screen).values() if row["Max loss $"][0]]
+
+    assert found[0] == [
+        "−100 until 18 Dec 26",
+        "warning",
+        "−100.00; until 18 Dec 26: shares can lose more after it",
+    ]
+    assert found[1][:2] == ["−9,000", ""]
+    rows = list(csv.DictReader(tables_as_csv(screen).splitlines()))
+    assert [row["max_loss_until"] for row in rows if row["max_loss"]] == ["2026-12-18", ""]
+
+
 def test_hidden_amounts_take_the_figures_of_positions_along_and_leave_volatilities_and_percents(show: Show):
     screen = show(LONG, SOLD, hide_amounts=True)
     shown = cells(screen)["105 C · 18 Dec 26"].keys()

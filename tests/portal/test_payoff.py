@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterator
 from dataclasses import replace
-from datetime import timedelta
+from datetime import date, timedelta
 from decimal import Decimal
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -191,6 +191,8 @@ def test_what_wins_or_loses_at_every_price_says_that_nothing_is_lost_or_won(view
 
     assert "Most to win $1,500.00, to lose nothing (at least $1,050.00 is won)" in said_of(sure)
     assert "Most to win nothing (at least $200.00 is lost), to lose $500.00" in said_of(lost)
+    until = replace(lost, worst=replace(lost.worst, until=date(2026, 11, 20)))
+    assert "to lose $500.00 until 20 Nov 26" in said_of(until)
 
 
 def test_what_the_worst_is_by_the_accounts_quantities_is_said_where_it_is_another(view_of: View):

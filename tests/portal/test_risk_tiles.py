@@ -115,6 +115,21 @@ def test_the_worst_is_a_number_or_undefined_in_so_many_positions(show: Show):
     )
 
 
+INSURED = [
+    {"id": "shares", "symbol": "AAPL", "shares": 100, "cost_basis": 105.0},
+    {**LONG, "id": "insurance", "contracts": 1, "option_type": "put", "strike": 105.0, "cost_basis": 1.0},
+]
+
+
+def test_a_worst_that_shares_can_make_worse_later_says_until_when_it_holds(show: Show):
+    later = {**LONG, "id": "later", "strike": 110.0, "expiry": "2027-01-15", "cost_basis": 2.0}
+
+    insured, longer = (tiles(show(*held))["Maximum loss"] for held in (INSURED, [*INSURED, later]))
+    assert (insured.figure, insured.beside) == ("−$100", "until 18 Dec 26")
+    # The put ends without worth, and the shares fall before the call does.
+    assert (longer.figure, longer.beside) == ("−$11,000", "")
+
+
 def test_every_position_whose_loss_is_undefined_is_named(show: Show):
     names = [f"sold-{number}" for number in range(4)]
 

@@ -280,8 +280,11 @@ def _limit(found: Extreme, remark: str) -> Cell:
     """Whole dollars, and under the pointer the cents and the remark."""
     if found.limit is Limit.NUMBER and found.amount is not None:
         exact = written(float(found.amount), 2, signed=True)
+        after = f"{found.until_words}: shares can lose more after it" if found.until else ""
         return Cell(
-            written(float(found.amount), 0, signed=True), "", "; ".join(filter(None, (exact, remark)))
+            " ".join(filter(None, (written(float(found.amount), 0, signed=True), found.until_words))),
+            "warning" if found.until else "",
+            "; ".join(filter(None, (exact, remark, after))),
         )
     tone = {Limit.UNDEFINED: "error", Limit.UNKNOWN: "quiet"}.get(found.limit, "")
     return Cell(found.limit.value, tone, found.reason)

@@ -350,7 +350,8 @@ def _won(best: Extreme, *, hidden: bool) -> str:
 def _lost(worst: Extreme, *, hidden: bool) -> str:
     """The worst; where all prices bring a gain, that nothing is lost."""
     said = _extreme(worst, hidden=hidden)
-    return f"nothing (at least {said} is won)" if worst.amount is not None and worst.amount > 0 else said
+    won = worst.amount is not None and worst.amount > 0
+    return f"{f'nothing (at least {said} is won)' if won else said} {worst.until_words}".rstrip()
 
 
 def _extreme(extreme: Extreme, *, hidden: bool) -> str:

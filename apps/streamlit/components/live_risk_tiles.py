@@ -153,7 +153,7 @@ def _worst(screen: ScreenModel) -> Tile:
         return Tile("Maximum loss", UNKNOWN, NO_POSITIONS, caveat=_lines(caveats))
     each = "each underlying of each account" if screen.accounts else "each underlying"
     notes = (_worst_of_all(screen), paid, f"{each} at its worst, at expiry")
-    figure, beside = _loss(worst.amount, screen)
+    figure, beside = _loss(worst, worst.amount, screen)
     figure = f"{_roughly(0, _held(screen))}{figure}"
     return Tile("Maximum loss", figure, _lines(notes), caveat=_lines(caveats), beside=beside)
 
@@ -166,13 +166,12 @@ def _against_premium(premium: Tally) -> Iterator[str]:
         yield f"{premium.caveat}"
 
 
-def _loss(amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
-    """The figure, and what stands beside it; where all prices bring a gain, that there is no loss."""
-    return (
-        ("none", f"at least {_whole(float(amount), screen)}")
-        if amount > 0
-        else (_whole(float(amount), screen), "")
-    )
+def _loss(worst: Extreme, amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
+    """The figure, and beside it until when it holds; where all prices bring a gain, that there is no loss."""
+    until = worst.until_words
+    if amount > 0:
+        return "none", f"at least {_whole(float(amount), screen)} {until}".rstrip()
+    return _whole(float(amount), screen), until
 
 
 def _by_account(screen: ScreenModel) -> str:
@@ -188,7 +187,7 @@ def _in_words(worst: Extreme, screen: ScreenModel) -> str:
     """A worst that is not undefined."""
     if worst.amount is None:
         return "not known"
-    return " ".join(filter(None, _loss(worst.amount, screen)))
+    return " ".join(filter(None, _loss(worst, worst.amount, screen)))
 
 
 def _in_doubt(lines: Sequence[LineRisk]) -> str:

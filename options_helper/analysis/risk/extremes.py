@@ -13,6 +13,7 @@ from datetime import date
 from decimal import Decimal
 from enum import StrEnum
 from functools import cached_property, lru_cache
+from itertools import chain
 from typing import Final
 
 from msgspec import Struct
@@ -60,12 +61,20 @@ class Extreme:
     limit: Limit
     amount: Decimal | None = None  # a loss is negative
     reason: str = ""
+    # The last day on which a worst holds: on it the last contract ends, and what is left can lose more after it. None:
+    # nothing can make it worse.
+    until: date | None = None
+
+    @property
+    def until_words(self) -> str:
+        """Until when it holds, as "until 20 Nov 26"; empty where nothing after it can make it worse."""
+        return "" if self.until is None else f"until {short_date(self.until)}"
 
     def less(self, basis: Decimal | None, without: str = NO_BASIS) -> Extreme:
         """The profit where this is the worth; that there is no limit needs no basis. `without` is why there is none."""
         if self.amount is None:
             return self
-        return _unknown(without) if basis is None else _number(self.amount - basis)
+        return _unknown(without) if basis is None else replace(self, amount=self.amount - basis)
 
 
 @dataclass(frozen=True)
@@ -299,14 +308,43 @@ def together(entries: Sequence[Held]) -> Held:
 @lru_cache(maxsize=4096)  # asked at each refresh, and lines never change
 def least_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
     """The least worth in dollars that lines can come to; of several underlyings, the sum."""
-    of_names = list(_by_underlying(lines).values())
-    for held in of_names:
+    return _least_of_groups((lines,))
+
+
+@lru_cache(maxsize=4096)
+def _least_of_groups(groups: tuple[tuple[PortfolioLine, ...], ...]) -> Extreme:
+    """The same of several groups of lines together, at least as good as each of them by itself."""
+    lines = tuple(chain.from_iterable(groups))
+    of_names = _by_underlying(lines)
+    for held in of_names.values():
         if uncovered := uncovered_ends(held):
             return Extreme(Limit.UNDEFINED, reason=_why_undefined(uncovered, held))
     if unknown := unknown_deliveries(line.instrument for line in lines):
         return _unknown(unknown)
-    # Nothing is uncovered, so each has a least.
-    return _number(sum((least_worth(held) or _NOTHING for held in of_names), _NOTHING))
+    return added(
+        _least_on_one([of_group for group in groups if (of_group := _by_underlying(group).get(name))])
+        for name in of_names
+    )
+
+
+def _least_on_one(groups: Sequence[Sequence[PortfolioLine]]) -> Extreme:
+    """Until the last contract on an underlying ends; of lines of which nothing is uncovered."""
+    least = least_worth(groups) or _NOTHING
+    ends = {end_of(line.instrument) for line in chain.from_iterable(groups)}
+    if NEVER not in ends or (least_worth(groups, forever=True) or _NOTHING) >= least:
+        return _number(least)
+    # Without a contract, all is for ever.
+    return Extreme(Limit.NUMBER, least, until=max(ends - {NEVER}).day)
+
+
+def added(numbers: Iterable[Extreme]) -> Extreme:
+    """The sum of numbers; it holds until the first of them does no more."""
+    several = list(numbers)
+    return Extreme(
+        Limit.NUMBER,
+        sum((one.amount or _NOTHING for one in several), _NOTHING),
+        until=min((one.until for one in several if one.until is not None), default=None),
+    )
 
 
 @lru_cache(maxsize=4096)
@@ -332,11 +370,8 @@ def _all_on(name: str, touching: Sequence[Held]) -> Held:
     every = [line for one in touching for line in one.lines]
     lines = tuple(line for line in every if line.instrument.underlying == name)
     are_whole = len(lines) == len(every)
-    least = least_of(lines)
-    apart = sum_if_known(one.least.amount for one in touching)
-    # A book of sound structures is at least as sound as they are one by one.
-    if least.amount is not None and apart is not None and are_whole:
-        least = _number(max(least.amount, apart))
+    of_entries = (tuple(line for line in one.lines if line.instrument.underlying == name) for one in touching)
+    least = _least_of_groups(tuple(of_entries))
     basis = sum_if_known(one.basis for one in touching) if are_whole else None
     why = _reasons_of(touching) if are_whole else _OF_SEVERAL
     return Held(name, lines, basis, least, most_of(lines), why)
@@ -358,8 +393,8 @@ def _worst_of_book(underlyings: Sequence[Held], entries: Sequence[Held]) -> Extr
             unpaid[one.why_no_basis].append(one.name)
     if unpaid:
         return _unknown("; ".join(_of_each(why, names) for why, names in unpaid.items()))
-    least = sum_if_known(one.least.amount for one in underlyings)
-    return _number(least or _NOTHING).less(sum_if_known(one.basis for one in entries))
+    least = added(one.least for one in underlyings)
+    return least.less(sum_if_known(one.basis for one in entries))
 
 
 def _of_each(why: str, names: Sequence[str]) -> str:

@@ -26,6 +26,7 @@ from options_helper.analysis.risk.extremes import (
     Extreme,
     Held,
     Limit,
+    added,
     sum_if_known,
 )
 from options_helper.analysis.risk.greeks import GreekSum, GreekSums
@@ -170,7 +171,7 @@ def _added(several: Sequence[tuple[str, Extreme]]) -> Extreme:
     for limit in (Limit.UNDEFINED, Limit.UNLIMITED, Limit.UNKNOWN):
         if reasons := [f"{account}: {one.reason}" for account, one in several if one.limit is limit]:
             return Extreme(limit, reason="; ".join(reasons))
-    return Extreme(Limit.NUMBER, sum_if_known(one.amount for _, one in several))
+    return added(one for _, one in several)
 
 
 def _extremes(parts: Sequence[tuple[str, BookRisk]], unread: Sequence[str]) -> BookRisk:

@@ -1,131 +1,278 @@
-"""The least that lines of one underlying can come to, though they end on several days: what covers a short is found.
+"""The least that lines of one underlying can come to, whatever way its price takes between the days on which they end.
 
-Each line is held to its own end, or sold before at what exercising would bring, when a short that it covers ends. At
-different ends the price of the underlying may be anything, so the least of each end are summed. Interest is left out.
+Each line is held to its own end and is worth there what exercising brings, by the price of then. Nobody sells anything
+before because a price is good, so what ends early protects nothing of what lies after it: its end may find it without
+worth, and the fall comes then. There is one exception: when what is sold ends in the money, as much of what runs longer
+is exercised against it, or of the shares delivered, as is assigned. Shares are counted by the price at the last end of
+a contract, or, if `forever`, by any price after it. Interest is left out.
+
+Which of the longer ones stands for what is sold is decided beforehand, in each of some ways, and for each of these the
+worst way of the price is found. All of them are open to the holder, so the best of them is never too high; where
+another would be better still it is too low.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
-from typing import Final
+from itertools import accumulate, chain, pairwise, product
+from typing import Final, NamedTuple
 
-from options_helper.analysis.payoffs import End, end_of, payoff_bounds, slope_of
+from options_helper.analysis.payoffs import NEVER, End, end_of, slope_of, uncovered_ends
 from options_helper.model.portfolio import PortfolioLine
 
 _NOTHING: Final = Decimal(0)
+# Of what may be left at an end all is tried; a book in which more may be left is judged end by end.
+_MOST_STATES: Final = 300
 
 
-@dataclass(frozen=True, slots=True)
-class _Part:
-    """So much of one line. A share is a call struck at 0: what can be lost on it is its price."""
+class _Kind(NamedTuple):
+    """What a part pays. A share is a call struck at 0: what can be lost on it is its price."""
 
     is_put: bool
     strike: Decimal
-    slope: Decimal  # dollars for each dollar of price; short is negative
 
-    @property
-    def is_share(self) -> bool:
-        return not self.is_put and self.strike == 0
+    def over(self, price: Decimal) -> Decimal:
+        """How far it is in the money at this price; negative where it is not."""
+        return self.strike - price if self.is_put else price - self.strike
 
 
-# By its end; the lists change while parts are moved to the ends of what they cover.
-_Book = dict[End, list[_Part]]
+# Dollars for each dollar of price, short is negative: of the parts that end together, by what they pay.
+_Parts = dict[_Kind, Decimal]
+
+
+class _Cover(NamedTuple):
+    """So much of what ends later, for what is assigned at an earlier end."""
+
+    later: int  # the place of its own end
+    kind: _Kind
+    slope: Decimal
+
+
+# By the place of the end at which it may be wanted, the first that is exercised first.
+_Covers = Mapping[int, Sequence[_Cover]]
 
 
 @dataclass(frozen=True, slots=True)
-class _Match:
-    """Which parts cover what at an earlier end: how much is wanted there, and how much is to spare where they are."""
+class _Way:
+    """How it is chosen what stands for what."""
 
-    covers: Callable[[_Part], bool]
-    wanted: Callable[[Sequence[_Part]], Decimal]
-    spare: Callable[[Sequence[_Part]], Decimal]
-
-
-def least_worth(lines: Sequence[PortfolioLine]) -> Decimal | None:
-    """Dollars, of lines of one underlying that deliver what is usual; None: it falls without an end.
-
-    It can be too low where a book is tangled, since each long covers one short alone; it is never too high.
-    """
-    book: _Book = defaultdict(list)
-    for line in lines:
-        book[end_of(line.instrument)].append(_part(line))
-    ends = sorted(book, reverse=True)
-    for match in _MATCHES:
-        for place, end in enumerate(ends):
-            for later in ends[:place]:
-                _move(match, book[later], book[end])
-    leasts = [_least_of(parts) for parts in book.values()]
-    known = [one for one in leasts if one is not None]
-    if len(known) < len(leasts):
-        return None
-    apart = sum(known, _NOTHING)
-    together = payoff_bounds(lines).least if _can_be_closed_at_once(lines) else None
-    return apart if together is None else max(together, apart)
-
-
-def _can_be_closed_at_once(lines: Sequence[PortfolioLine]) -> bool:
-    """Whether all shorts end on one day and no long before them: the longs are sold then, all at one price."""
-    shorts = {end_of(line.instrument) for line in lines if line.quantity < 0}
-    longs = [end_of(line.instrument) for line in lines if line.quantity > 0]
-    return len(shorts) == 1 and all(end >= one for one in shorts for end in longs)
-
-
-def _part(line: PortfolioLine) -> _Part:
-    strike = line.instrument.strike
-    return _Part(
-        is_put=line.instrument.option_type == "put",
-        strike=_NOTHING if strike is None else Decimal(str(strike)),
-        slope=slope_of(line),
+    best_first: bool  # the call with the lowest strike, a share before it; the put with the highest
+    longest_first: bool
+    with_puts: (
+        bool  # a sold put has an end of its own, so what could cover it may be worth more at a later one
     )
+    sparing_shares: bool  # a put by which shares are insured at its end covers no other
 
 
-def _move(match: _Match, later: list[_Part], parts: list[_Part]) -> None:
-    """Let what ends later cover as much at this end as it is not needed for where it is."""
-    left = min(match.wanted(parts), match.spare(later))
-    # The best cover first: the call or share with the lowest strike, the put with the highest.
-    for one in sorted(later, key=lambda part: -part.strike if part.is_put else part.strike):
-        moved = min(left, one.slope)
-        if moved <= 0 or not match.covers(one):
-            continue
-        later.remove(one)
-        if one.slope > moved:
-            later.append(replace(one, slope=one.slope - moved))
-        parts.append(replace(one, slope=moved))
-        left -= moved
-
-
-def _lost_by_rise(parts: Sequence[_Part]) -> Decimal:
-    """Dollars for each dollar by which the price rises in the end: short calls and shares."""
-    return -sum((one.slope for one in parts if not one.is_put), _NOTHING)
-
-
-def _lost_by_fall(parts: Sequence[_Part]) -> Decimal:
-    """Dollars for each dollar by which the price falls in the end: short puts, and shares that are held."""
-    shares = sum((one.slope for one in parts if one.is_share), _NOTHING)
-    return shares - sum((one.slope for one in parts if one.is_put), _NOTHING)
-
-
-# First what would have no end without its cover, then what falls with the price, then shares to the puts that insure
-# them.
-_MATCHES: Final = (
-    _Match(lambda part: not part.is_put, _lost_by_rise, lambda parts: -_lost_by_rise(parts)),
-    _Match(lambda part: part.is_put, _lost_by_fall, lambda parts: -_lost_by_fall(parts)),
-    _Match(
-        lambda part: part.is_share, lambda parts: -_lost_by_fall(parts), lambda parts: -_lost_by_rise(parts)
-    ),
+_WAYS: Final = tuple(
+    _Way(best_first, longest_first, with_puts, sparing_shares)
+    for with_puts, sparing_shares in ((True, True), (True, False), (False, True))
+    for best_first, longest_first in product((True, False), repeat=2)
 )
 
 
-def _least_of(parts: Sequence[_Part]) -> Decimal | None:
-    if _lost_by_rise(parts) > 0:
+def least_worth(groups: Sequence[Sequence[PortfolioLine]], *, forever: bool = False) -> Decimal | None:
+    """Dollars, of all lines of some groups together, on one underlying and with usual deliveries; None: without an end.
+
+    Together they are at least as good as each of the groups by itself.
+    """
+    lines = tuple(chain.from_iterable(groups))
+    if uncovered_ends(lines):
         return None
-    prices = {_NOTHING, *(one.strike for one in parts)}
-    return min(sum((_worth(one, price) for one in parts), _NOTHING) for price in prices)
+    end = NEVER if forever else _last_end(lines)
+    together = _least(lines, end)
+    if len(groups) < 2 or any(uncovered_ends(group) for group in groups):
+        return together
+    return max(together, sum((_least(group, end) for group in groups), _NOTHING))
 
 
-def _worth(part: _Part, price: Decimal) -> Decimal:
-    over = part.strike - price if part.is_put else price - part.strike
-    return part.slope * max(over, _NOTHING)
+def _last_end(lines: Sequence[PortfolioLine]) -> End:
+    """That of the last contract; where there is none, never."""
+    return max((end for line in lines if (end := end_of(line.instrument)) != NEVER), default=NEVER)
+
+
+def _least(lines: Sequence[PortfolioLine], shares_end: End) -> Decimal:
+    book: dict[End, _Parts] = defaultdict(lambda: defaultdict(Decimal))
+    for line in lines:
+        end = end_of(line.instrument)
+        book[shares_end if end == NEVER else end][_kind(line)] += slope_of(line)
+    ends = [{kind: slope for kind, slope in parts.items() if slope} for _, parts in sorted(book.items())]
+    tries = _Tries()
+    # In their order, each once.
+    chosen = dict.fromkeys(
+        tuple(_covers(ends, way).items()) for way in (_WAYS if _is_short(ends) else _WAYS[:1])
+    )
+    return max(_Paths(ends, dict(one), tries).least() for one in chosen)
+
+
+def _is_short(ends: Sequence[_Parts]) -> bool:
+    """Whether anything is sold that has not enough beside it that ends with it."""
+    return any(_slope(parts, is_put=is_put) < 0 for parts in ends for is_put in (False, True))
+
+
+def _kind(line: PortfolioLine) -> _Kind:
+    strike = line.instrument.strike
+    return _Kind(line.instrument.option_type == "put", _NOTHING if strike is None else Decimal(str(strike)))
+
+
+def _covers(ends: Sequence[_Parts], way: _Way) -> dict[int, tuple[_Cover, ...]]:
+    """What stands for what is sold and has not enough beside it that ends with it."""
+    left = [dict(parts) for parts in ends]
+    found: dict[int, tuple[_Cover, ...]] = {}
+    # Of calls there is enough, if what ends last is served first; puts take what they find.
+    for place in reversed(range(len(left))):
+        kinds = (False, True) if way.with_puts else (False,)
+        taken = tuple(one for is_put in kinds for one in _taken(left, place, way, is_put=is_put))
+        if taken:
+            found[place] = taken
+    return found
+
+
+def _taken(left: Sequence[_Parts], place: int, way: _Way, *, is_put: bool) -> Iterator[_Cover]:
+    wanted = -_slope(left[place], is_put=is_put)
+    later = range(place + 1, len(left))
+    for source in reversed(later) if way.longest_first else later:
+        parts = left[source]
+        spare = _slope(parts, is_put=is_put)
+        if is_put and way.sparing_shares:
+            spare -= max(parts.get(_SHARE, _NOTHING), _NOTHING)
+        of_kind = [one for one in parts if one.is_put == is_put]
+        of_kind.sort(key=lambda one: one.strike, reverse=is_put == way.best_first)
+        for kind in of_kind:
+            slope = min(wanted, spare, parts[kind])
+            if slope > 0:
+                parts[kind] -= slope
+                wanted -= slope
+                spare -= slope
+                yield _Cover(source, kind, slope)
+
+
+def _slope(parts: _Parts, *, is_put: bool) -> Decimal:
+    return sum((slope for kind, slope in parts.items() if kind.is_put == is_put), _NOTHING)
+
+
+_SHARE: Final = _Kind(is_put=False, strike=_NOTHING)
+# Of each end that is still to come, what was exercised of it.
+_Used = tuple[tuple[int, _Kind, Decimal], ...]
+
+
+class _TooMany(Exception):
+    """More may be left than is tried."""
+
+
+class _Tries:
+    """How much of what may be left at the ends of a book is tried yet."""
+
+    def __init__(self) -> None:
+        self._left = _MOST_STATES
+
+    def one(self) -> None:
+        """Raises `_TooMany` once there have been enough."""
+        if not self._left:
+            raise _TooMany
+        self._left -= 1
+
+
+class _Paths:
+    """Every way of the price through the ends, for one choice of what stands for what."""
+
+    def __init__(self, ends: Sequence[_Parts], covers: _Covers, tries: _Tries) -> None:
+        self._ends = ends
+        self._covers = covers
+        self._tries = tries
+        self._known: dict[tuple[int, _Used], Decimal] = {}
+
+    def least(self) -> Decimal:
+        """The worst of them."""
+        try:
+            return self._from(0, ())
+        except _TooMany:
+            return self._by_end()
+
+    def _from(self, place: int, used: _Used) -> Decimal:
+        """From this end on, where so much has been exercised before."""
+        if place == len(self._ends):
+            return _NOTHING
+        if (known := self._known.get((place, used))) is not None:
+            return known
+        self._tries.one()
+        here = [(kind, slope) for later, kind, slope in used if later == place]
+        still = [one for one in used if one[0] != place]
+        found = min(
+            worth + self._from(place + 1, _added(still, exercised))
+            for exercised, worth in self._outcomes(place, here).items()
+        )
+        self._known[place, used] = found
+        return found
+
+    def _by_end(self) -> Decimal:
+        """Without what may still stand for something when it was not needed: too low, and never too high."""
+        gone: dict[int, list[tuple[_Kind, Decimal]]] = defaultdict(list)
+        for one in chain.from_iterable(self._covers.values()):
+            gone[one.later].append((one.kind, one.slope))
+        return sum(
+            (min(self._outcomes(place, gone[place]).values()) for place in range(len(self._ends))), _NOTHING
+        )
+
+    def _outcomes(
+        self, place: int, gone: Sequence[tuple[_Kind, Decimal]]
+    ) -> dict[tuple[_Cover, ...], Decimal]:
+        """What is exercised at an end for what is assigned, and the least worth of all prices at which that is so."""
+        parts = dict(self._ends[place])
+        for kind, slope in gone:
+            parts[kind] -= slope
+        covers = self._covers.get(place, ())
+        prices = sorted({_NOTHING, *(one.strike for one in parts), *(one.kind.strike for one in covers)})
+        calls, puts, worths = _along(parts, prices)
+        if not covers:
+            return {(): min(worths)}
+        found: dict[tuple[_Cover, ...], Decimal] = {}
+        last = len(prices) - 1
+        for number, price in enumerate(prices):
+            # At the price itself, and between it and the next, to both ends of which worths are straight lines.
+            between = (price + prices[number + 1]) / 2 if number < last else price + 1
+            at_it = _exercised(covers, price, calls[number - 1] if number else _NOTHING, puts[number])
+            after = _exercised(covers, between, calls[number], puts[number])
+            for exercised, at in ((at_it, number), (after, number), (after, min(number + 1, last))):
+                worth = worths[at] + sum(
+                    (one.slope * max(one.kind.over(prices[at]), _NOTHING) for one in exercised), _NOTHING
+                )
+                found[exercised] = min(found.get(exercised, worth), worth)
+        return found
+
+
+def _along(
+    parts: _Parts, prices: Sequence[Decimal]
+) -> tuple[Sequence[Decimal], Sequence[Decimal], Sequence[Decimal]]:
+    """The slopes of calls and of puts that are in the money just above each price, and the worth of all at it."""
+    calls = list(accumulate(parts.get(_Kind(is_put=False, strike=price), _NOTHING) for price in prices))
+    of_puts = [parts.get(_Kind(is_put=True, strike=price), _NOTHING) for price in prices]
+    puts = [sum(of_puts, _NOTHING) - below for below in accumulate(of_puts)]
+    at_nothing = sum((one.strike * slope for one, slope in parts.items() if one.is_put), _NOTHING)
+    steps = (
+        (call - put) * (after - price)
+        for call, put, (price, after) in zip(calls, puts, pairwise(prices), strict=False)
+    )
+    return calls, puts, list(accumulate(steps, initial=at_nothing))
+
+
+def _exercised(covers: Sequence[_Cover], price: Decimal, calls: Decimal, puts: Decimal) -> tuple[_Cover, ...]:
+    """For what is assigned of these slopes of calls and puts: of what runs longer, what is in the money."""
+    assigned = {False: -calls, True: -puts}
+    found: list[_Cover] = []
+    for one in covers:
+        slope = min(assigned[one.kind.is_put], one.slope)
+        if slope > 0 and one.kind.over(price) > 0:
+            found.append(one if slope == one.slope else one._replace(slope=slope))
+            assigned[one.kind.is_put] -= slope
+    return tuple(found)
+
+
+def _added(used: Sequence[tuple[int, _Kind, Decimal]], exercised: Sequence[_Cover]) -> _Used:
+    total: dict[tuple[int, _Kind], Decimal] = defaultdict(Decimal)
+    for later, kind, slope in chain(used, exercised):
+        total[later, kind] += slope
+    return tuple(sorted((*of, slope) for of, slope in total.items()))

@@ -4,25 +4,20 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from itertools import product
 from typing import Any
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.payoffs import (
     NEVER,
     Uncovered,
     end_of,
-    payoff_bounds,
     slope_of,
     uncovered_ends,
-    undefined_risks,
-    worth_at_end,
 )
 from options_helper.analysis.risk.extremes import BookRisk, Extreme, Limit, book_risk, least_of
-from options_helper.analysis.risk.least_worth import least_worth
 from options_helper.model.portfolio import Leg, PortfolioEntry, PortfolioLine, ShareLeg
 from tests.kit.builders import AAPL_CALL, EXPIRY, holding, leg, portfolio, position, share_leg, structure
 
@@ -234,15 +229,21 @@ class TestUnderlyings:
 
         assert found.worst.amount == -16_700 - 350
 
-    def test_shares_that_a_put_insures_beside_condors_of_other_days_lose_no_more_than_to_its_strike(self):
+    def test_a_put_insures_shares_beside_condors_of_other_days_while_it_lasts_and_not_until_the_last_of_them(
+        self,
+    ):
         later = [one.changed(expiry=LATER) for one in CONDOR]
-        found = risk(
-            holding(shares=100, cost_basis=175.0),
-            position("AAPL", 170, "put", contracts=1, cost_basis=2.0, identity="put"),
-            structure(*later, net_debit=-150.0, identity="far"),
-        )
+        shares = holding(shares=100, cost_basis=175.0)
+        far = structure(*later, net_debit=-150.0, identity="far")
+        lasting = position("AAPL", 170, "put", contracts=1, cost_basis=2.0, expiry=LATER, identity="put")
+        ending = position("AAPL", 170, "put", contracts=1, cost_basis=2.0, identity="put")
+        near = structure(*CONDOR, net_debit=-120.0, identity="near")
 
-        assert found.worst.amount == -500 - 200 - 350
+        # A put that lasts insures the shares until the last contract ends, and the figure says so.
+        (until,) = risk(shares, lasting, near).underlyings
+        assert until.worst == Extreme(Limit.NUMBER, Decimal(-500 - 200 - 380), until=LATER)
+        # One that ends before finds the shares above its strike, and they fall then.
+        assert risk(shares, ending, far).worst == Extreme(Limit.NUMBER, Decimal(-17_500 - 200 - 350))
 
     def test_a_put_that_ends_later_covers_one_beside_condors_of_both_days(self):
         later = [one.changed(expiry=LATER) for one in CONDOR]
@@ -363,67 +364,34 @@ class TestEnded:
         assert found.delivering.labels == ("AAPL 18 Dec 26 180 C",)
 
 
-def test_what_two_prices_can_do_is_no_payoff_at_one():
-    """The share is worthless when the put ends, and at the strike of the calls when these do."""
-    legs = (
-        leg("long", 20.0, contracts=2, expiry=LATER),
-        leg("short", 10.0, expiry=LATER),
-        leg("short", 10.0, "put", expiry=EXPIRY),
+class TestUntil:
+    """What shares can lose after the last contract is not in a worst, and it says until when it holds."""
+
+    def test_what_a_put_insures_is_insured_until_its_end(self):
+        found = risk(structure(share_leg(), put("long", 170), net_debit=17_600.0))
+
+        assert found.worst == Extreme(Limit.NUMBER, Decimal(-600), until=EXPIRY)
+        assert found.worst.until_words == "until 18 Dec 26"
+        assert found.entries[0].worst == found.underlyings[0].worst == found.worst
+
+    @pytest.mark.parametrize(
+        "entry",
+        [
+            structure(*CONDOR, net_debit=-120.0),
+            structure(share_leg(), leg("short", 180), net_debit=17_250.0),
+            structure(leg("short", 180), leg("long", 180, expiry=LATER), net_debit=200.0),
+            structure(share_leg(), put("long", 170), leg("short", 180, expiry=LATER), net_debit=17_500.0),
+            holding(shares=100, cost_basis=250.0),
+        ],
+        ids=["condor", "covered call", "calendar", "a put that ends first", "shares"],
     )
+    def test_what_nothing_later_makes_worse_holds_for_ever(self, entry: PortfolioEntry):
+        assert risk(entry).worst.until is None
 
-    assert least_worth(structure(*legs).lines) == -2_000
+    def test_a_books_worst_holds_until_the_first_of_its_parts(self):
+        insured = structure(share_leg(), put("long", 170, expiry=LATER), net_debit=17_600.0)
+        msft = [share_leg(symbol="MSFT"), put("long", 380, symbol="MSFT")]
+        both = risk(insured, structure(*msft, net_debit=40_000.0, identity="msft"))
 
-
-def test_a_collar_whose_put_ends_first_insures_nothing_after_it():
-    """One whose call ends first does until the put ends."""
-    shares = share_leg("long", 100.0)
-    put_first = (leg("long", 95.0, "put", expiry=EXPIRY), leg("short", 105.0, expiry=LATER))
-    call_first = (leg("long", 95.0, "put", expiry=LATER), leg("short", 105.0, expiry=EXPIRY))
-
-    assert least_worth(structure(*put_first, shares).lines) == 0
-    assert least_worth(structure(*call_first, shares).lines) == 9_500
-
-
-@settings(max_examples=60)
-@given(
-    st.lists(
-        st.builds(
-            lambda side, strike, kind, contracts, expiry: leg(
-                side, strike, kind, contracts=contracts, expiry=expiry
-            ),
-            st.sampled_from(("long", "short")),
-            st.integers(1, 8).map(lambda tens: 10.0 * tens),
-            st.sampled_from(("call", "put")),
-            st.integers(1, 3),
-            st.sampled_from((EXPIRY, LATER)),
-        ),
-        min_size=1,
-        max_size=5,
-    ),
-    st.lists(st.builds(share_leg, st.sampled_from(("long", "short")), st.just(100.0)), max_size=1),
-)
-def test_no_two_prices_lead_below_the_least(legs: list[Leg], shares: list[ShareLeg]):
-    """For the prices at both ends: a long is sold at the better of them, a short is held to its own."""
-    lines = structure(*legs, *shares).lines
-    least = least_worth(lines)
-    joint = payoff_bounds(lines).least
-    naked = bool(undefined_risks(portfolio(structure(*legs, *shares))))
-
-    assert (least is None) == naked
-    if least is None:
-        return
-    shorts = {line.instrument.expiry for line in lines if line.quantity < 0}
-    if len(shorts) == 1 and not any(line.quantity > 0 and line.instrument.expiry == EXPIRY for line in lines):
-        assert joint is None or least >= joint
-    for near, far in product([Decimal(price) for price in range(0, 100, 10)], repeat=2):
-        assert sum((_best(line, near, far) for line in lines), Decimal(0)) >= least
-
-
-def _best(line: PortfolioLine, near: Decimal, far: Decimal) -> Decimal:
-    ends_near = line.instrument.expiry == EXPIRY
-    choices = [worth_at_end(line, near)] if ends_near else [worth_at_end(line, far)]
-    if line.quantity > 0 and not ends_near:
-        choices.append(worth_at_end(line, near))
-    if not line.instrument.is_option:
-        choices = [worth_at_end(line, near), worth_at_end(line, far)]
-    return max(choices) if line.quantity > 0 else min(choices)
+        assert [one.worst.until for one in both.underlyings] == [LATER, EXPIRY]
+        assert both.worst == Extreme(Limit.NUMBER, Decimal(-600 - 2_000), until=EXPIRY)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date, datetime, timedelta
+from decimal import Decimal
 from typing import Any
 
 import pytest
@@ -13,6 +14,7 @@ from options_helper.analysis.risk.book_values import BookFigures
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.figures_together import AccountFigures, figures_together
 from options_helper.analysis.risk.payoff_view import PayoffView, payoff_view, subjects
+from options_helper.analysis.risk.quantity_doubt import worst_words
 from options_helper.model.account import AccountPosition, AccountState
 from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.risk.test_book_risk import market, quoted, risk_of
@@ -44,6 +46,13 @@ def costing(known: AccountState, symbol: str, price: float) -> AccountState:
         held(symbol, known.view.positions[symbol].quantity), average_price=price
     )
     return replace(known, view=replace(known.view, positions={**known.view.positions, symbol: position}))
+
+
+def test_a_worst_by_the_account_says_until_when_it_holds():
+    insured = Extreme(Limit.NUMBER, Decimal(-600), until=date(2026, 12, 18))
+
+    assert worst_words(insured, replace(insured, until=None)) == "600.00 until 18 Dec 26"
+    assert worst_words(replace(insured, until=None), insured) == "600.00"
 
 
 def test_where_file_and_account_agree_nothing_is_in_doubt():

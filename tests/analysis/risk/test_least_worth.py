@@ -1,0 +1,207 @@
+"""The least worth is never above what some way of the price leaves, and for one end it is the payoff's least."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from functools import cache
+from itertools import product
+from typing import Any, NamedTuple
+
+from hypothesis import example, given, settings
+from hypothesis import strategies as st
+
+from options_helper.analysis.payoffs import undefined_risks
+from options_helper.analysis.risk.least_worth import least_worth
+from options_helper.model.portfolio import Leg, PortfolioLine, ShareLeg
+from tests.kit.builders import EXPIRY, leg, portfolio, share_leg, structure
+
+NEAR = date(2026, 11, 27)
+LATER = date(2027, 1, 15)
+# Between strikes and above all of them, too: what is sold at 20 is assigned at 25 and not at 20.
+PRICES = tuple(range(0, 65, 5))
+
+
+def least(*legs: Leg | ShareLeg, forever: bool = False) -> Decimal | None:
+    return least_worth([structure(*legs).lines], forever=forever)
+
+
+def put(side: str, strike: float, **more: Any) -> Leg:
+    return leg(side, strike, "put", **more)
+
+
+def test_what_two_prices_can_do_is_no_payoff_at_one():
+    """The share is worthless when the put ends, and at the strike of the calls when these do."""
+    legs = (
+        leg("long", 20.0, contracts=2, expiry=LATER),
+        leg("short", 10.0, expiry=LATER),
+        put("short", 10.0),
+    )
+
+    assert least(*legs) == -2_000
+
+
+def test_a_collar_whose_put_ends_first_insures_nothing_after_it():
+    """One whose call ends first does until the put ends."""
+    shares = share_leg()
+
+    assert least(put("long", 95.0), leg("short", 105.0, expiry=LATER), shares) == 0
+    assert least(put("long", 95.0, expiry=LATER), leg("short", 105.0), shares) == 9_500
+    assert least(put("long", 95.0, expiry=LATER), leg("short", 105.0), shares, forever=True) == 0
+
+
+def test_a_put_that_ends_today_protects_no_shares_beside_a_vertical_of_next_week():
+    """Its end finds the share above the strike; nobody has to deliver it into the put, and it falls then."""
+    covered_call = (share_leg(), leg("short", 500.0))
+    today = put("long", 465.0, expiry=NEAR)
+
+    assert least(*covered_call, today) == 0
+    assert least(*covered_call, today, leg("long", 505.0)) == 0
+    assert least(*covered_call, today, leg("long", 505.0, expiry=LATER)) == 0
+
+
+def test_a_put_that_ends_today_protects_nothing_that_is_sold_until_later():
+    assert least(put("long", 180.0, expiry=NEAR), put("short", 180.0)) == -18_000
+
+
+def test_a_sold_call_takes_of_what_runs_longer_no_more_than_is_assigned():
+    """A diagonal for a credit and the put of another: only one of them can be in the money."""
+    legs = (
+        leg("short", 175.0),
+        leg("long", 180.0, expiry=LATER),
+        put("short", 170.0),
+        put("long", 160.0, expiry=LATER),
+    )
+
+    assert least(*legs) == -1_000
+
+
+def test_a_short_that_ends_out_of_the_money_leaves_what_covers_it_to_its_own_end():
+    """At 183 the call that was sold ends without worth, nobody sells the other, and it ends without worth itself."""
+    legs = (leg("short", 185.0), put("long", 187.0), leg("long", 180.0, expiry=LATER))
+
+    assert least(*legs) == 200
+
+
+def test_a_book_in_which_too_many_ways_lead_to_the_end_is_judged_end_by_end_and_not_too_high():
+    """Calls of ten weeks and many strikes against one lot of shares and its put."""
+    weeks = [date(2026, 12, 4 + day) for day in range(10)]
+    sold = [leg("short", 100.0 + 5 * place, expiry=day) for day in weeks for place in range(12)]
+    found = least(
+        share_leg("long", 100.0 * len(sold)), put("long", 90.0, contracts=len(sold), expiry=LATER), *sold
+    )
+
+    assert found is not None
+    assert 0 <= found <= 9_000 * len(sold)
+
+
+LEGS = st.builds(
+    lambda side, strike, kind, contracts, expiry: leg(side, strike, kind, contracts=contracts, expiry=expiry),
+    st.sampled_from(("long", "short")),
+    st.integers(1, 5).map(lambda tens: 10.0 * tens),
+    st.sampled_from(("call", "put")),
+    st.integers(1, 2),
+    st.sampled_from((NEAR, EXPIRY, LATER)),
+)
+SHARES = st.lists(
+    st.builds(share_leg, st.sampled_from(("long", "long", "short")), st.sampled_from((100.0, 200.0))),
+    max_size=1,
+)
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.lists(LEGS, min_size=1, max_size=5), SHARES)
+@example([put("long", 40.0, expiry=NEAR), leg("short", 50.0), leg("long", 50.0)], [share_leg("long", 100.0)])
+def test_no_way_of_the_price_leaves_less(legs: list[Leg], shares: list[ShareLeg]):
+    lines = structure(*legs, *shares).lines
+    found = least_worth([lines])
+
+    assert (found is None) == bool(undefined_risks(portfolio(structure(*legs, *shares))))
+    if found is None:
+        return
+    worst = worst_way(lines)
+    assert found <= worst
+    if len({line.instrument.expiry for line in lines} - {None}) == 1:
+        assert found == worst
+    # Apart, as entries of their own, they are the same lines.
+    assert found <= (least_worth([(line,) for line in lines]) or 0) <= worst
+    assert (least_worth([lines], forever=True) or 0) <= found
+
+
+@settings(max_examples=100, deadline=None)
+@given(st.lists(LEGS.filter(lambda one: one.side == "long"), min_size=1, max_size=5), SHARES)
+def test_where_nothing_is_sold_it_is_exactly_the_worst_way(legs: list[Leg], shares: list[ShareLeg]):
+    lines = structure(*legs, *(one for one in shares if one.side == "long")).lines
+
+    assert least_worth([lines]) == worst_way(lines)
+
+
+def worst_way(lines: tuple[PortfolioLine, ...]) -> int:
+    """Dollars, the least over every way of the price on the grid.
+
+    Everything is held to its own end, shares to the last; for what is assigned the holder may exercise as much of what
+    runs longer, and does what is best, knowing the prices until then and no later one.
+    """
+    ends = sorted({line.instrument.expiry for line in lines if line.instrument.expiry is not None})
+    held = tuple(
+        _Held(
+            is_put=line.instrument.option_type == "put",
+            strike=int(line.instrument.strike or 0),
+            end=ends.index(line.instrument.expiry) if line.instrument.expiry else len(ends) - 1,
+            lots=int(line.quantity) // (100 if line.instrument.expiry is None else 1),
+            is_share=line.instrument.expiry is None,
+        )
+        for line in lines
+    )
+    return 100 * _from_end(0, held, len(ends))
+
+
+class _Held(NamedTuple):
+    is_put: bool
+    strike: int
+    end: int
+    lots: int  # of contracts, or hundreds of shares; short is negative
+    is_share: bool
+
+    def over(self, price: int) -> int:
+        return max(self.strike - price if self.is_put else price - self.strike, 0)
+
+
+@cache
+def _from_end(end: int, held: tuple[_Held, ...], ends: int) -> int:
+    """The worst of what is still to come, where at each price the holder does what is best."""
+    if end == ends:
+        return 0
+    return min(
+        max(_worth(end, held, taken, price, ends) for taken in _choices(end, held, price)) for price in PRICES
+    )
+
+
+def _worth(end: int, held: tuple[_Held, ...], taken: tuple[int, ...], price: int, ends: int) -> int:
+    left = tuple(one._replace(lots=one.lots - gone) for one, gone in zip(held, taken, strict=True))
+    here = sum(gone * one.over(price) for one, gone in zip(held, taken, strict=True))
+    here += sum(one.lots * one.over(price) for one in left if one.end == end)
+    return here + _from_end(end + 1, left, ends)
+
+
+def _choices(end: int, held: tuple[_Held, ...], price: int) -> list[tuple[int, ...]]:
+    """How much of each line may be exercised before its end: of its kind no more than is assigned."""
+    assigned = {
+        is_put: -sum(
+            min(one.lots, 0)
+            for one in held
+            if one.end == end and one.is_put == is_put and one.over(price) and not one.is_share
+        )
+        for is_put in (True, False)
+    }
+    most = [
+        min(max(one.lots, 0), assigned[one.is_put]) if one.end > end or one.is_share else 0 for one in held
+    ]
+    return [
+        taken
+        for taken in product(*(range(count + 1) for count in most))
+        if all(
+            sum(count for count, one in zip(taken, held, strict=True) if one.is_put == is_put) <= of_kind
+            for is_put, of_kind in assigned.items()
+        )
+    ]
