@@ -24,16 +24,19 @@ Asking = Generator[Question, Any, T]
 
 
 def ask_all(rest: AlpacaRest, asking: Asking[T]) -> T:
-    """Carry the questions out, and return what they came to; blocks, RestError where the asking lets one through."""
-    question = next(asking)
+    """Carry the questions out, if there are any, and return what they came to.
+
+    Blocks; RestError where the asking lets one through.
+    """
+    step = partial(next, asking)
     while True:
+        try:
+            question = step()
+        except StopIteration as end:
+            return cast("T", end.value)
         try:
             answer = question.read(rest)
         except RestError as error:
             step = partial(asking.throw, error)
         else:
             step = partial(asking.send, answer)
-        try:
-            question = step()
-        except StopIteration as end:
-            return cast("T", end.value)
