@@ -9,6 +9,7 @@ from types import MappingProxyType
 
 from options_helper.analysis.account_side import account_side
 from options_helper.analysis.attention.assignments import closing, short_entries
+from options_helper.analysis.attention.at_end import AtEnd
 from options_helper.analysis.attention.cockpit import CockpitLine, cockpit_lines
 from options_helper.analysis.attention.early_exercise import (
     LegLife,
@@ -25,13 +26,13 @@ from options_helper.analysis.attention.expiring import (
     Settled,
     ending_entries,
     endings,
+    needed_together,
     settlements,
 )
 from options_helper.analysis.attention.held_legs import HeldLine, by_contract, held_lines
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState, ended_contracts
 from options_helper.analysis.attention.remedies import CLOSE_IT, Remedy
 from options_helper.analysis.attention.reports import earnings_entries
-from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import TwoBooks, two_books
 from options_helper.analysis.attention.undefined_risk import undefined_entries
 from options_helper.analysis.live_health import Level
@@ -99,15 +100,18 @@ def assess_attention(
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
     found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live, own_dividends)
     settled = settlements(found, power)
-    judged = (*lines, *books.account_alone)
-    early = tuple(early_entries(lives, live, moment, power, _remedies_at_end(found, settled), book=judged))
+    left = None if power is None else power - needed_together(one for one in found if not one.is_over)
+    at_end = AtEnd(books, found, settled, power)
+    early = tuple(
+        early_entries(lives, live, moment, power, _remedies_at_end(found, settled), settle=at_end, left=left)
+    )
     told = {symbol for one in early for symbol in one.symbols}
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (
         *ending_entries(found, moment, power, settled),
         *short_entries(books, found, moment, power, settled, told=told),
         *early,
-        *undefined_entries(by_entry, _settlements(found, settled), power),
+        *undefined_entries(by_entry, at_end, power),
         *ex_dividend_entries(lives, live.expiry_facts, moment),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
@@ -131,16 +135,6 @@ def assess_attention(
         buying_power=power,
         buying_power_at=None if view is None else view.as_of,
     )
-
-
-def _settlements(found: Sequence[Ending], settled: Settled) -> Mapping[str, Settlement | None]:
-    """What ends soon by its contracts."""
-    return {
-        symbol: settled[one.settles, one.underlying]
-        for one in found
-        if not one.is_over
-        for symbol in one.symbols
-    }
 
 
 def _remedies_at_end(found: Sequence[Ending], settled: Settled) -> Mapping[str, Remedy]:

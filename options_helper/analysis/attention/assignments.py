@@ -17,7 +17,7 @@ from options_helper.analysis.attention.expiring import (
     Settled,
 )
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
-from options_helper.analysis.attention.remedies import Remedy, to_close
+from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close
 from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import (
@@ -61,7 +61,11 @@ def short_entries(
         wanted = None if ending is None else ending.judged.demand
         needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
         alone = "" if has is None else money_words(needs, has)
-        lacks = "" if wanted is None else shortage_words(wanted, has, one.instrument.underlying)
+        # What the rest of its end lacks is of quantities that may be of the other sign, while its own is in doubt.
+        is_read = not one.in_doubt or one.in_account is not None
+        lacks = (
+            "" if wanted is None or not is_read else shortage_words(wanted, has, one.instrument.underlying)
+        )
         deadlines = last_day_deadlines(one.life, moment.told)
         remedy = (
             Remedy(_how_near(one))
@@ -107,6 +111,8 @@ def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:
 
 def closing(one: HeldLine, ending: Ending, settled: Settlement | None) -> Remedy:
     """What can be done about a short leg that ends soon, in the quantity that counts."""
+    if ending.judged.quantities.is_in_doubt or (one.in_doubt and one.in_account is None):
+        return Remedy(SEE_FIRST)  # of the two that it may be, neither is known to be there
     legs = ending.judged.legs
     counted = next((leg for leg in legs if leg.instrument == one.instrument), one)
     return to_close(counted, legs, settled)
@@ -138,19 +144,19 @@ def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, entries: 
     if ending is not None and life is not None and life.at_open and life.settles is not None:
         # Its last day of trading is the day before, and a night lies between the two.
         when = f" at the open {day_word(new_york_date(life.settles), moment.today)}"
-    partners = partner_words(one, entries)
+    partners = partner_words(one, entries, moment.today)
     return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}{basis_words([one])}"
 
 
-def partner_words(one: HeldLine, entries: Entries) -> str:
+def partner_words(one: HeldLine, entries: Entries, today: date) -> str:
     """What becomes of the other legs of its structure when it ends; empty where it has none."""
     partners = [] if one.account_alone else [other for other in entries.beside(one) if not other.ended]
     if not partners:
         return ""
-    return f"Partner: {listed([_partner(other, one) for other in partners])}."
+    return f"Partner: {listed([_partner(other, one, today) for other in partners])}."
 
 
-def _partner(other: HeldLine, one: HeldLine) -> str:
+def _partner(other: HeldLine, one: HeldLine, today: date) -> str:
     label = other.instrument.label
     if not other.instrument.is_option:
         return f"{label}, which are delivered" if one.is_short else label
@@ -161,11 +167,18 @@ def _partner(other: HeldLine, one: HeldLine) -> str:
         return f"{label}, which ends before it, on {short_date(other.life.last_day)}"
     if other.life.settles != one.life.settles:
         return f"{label}, which goes on"
+    return f"{label}, {_fate(other, is_today=other.life.last_day <= today)}"
+
+
+def _fate(other: HeldLine, *, is_today: bool) -> str:
+    """What becomes of a leg that ends with another; before its last day only where it stands now."""
     inside = other.is_in_the_money
     if inside is None:
-        return f"{label}, of which nothing is known"
+        return "of which nothing is known"
+    if not is_today:
+        return f"which is {'in' if inside else 'out of'} the money now"
     happens = "assigned too" if other.is_short else "exercised too"
-    return f"{label}, {'which is ' + happens if inside else 'which ends worthless'}"
+    return f"which is {happens}" if inside else "which ends worthless"
 
 
 def _end(life: ContractLife) -> tuple[date, datetime]:

@@ -151,7 +151,7 @@ def _leg(one: HeldLine, ending: Ending, entries: Entries, moment: Moment) -> Coc
         if_now=None if one.spot is None else outcome_at(one, one.spot),
         above=outcome_at(one, strike + _CENT),
         below=outcome_at(one, strike - _CENT),
-        partners=partner_words(one, entries),
+        partners=partner_words(one, entries, moment.today),
         settles=ending.settles,
         deadlines=ending.deadlines,
         quantity_in_doubt=one.in_doubt,

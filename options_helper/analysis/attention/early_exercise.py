@@ -7,7 +7,7 @@ interest on its strike is more than its time value and the dividends that its ho
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
 from datetime import UTC, datetime
 from math import exp, expm1, fsum
@@ -17,12 +17,13 @@ from typing import Final
 from msgspec import Struct
 
 from options_helper.analysis.attention.assignments import LACKING, if_exercised, partner_words
+from options_helper.analysis.attention.at_end import AtEnd
 from options_helper.analysis.attention.deadlines import before_ex_date, class_ends
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
 from options_helper.analysis.attention.expiring import Moment
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
-from options_helper.analysis.attention.remedies import Remedy
-from options_helper.analysis.attention.words import dollars, listed
+from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close_early
+from options_helper.analysis.attention.words import dollars, listed, money_words
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg, own_words
 from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
@@ -77,14 +78,16 @@ def early_entries(
     has: float | None,
     at_end: Mapping[str, Remedy] = MappingProxyType({}),
     *,
-    book: Sequence[HeldLine],
+    settle: AtEnd,
+    left: float | None,
 ) -> Iterator[Entry]:
     """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held.
 
-    `book` has the shares too, which cover as calls do. `at_end` are remedies of contracts which end soon, and which to
-    close alone may leave more missing then.
+    `at_end` are remedies of contracts which end soon, and which to close alone may leave more missing then; `settle` is
+    what any leg ends with. `left` is what of the buying power is there for exercising: what ends soon takes its own.
     """
     entries = Entries(leg.held for leg in lives)
+    may_take = fsum(_to_exercise(leg, moment) for leg in lives)
     for leg in lives:
         one = leg.held
         if one.life is None or not one.life.is_american or not one.is_in_the_money or is_over(one, moment.at):
@@ -92,9 +95,10 @@ def early_entries(
         if one.life.last_day == moment.today:
             continue  # what ends today is assigned today
         if one.instrument.option_type == "call":
-            found = _of_call(leg, live, moment, has, entries, book=book)
+            money = _Money(has, left, may_take)
+            found = _of_call(leg, live, moment, entries, settle=settle, money=money)
         elif one.is_short:
-            found = _of_put(leg, live, moment, has, entries)
+            found = _of_put(leg, live, moment, has, entries, settle=settle)
         else:
             continue
         other = at_end.get(one.instrument.live_symbol) if one.is_short else None
@@ -110,10 +114,10 @@ def _of_call(
     leg: LegLife,
     live: LiveSnapshot,
     moment: Moment,
-    has: float | None,
     entries: Entries,
     *,
-    book: Sequence[HeldLine],
+    settle: AtEnd,
+    money: _Money,
 ) -> Iterator[Entry]:
     dividend = next_session_dividend(leg, moment)
     one = leg.held
@@ -132,8 +136,17 @@ def _of_call(
     if one.is_short:
         against = _against(one, dividend)
         signs = (*signs, against) if against else signs
-        partners = partner_words(one, entries)
-        yield _short_call(one, pays, signs, partners, by=by, deadlines=deadlines, passed=passed, has=has)
+        entry = _short_call(
+            one,
+            pays,
+            signs,
+            partner_words(one, entries, moment.today),
+            by=by,
+            deadlines=deadlines,
+            passed=passed,
+            has=money.has,
+        )
+        yield entry if passed else _with_its_group(entry, one, settle)
     elif one.is_long and extrinsic is not None and extrinsic < dividend.amount:
         yield _long_call(
             one,
@@ -141,24 +154,56 @@ def _of_call(
             dividend,
             by=by,
             deadlines=deadlines,
-            has=has,
-            is_sold_against=_backs_another(one, book),
+            money=money,
+            sell=_sell(one, settle),
         )
 
 
-def _backs_another(one: HeldLine, book: Iterable[HeldLine]) -> bool:
-    """Whether more calls are sold on its underlying than all else that is held there covers, in whichever entry."""
+class _Money(Struct, frozen=True, gc=False):
+    """What is there for exercising, dollars; None: not known."""
+
+    has: float | None  # the options buying power
+    left: float | None  # of it, after what ends soon
+    may_take: float  # all of that kind together
+
+    def exercise_words(self, needs: float | None) -> str:
+        """That a call may be exercised instead, a sentence more; empty where the money is known to be missing."""
+        if needs is None or self.left is None:
+            return " Or exercise it before the ex-date, if the money is there: then it is shares, which can fall to 0."
+        if needs > self.left:
+            return ""
+        others = "" if self.may_take <= self.left else " and nothing else that takes its money"
+        return f" Or exercise it{others} before the ex-date: then it is shares, which can fall to 0."
+
+
+def _to_exercise(leg: LegLife, moment: Moment) -> float:
+    """Dollars that exercising a call of one's own for the next dividend takes; 0 where nobody gains by it."""
+    one, dividend = leg.held, next_session_dividend(leg, moment)
+    extrinsic = one.extrinsic_at_bid
+    is_call = one.instrument.option_type == "call" and one.is_long and bool(one.is_in_the_money)
+    if not is_call or dividend is None or extrinsic is None or extrinsic >= dividend.amount:
+        return 0.0
+    return one.shares * (one.instrument.strike or 0.0)
+
+
+def _needed_with(one: HeldLine, settle: AtEnd) -> Remedy | None:
+    """What it must be closed with, in the quantity that counts; None: it may be closed alone."""
+    if one.in_doubt and one.in_account is None:
+        return Remedy(SEE_FIRST)
+    settled = settle.of(one)
+    return None if settled is None else to_close_early(settle.counted(one), settled)
+
+
+def _with_its_group(entry: Entry, one: HeldLine, settle: AtEnd) -> Entry:
+    """With what a leg is to be closed that covers another, in place of alone."""
+    found = _needed_with(one, settle)
     return (
-        fsum(
-            other.counted * (other.instrument.multiplier or 0)
-            for other in book
-            if other is not one
-            and other.instrument.underlying == one.instrument.underlying
-            and other.instrument.option_type != "put"
-            and not other.ended
-        )
-        < 0
+        entry if found is None else replace(entry, remedy=found.words, remedy_without_amounts=found.discreet)
     )
+
+
+def _sell(one: HeldLine, settle: AtEnd) -> Remedy:
+    return _needed_with(one, settle) or Remedy("Sell it before the ex-date.")
 
 
 def _paid_words(dividend: Dividend) -> str:
@@ -249,10 +294,16 @@ def _long_call(
     *,
     by: datetime | None,
     deadlines: tuple[Deadline, ...],
-    has: float | None,
-    is_sold_against: bool,
+    money: _Money,
+    sell: Remedy,
 ) -> Entry:
     said, outcome = if_exercised("Exercised", one)
+    needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
+    lacks = money_words(needs, money.left)
+    if lacks and money.has != money.left:
+        lacks = f"{lacks}, after what ends soon"
+    is_read = not one.in_doubt or one.in_account is not None
+    exercise = money.exercise_words(needs) if is_read else ""
     extrinsic = max(one.extrinsic_at_bid or 0.0, 0.0)
     gain = (dividend.amount - extrinsic) * one.shares
     return Entry(
@@ -266,21 +317,17 @@ def _long_call(
         ),
         by=by,
         deadlines=deadlines,
-        amounts=f"{said}; keeping it would give up {dollars(gain)}.",
-        remedy=(
-            "Exercise it before the ex-date, or sell it together with the calls sold against it: "
-            "sold alone it leaves them uncovered."
-            if is_sold_against
-            else "Sell it, or exercise it before the ex-date."
-        ),
-        needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
-        has=has,
+        amounts=f"{said}{f'; {lacks}' if lacks else ''}; keeping it would give up {dollars(gain)}.",
+        remedy=f"{sell.words}{exercise}",
+        remedy_without_amounts=f"{sell.discreet}{exercise}" if sell.discreet else "",
+        needs=needs,
+        has=money.has,
         shares=None if outcome is None else outcome.shares,
     )
 
 
 def _of_put(
-    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, entries: Entries
+    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, entries: Entries, *, settle: AtEnd
 ) -> Iterator[Entry]:
     """A short put whose holder earns more by having its strike now than by waiting."""
     one = leg.held
@@ -297,10 +344,10 @@ def _of_put(
         signs.insert(0, f"{value}, less than {interest:,.2f} of interest on its strike")
     else:
         signs.append(f"{value}, beside {interest:,.2f} of interest on its strike")
-    partners = partner_words(one, entries)
+    partners = partner_words(one, entries, moment.today)
     deadlines = _closing_tonight(one, live, moment)
     said, outcome = if_exercised("Assigned", one)
-    yield Entry(
+    entry = Entry(
         kind=AttentionKind.EARLY_EXERCISE,
         also=_SHORT,
         level=Level.WARNING,
@@ -316,6 +363,7 @@ def _of_put(
         has=has,
         shares=None if outcome is None else outcome.shares,
     )
+    yield _with_its_group(entry, one, settle)
 
 
 def interest_to_come(leg: LegLife, at: datetime) -> float | None:

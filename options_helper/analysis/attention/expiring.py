@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime
 from typing import Final, TypeAlias
 
+from options_helper.analysis.attention.aftermath import Aftermath
 from options_helper.analysis.attention.deadlines import last_day_deadlines
 from options_helper.analysis.attention.delivery import (
     Demand,
@@ -18,7 +19,13 @@ from options_helper.analysis.attention.delivery import (
 )
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
 from options_helper.analysis.attention.held_legs import HeldLine, basis_words, is_fixed, is_over
-from options_helper.analysis.attention.remedies import CLOSE_IT, to_close_on_either_side, to_sell
+from options_helper.analysis.attention.remedies import (
+    CLOSE_IT,
+    SEE_FIRST,
+    Remedy,
+    to_close_on_either_side,
+    to_sell,
+)
 from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import (
@@ -72,6 +79,7 @@ class Ending:
     deadlines: tuple[Deadline, ...]
     outcome: Outcome | None  # None: there is no price, or what is delivered is not known
     demand: Demand | None
+    beside: tuple[HeldLine, ...]  # what else is held on the underlying and has not ended
     quantities: Quantities = Quantities.AGREED
     by_account: Ending | None = None  # where the account's quantities are others, and known
 
@@ -161,6 +169,7 @@ def _beside(
         legs=tuple(legs),
         outcome=outcome,
         demand=None if outcome is None else demand(outcome, free_shares(book, legs)),
+        beside=_others(book, legs),
         quantities=quantities,
     )
 
@@ -205,7 +214,12 @@ def _ending(
         deadlines=() if life is None else last_day_deadlines(life, moment.told),
         outcome=outcome,
         demand=None if outcome is None else demand(outcome, free_shares(book, legs)),
+        beside=_others(book, legs),
     )
+
+
+def _others(book: Sequence[HeldLine], legs: Sequence[HeldLine]) -> tuple[HeldLine, ...]:
+    return tuple(one for one in book if not one.ended and one not in legs)
 
 
 def ending_entries(
@@ -256,11 +270,21 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=amounts,
-        remedy="Close or roll what must not be exercised or assigned.",
+        remedy=SEE_FIRST
+        if counted.quantities.is_in_doubt
+        else f"Close or roll what must not be exercised or assigned.{_as_one(counted)}",
         needs=None if counted.demand is None else counted.demand.dollars or None,
         has=has,
         shares=None if counted.outcome is None else counted.outcome.shares,
     )
+
+
+def _as_one(ending: Ending) -> str:
+    """That what covers another is not closed without it, where some are sold and some are held."""
+    options = [one for one in (*ending.legs, *ending.beside) if one.quantity]
+    if not any(one.quantity > 0 for one in ending.legs) or not any(one.quantity < 0 for one in options):
+        return ""
+    return " Nothing that is held goes before the sold legs that it covers."
 
 
 def _if_now(ending: Ending, when: str = "If it expires now") -> str:
@@ -330,7 +354,7 @@ def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:
         amounts=""
         if counted.outcome is None
         else f"{_if_now(ending, 'At the price of now')}.{_by_file(ending)}",
-        remedy="Nothing can be done but wait for the opening." if over else CLOSE_IT,
+        remedy="Nothing can be done but wait for the opening." if over else f"{CLOSE_IT}{_as_one(counted)}",
         needs=None if counted.demand is None else counted.demand.dollars or None,
         has=has,
         shares=None if counted.outcome is None else counted.outcome.shares,
@@ -352,10 +376,11 @@ def settlement_of(
     if wanted is None:
         return None
     if all(one.life is None or one.life.is_cash for one in counted.legs):
-        return Settlement((), (), 0.0, 0.0)  # nothing is delivered
+        nothing = Aftermath(counted.legs, counted.beside, 0.0, 0.0, 0.0)
+        return Settlement((), (), 0.0, 0.0, nothing)  # nothing is delivered
     price = next((one.spot for one in counted.legs if one.spot is not None), None) if spot is None else spot
     money = None if has is None else has - (together_needed - wanted.dollars)
-    return settlement(counted.legs, price, wanted.free, money)
+    return settlement(counted.legs, price, wanted.free, money, counted.beside)
 
 
 # By when and of which underlying; None: what it brings is not known.
@@ -379,6 +404,7 @@ def _without_money(
     if wanted is None or found is None:
         return
     longs, remedy = found
+    remedy = _unless_in_doubt(counted) or remedy
     lacks_money = wanted.dollars > 0 and (has is None or together_needed > has)
     alone = has is not None and wanted.dollars <= has
     others = (
@@ -422,9 +448,10 @@ def _pins(ending: Ending, moment: Moment, has: float | None, together_needed: fl
         is_cash = one.life is not None and one.life.is_cash
         prices = (strike + _CENT, strike - _CENT)
         above, below = (together(counted.legs, price) for price in prices)
-        remedy = to_close_on_either_side(
+        remedy = _unless_in_doubt(counted) or to_close_on_either_side(
             next((leg for leg in counted.legs if leg.instrument == one.instrument), one),
             counted.legs,
+            settlement_of(ending, has, together_needed),
             [settlement_of(ending, has, together_needed, price) for price in prices],
         )
         said = f"{one.instrument.label} is pinned: {_place_words(one.inside or 0.0)}"
@@ -454,6 +481,11 @@ def _pins(ending: Ending, moment: Moment, has: float | None, together_needed: fl
             has=has,
             shares=None if is_cash or above is None or below is None else _farthest(above, below),
         )
+
+
+def _unless_in_doubt(counted: Ending) -> Remedy | None:
+    """What is said of any leg in place of closing it while how much is held is in doubt; None: that is known."""
+    return Remedy(SEE_FIRST) if counted.quantities.is_in_doubt else None
 
 
 def _by_the_point(one: HeldLine) -> str:

@@ -1,19 +1,23 @@
-"""What can be done about legs that end together: only what leaves less missing, or no more than there is, is named."""
+"""What can be done about legs that end together: only what leaves nothing worse than doing nothing does is named."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
+from options_helper.analysis.attention.aftermath import Closed, Missing
 from options_helper.analysis.attention.held_legs import HeldLine
-from options_helper.analysis.attention.shortage import Closed, Missing, Part, Settlement, Way, may_offset
+from options_helper.analysis.attention.shortage import Part, Settlement, Way, may_offset
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.model.contract_symbols import plain_number
 from options_helper.model.text import format_count
 
 CLOSE_IT: Final = "Close it, or roll it to a later expiry."
+# Of the file alone, and of what is being read anew, nothing is closed: it may not be there, and would be opened.
+CORRECT_THE_FILE: Final = "Correct the file: by the account's quantities nothing of this is to be closed."
+SEE_FIRST: Final = "Close nothing before it is known what the account holds: how much that is, is in doubt."
+_PAIR: Final = 2
 _ONE_OF_TWO: Final = "Do one of the two, not both."
-_ALONE: Final = "alone that leaves more missing."
 _RISK_TOO: Final = "Then nothing is missing at the price of now. In place of that, to end the risk too: "
 _NOT_KNOWN: Final = "alone that may leave more missing, which cannot be judged."
 
@@ -28,6 +32,10 @@ class Remedy(NamedTuple):
 def part_words(one: Part, *, with_amounts: bool = True) -> str:
     """How many of a leg's contracts: "2 of 3 contracts of AAPL 18 Dec 26 180 C"; of all of them its label."""
     label = one.leg.instrument.label
+    if not one.leg.instrument.is_option:
+        return (
+            f"{plain_number(one.contracts)} {label} sold short" if with_amounts else f"the {label} sold short"
+        )
     if one.is_whole:
         return label
     if not with_amounts:
@@ -42,15 +50,20 @@ def to_close(one: HeldLine, legs: Sequence[HeldLine], settled: Settlement | None
     whole = {one.instrument.live_symbol: abs(one.quantity)}
     ways = settled.ways if settled.is_known else ()
     if not ways:
-        if settled.is_safe(whole):
-            return _close_it(one, [settled])
-        return together_words(settled.with_what_offsets(whole))
+        return _close_it(one, [settled]) if settled.is_safe(whole) else _together(one, settled)
     own = next((way for way in ways if any(part.symbol in whole for part in way)), None)
     if own is not None:
-        return _way_and_others(own, ways, own=one)
+        return _way_and_others(own, ways, settled, own=one)
     if settled.is_safe(whole) and not any(settled.missing({**_closed(way), **whole}) for way in ways):
         return _close_it(one, [settled])
     return _what_helps(one, ways, settled)
+
+
+def to_close_early(one: HeldLine, settled: Settlement) -> Remedy | None:
+    """What a leg must not be closed without; None: alone it may be."""
+    return (
+        None if settled.is_safe({one.instrument.live_symbol: abs(one.quantity)}) else _together(one, settled)
+    )
 
 
 def _close_it(one: HeldLine, sides: Iterable[Settlement]) -> Remedy:
@@ -70,15 +83,24 @@ def _close_it(one: HeldLine, sides: Iterable[Settlement]) -> Remedy:
 
 def _what_helps(one: HeldLine, ways: Sequence[Way], settled: Settlement) -> Remedy:
     """Of a leg that is in no way: one, and what closing this leg alone would leave missing."""
-    words, discreet = _way_and_others(ways[0], ways)
+    words, discreet = _way_and_others(ways[0], ways, settled)
     whole = {one.instrument.live_symbol: abs(one.quantity)}
     if settled.is_safe(whole):
         return Remedy(words, discreet)
-    leaves = missing_words(settled.missing(whole), one.instrument.underlying)
+    label, name = one.instrument.label, one.instrument.underlying
     said, unsaid = (
-        f" To close {one.instrument.label} alone leaves {what} missing." for what in (leaves, "more")
+        f" To close {label} alone {_leaves(whole, settled, name, with_amounts=amounts)}."
+        for amounts in (True, False)
     )
     return Remedy(f"{words}{said}", f"{discreet or words}{unsaid}")
+
+
+def _leaves(closed: Closed, settled: Settlement, name: str, *, with_amounts: bool) -> str:
+    """What is worse after a closing: "leaves $9,000 missing"; without amounts "leaves more missing"."""
+    missing, harm = settled.missing(closed), settled.harm(closed)
+    if harm is not None and not (with_amounts and missing.is_more_than(settled.missing())):
+        return harm.words
+    return f"leaves {missing_words(missing, name) if with_amounts else 'some'} missing"
 
 
 def _together_with_all(one: HeldLine) -> str:
@@ -86,53 +108,71 @@ def _together_with_all(one: HeldLine) -> str:
 
 
 def to_close_on_either_side(
-    one: HeldLine, legs: Sequence[HeldLine], sides: Sequence[Settlement | None]
+    one: HeldLine,
+    legs: Sequence[HeldLine],
+    settled: Settlement | None,
+    sides: Sequence[Settlement | None],
 ) -> Remedy:
-    """What can be done about a leg that may end on either side of its strike: what leaves no more missing on both."""
+    """What can be done about a leg that may end on either side of its strike; `sides` are settled a cent beyond it."""
     known = [side for side in sides if side is not None]
-    if len(known) < len(sides):
+    if settled is None or len(known) < len(sides):
         return Remedy(_together_with_all(one)) if may_offset(one, legs) else Remedy(CLOSE_IT)
-    whole = {one.instrument.live_symbol: abs(one.quantity)}
-    harmed = [side for side in known if not side.is_safe(whole)]
-    if not harmed:
+    if settled.is_safe({one.instrument.live_symbol: abs(one.quantity)}):
         return _close_it(one, known)
-    for side in harmed:
-        parts = side.with_what_offsets(whole)
-        if all(other.is_safe(_closed(parts)) for other in known):
-            return together_words(parts)
-    everything = {part.symbol: part for side in known for part in side.legs}
-    return together_words(tuple(everything.values()))
+    return _together(one, settled)
 
 
-def together_words(parts: Sequence[Part]) -> Remedy:
-    """That the first of these must not go without the others."""
+def _together(one: HeldLine, settled: Settlement) -> Remedy:
+    """With what a leg is to be closed that must not be closed alone, and why."""
+    whole = {one.instrument.live_symbol: abs(one.quantity)}
+    parts = settled.with_what_offsets(whole)
+    first = [part for part in parts if part.symbol in whole]
+    return together_words((*first, *(part for part in parts if part.symbol not in whole)), settled)
+
+
+def together_words(parts: Sequence[Part], settled: Settlement) -> Remedy:
+    """That the first of these must not go without the others, and what is to be closed first."""
+    harm = settled.harm(_closed(parts[:1]))
+    alone = "" if harm is None else f": alone that {harm.words}"
+    order = _order(parts)
     words, discreet = (
-        f"Close {said[0]} together with {listed(said[1:])}: {_ALONE}"
+        f"Close {said[0]} together with {listed(said[1:] or ['what it covers'])}{order}{alone}."
         for said in ([part_words(part, with_amounts=amounts) for part in parts] for amounts in (True, False))
     )
     return Remedy(words, "" if words == discreet else discreet)
 
 
-def to_end_risk(part: str, closed: Closed, name: str, settled: Settlement) -> Remedy | None:
-    """How to close what has no cover where that alone leaves more missing at its end; None: it does not.
+def _order(parts: Iterable[Part]) -> str:
+    """What is bought back first, where something that is held may cover it until then; empty: that makes no odds."""
+    sold = [part for part in parts if part.leg.quantity < 0]
+    if not sold or all(part.leg.quantity < 0 for part in parts):
+        return ""
+    return f", the sold {'leg' if len(sold) == 1 else 'legs'} first"
 
-    `part` is what of it, in words.
+
+def to_end_risk(part: str, closed: Closed, name: str, settled: Settlement, *, is_near: bool) -> Remedy | None:
+    """How to close what has no cover where that alone leaves something worse at its end; None: it does not.
+
+    `part` is what of it, in words. What is missing at the price of now counts where the end `is_near`.
     """
     held = {one.symbol: one.contracts for one in settled.legs}
-    own = {symbol: min(count, held[symbol]) for symbol, count in closed.items() if symbol in held}
+    own = {symbol: min(count, held.get(symbol, count)) for symbol, count in closed.items()}
     if settled.is_safe(own):
         return None
-    others = [one for one in settled.with_what_offsets(own) if one.contracts > own.get(one.symbol, 0.0)]
-    ways = settled.ways if settled.is_known else ()
-    leaves = missing_words(settled.missing(own), name)
+    parts = settled.with_what_offsets(own)
+    grown = [one for one in parts if one.contracts > own.get(one.symbol, one.contracts)]
+    if grown:  # so many of it are not enough beside the others
+        part = listed([part_words(one) for one in parts if one.symbol in own])
+    others = [one for one in parts if one.symbol not in own]
+    ways = settled.ways if settled.is_known and is_near else ()
     words, discreet = (
         f"Close {what} together with {listed([part_words(one, with_amounts=amounts) for one in others])}: "
-        f"alone that leaves {leaves if amounts else 'more'} missing."
+        f"alone that {_leaves(own, settled, name, with_amounts=amounts)}."
         for amounts, what in ((True, part), (False, "what is uncovered"))
     )
     if not ways:
         return Remedy(words, discreet)
-    first = _way_and_others(ways[0], ways)
+    first = _way_and_others(ways[0], ways, settled)
     return Remedy(
         f"{first.words} {_RISK_TOO}{_lowered(words)}",
         f"{first.discreet or first.words} {_RISK_TOO}{_lowered(discreet)}",
@@ -144,7 +184,7 @@ def to_sell(settled: Settlement) -> tuple[Way, Remedy] | None:
     for way in settled.ways:
         longs = tuple(part for part in way if part.leg.quantity > 0 and settled.helps(_closed([part])))
         if longs:
-            words, discreet = _way_and_others(way, settled.ways, own=longs[0].leg)
+            words, discreet = _way_and_others(way, settled.ways, settled, own=longs[0].leg)
             gives_up = _given_up(longs)
             return longs, Remedy(f"{words}{gives_up}", f"{discreet}{gives_up}" if discreet else "")
     return None
@@ -156,15 +196,17 @@ def missing_words(missing: Missing, name: str) -> str:
     return listed([*shares, *([dollars(missing.dollars)] if missing.dollars else [])] or ["nothing"])
 
 
-def _way_and_others(way: Way, ways: Sequence[Way], *, own: HeldLine | None = None) -> Remedy:
+def _way_and_others(
+    way: Way, ways: Sequence[Way], settled: Settlement, *, own: HeldLine | None = None
+) -> Remedy:
     """One way, and after it that another would do in its place; `own` is the leg that is spoken of."""
     others = [other for other in ways if other is not way]
     words, discreet = (
         " ".join(
             [
-                _way_words(way, own, with_amounts=amounts),
+                _way_words(way, own, settled, with_amounts=amounts),
                 *(
-                    f"Or instead: {_lowered(_way_words(other, None, with_amounts=amounts))}"
+                    f"Or instead: {_lowered(_way_words(other, None, settled, with_amounts=amounts))}"
                     for other in others
                 ),
                 *([_ONE_OF_TWO] if others else []),
@@ -175,15 +217,29 @@ def _way_and_others(way: Way, ways: Sequence[Way], *, own: HeldLine | None = Non
     return Remedy(words, "" if words == discreet else discreet)
 
 
-def _way_words(way: Way, own: HeldLine | None, *, with_amounts: bool) -> str:
+def _way_words(way: Way, own: HeldLine | None, settled: Settlement, *, with_amounts: bool) -> str:
     parts = listed([part_words(part, with_amounts=with_amounts) for part in way])
     if len(way) > 1 and any(part.leg.quantity < 0 for part in way):
-        return f"Close {parts} together: to close one of them alone may leave more missing."
+        order = _order(way)
+        # Of three and more it would be longer than what is to be done.
+        told = way if len(way) == _PAIR else ()
+        alone = [words for part in told if (words := _alone_words(part, settled, with_amounts=with_amounts))]
+        return f"Close {parts} together{order}{': ' if alone else ''}{'; '.join(alone)}."
     all_of_it = all(part.is_whole for part in way)
     name = "it" if all_of_it and len(way) == 1 and way[0].leg is own else parts
     if way[0].leg.quantity > 0:
-        return f"Sell {name}, or ask Alpaca not to exercise {'it' if all_of_it else 'so many'}."
+        them = "so many" if not all_of_it else "it" if len(way) == 1 else "them"
+        return f"Sell {name}, or ask Alpaca not to exercise {them}."
     return f"Close {name if all_of_it else f'the surplus, {parts}'}, or roll it to a later expiry."
+
+
+def _alone_words(part: Part, settled: Settlement, *, with_amounts: bool) -> str:
+    """What one of several that are closed together leaves by itself; empty where that is not known to be anything."""
+    closed = _closed([part])
+    if settled.is_safe(closed) and not settled.missing(closed):
+        return ""
+    name = part.leg.instrument.underlying
+    return f"{part.leg.instrument.label} alone {_leaves(closed, settled, name, with_amounts=with_amounts)}"
 
 
 def _given_up(longs: Way) -> str:

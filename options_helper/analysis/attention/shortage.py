@@ -7,29 +7,32 @@ what is missing after each closing, of shares and of dollars, over all that ends
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
 from math import ceil, floor, inf
-from types import MappingProxyType
 from typing import Final
 
-from msgspec import Struct
-
+from options_helper.analysis.attention.aftermath import (
+    NONE_CLOSED,
+    NOTHING_MISSING,
+    ROUNDING,
+    Aftermath,
+    Closed,
+    Harm,
+    Missing,
+)
 from options_helper.analysis.attention.delivery import Outcome, outcome_of_each
 from options_helper.analysis.attention.held_legs import HeldLine
 
-# Dollars, shares and contracts below this are none.
-_ROUNDING: Final = 1e-6
 # Of two legs that only together leave nothing missing, each number of the smaller one is tried, up to so many.
 _TRIED_AT_MOST: Final = 200
 # Pairs are looked for among so many legs: they are the square of these, at each look.
 _PAIRED_AT_MOST: Final = 12
-
-# Contracts without a sign by the symbols of their legs.
-Closed = Mapping[str, float]
-_NONE: Final[Closed] = MappingProxyType({})
+# Of a leg that is to be closed besides, so many numbers are tried before all of it.
+_FEW: Final = 20
+_PASSES: Final = 4
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,25 +50,11 @@ class Part:
     @property
     def is_whole(self) -> bool:
         """Whether that is all of the leg."""
-        return self.contracts >= abs(self.leg.quantity) - _ROUNDING
+        return self.contracts >= abs(self.leg.quantity) - ROUNDING
 
 
 # All of its parts are closed; then nothing is missing.
 Way = tuple[Part, ...]
-
-
-class Missing(Struct, frozen=True, gc=False):
-    """Shares and dollars that are not there, 0 or more."""
-
-    shares: float
-    dollars: float
-
-    def __bool__(self) -> bool:
-        return self.shares > _ROUNDING or self.dollars > _ROUNDING
-
-    def is_more_than(self, other: Missing) -> bool:
-        """Whether of either more is missing."""
-        return self.shares > other.shares + _ROUNDING or self.dollars > other.dollars + _ROUNDING
 
 
 @dataclass(frozen=True)
@@ -79,27 +68,32 @@ class Settlement:
     each: tuple[Outcome, ...]  # what one contract of each brings
     free: float  # shares, 0 or more
     money: float  # dollars, 0 or more
+    after: Aftermath  # what a closing leaves, at this price and at any other
     is_known: bool = (
         True  # False: something is missing if no share, or no dollar, is there that nobody knows of
     )
 
-    def missing(self, closed: Closed = _NONE) -> Missing:
+    def missing(self, closed: Closed = NONE_CLOSED) -> Missing:
         """What is missing when so many contracts were closed before."""
-        shares, dollars = self._spare(closed)
-        return Missing(max(0.0, -shares), max(0.0, -dollars))
+        return self.after.missing(self.after.spot, closed)
+
+    def harm(self, closed: Closed) -> Harm | None:
+        """What is worse after closing these, at this price or at any other; None: nothing is."""
+        return self.after.harm(closed)
 
     def is_safe(self, closed: Closed) -> bool:
-        """Whether to close these leaves no more missing than there is, of neither."""
-        return not self.missing(closed).is_more_than(self.missing())
+        """Whether to close these leaves nothing worse than it is."""
+        return self.harm(closed) is None
 
     def helps(self, closed: Closed) -> bool:
-        """Whether less is missing then."""
-        return self.is_safe(closed) and self.missing().is_more_than(self.missing(closed))
+        """Whether at this price less is missing then, of either, and no more of the other."""
+        before, after = self.missing(), self.missing(closed)
+        return before.is_more_than(after) and not after.is_more_than(before)
 
     def rival_of(self, closed: Closed) -> Part | None:
         """A sold leg that closing leaves no more missing alone, and does after these; None: there is none."""
         bearable = self.missing()
-        before, after = self._spare(_NONE), self._spare(closed)
+        before, after = self._spare(NONE_CLOSED), self._spare(closed)
         for one, each in zip(self.legs, self.each, strict=True):
             if one.leg.quantity > 0 or one.symbol in closed:
                 continue
@@ -116,14 +110,15 @@ class Settlement:
 
     @cached_property
     def ways(self) -> tuple[Way, ...]:
-        """The closings each of which leaves nothing missing; none where nothing is.
+        """The closings each of which leaves nothing missing, and nothing worse at another price; none where nothing is.
 
         One leg alone where that does, of either side the one that is least in the money, since it is the cheapest to
-        give up; else two; else what is left when as much as can be is kept.
+        give up; else two, or one with what it covers; else what is left when as much as can be is kept.
         """
         if not self.missing():
             return ()
-        alone = list(self._alone())
+        enough = list(self._alone())
+        alone = [part for part in enough if self.is_safe({part.symbol: part.contracts})]
         if alone:
             return tuple(
                 (min(side, key=_gives_up),)
@@ -133,19 +128,83 @@ class Settlement:
                 )
                 if side
             )
-        pair = min(self._pairs(), key=_size, default=None)
-        return (self._fewest({}) if pair is None else pair,)
+        cures = self._cures
+        together = [
+            *(way for way in self._pairs() if self._cures(_closed(way))),
+            *(
+                self._way(self._least(self._completed(_closed((part,)), self._cures), {}, self._cures))
+                for part in enough
+            ),
+        ]
+        found = min(together, key=_size, default=None)
+        return (self._way(self._least(self._everything(cures), {}, cures)) if found is None else found,)
 
     def with_what_offsets(self, closed: Closed) -> Way:
-        """What to close besides, so that no more is missing than there is; all else where it has to be."""
-        first = tuple(Part(one.leg, closed[one.symbol]) for one in self.legs if one.symbol in closed)
-        for one, each in zip(self.legs, self.each, strict=True):
-            # One leg more where that does.
-            if one.symbol not in closed:
-                few = _fewest_of(self._spare(closed), each, one.contracts, self.missing())
-                if few is not None:
-                    return (*first, Part(one.leg, few))
-        return self._fewest(closed)
+        """What to close besides, so that nothing is worse than it is; all else where it has to be."""
+        return self._way(self._completed(closed, self.is_safe))
+
+    def _cures(self, closed: Closed) -> bool:
+        """Whether nothing is missing after it, and nothing is worse at another price."""
+        return not self.missing(closed) and self.is_safe(closed)
+
+    def _completed(self, closed: Closed, is_enough: Callable[[Closed], bool]) -> Closed:
+        """These and what else it takes: one leg more where that does, the one that is cheapest to give up."""
+        if is_enough(closed):
+            return closed
+        with_one = [
+            {**closed, one.symbol: count}
+            for one in self._closable
+            if one.symbol not in closed and (count := self._few(one, closed, is_enough)) is not None
+        ]
+        if with_one:
+            return min(with_one, key=lambda each: _size(self._way(each)))
+        return self._least(self._everything(is_enough), closed, is_enough)
+
+    @cached_property
+    def _closable(self) -> tuple[Part, ...]:
+        """What may be closed: what ends together, and what is sold beside it."""
+        return tuple(Part(one, abs(one.quantity)) for one in (*self.after.ending, *self.after.shorts_beside))
+
+    def _few(self, one: Part, closed: Closed, is_enough: Callable[[Closed], bool]) -> float | None:
+        """The fewest of a leg to close besides; None: no number is enough."""
+        least = closed.get(one.symbol, 0.0)
+        numbers = sorted(
+            {min(float(count), one.contracts) for count in range(1, _FEW + 1)} | {*closed.values()}
+        )
+        tried = [count for count in numbers if least < count < one.contracts]
+        return next(
+            (count for count in (*tried, one.contracts) if is_enough({**closed, one.symbol: count})), None
+        )
+
+    def _everything(self, is_enough: Callable[[Closed], bool]) -> Closed:
+        """All that ends together, and what is sold beside it where it has to be."""
+        here = {one.symbol: one.contracts for one in self._closable[: len(self.after.ending)]}
+        return here if is_enough(here) else {one.symbol: one.contracts for one in self._closable}
+
+    def _least(self, closed: Closed, named: Closed, is_enough: Callable[[Closed], bool]) -> Closed:
+        """Of these so much is kept as can be, first what is deepest in the money; `named` is not.
+
+        What one leg leaves may make it enough to close less of one before it, so they are gone through again.
+        """
+        left = dict(closed)
+        for _ in range(_PASSES):
+            before = dict(left)
+            for one in sorted(self._closable, key=_gives_up, reverse=True):
+                if one.symbol in left:
+                    least = {**left, one.symbol: named.get(one.symbol, 0.0)}
+                    few = least[one.symbol] if is_enough(least) else self._few(one, least, is_enough)
+                    left[one.symbol] = left[one.symbol] if few is None else min(few, left[one.symbol])
+            if left == before:
+                break
+        return left
+
+    def _way(self, closed: Closed) -> Way:
+        """As parts: what is closed besides stands behind, in the order of what ends."""
+        return tuple(
+            Part(one.leg, closed[one.symbol])
+            for one in self._closable
+            if closed.get(one.symbol, 0.0) > ROUNDING
+        )
 
     def _spare(self, closed: Closed) -> tuple[float, float]:
         """Shares and dollars that are there beyond what goes; negative: so many are missing."""
@@ -156,7 +215,7 @@ class Settlement:
         return shares, dollars
 
     def _alone(self) -> Iterator[Part]:
-        spare = self._spare(_NONE)
+        spare = self._spare(NONE_CLOSED)
         for one, each in zip(self.legs, self.each, strict=True):
             few = _fewest_of(spare, each, one.contracts, NOTHING_MISSING)
             if few is not None:
@@ -165,10 +224,10 @@ class Settlement:
     def _pairs(self) -> Iterator[Way]:
         if len(self.legs) > _PAIRED_AT_MOST:
             return
-        shares, dollars = self._spare(_NONE)
+        shares, dollars = self._spare(NONE_CLOSED)
         for one, other in permutations(range(len(self.legs)), 2):
             first, second = self.legs[one], self.legs[other]
-            if first.contracts > min(second.contracts, _TRIED_AT_MOST) + _ROUNDING:
+            if first.contracts > min(second.contracts, _TRIED_AT_MOST) + ROUNDING:
                 continue
             brings = self.each[one]
             for count in _counts(first.contracts):
@@ -178,32 +237,17 @@ class Settlement:
                     yield parts if one < other else parts[::-1]
                     break
 
-    def _fewest(self, closed: Closed) -> Way:
-        """From all that ends so much is kept as can be, first what is deepest in the money; `closed` is not."""
-        left = {one.symbol: one.contracts for one in self.legs}
-        bearable = self.missing() if closed else NOTHING_MISSING
-        each_of = {one.symbol: each for one, each in zip(self.legs, self.each, strict=True)}
-        for one in sorted(self.legs, key=_gives_up, reverse=True):
-            named = closed.get(one.symbol, 0.0)
-            few = _fewest_of(
-                self._spare({**left, one.symbol: named}),
-                each_of[one.symbol],
-                one.contracts - named,
-                bearable,
-            )
-            if few is not None:
-                left[one.symbol] = named + few
-        return tuple(Part(one.leg, left[one.symbol]) for one in self.legs if left[one.symbol])
-
-
-NOTHING_MISSING: Final = Missing(0.0, 0.0)
-
 
 def settlement(
-    legs: Sequence[HeldLine], spot: float | None, free: float | None, money: float | None
+    legs: Sequence[HeldLine],
+    spot: float | None,
+    free: float | None,
+    money: float | None,
+    beside: Sequence[HeldLine] = (),
 ) -> Settlement | None:
     """What ends at that price; None where what one of the legs delivers is not known.
 
+    `beside` is what else is held on the underlying: what ends here may cover it.
     Of shares and money that nobody knows of, none is taken to be there: what leaves no more missing then, never does.
     """
     if spot is None:
@@ -217,7 +261,9 @@ def settlement(
         if one.quantity and (each.shares or each.cash):
             parts.append(Part(one, abs(one.quantity)))
             outcomes.append(each)
-    found = Settlement(tuple(parts), tuple(outcomes), max(0.0, free or 0.0), max(0.0, money or 0.0))
+    there = max(0.0, free or 0.0), max(0.0, money or 0.0)
+    after = Aftermath(tuple(one for one in legs if one.quantity), tuple(beside), *there, spot)
+    found = Settlement(tuple(parts), tuple(outcomes), *there, after)
     lacks = found.missing()
     in_doubt = (free is None and lacks.shares > 0) or (money is None and lacks.dollars > 0)
     return replace(found, is_known=False) if in_doubt else found
@@ -249,16 +295,16 @@ def _fewest_of(spare: tuple[float, float], each: Outcome, held: float, bearable:
             least = max(least, beyond / brings)
         elif brings > 0:
             most = min(most, beyond / brings)
-        elif beyond < -_ROUNDING:
+        elif beyond < -ROUNDING:
             return None
-    few = min(held, max(0.0, float(ceil(least - _ROUNDING))))
-    return few if least - _ROUNDING <= few <= most + _ROUNDING else None
+    few = min(held, max(0.0, float(ceil(least - ROUNDING))))
+    return few if least - ROUNDING <= few <= most + ROUNDING else None
 
 
 def _counts(held: float) -> Iterator[float]:
     """1, 2, 3 and so on, and all of it."""
-    yield from (float(count) for count in range(1, floor(held + _ROUNDING) + 1))
-    if held % 1 > _ROUNDING:
+    yield from (float(count) for count in range(1, floor(held + ROUNDING) + 1))
+    if held % 1 > ROUNDING:
         yield held
 
 
@@ -268,3 +314,7 @@ def _gives_up(one: Part) -> tuple[float, float]:
 
 def _size(way: Way) -> tuple[float, float]:
     return sum(one.contracts for one in way), sum(one.leg.inside or 0.0 for one in way)
+
+
+def _closed(way: Way) -> Closed:
+    return {part.symbol: part.contracts for part in way}

@@ -26,6 +26,11 @@ class Quantities(StrEnum):
     ACCOUNT_ALONE = ", of what the account alone holds"
     FILE = ", by the file's quantities and not by the account's"
 
+    @property
+    def is_in_doubt(self) -> bool:
+        """Whether how much the account holds is not known at this moment."""
+        return self in (Quantities.IN_DOUBT, Quantities.LAST_KNOWN)
+
 
 @dataclass(frozen=True)
 class TwoBooks:

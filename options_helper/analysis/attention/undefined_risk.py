@@ -2,16 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 from decimal import Decimal
-from math import ceil
+from math import ceil, fsum
 from typing import Final
 
+from options_helper.analysis.attention.at_end import AtEnd
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.held_legs import HeldLine
-from options_helper.analysis.attention.remedies import Remedy, to_end_risk
-from options_helper.analysis.attention.shortage import Settlement
+from options_helper.analysis.attention.remedies import CORRECT_THE_FILE, SEE_FIRST, Remedy, to_end_risk
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.live_health import Level
@@ -31,10 +31,40 @@ class _Short:
 
     uncovered: Uncovered
     lines: tuple[HeldLine, ...]
+    others: tuple[HeldLine, ...] = ()  # sold too, and there until that end: closing these ends it as well
 
     @property
     def is_shares(self) -> bool:
         return self.uncovered.end == NEVER
+
+    @property
+    def is_passing(self) -> bool:
+        """Whether what is sold goes on, and is covered once something else has ended."""
+        return any(end_of(one.instrument) > self.uncovered.end for one in self.lines)
+
+    @property
+    def cost(self) -> float | None:
+        """Dollars that closing it takes at the ask; None: not known."""
+        asks = {one.instrument.live_symbol: one.ask for one in self.lines}
+        each = {one.instrument.live_symbol: float(abs(slope_of(_line(one, 1)))) for one in self.lines}
+        costs = [(asks[symbol], count * each[symbol]) for symbol, count in self.closed().items()]
+        known = [ask * units for ask, units in costs if ask is not None]
+        return fsum(known) if costs and len(known) == len(costs) else None
+
+    def instead(self) -> Iterator[_Short]:
+        """Each other line whose closing ends it too, and is known to cost less; the cheapest first."""
+        own = self.cost
+        if own is None or self.is_shares:
+            return
+        found = [replace(self, lines=(one,)) for one in self.others if one not in self.lines]
+        costs = [(cost, other) for other in found if other.is_enough and (cost := other.cost) is not None]
+        yield from (other for cost, other in sorted(costs, key=lambda pair: pair[0]) if cost < own)
+
+    @property
+    def is_enough(self) -> bool:
+        """Whether so much of it is sold."""
+        sold = fsum(abs(float(slope_of(_line(one, one.quantity)))) for one in self.lines)
+        return sold >= float(self.uncovered.slope)
 
     def closed(self) -> dict[str, float]:
         """The contracts that it takes to close it, by their symbols."""
@@ -89,19 +119,17 @@ class _Short:
         return "" if self.is_shares or not self.lines or self._exact % 1 == 0 else self._units
 
 
-def undefined_entries(
-    books: TwoBooks, near: Mapping[str, Settlement | None], has: float | None
-) -> Iterator[Entry]:
+def undefined_entries(books: TwoBooks, at_end: AtEnd, has: float | None) -> Iterator[Entry]:
     """An entry for each underlying on which a loss has no end; `books` have the lines of each entry.
 
     By the account's quantities where they are known; where only by the file's something is uncovered, that is told less
-    gravely, and where some are unread, by those that are known of it. `near` is what the contracts that end soon are
-    settled with, by their symbols; `has` is the account's options buying power.
+    gravely, and where some are unread, by those that are known of it. `at_end` is what contracts are settled with;
+    `has` is the account's options buying power.
     """
     for name in dict.fromkeys((*books.file_on, *books.account_on)):
         for quantities, lines in _sides(name, books):
             if found := _uncovered(lines):
-                yield _entry(name, found, quantities, near, has)
+                yield _entry(name, found, quantities, at_end, has)
                 break
 
 
@@ -130,7 +158,16 @@ def _uncovered(lines: Sequence[HeldLine]) -> tuple[_Short, ...]:
     if not any(one.quantity < 0 for one in living):
         return ()
     held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity)) for one in living]
-    return tuple(_Short(short, _sold(short, living, entries)) for short, entries in uncovered_entries(held))
+    return tuple(
+        _Short(short, _sold(short, living, entries), _alive(short, living))
+        for short, entries in uncovered_entries(held)
+    )
+
+
+def _alive(short: Uncovered, living: Sequence[HeldLine]) -> tuple[HeldLine, ...]:
+    """The calls that are sold and do not end before."""
+    sold = [one for one in living if one.quantity < 0 and one.instrument.is_option]
+    return tuple(one for one in sold if end_of(one.instrument) >= short.end)
 
 
 def _sold(short: Uncovered, living: Sequence[HeldLine], entries: tuple[str, ...]) -> tuple[HeldLine, ...]:
@@ -151,10 +188,10 @@ def _entry(
     name: str,
     found: tuple[_Short, ...],
     quantities: Quantities,
-    near: Mapping[str, Settlement | None],
+    at_end: AtEnd,
     has: float | None,
 ) -> Entry:
-    remedies = [_remedy(name, short, near, has) for short in found]
+    remedies = _remedies(name, found, quantities, at_end, has)
     lines = [one for short in found for one in short.lines]
     labels = list(dict.fromkeys(one.instrument.label for one in lines))
     adjusted = dict.fromkeys(one.instrument.label for one in lines if one.instrument.adjusted)
@@ -182,25 +219,61 @@ def _entry(
 
 def _uncovered_words(short: _Short) -> str:
     is_told = short.part.startswith("calls o")
-    return f"{short.partial_units} of {short.part}" if short.partial_units and not is_told else short.part
+    said = f"{short.partial_units} of {short.part}" if short.partial_units and not is_told else short.part
+    return f"{said} until {short_date(short.uncovered.end.day)}" if short.is_passing and not is_told else said
 
 
-def _remedy(name: str, short: _Short, near: Mapping[str, Settlement | None], has: float | None) -> Remedy:
-    """What can be done about one part of it; where it ends soon, without leaving more missing at its end."""
+def _remedies(
+    name: str, found: Sequence[_Short], quantities: Quantities, at_end: AtEnd, has: float | None
+) -> list[Remedy]:
+    """Only ever about what the account holds: to close what only the file has would open it."""
+    if quantities is Quantities.FILE:
+        return [Remedy(CORRECT_THE_FILE, CORRECT_THE_FILE)]
+    if quantities.is_in_doubt:
+        return [Remedy(SEE_FIRST, SEE_FIRST)]
+    return [_remedy(name, short, at_end, has) for short in found]
+
+
+def _remedy(name: str, short: _Short, at_end: AtEnd, has: float | None) -> Remedy:
+    """What can be done about one part of it: the cheapest that ends it and leaves nothing worse when it ends itself."""
     if short.is_shares:
         return Remedy(f"Buy back {short.part}: {_ENDS}.", f"Buy back what is uncovered: {_ENDS}.")
-    closed = short.closed()
-    for settled in {id(one): one for symbol in closed if (one := near.get(symbol)) is not None}.values():
-        if remedy := to_end_risk(short.part, closed, name, settled):
-            return remedy
+    for other in short.instead():
+        if _needed_with(name, other, at_end) is None:
+            return _waited(short, Remedy(f"Close {other.part}", f"Close {other.lines[0].instrument.label}"))
+    if remedy := _needed_with(name, short, at_end):
+        return remedy
     words, discreet = (
-        f"Close {part}{_cover(short, has, shares)}."
+        f"Close {part}{_cover(short, has, shares)}"
         for part, shares in (
             (short.part, short.partial_units or "the shares"),
             ("what is uncovered", "the shares"),
         )
     )
-    return Remedy(words, discreet)
+    return _waited(short, Remedy(words, discreet))
+
+
+def _waited(short: _Short, remedy: Remedy) -> Remedy:
+    """And until when it is uncovered, where it is not for as long as it is sold."""
+    if not short.is_passing:
+        return Remedy(f"{remedy.words}.", f"{remedy.discreet}.")
+    day = short_date(short.uncovered.end.day)
+    ends = listed(
+        [one.instrument.label for one in short.others if end_of(one.instrument) == short.uncovered.end]
+    )
+    wait = f", or wait until {day}: it is covered then if {ends} ends worthless." if ends else "."
+    return Remedy(f"{remedy.words}{wait}", f"{remedy.discreet}{wait}")
+
+
+def _needed_with(name: str, short: _Short, at_end: AtEnd) -> Remedy | None:
+    """What it must be closed with; None: it may be closed alone."""
+    closed = short.closed()
+    of_group = {id(found): (found, one) for one in short.lines if (found := at_end.of(one)) is not None}
+    for settled, one in of_group.values():
+        is_near = at_end.is_near(one.instrument.live_symbol)
+        if remedy := to_end_risk(short.part, closed, name, settled, is_near=is_near):
+            return remedy
+    return None
 
 
 def _cover(short: _Short, has: float | None, shares: str) -> str:

@@ -300,8 +300,13 @@ def test_a_call_that_others_are_sold_against_is_not_to_be_sold_alone():
     alone = only(early("2026-11-19 12:00", 10.1, FRIDAY, book=[LONG_CALL]), AttentionKind.EARLY_EXERCISE)
     (entry,) = of_kind(early("2026-11-19 12:00", 10.1, FRIDAY, book=[backed]), AttentionKind.EARLY_EXERCISE)
 
-    assert alone.remedy == "Sell it, or exercise it before the ex-date."
-    assert "sold alone it leaves them uncovered" in entry.remedy
+    assert alone.remedy == (
+        "Sell it before the ex-date. Or exercise it before the ex-date: then it is shares, which can fall to 0."
+    )
+    assert entry.remedy.startswith(
+        "Close AAPL 18 Dec 26 180 C together with AAPL 15 Jan 27 210 C, the sold leg first: "
+        "alone that leaves AAPL 15 Jan 27 210 C uncovered."
+    )
 
 
 @pytest.mark.parametrize(("shares", "is_alone"), [(0, False), (100, True)])
@@ -313,4 +318,4 @@ def test_what_a_call_is_sold_against_may_stand_in_another_entry_and_shares_cover
 
     entry = only(early("2026-11-19 12:00", 10.1, FRIDAY, book=book), AttentionKind.EARLY_EXERCISE)
 
-    assert ("sold alone it leaves them uncovered" in entry.remedy) is not is_alone
+    assert ("alone that leaves AAPL 15 Jan 27 210 C uncovered" in entry.remedy) is not is_alone

@@ -25,7 +25,6 @@ from tests.kit.builders import holding, leg, portfolio, position, structure
 KO = 62.22
 SELL = "Sell it, or ask Alpaca not to exercise it."
 CLOSE = "Close it, or roll it to a later expiry."
-ONE_ALONE = "to close one of them alone may leave more missing."
 
 
 def option(side: Side, strike: float, option_type: str, contracts: int = 1) -> Leg:
@@ -84,7 +83,11 @@ def test_two_lines_each_of_which_is_safe_alone_say_that_both_are_not():
         {
             symbol(55, "C"): CLOSE,
             symbol(70, "P"): f"{CLOSE} But not KO 20 Nov 26 75 P as well: without both, 100 KO are missing.",
-            symbol(75, "P"): f"{CLOSE} But not KO 20 Nov 26 70 P as well: without both, 100 KO are missing.",
+            # Between the two strikes it brings what the call has to deliver.
+            symbol(75, "P"): (
+                "Close KO 20 Nov 26 75 P together with KO 20 Nov 26 55 C: "
+                "alone that leaves more missing between 70 and 75."
+            ),
         },
     )
     short = of_kind(found, AttentionKind.IN_THE_MONEY_SHORT)
@@ -128,7 +131,8 @@ def test_a_pinned_leg_is_not_closed_without_what_it_covers_on_either_side():
 
     assert only(today(pinned), AttentionKind.PIN).remedy == CLOSE
     assert only(today(pinned, beside), AttentionKind.PIN).remedy == (
-        "Close KO 20 Nov 26 62.2 P together with KO 20 Nov 26 70 P: alone that leaves more missing."
+        "Close KO 20 Nov 26 62.2 P together with KO 20 Nov 26 70 P, the sold leg first: "
+        "alone that leaves more missing below 62.2."
     )
 
 
@@ -144,27 +148,35 @@ def test_a_short_put_that_offsets_a_part_of_the_long_ones_is_not_closed():
 
 
 def test_where_either_of_two_legs_is_enough_both_lines_say_so():
-    """A long put to leave out, or one call of three to close; both together would bring 200 shares."""
+    """A long call to leave out, or a short put to close: each takes money, and for one of them it is there."""
+    call = position("KO", 60, "call", contracts=1, expiry=FRIDAY)
+    found = today(call, position("KO", 70, "put", contracts=-1, expiry=FRIDAY), power=12_000)
+
+    one = "Do one of the two, not both."
+    assert told(found) == (
+        {symbol(60, "C"): f"{SELL} Or instead: close KO 20 Nov 26 70 P, or roll it to a later expiry. {one}"},
+        {
+            symbol(
+                70, "P"
+            ): f"{CLOSE} Or instead: sell KO 20 Nov 26 60 C, or ask Alpaca not to exercise it. {one}"
+        },
+    )
+
+
+def test_a_long_put_that_covers_sold_ones_lower_down_is_not_what_is_left_out():
+    """At the price of now to leave it out cures the shortage; at 0 it pays for one of the three that are sold."""
     found = today(
         position("KO", 60, "call", contracts=-3, expiry=FRIDAY),
         spread(option("long", 70, "put"), option("short", 65, "put", 3)),
         power=5_000,
     )
 
-    sell, close = (
-        "ell {}, or ask Alpaca not to exercise it.",
-        "lose the surplus, 1 of 3 contracts of KO 20 Nov 26 60 C, or roll it to a later expiry.",
-    )
-    one = "Do one of the two, not both."
-    put = "KO 20 Nov 26 70 P"
+    close = "Close the surplus, 1 of 3 contracts of KO 20 Nov 26 60 C, or roll it to a later expiry."
     assert told(found) == (
-        {symbol(70, "P"): f"S{sell.format('it')} Or instead: c{close} {one}"},
+        {},
         {
-            symbol(60, "C"): f"C{close} Or instead: s{sell.format(put)} {one}",
-            symbol(65, "P"): (
-                f"S{sell.format(put)} Or instead: c{close} {one} "
-                "To close KO 20 Nov 26 65 P alone leaves 400 KO missing."
-            ),
+            symbol(60, "C"): close,
+            symbol(65, "P"): f"{close} To close KO 20 Nov 26 65 P alone leaves 400 KO missing.",
         },
     )
 
@@ -232,14 +244,47 @@ def test_a_spread_that_costs_more_than_is_there_is_closed_as_a_whole():
 
     assert told(found) == (
         {},
-        {symbol(58, "C"): f"Close KO 20 Nov 26 61 C and KO 20 Nov 26 58 C together: {ONE_ALONE}"},
+        {
+            symbol(58, "C"): (
+                "Close KO 20 Nov 26 61 C and KO 20 Nov 26 58 C together, the sold leg first: "
+                "KO 20 Nov 26 61 C alone leaves 100 KO missing; KO 20 Nov 26 58 C alone leaves $6,000 missing."
+            )
+        },
     )
 
 
 def test_what_is_exercised_without_its_money_is_still_told_to_be_sold():
-    found = today(spread(option("long", 55, "call"), option("short", 70, "call")))
+    found = today(position("KO", 55, "call", contracts=1, expiry=FRIDAY))
 
     assert told(found) == ({symbol(55, "C"): SELL}, {})
+
+
+def test_a_spread_is_closed_as_a_pair_also_where_its_sold_leg_is_out_of_the_money():
+    """At 62 only the long one is exercised; sold alone it left the other one naked."""
+    calls = today(spread(option("long", 55, "call"), option("short", 70, "call")))
+    puts = today(spread(option("long", 70, "put"), option("short", 55, "put")))
+
+    assert told(calls)[0][symbol(55, "C")] == (
+        "Close KO 20 Nov 26 55 C and KO 20 Nov 26 70 C together, the sold leg first: KO 20 Nov 26 55 C alone leaves "
+        "KO 20 Nov 26 70 C uncovered; KO 20 Nov 26 70 C alone leaves more missing above 70."
+    )
+    assert told(puts)[0][symbol(70, "P")] == (
+        "Close KO 20 Nov 26 70 P and KO 20 Nov 26 55 P together, the sold leg first: KO 20 Nov 26 70 P alone leaves "
+        "KO 20 Nov 26 55 P uncovered; KO 20 Nov 26 55 P alone leaves more missing below 55."
+    )
+
+
+def test_of_two_that_are_closed_together_it_is_said_what_each_alone_leaves():
+    """Neither is worse alone than nothing: less is missing after either, and something all the same."""
+    call = position("KO", 60, "call", contracts=5, expiry=FRIDAY)
+    put = position("KO", 70, "put", contracts=-2, expiry=FRIDAY)
+
+    (remedy,) = told(today(call, put, power=100))[0].values()
+
+    assert remedy == (
+        "Close KO 20 Nov 26 60 C and KO 20 Nov 26 70 P together, the sold leg first: KO 20 Nov 26 60 C alone leaves "
+        "$13,900 missing; KO 20 Nov 26 70 P alone leaves $29,900 missing."
+    )
 
 
 def test_the_surplus_is_that_of_the_account():
@@ -247,7 +292,8 @@ def test_the_surplus_is_that_of_the_account():
     file = [spread(option("long", 70, "put"), option("short", 65, "put", 3))]
     account = [spread(option("long", 70, "put"), option("short", 65, "put", 1))]
 
-    alone = "Close KO 20 Nov 26 65 P together with KO 20 Nov 26 70 P: alone that leaves more missing."
+    together = "Close KO 20 Nov 26 65 P together with KO 20 Nov 26 70 P, the sold leg first"
+    alone = f"{together}: alone that leaves more missing."
     assert told(today(*file, account=account))[1] == {symbol(65, "P"): alone}
     assert "surplus, 2 of 3" in told(today(*account, account=file))[1][symbol(65, "P")]
 
@@ -269,7 +315,8 @@ def test_where_nothing_is_missing_or_nobody_knows_a_leg_goes_with_what_it_pays_f
         {},
         {
             symbol(65, "P"): (
-                "Close KO 20 Nov 26 65 P together with KO 20 Nov 26 70 P: alone that leaves more missing."
+                "Close KO 20 Nov 26 65 P together with KO 20 Nov 26 70 P, the sold leg first: "
+                "alone that leaves more missing."
             )
         },
     )
@@ -305,7 +352,8 @@ LEGS = st.lists(
 @cache
 def _line(strike: int, kind: str) -> HeldLine:
     """One contract of it, held."""
-    book = portfolio(position("KO", strike, kind, contracts=1, expiry=FRIDAY))  # type: ignore[arg-type]
+    held = position("KO", strike, kind, contracts=1, expiry=FRIDAY) if strike else holding("KO", 1)  # type: ignore[arg-type]
+    book = portfolio(held)
     live = live_at("2026-11-20 14:30", {"KO": (KO - 0.01, KO + 0.01)}, held=book.positions)
     priced = price_entries(book.positions, book, live, stale_after_seconds=30.0, wide_spread_pct=10.0)
     (line,) = held_lines(book, live, priced=priced, book=None)
@@ -325,7 +373,8 @@ def _missing(legs: list[tuple[int, str, float]], shares: float, money: float) ->
 
 def _settled(legs: list[tuple[int, str, int]], shares: float | None, money: float | None) -> Settlement:
     options = [structs.replace(_line(strike, kind), quantity=float(count)) for strike, kind, count in legs]
-    found = settlement(options, KO, shares, money)
+    beside = [structs.replace(_line(0, "shares"), quantity=shares)] if shares else []
+    found = settlement(options, KO, shares, money, beside)
     assert found is not None
     return found
 
@@ -343,7 +392,8 @@ def _no_more(after: tuple[float, float], before: tuple[float, float]) -> bool:
 def test_after_each_way_nothing_is_missing_and_one_contract_less_does_not_do(
     legs: list[tuple[int, str, int]], shares: float, money: int
 ):
-    ways = _settled(legs, shares, money).ways
+    settled = _settled(legs, shares, money)
+    ways = settled.ways
     whole = _missing(_left(legs, {}), shares, money)
 
     assert bool(ways) == any(whole)
@@ -351,8 +401,9 @@ def test_after_each_way_nothing_is_missing_and_one_contract_less_does_not_do(
         closed = {part.symbol: part.contracts for part in way}
         assert not any(_missing(_left(legs, closed), shares, money))
         for name, count in closed.items():
-            fewer = _missing(_left(legs, {**closed, name: count - 1}), shares, money)
-            assert any(fewer), name
+            fewer = {**closed, name: count - 1}
+            is_less = any(_missing(_left(legs, fewer), shares, money))
+            assert is_less or settled.harm(fewer) is not None, name
 
 
 @given(LEGS, st.sampled_from([None, 0.0, 100.0, 250.0]), st.sampled_from([None, 0, 700, 7_000, 40_000]))
@@ -371,7 +422,7 @@ def test_what_is_closed_with_a_leg_leaves_no_more_missing_whatever_is_there(
 
 def _said(remedy: str, legs: list[tuple[int, str, int]], own: str) -> dict[str, float]:
     """What a holder closes who does what the sentence says."""
-    first = re.split(" Or instead: | To close | But not ", remedy, maxsplit=1)[0]
+    first = re.split(" Or instead: | To close | But not |: ", remedy, maxsplit=1)[0]
     closed = {}
     for k, kind, n in legs:
         label = f"KO 20 Nov 26 {k} {kind[0].upper()}"

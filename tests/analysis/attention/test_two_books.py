@@ -13,6 +13,7 @@ from hypothesis import strategies as st
 from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.delivery import Outcome
 from options_helper.analysis.attention.entries import AttentionKind
+from options_helper.analysis.attention.remedies import SEE_FIRST
 from options_helper.analysis.live_health import Level
 from options_helper.model.portfolio import Portfolio, PortfolioEntry
 from options_helper.model.snapshot import LiveSnapshot
@@ -475,3 +476,22 @@ def test_while_the_account_is_read_anew_a_warning_does_not_shrink(held: int, sai
     )
 
     assert only(attention([LONG_CALL], live), AttentionKind.EXPIRING).amounts == said
+
+
+@pytest.mark.parametrize(("file", "account"), [(-2, 2), (2, -2), (-2, 3), (2, 1)])
+@pytest.mark.parametrize("power", [1_000.0, None])
+def test_in_the_moments_after_a_fill_nothing_of_it_is_named_to_be_closed(
+    file: int, account: int, power: float | None
+):
+    """By the one it was sold and by the other it is held: to do what is said of the one opens the other."""
+    ours, theirs = (
+        position("SPY", 555, "call", contracts=n, expiry=FRIDAY, identity="nc") for n in (file, account)
+    )
+    prices = {"SPY": (564.99, 565.01), C555: (10.0, 10.02)}
+    live = live_at("2026-11-20 14:30", prices, held=[ours], account=portfolio(theirs), power=power)
+    live = replace(live, account=replace(live.account, unsettled=frozenset({C555})))
+
+    for entry in attention([ours], live).entries:
+        if entry.kind not in {AttentionKind.FILE_ACCOUNT, AttentionKind.WIDE}:
+            assert entry.remedy == SEE_FIRST
+            assert "with all that ends with it" not in entry.amounts

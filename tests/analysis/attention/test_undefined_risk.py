@@ -225,3 +225,48 @@ def test_while_a_quantity_is_read_anew_nobody_can_say():
 def test_it_is_told_wherever_the_greatest_loss_is_undefined(book: list[PortfolioEntry]):
     """The tile and the list say the same of one book."""
     assert bool(of_kind(judged(*book), KIND)) is bool(undefined_risks(portfolio(*book)))
+
+
+@pytest.mark.parametrize(
+    ("asks", "part"),
+    [
+        ((0.01, 4.1), "1 contract of AAPL 20 Nov 26 270 C"),
+        ((5.0, 4.1), "1 contract of AAPL 18 Dec 26 280 C"),
+        ((None, 4.1), "1 contract of AAPL 18 Dec 26 280 C"),  # nobody knows what it costs
+    ],
+)
+def test_of_what_ends_it_the_cheapest_is_named_and_until_when_it_lasts(
+    asks: tuple[float | None, float], part: str
+):
+    """Shares cover what runs longest, so until today's call has ended another one is uncovered."""
+    today, later = date(2026, 11, 20), date(2026, 12, 18)
+    book = [
+        structure(share_leg(), leg("short", 270, expiry=today)),
+        position("AAPL", 280, contracts=-1, expiry=later, identity="later"),
+    ]
+    prices = {
+        "AAPL": (250.99, 251.01),
+        "AAPL261120C00270000": (None if asks[0] is None else 0.0, asks[0]),
+        "AAPL261218C00280000": (4.0, asks[1]),
+    }
+    found = only(attention(book, live_at("2026-11-20 12:00", prices, held=book, power=9_000)), KIND)
+
+    assert "Uncovered: 1 contract of AAPL 18 Dec 26 280 C until 20 Nov 26, so" in found.amounts
+    assert found.remedy.startswith(f"Close {part}, or ")
+    assert found.remedy.endswith(
+        "or wait until 20 Nov 26: it is covered then if AAPL 20 Nov 26 270 C ends worthless."
+    )
+
+
+def test_what_the_account_does_not_hold_is_not_to_be_closed():
+    """To close it would open the opposite; the account's own are another matter."""
+    held = position("AAPL", 190, contracts=1, identity="held")
+    sold = position("AAPL", 180, contracts=-2, identity="sold")
+    by_file = only(judged(held, sold, account=[held]), KIND)
+    by_account = only(judged(held, account=[held, sold]), KIND)
+
+    assert (by_file.level, by_file.remedy) == (
+        Level.WARNING,
+        "Correct the file: by the account's quantities nothing of this is to be closed.",
+    )
+    assert by_account.remedy.startswith("Close 1 of 2 contracts of AAPL 18 Dec 26 180 C")

@@ -1,0 +1,209 @@
+"""What a closing leaves behind: sold legs without their cover, or more missing at the end, whatever its price.
+
+A leg that ends in the money beside one that does not covers it all the same until then: without the long leg of a
+spread the short one is naked, and without the short one the long one may take money that is not there. So a closing is
+held against doing nothing at every price at which the end may come, and not at the price of now alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import cached_property
+from itertools import pairwise
+from math import fsum
+from types import MappingProxyType
+from typing import Final
+
+from msgspec import Struct
+
+from options_helper.analysis.attention.delivery import Outcome, outcome_of_each
+from options_helper.analysis.attention.held_legs import HeldLine, inside_at
+from options_helper.analysis.attention.words import listed
+from options_helper.analysis.payoffs import end_of
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, plain_number
+
+# Dollars, shares and contracts below this are none.
+ROUNDING: Final = 1e-6
+
+# Contracts without a sign by the symbols of their legs.
+Closed = Mapping[str, float]
+NONE_CLOSED: Final[Closed] = MappingProxyType({})
+
+
+class Missing(Struct, frozen=True, gc=False):
+    """Shares and dollars that are not there, 0 or more."""
+
+    shares: float
+    dollars: float
+
+    def __bool__(self) -> bool:
+        return self.shares > ROUNDING or self.dollars > ROUNDING
+
+    def is_more_than(self, other: Missing) -> bool:
+        """Whether of either more is missing."""
+        return self.shares > other.shares + ROUNDING or self.dollars > other.dollars + ROUNDING
+
+
+class Harm(Struct, frozen=True, gc=False):
+    """What is worse after a closing than after doing nothing, as it follows "alone that"; it names no amount."""
+
+    words: str  # "leaves SPY 20 Nov 26 652 C uncovered"
+
+
+class _Range(Struct, frozen=True, gc=False):
+    """Prices at all of which the same legs are exercised: one of them, and which they are in words."""
+
+    price: float
+    words: str  # "above 652"
+
+
+@dataclass(frozen=True)
+class Aftermath:
+    """All that is held on one underlying, in the quantities that count, and what of it ends together.
+
+    Without slots: each closing that is thought of asks for what doing nothing leaves, and that is worked out once.
+    """
+
+    ending: tuple[HeldLine, ...]  # options that end together
+    beside: tuple[HeldLine, ...]  # shares, and what ends sooner or later; nothing that has ended
+    free: float  # shares, 0 or more
+    money: float  # dollars, 0 or more
+    spot: float
+
+    def harm(self, closed: Closed) -> Harm | None:
+        """What is worse when so many contracts were closed than when none were; None: nothing is.
+
+        Calls and shares sold short that lose their cover; a greater loss of what ends together, at any price; more
+        shares or dollars that are missing then.
+        """
+        if (naked := self._uncovered(closed)) is not None:
+            return Harm(f"leaves {naked} uncovered")
+        if self.missing(self.spot, closed).is_more_than(self._missing_now):
+            return Harm("leaves more missing")
+        if (naked := self._loses_more(closed)) is not None:
+            return Harm(f"leaves {naked} uncovered")
+        for one, before in self._missing_before:
+            if self.missing(one.price, closed).is_more_than(before):
+                return Harm(f"leaves more missing {one.words}")
+        return None
+
+    def missing(self, price: float, closed: Closed = NONE_CLOSED) -> Missing:
+        """What is not there when it ends at that price."""
+        if not self._delivers:
+            return NOTHING_MISSING
+        shares, dollars = self.free, self.money
+        for one in self.ending:
+            each = self._outcome(one, price)
+            kept = abs(one.quantity) - closed.get(one.instrument.live_symbol, 0.0)
+            shares, dollars = shares + kept * each.shares, dollars + kept * each.cash
+        return Missing(max(0.0, -shares), max(0.0, -dollars))
+
+    @cached_property
+    def shorts_beside(self) -> tuple[HeldLine, ...]:
+        """Calls and shares that are sold and stay behind, the first to end first: what ends here may cover them."""
+        sold = [one for one in self.beside if one.quantity < 0 and one.instrument.option_type != "put"]
+        return tuple(sorted(sold, key=lambda one: end_of(one.instrument)))
+
+    @cached_property
+    def _delivers(self) -> bool:
+        return any(one.life is None or not one.life.is_cash for one in self.ending)
+
+    def _outcome(self, one: HeldLine, price: float) -> Outcome:
+        key = one.instrument.live_symbol, price
+        found = self._outcomes.get(key)
+        if found is None:
+            found = self._outcomes[key] = outcome_of_each(one, price) or Outcome(0.0, 0.0)
+        return found
+
+    @cached_property
+    def _outcomes(self) -> dict[tuple[str, float], Outcome]:
+        return {}
+
+    @cached_property
+    def _missing_now(self) -> Missing:
+        return self.missing(self.spot)
+
+    @cached_property
+    def _missing_before(self) -> tuple[tuple[_Range, Missing], ...]:
+        return tuple((one, self.missing(one.price)) for one in self._ranges())
+
+    def _ranges(self) -> Iterator[_Range]:
+        """Between two strikes the same legs are exercised, so one price of each range stands for all of it."""
+        strikes = _strikes(self.ending)
+        if not strikes:
+            return
+        yield _Range(strikes[0] / 2, f"below {plain_number(strikes[0])}")
+        for low, high in pairwise(strikes):
+            words = f"between {plain_number(low)} and {plain_number(high)}"
+            yield _Range((low + high) / 2, words)
+        yield _Range(strikes[-1] * 2, f"above {plain_number(strikes[-1])}")
+
+    def _uncovered(self, closed: Closed) -> str | None:
+        """What is sold and, at any end, covered by less than before; None: nothing is."""
+        calls = [one for one in (*self.ending, *self.beside) if one.instrument.option_type != "put"]
+        if not any(one.quantity > 0 and closed.get(one.instrument.live_symbol) for one in calls):
+            return None
+        for end in sorted({end_of(one.instrument) for one in calls}):
+            alive = [one for one in calls if end_of(one.instrument) >= end]
+            if _naked(alive, closed) > _naked(alive, NONE_CLOSED) + ROUNDING:
+                return _sold_words(alive, closed)
+        return None
+
+    def _loses_more(self, closed: Closed) -> str | None:
+        """What is sold where together all that ends here loses more than it would, at the worst price of each."""
+        if self._worst(closed) >= self._worst_before - ROUNDING:
+            return None
+        puts = [one for one in self.ending if one.instrument.option_type == "put"]
+        return _sold_words(puts, closed) or _sold_words(self.ending, closed)
+
+    @cached_property
+    def _worst_before(self) -> float:
+        return self._worst(NONE_CLOSED)
+
+    def _worst(self, closed: Closed) -> float:
+        """The least worth at the end, at a price of 0 or at any strike, at most 0: beyond the last see `_uncovered`."""
+        return min(
+            0.0,
+            *(
+                fsum(
+                    _kept(one, closed)
+                    * (one.instrument.multiplier or 0)
+                    * max(0.0, inside_at(one.instrument, at))
+                    for one in self.ending
+                )
+                for at in (0.0, *_strikes(self.ending))
+            ),
+        )
+
+
+NOTHING_MISSING: Final = Missing(0.0, 0.0)
+
+
+def _kept(one: HeldLine, closed: Closed) -> float:
+    """What is left of a leg, signed."""
+    gone = closed.get(one.instrument.live_symbol, 0.0)
+    return one.quantity - gone if one.quantity > 0 else one.quantity + gone
+
+
+def _units(one: HeldLine) -> float:
+    """Dollars for each dollar of price of one of it; an adjusted contract counts as a usual one."""
+    return one.instrument.multiplier or STANDARD_MULTIPLIER
+
+
+def _naked(alive: Iterable[HeldLine], closed: Closed) -> float:
+    """Of so many shares nothing that is alive then covers what is sold."""
+    return max(0.0, -fsum(_kept(one, closed) * _units(one) for one in alive))
+
+
+def _sold_words(lines: Sequence[HeldLine], closed: Closed) -> str | None:
+    labels = [
+        one.instrument.label if one.instrument.is_option else f"the {one.instrument.label} sold short"
+        for one in lines
+        if _kept(one, closed) < -ROUNDING
+    ]
+    return listed(list(dict.fromkeys(labels))) if labels else None
+
+
+def _strikes(lines: Iterable[HeldLine]) -> list[float]:
+    return sorted({one.instrument.strike or 0.0 for one in lines if one.instrument.is_option})

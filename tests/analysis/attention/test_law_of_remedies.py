@@ -1,0 +1,309 @@
+"""No remedy, carried out alone, leaves the account worse off than doing nothing does, at any price of the end.
+
+Each is read as a holder reads it, done to the book, and what is left is held against the book as it was, by a
+computation of the test's own: calls and shares sold short without cover, the greatest loss of what ends together, and
+the shares and dollars that are missing at its end.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from datetime import date
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from options_helper.analysis.attention.assess import Attention
+from options_helper.analysis.attention.entries import AttentionKind, Entry
+from options_helper.analysis.live_health import Level
+from options_helper.model.portfolio import PortfolioEntry
+from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, dividend, live_at, of_kind, only
+from tests.kit.builders import holding, leg, position, structure
+
+KO, MONDAY, DECEMBER = 62.22, date(2026, 11, 23), date(2026, 12, 18)
+PRICES = [0.0, *(n / 4 + 0.1 for n in range(400)), 1_000.0]
+
+
+@dataclass(frozen=True)
+class Held:
+    """So many contracts, or so many shares where there is no strike; sold where negative."""
+
+    count: float
+    strike: float = 0.0
+    kind: str = "shares"
+    ends: date = date.max
+
+    @property
+    def symbol(self) -> str:
+        if self.kind == "shares":
+            return "KO"
+        return f"KO{self.ends:%y%m%d}{self.kind[0].upper()}{round(self.strike * 1000):08d}"
+
+    @property
+    def label(self) -> str:
+        if self.kind == "shares":
+            return "KO shares sold short"
+        return f"KO {self.ends.day} {self.ends:%b %y} {self.strike:g} {self.kind[0].upper()}"
+
+    @property
+    def units(self) -> float:
+        return self.count * (1 if self.kind == "shares" else 100)
+
+    def worth(self, price: float) -> float:
+        inside = price - self.strike if self.kind == "call" else self.strike - price
+        return self.units * max(0.0, inside)
+
+    def delivered(self, price: float) -> tuple[float, float]:
+        """Shares and dollars that its end at that price brings."""
+        inside = price - self.strike if self.kind == "call" else self.strike - price
+        bought = self.units if self.kind == "call" else -self.units
+        return (bought, -bought * self.strike) if inside >= 0.01 else (0.0, 0.0)
+
+
+Book = tuple[Held, ...]
+
+
+def closed(book: Book, counts: Mapping[str, float]) -> Book:
+    """What is left after so much of it was closed."""
+    left = []
+    for one in book:
+        gone = min(abs(one.count), counts.get(one.symbol, 0.0))
+        left.append(
+            Held(one.count - gone if one.count > 0 else one.count + gone, one.strike, one.kind, one.ends)
+        )
+    return tuple(left)
+
+
+def naked(book: Book, ends: date) -> float:
+    """Shares of calls, and shares, that are sold at that day's end beyond what is held."""
+    return max(0.0, -sum(one.units for one in book if one.kind != "put" and one.ends >= ends))
+
+
+def greatest_loss(book: Book, ends: date) -> float:
+    """Of what ends that day, down to a price of 0; that it has no end above is told by `naked`."""
+    strikes = [one.strike for one in book if one.ends == ends]
+    return max(
+        0.0, *(-sum(one.worth(price) for one in book if one.ends == ends) for price in (0.0, *strikes))
+    )
+
+
+def missing(book: Book, ends: date, price: float, shares: float, money: float) -> tuple[float, float]:
+    brought = [one.delivered(price) for one in book if one.ends == ends]
+    return (
+        max(0.0, -shares - sum(of for of, _ in brought)),
+        max(0.0, -money - sum(dollars for _, dollars in brought)),
+    )
+
+
+def free(book: Book, ends: date) -> float:
+    """Shares that no call needs which ends another day."""
+    held = sum(one.count for one in book if one.kind == "shares")
+    calls = sum(one.units for one in book if one.kind == "call" and one.ends != ends)
+    return max(0.0, held - max(0.0, -calls))
+
+
+def worse(before: Book, counts: Mapping[str, float], ends: date, money: float) -> str:
+    """In what closing so much leaves more than doing nothing does; empty: in nothing."""
+    after, shares = closed(before, counts), free(before, ends)
+    for day in {one.ends for one in before}:
+        if naked(after, day) > naked(before, day):
+            return f"naked until {day}"
+    if greatest_loss(after, ends) > greatest_loss(before, ends) + 1e-6:
+        return "loss"
+    for price in PRICES:
+        had, has = (missing(book, ends, price, shares, money) for book in (before, after))
+        if any(more > less + 1e-6 for more, less in zip(has, had, strict=True)):
+            return f"missing at {price}: {had} to {has}"
+    return ""
+
+
+def alternatives(remedy: str) -> Iterator[str]:
+    """What may be done, each without its reasons."""
+    for each in re.split(" Or instead: | In place of that, to end the risk too: ", remedy):
+        yield re.split(r": |(?<=\.) | To close | But not |, or wait |, or cover ", each, maxsplit=1)[0]
+
+
+def done(said: str, entry: Entry, book: Book) -> dict[str, float]:
+    """The contracts that a holder closes who does it; none where it says of no leg to close it."""
+    if not re.match("(?i)close|sell", said) or "calls on" in said:
+        return {}
+    counts = {}
+    for one in book:
+        found = re.search(rf"(?:(\d+)(?: of \d+)?(?: contracts? of)? )?{re.escape(one.label)}(?! \d)", said)
+        is_it = re.match("(?i)(close|sell) it", said) and entry.symbols == (one.symbol,)
+        if found or is_it:
+            counts[one.symbol] = float(found[1]) if found and found[1] else abs(one.count)
+    return counts
+
+
+def look(book: Book, money: float | None, at: str = "2026-11-20 14:30") -> Attention:
+    held: list[PortfolioEntry] = [
+        holding("KO", one.count)
+        if one.kind == "shares"
+        else position(
+            "KO",
+            one.strike,
+            one.kind,  # type: ignore[arg-type]
+            contracts=round(one.count),
+            expiry=one.ends,
+            identity=one.symbol,
+        )
+        for one in book
+        if one.count
+    ]
+    prices: dict[str, tuple[float | None, float | None]] = {"KO": (KO - 0.01, KO + 0.01)}
+    for one in book:
+        if one.kind != "shares":
+            inside = max(0.0, KO - one.strike if one.kind == "call" else one.strike - KO)
+            prices[one.symbol] = (round(inside + 0.01, 2), round(inside + 0.03, 2))
+    live = live_at(at, prices, held=held, power=money, actions=[dividend("KO", MONDAY, 0.5)])
+    return attention(held, live, with_risk=False)
+
+
+def broken(found: Attention, book: Book, money: float | None) -> list[str]:
+    """Each remedy after which something is worse, with what; whatever money is there where that is not known."""
+    ends = {one.symbol: one.ends for one in book if one.kind != "shares"}
+    said = []
+    for entry in found.entries:
+        for words in alternatives(entry.remedy):
+            counts = done(words, entry, book)
+            if not counts:
+                continue
+            own = next((ends[one] for one in entry.symbols if one in ends), FRIDAY)
+            said += [
+                f"{entry.kind} {entry.symbols}: {entry.remedy!r}: {counts}: {why}"
+                for there in ([money] if money is not None else [0.0, 9_000.0, 50_000.0])
+                if (why := worse(book, counts, own, there))
+            ]
+    return said
+
+
+STRIKES = st.sampled_from([50.0, 55.0, 60.0, 61.0, 62.2, 64.0, 70.0])
+KINDS = st.sampled_from(["call", "put"])
+COUNTS = st.integers(-3, 3).filter(bool).map(float)
+TODAY = st.builds(Held, COUNTS, STRIKES, KINDS, st.just(FRIDAY))
+LATER = st.builds(Held, COUNTS, STRIKES, KINDS, st.sampled_from([HALF_DAY, DECEMBER]))
+SHARES = st.sampled_from([0.0, 0.0, 100.0, 200.0, -100.0]).map(Held)
+BOOKS = st.builds(
+    lambda now, then, shares: (*now, *then, shares),
+    st.lists(TODAY, min_size=1, max_size=4, unique_by=lambda one: one.symbol),
+    st.lists(LATER, max_size=3, unique_by=lambda one: one.symbol),
+    SHARES,
+)
+
+
+@settings(max_examples=150, deadline=None)  # each is a whole look at a book
+@given(BOOKS, st.sampled_from([None, 0.0, 300.0, 3_000.0, 9_000.0, 40_000.0]))
+def test_who_does_what_a_remedy_says_is_nowhere_worse_off_than_who_does_nothing(
+    book: Book, money: float | None
+):
+    assert broken(look(book, money), book, money) == []
+
+
+def test_the_oracle_knows_a_naked_leg_from_a_covered_one():
+    """Without this it could pass whatever is said."""
+    bull = (Held(1, 60, "call", FRIDAY), Held(-1, 64, "call", FRIDAY))
+    bear = (Held(1, 64, "put", FRIDAY), Held(-1, 60, "put", FRIDAY))
+
+    assert worse(bull, {bull[0].symbol: 1}, FRIDAY, 9_000) == f"naked until {FRIDAY}"
+    assert worse(bear, {bear[0].symbol: 1}, FRIDAY, 9_000) == "loss"
+    assert worse(bull, {bull[1].symbol: 1}, FRIDAY, 3_000).startswith("missing at 64.")
+    assert worse(bull, {one.symbol: 1 for one in bull}, FRIDAY, 3_000) == ""
+    assert done("Close KO 20 Nov 26 60 C and KO 20 Nov 26 64 C together", _entry(bull[0].symbol), bull) == {
+        one.symbol: 1 for one in bull
+    }
+
+
+def _entry(*symbols: str) -> Entry:
+    return Entry(kind=AttentionKind.PIN, level=Level.ERROR, subject="KO", symbols=symbols, what="")
+
+
+class TestTheTradersBooks:
+    """What a careful trader found, each in a book of its own."""
+
+    def test_a_bull_call_spread_whose_sold_leg_is_out_of_the_money_is_closed_as_a_pair(self):
+        """Its long leg is in the money and pinned, and 64,500 dollars are not there."""
+        book = [
+            structure(
+                leg("long", 645, expiry=FRIDAY), leg("short", 652, expiry=FRIDAY), symbol="SPY", net_debit=300
+            )
+        ]
+        found = _spy(book, 646.51, 3_000)
+
+        pair = "SPY 20 Nov 26 645 C and SPY 20 Nov 26 652 C together, the sold leg first"
+        lacking = only(found, AttentionKind.LONG_WITHOUT_MONEY)
+        assert lacking.remedy.startswith(
+            f"Close {pair}: SPY 20 Nov 26 645 C alone leaves SPY 20 Nov 26 652 C uncovered"
+        )
+        assert only(_spy(book, 645.01, 3_000), AttentionKind.PIN).remedy == (
+            "Close SPY 20 Nov 26 645 C together with SPY 20 Nov 26 652 C, the sold leg first: "
+            "alone that leaves SPY 20 Nov 26 652 C uncovered."
+        )
+
+    def test_the_long_leg_of_a_vertical_is_neither_sold_alone_before_an_ex_date_nor_exercised_without_the_money(
+        self,
+    ):
+        book = (Held(2, 55, "call", HALF_DAY), Held(-2, 60, "call", HALF_DAY))
+        entries = {one.symbols: one for one in of_kind(look(book, 9_000), AttentionKind.EARLY_EXERCISE)}
+
+        (long, short), labels = (
+            (entries[one.symbol,] for one in book),
+            ("KO 27 Nov 26 55 C", "KO 27 Nov 26 60 C"),
+        )
+        assert "Exercised: +200 KO for $11,000; options buying power $9,000: short by $2,000" in long.amounts
+        assert long.remedy == (
+            f"Close {labels[0]} together with {labels[1]}, the sold leg first: alone that leaves {labels[1]} uncovered."
+        )
+        assert short.remedy == (  # for one of the two calls the money is there
+            f"Close {labels[1]} together with 1 of 2 contracts of {labels[0]}, the sold leg first: "
+            "alone that leaves more missing."
+        )
+
+    @pytest.mark.parametrize(
+        ("money", "said"),
+        [
+            (5_400, ""),
+            (5_600, " Or exercise it and nothing else that takes its money before the ex-date: "),
+            (12_000, " Or exercise it before the ex-date: "),
+            (None, " Or exercise it before the ex-date, if the money is there: "),
+        ],
+    )
+    def test_a_call_of_ones_own_is_exercised_only_with_the_money_of_all_of_them(
+        self, money: float | None, said: str
+    ):
+        book = (Held(1, 55, "call", HALF_DAY), Held(1, 50, "call", DECEMBER))
+        found = of_kind(look(book, money), AttentionKind.EARLY_EXERCISE)
+
+        entry = next(one for one in found if one.symbols == (book[0].symbol,))
+        then = f"{said}then it is shares, which can fall to 0." if said else ""
+        assert entry.remedy == f"Sell it before the ex-date.{then}"
+
+    def test_what_ends_today_takes_its_money_before_a_call_is_exercised(self):
+        """60 C takes 6,000 of the 9,000 today."""
+        book = (Held(1, 55, "call", HALF_DAY), Held(1, 60, "call", FRIDAY))
+        entry = only(look(book, 9_000), AttentionKind.EARLY_EXERCISE)
+
+        assert "options buying power $3,000: short by $2,500, after what ends soon" in entry.amounts
+        assert entry.remedy == "Sell it before the ex-date."
+
+    def test_a_partner_is_said_to_end_worthless_only_on_its_last_day(self):
+        legs = [leg("short", 60, expiry=HALF_DAY), leg("long", 65, expiry=HALF_DAY)]
+        book = [structure(*legs, symbol="KO")]
+        prices: dict[str, tuple[float | None, float | None]] = {"KO": (KO - 0.01, KO + 0.01)}
+
+        def words(at: str) -> str:
+            return only(
+                attention(book, live_at(at, prices, held=book)), AttentionKind.IN_THE_MONEY_SHORT
+            ).what
+
+        assert "Partner: KO 27 Nov 26 65 C, which is out of the money now." in words("2026-11-20 12:00")
+        assert "Partner: KO 27 Nov 26 65 C, which is out of the money now." in words("2026-11-25 12:00")
+        assert "Partner: KO 27 Nov 26 65 C, which ends worthless." in words("2026-11-27 12:00")
+
+
+def _spy(book: list[PortfolioEntry], price: float, power: float) -> Attention:
+    prices: dict[str, tuple[float | None, float | None]] = {"SPY": (price - 0.01, price + 0.01)}
+    return attention(book, live_at("2026-11-20 14:30", prices, held=book, power=power))
