@@ -110,7 +110,7 @@ def could_not_judge(book: BookFigures) -> tuple[str, ...]:
     worst = book.max_loss
     unknown = [f"The greatest loss is not known: {worst.reason}."] if worst.limit is Limit.UNKNOWN else []
     ended = (*book.extremes.ended.sentences, *book.doubt.ended_sentences())
-    return (*legs, *unpriced, *unread, *missing, *unknown, *ended)
+    return (*legs, *unpriced, *unread, *missing, *unknown, *book.extremes.unknown_words, *ended)
 
 
 def json_text(

@@ -624,6 +624,21 @@ def test_what_cannot_be_judged_is_said_and_is_exit_code_1(
     assert any("MSFT" in one for one in told["problems"])
 
 
+def test_a_greatest_loss_that_is_not_known_is_exit_code_1_also_beside_one_without_an_end(
+    market: SimulatorServer, file_of: Callable[..., Path]
+):
+    gift = position("MSFT", 470, "put", expiry=EXPIRY, cost_basis=None, identity="gift")
+    naked = position("AAPL", 270, contracts=-1, expiry=EXPIRY, identity="naked")
+
+    known, unknown = (command(file_of(*held), "--json") for held in ((naked,), (naked, gift)))
+
+    assert (known.exit_code, unknown.exit_code) == (0, 1)
+    assert json.loads(known.stdout)["problems"] == []
+    assert json.loads(unknown.stdout)["problems"] == [
+        "MSFT: its greatest loss is not known: what was paid is not known of gift."
+    ]
+
+
 @pytest.mark.parametrize(
     ("arguments", "sentence"),
     [

@@ -285,6 +285,39 @@ def test_for_a_person_rows_in_doubt_are_named_so():
     )
 
 
+def test_a_loss_without_an_end_hides_none_that_is_not_known():
+    """Each is named with its reason, for a person, in the object and on the page, and is a problem."""
+    gift = position("MSFT", 400, "put", cost_basis=None, identity="gift")
+    book = portfolio(gift, position("AAPL", 180, contracts=-1, identity="naked"))
+    live = snapshot_with(*QUOTES)
+    said = "MSFT: its greatest loss is not known: what was paid is not known of gift."
+    look = look_at_book(book, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25).risk
+
+    assert told_of(book, live)["book"]["max_loss_state"] == "undefined"
+    assert said in look.alarms
+    assert said in could_not_judge(look)
+    assert f"alarm: {said}" in printed(book, live)
+    assert not any("its greatest loss is not known: " in one for one in could_not_judge(look) if one != said)
+
+
+def test_the_loss_of_each_underlying_that_is_not_known_has_its_reason_in_print():
+    """What was paid for two names at once is of neither; the book's loss is a number all the same."""
+    pair = structure(leg("long", 180, "put"), leg("short", 400, "put", symbol="MSFT"), net_debit=10.0)
+    book = portfolio(pair)
+    live = snapshot_with(*QUOTES)
+    look = look_at_book(book, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25).risk
+    problems = could_not_judge(look)
+
+    assert told_of(book, live)["book"]["max_loss_state"] == "number"
+    for name in ("AAPL", "MSFT"):
+        why = "part of it was paid together with what is on another underlying"
+        said = f"{name}: its greatest loss is not known: {why}."
+        assert said in problems
+        assert f"not judged: {said}" in list(
+            lines_of(look, what_if=None, second_opinion=None, problems=problems)
+        )
+
+
 def test_what_closing_now_would_bring_names_what_it_is_not_known_of():
     book = portfolio(VERTICAL, holding("MSFT", 10.0, cost_basis=None))
     (natural,) = [line for line in printed(book, snapshot_with(*QUOTES)) if line.startswith("natural")]

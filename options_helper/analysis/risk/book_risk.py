@@ -26,7 +26,7 @@ from options_helper.analysis.risk.book_values import (
     price_line,
 )
 from options_helper.analysis.risk.dividends import DividendState
-from options_helper.analysis.risk.extremes import Extreme, Limit, book_risk
+from options_helper.analysis.risk.extremes import BookRisk, Limit, book_risk
 from options_helper.analysis.risk.greeks import (
     FigureState,
     GreekAdder,
@@ -155,7 +155,7 @@ def assess_book(
         alarms=(
             *alarms_of(in_doubt, extremes.known_worst),
             *(one.words for one in doubts.values()),
-            *_alarms(found, weighted, extremes.known_worst),
+            *_alarms(found, weighted, extremes),
             *_counted_as_usual(lines, found, live, usual),
             *extremes.ended.sentences,
         ),
@@ -569,10 +569,13 @@ def _profit(entries: Iterable[str] | None, profits: Mapping[str, float | None]) 
     return fsum(known) if len(known) == len(amounts) else None
 
 
-def _alarms(lines: Sequence[LineRisk], weighted: BetaWeighted, worst: Extreme) -> Iterable[str]:
+def _alarms(lines: Sequence[LineRisk], weighted: BetaWeighted, extremes: BookRisk) -> Iterable[str]:
     """What a person must know before the sums are believed, a sentence each."""
+    worst = extremes.known_worst
     if worst.limit is Limit.UNDEFINED:
         yield f"The greatest loss is undefined: {worst.reason}."
+        # What has no end is no reason to be silent about what is not known.
+        yield from extremes.unknown_words
     elif worst.limit is Limit.UNKNOWN:
         yield f"The greatest loss is not known: {worst.reason}."
     held = [one for one in lines if one.iv_state is not None and not one.is_over]

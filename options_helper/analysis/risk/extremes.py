@@ -186,15 +186,24 @@ class EndedLegs(Struct, frozen=True, gc=False):
 NOTHING_ENDED: Final = EndedLegs()
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True)
 class BookRisk:
-    """Everything held, in the order of the portfolio."""
+    """Everything held, in the order of the portfolio; without slots as `Held` is."""
 
     entries: tuple[Held, ...]
     underlyings: tuple[Held, ...]
     worst: Extreme  # the sum of each underlying's worst, as if all came at once
     undefined: tuple[str, ...]  # ids of the entries whose loss has no end, whatever else is held
     ended: EndedLegs = NOTHING_ENDED  # in none of these
+
+    @cached_property
+    def unknown_words(self) -> tuple[str, ...]:
+        """Of which underlyings the worst is not known, and why: a sentence each."""
+        return tuple(
+            f"{one.name}: its greatest loss is not known: {one.worst.reason}."
+            for one in self.underlyings
+            if one.worst.limit is Limit.UNKNOWN
+        )
 
     @property
     def known_worst(self) -> Extreme:
@@ -373,7 +382,7 @@ def _all_on(name: str, touching: Sequence[Held]) -> Held:
     of_entries = (tuple(line for line in one.lines if line.instrument.underlying == name) for one in touching)
     least = _least_of_groups(tuple(of_entries))
     basis = sum_if_known(one.basis for one in touching) if are_whole else None
-    why = _reasons_of(touching) if are_whole else _OF_SEVERAL
+    why = _unpaid(touching) if are_whole else _OF_SEVERAL
     return Held(name, lines, basis, least, most_of(lines), why)
 
 
@@ -387,14 +396,19 @@ def _worst_of_book(underlyings: Sequence[Held], entries: Sequence[Held]) -> Extr
         reasons = [f"{one.name}: {one.least.reason}" for one in underlyings if one.least.limit is limit]
         if reasons:
             return Extreme(limit, reason="; ".join(reasons))
+    if unpaid := _unpaid(entries):
+        return _unknown(unpaid)
+    least = added(one.least for one in underlyings)
+    return least.less(sum_if_known(one.basis for one in entries))
+
+
+def _unpaid(entries: Iterable[Held]) -> str:
+    """Of which entries what they began with is not known, and why; empty where all is known."""
     unpaid: dict[str, list[str]] = defaultdict(list)
     for one in entries:
         if one.basis is None:
             unpaid[one.why_no_basis].append(one.name)
-    if unpaid:
-        return _unknown("; ".join(_of_each(why, names) for why, names in unpaid.items()))
-    least = added(one.least for one in underlyings)
-    return least.less(sum_if_known(one.basis for one in entries))
+    return "; ".join(_of_each(why, names) for why, names in unpaid.items())
 
 
 def _of_each(why: str, names: Sequence[str]) -> str:

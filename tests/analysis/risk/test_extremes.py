@@ -314,7 +314,7 @@ class TestEnded:
 
         assert len(found.entries[0].lines) == 1
         assert only(found)[0].reason == why
-        assert found.underlyings[0].worst.reason == why
+        assert found.underlyings[0].worst.reason == f"{entry.id}: {why}"
         assert found.worst.reason == f"{entry.id}: {why}"
 
     def test_where_no_cost_was_in_the_file_the_ended_leg_is_not_the_reason(self):
