@@ -118,9 +118,11 @@ STYLE: Final = """
 }
 /* On a phone two lines of what speaks against a figure, else of the first it rests on; a tap shows the rest. */
 @media (hover: none), (max-width: 640px) {
-  .oh-line:not(:focus) > span > :not(:first-child) { display: none; }
-  .oh-line:not(:focus) > span > :first-child { display: -webkit-box; -webkit-box-orient: vertical;
-    -webkit-line-clamp: 2; overflow: hidden; }
+  .oh-line:not(:focus) > span { display: -webkit-box; -webkit-box-orient: vertical; -webkit-line-clamp: 2;
+    overflow: hidden; }
+  .oh-line:not(:focus) > span > * { display: inline; }
+  .oh-line:not(:focus) > span > b + b::before { content: " · "; color: var(--quiet); font-weight: 400; }
+  .oh-line:not(:focus) > span > :is(b, span) ~ span { display: none; }
 }
 .oh-scroll { overflow-x: auto; }
 .oh-table { border-collapse: collapse; font-size: .84rem; margin-bottom: .6rem; }
