@@ -68,6 +68,8 @@ class Column:
     drawn_from: tuple[str, ...] = ()
     sums: bool = False  # whether a group's cell adds up those of its rows
     toned: bool = False  # whether a gain and a loss have colours
+    # Whether it is of all that is held in the row, so that it is about right where that quantity is in doubt.
+    counts_quantity: bool = False
     # How long it stays as the window narrows, the higher the longer; None: shown only where the viewer chooses it.
     stays: int | None = None
 
@@ -79,13 +81,13 @@ ENTRIES: Final = dict.fromkeys((POSITION, STRUCTURE))
 
 money = partial(Column, kind=Kind.NUMBER, unit="$", digits=2, signed=True, is_amount=True)
 # What colours are for; it stays in every window.
-profit = partial(money, sums=True, toned=True, stays=99)
+profit = partial(money, sums=True, toned=True, stays=99, counts_quantity=True)
 price = partial(Column, kind=Kind.NUMBER, unit="$ per share", digits=2)
 percent = partial(Column, kind=Kind.NUMBER, unit="%", digits=2, signed=True)
 volatility = partial(Column, kind=Kind.NUMBER, unit="%", digits=1)
 age = partial(Column, kind=Kind.AGE, unit="s", digits=0)
 
-greek = partial(Column, kind=Kind.GREEK, signed=True, is_amount=True)
+greek = partial(Column, kind=Kind.GREEK, signed=True, is_amount=True, counts_quantity=True)
 
 # In the order of the tables and of the CSV. On the page what a trader looks for first comes first, because a phone
 # shows no more than that. These are what prices say; the risk is computed of them and joined.
@@ -203,7 +205,12 @@ PRICE_COLUMNS: Final = (
         88,
     ),
     money(
-        "net_mark", {STRUCTURE: 230}, "All legs at their marks; short legs count negative.", "Net mark $", 88
+        "net_mark",
+        {STRUCTURE: 230},
+        "All legs at their marks; short legs count negative.",
+        "Net mark $",
+        88,
+        counts_quantity=True,
     ),
     money(
         "net_natural",
@@ -219,6 +226,7 @@ PRICE_COLUMNS: Final = (
         "Natural $",
         72,
         sums=True,
+        counts_quantity=True,
         stays=1,
     ),
     price("bid", LINES, "The best bid."),
@@ -316,7 +324,14 @@ PRICE_COLUMNS: Final = (
     price("natural", LINES, "What closing now would fetch or cost."),
     money("market_value", {POSITION: None}, "The position at its mark; short is negative."),
     money("natural_value", {POSITION: None}, "The position, if closed now; short is negative."),
-    money("leg_value", {LEG: 240}, "The leg at its mark; short is negative.", "Value $", 88),
+    money(
+        "leg_value",
+        {LEG: 240},
+        "The leg at its mark; short is negative.",
+        "Value $",
+        88,
+        counts_quantity=True,
+    ),
     profit("leg_pnl", {LEG: 70}, "Unrealized, at the mark, before fees.", "P&L $", 68),
     money("leg_natural", {LEG: None}, "The leg, if closed now; short is negative."),
     profit("pnl_abs", {POSITION: 70}, "Unrealized, at the mark, before fees.", "P&L $", 68),
@@ -328,6 +343,7 @@ PRICE_COLUMNS: Final = (
         "Natural $",
         72,
         sums=True,
+        counts_quantity=True,
         stays=1,
     ),
     money("realized", ENTRIES, "What was realized on it so far, as the file says."),
@@ -338,6 +354,7 @@ PRICE_COLUMNS: Final = (
         "Unrealized at the mark, with what was realized so far and less fees, where the file says either.",
         "Net P&L $",
         84,
+        counts_quantity=True,
     ),
     profit(
         "day_pnl",
@@ -498,8 +515,9 @@ RISK_COLUMNS: Final = (
     ),
     Column(
         "legs_in_doubt",
-        {STRUCTURE: None},
-        "Of how many of its legs the account holds another quantity than the file, or may: its sums are of the file's.",
+        EVERYWHERE,
+        "Of how many of its legs the account holds another quantity than the file, or may: its figures are of the "
+        "file's. Of a single line and of a leg 1.",
         kind=Kind.WHOLE,
     ),
     Column(
@@ -618,6 +636,7 @@ RISK_COLUMNS: Final = (
         90,
         kind=Kind.LIMIT,
         is_amount=True,
+        counts_quantity=True,
         drawn_from=("max_loss", "max_loss_state", "max_loss_until", "limits_without"),
     ),
     Column(
@@ -628,6 +647,7 @@ RISK_COLUMNS: Final = (
         94,
         kind=Kind.LIMIT,
         is_amount=True,
+        counts_quantity=True,
         drawn_from=("max_profit", "max_profit_state", "limits_without"),
     ),
     percent(

@@ -35,6 +35,20 @@ def test_dollars_that_are_not_per_share_are_amounts():
     assert [column.name for column in COLUMNS if column.unit == "$" and not column.is_amount] == []
 
 
+# What was paid is the file's own word; it is of no price or model.
+SAID = {"cost_basis", "net_debit"}
+
+
+def test_every_amount_that_is_shown_counts_the_quantity_or_is_said_by_the_file():
+    """What marks figures of a doubted quantity must not forget one."""
+    shown = [column for table in Table for column in page_columns(table) if column.is_amount]
+    # The quantities themselves, whose warning stands in their row.
+    quantities = {"quantity", "signed_contracts", "units"}
+
+    assert {one.name for one in shown if not one.counts_quantity} == SAID | quantities
+    assert [one.name for one in COLUMNS if one.sums and not one.counts_quantity] == []
+
+
 def test_the_same_heading_looks_and_hides_the_same_in_every_table():
     declared: dict[str | None, set[object]] = {}
     for column in COLUMNS:

@@ -19,6 +19,7 @@ from apps.streamlit.components.board_rows import Grouping
 from apps.streamlit.components.live_csv import tables_as_csv
 from apps.streamlit.components.live_pieces import pieces
 from apps.streamlit.components.risk_ages import RiskAges
+from options_helper.analysis.columns import COLUMNS
 from options_helper.analysis.risk import risk_tables
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, PreviousClose
@@ -286,6 +287,57 @@ def test_every_sum_in_which_a_quantity_is_in_doubt_says_so(show: Show, grouping:
             assert "quantity in doubt" in title, (name, column)
             assert not agreed[name][column][0].startswith("≈")
     assert "AAPL 18 Dec 26 110 C" in apart[sums[-1]]["Theta"][2]
+
+
+def test_each_figure_of_a_line_whose_quantity_is_in_doubt_says_so(show: Show):
+    """The file has two, the account nine: only structures and sums said it, and a figure is read alone."""
+    agreed = cells(beside_account(show, {C105: 2, C110: -2}, LONG, SOLD))["105 C · 18 Dec 26"]
+    apart_screen = beside_account(show, {C105: 9, C110: -2}, LONG, SOLD)
+    apart, sold = (cells(apart_screen)[name] for name in ("105 C · 18 Dec 26", "110 C · 18 Dec 26"))
+    counting = {
+        heading for heading in apart if any(one.heading == heading and one.counts_quantity for one in COLUMNS)
+    }
+
+    assert {
+        "P&L $",
+        "Natural $",
+        "Delta",
+        "Delta $",
+        "Gamma",
+        "Theta",
+        "Vega",
+        "Rho",
+        "Max loss $",
+        "European delta",
+    } < counting
+    for heading in counting:
+        text, tone, title = apart[heading]
+        if agreed[heading][0] and not agreed[heading][0][0].isalpha():
+            assert (text, tone) == (f"≈ {agreed[heading][0]}", "warning"), heading
+            assert title.startswith("quantity in doubt"), heading
+        assert not sold[heading][0].startswith("≈"), heading
+    for heading in apart.keys() - counting:
+        assert not apart[heading][0].startswith("≈"), heading
+    rows = csv.DictReader(tables_as_csv(apart_screen).splitlines())
+    assert {row["id"]: row["legs_in_doubt"] for row in rows if row["section"] == "position"} == {
+        "long": "1",
+        "sold": "",
+    }
+
+
+def test_in_a_structure_the_leg_in_doubt_says_so_and_the_other_does_not(show: Show):
+    rows = cells(beside_account(show, {C105: 1, C110: -2}, SPREAD))
+    legs = [row for name, row in rows.items() if row["Value $"][0] and "vertical" not in name]
+
+    doubted = [[row[column][0][:2] == "≈ " for column in ("Delta", "Vega", "Value $")] for row in legs]
+    assert doubted == [[False] * 3, [True] * 3]
+
+
+def test_a_line_in_doubt_shows_no_amount_where_amounts_are_hidden(show: Show):
+    shown = cells(beside_account(show, {C105: 9}, LONG, hide_amounts=True))["105 C · 18 Dec 26"]
+
+    assert shown
+    assert not any(wire[0].startswith("≈") for wire in shown.values())
 
 
 def test_todays_profit_without_a_later_trade_is_in_doubt_in_every_row_that_sums_it(show: Show):

@@ -154,8 +154,8 @@ def _age(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
 
 def _number(cells: Cells, table: Table, column: Column) -> Callable[[Row, Ref], Cell]:
     values = cells.tables.column(table, column.name)
-    # Of a single line its own warning says it; a structure is a sum, and says it as sums do.
-    is_doubted = table is Table.STRUCTURE and column.sums and cells.risk.has_doubts
+    # The warning of a line says it too, at the other end of the row: a figure is read alone.
+    is_doubted = column.counts_quantity and cells.risk.has_doubts
 
     def said(ref: Ref, value: float) -> Cell:
         if column.name == "dte":
@@ -163,7 +163,7 @@ def _number(cells: Cells, table: Table, column: Column) -> Callable[[Row, Ref], 
         if column.unit != "$":
             return Cell(_figure(value, column))
         cell = _amount(value, column, cells)
-        return _with_doubt(cell, 1) if is_doubted and cells.risk.is_in_doubt(ref) else cell
+        return _with_doubt(cell, _whose(ref)) if is_doubted and cells.risk.is_in_doubt(ref) else cell
 
     return lambda _row, ref: EMPTY if (value := values[ref.place]) is None else said(ref, value)
 
@@ -324,11 +324,10 @@ def _pill_pixels(said: Sequence[QuoteWarning], shown: int) -> float:
 
 
 def _limit(cells: Cells, _row: Row, ref: Ref, column: Column) -> Cell:
-    """The most that can be won or lost; of a structure it is a sum, and says what is in doubt as sums do."""
+    """The most that can be won or lost, and that a quantity in it is in doubt, as the other figures say it."""
     cell = cells.risk.limit(ref, column)
     is_number = bool(cell.text) and not cell.text[0].isalpha()
-    is_doubted = ref.table is Table.STRUCTURE and cells.risk.is_in_doubt(ref)
-    return _with_doubt(cell, 1) if is_number and is_doubted else cell
+    return _with_doubt(cell, _whose(ref)) if is_number and cells.risk.is_in_doubt(ref) else cell
 
 
 _DRAW: Final[Mapping[Kind, Draw]] = {
@@ -422,8 +421,13 @@ def _doubtful(cells: Cells, row: Row, column: BoardColumn) -> int:
     )
 
 
-def _with_doubt(cell: Cell, count: int) -> Cell:
-    said = "; ".join(filter(None, (_in_doubt(count), cell.title)))
+def _whose(ref: Ref) -> str:
+    """That a quantity is in doubt, of a row that is one line, or of one of several legs."""
+    return _in_doubt(1) if ref.table is Table.STRUCTURE else "quantity in doubt"
+
+
+def _with_doubt(cell: Cell, doubt: str) -> Cell:
+    said = "; ".join(filter(None, (doubt, cell.title)))
     return Cell(f"{ROUGHLY}{cell.text}", "warning", said)
 
 

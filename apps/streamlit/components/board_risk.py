@@ -80,9 +80,11 @@ class RiskCells:
         if ref.table is Table.STRUCTURE:
             return self.summed((ref,), column)
         line = self._line(ref)
+        is_doubted = line.quantity_in_doubt and not line.has_ended
+        doubt = "quantity in doubt" if is_doubted else ""
         if not column.sums:  # of another voice, whose age is not ours
             value = self._tables.value(ref, column.name)
-            return EMPTY if value is None else Cell(_figure(value, column))
+            return EMPTY if value is None else Cell(*_doubted(_figure(value, column), doubt))
         value = getattr(line, column.name)
         if value is None:
             return (
@@ -92,14 +94,15 @@ class RiskCells:
         left = " left" if column.name == "theta" and line.is_last_day else ""
         aged = self._ages.is_old(line)
         titles = (
+            doubt,
             f"a bound: {line.iv_reason}" if is_bound else "",
             "what is left of time value, not per day" if left else "",
             f"its oldest input is {age(line.greek_age_seconds)} old" if aged else "",
         )
         return Cell(
-            f"{ROUGHLY if is_bound else ''}{_figure(value, column)}{left}"
+            f"{ROUGHLY if is_bound or doubt else ''}{_figure(value, column)}{left}"
             f"{_age_beside(column, [line] if aged else [])}",
-            "warning" if is_bound or aged else "",
+            "warning" if is_bound or aged or doubt else "",
             "; ".join(filter(None, titles)),
         )
 
@@ -201,8 +204,11 @@ class RiskCells:
         return bool(self._in_doubt)
 
     def is_in_doubt(self, ref: Ref) -> bool:
-        """Whether of a position or of a leg in a structure the account holds another quantity, or may."""
-        return self._tables.value(ref, "id") in self._in_doubt
+        """Whether of a line, or of a leg in a structure, the account holds another quantity, or may."""
+        if ref.table is Table.STRUCTURE:
+            return self._tables.value(ref, "id") in self._in_doubt
+        line = self._line(ref)
+        return line.quantity_in_doubt and not line.has_ended
 
     def _line(self, ref: Ref) -> LineRisk:
         return self._lines_at[ref.table][ref.place]
@@ -248,6 +254,11 @@ class RiskCells:
             f"{written(fsum(one.vega or 0.0 for one in of_day), 0, signed=True)}"
             for day, of_day in of_expiry.items()
         )
+
+
+def _doubted(text: str, doubt: str) -> tuple[str, str, str]:
+    """Text, tone and tooltip of a figure, about right where there is a doubt."""
+    return (f"{ROUGHLY}{text}", "warning", doubt) if doubt else (text, "", "")
 
 
 def _left(lines: Iterable[LineRisk], column: Column, *, parts: bool) -> str:

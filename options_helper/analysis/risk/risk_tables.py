@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache, cached_property, partial
 from operator import attrgetter
@@ -82,6 +82,7 @@ def _line_columns(lines: Sequence[LineRisk]) -> dict[str, Callable[[], Any]]:
     return {
         **{name: figures(attrgetter(name)) for name in SUMMED},
         "delta_state": words(lambda line: line.delta_state.value),
+        "legs_in_doubt": lambda: _in_doubt([line] for line in lines),
         "theta_is": words(_theta_is),
         "iv": figures(lambda line: line.iv, _PERCENT),
         "iv_low": figures(lambda line: line.iv_low, _PERCENT),
@@ -144,15 +145,20 @@ def _sum_columns(
         "theta_is": lambda: [_sum_is(held) for held in lines],
         "risk_spot": lambda: numbers(_same({line.spot for line in held}) for held in lines),
         "risk_spot_source": lambda: [_word(_same({line.spot_source for line in held})) for held in lines],
-        "legs_in_doubt": lambda: numbers(
-            sum(line.quantity_in_doubt and not line.has_ended for line in held) or None for held in lines
-        ),
+        "legs_in_doubt": lambda: _in_doubt(lines),
         **{f"{name}_coverage": partial(covered, name) for name in ("delta", "gamma", "theta", "vega", "rho")},
         "greek_age_seconds": lambda: numbers(
             max((line.greek_age_seconds for line in held if line.greek_age_seconds is not None), default=None)
             for held in lines
         ),
     }
+
+
+def _in_doubt(rows: Iterable[Sequence[LineRisk]]) -> Any:
+    """Of how many lines of each row the quantity is; none where it is of none."""
+    return numbers(
+        sum(line.quantity_in_doubt and not line.has_ended for line in held) or None for held in rows
+    )
 
 
 def _same(values: set[V]) -> V | None:
