@@ -262,6 +262,19 @@ def test_what_an_earlier_session_lacks_keeps_its_length_where_the_clock_was_put_
     assert longest.since_ns == min(NOON, began_ns) - 900 * SECOND
 
 
+def test_a_session_began_when_its_name_says_also_where_its_journal_was_begun_anew(tmp_path: Path):
+    """Somebody deleted the journal while it ran, and then nobody can read its note."""
+    session = session_name(utc_datetime(NOON - 900 * SECOND), 1)
+    record_session(tmp_path, session, [began(NOON - 100 * SECOND, 5), received(NOON, quote_message("AAPL"))])
+    (tmp_path / "sessions").mkdir(exist_ok=True)
+    (tmp_path / "sessions" / f"{session}.json").touch()
+
+    with earlier_than_this(tmp_path) as earlier:
+        gaps = [gap for gap in earlier.gaps_since_kills() if "cannot be read" in gap.reason]
+
+    assert {gap.since_ns for gap in gaps} == {NOON - 900 * SECOND}
+
+
 @pytest.mark.parametrize("put_back_seconds", [0, 600, 3_600])
 def test_rows_that_nobody_can_make_are_a_gap_with_a_length_where_the_clock_was_put_back_since(
     tmp_path: Path, put_back_seconds: int

@@ -12,7 +12,7 @@ from functools import partial
 from pathlib import Path
 from typing import Final
 
-from options_helper.ingest.jobs import JobName, all_jobs
+from options_helper.ingest.jobs import all_jobs
 from tests.days.clocks import NS
 from tests.days.day import Day, Trouble
 from tests.days.ingest.archive import Archive
@@ -20,7 +20,7 @@ from tests.days.ingest.oracle import IngestOracle
 from tests.days.ingest.program import REQUESTS, Ingester, Page
 from tests.days.stage import Stage
 
-JOBS: Final = tuple(job for job in all_jobs() if job.name is not JobName.FRED)
+JOBS: Final = all_jobs()
 # At the end nothing goes wrong for so long: the longest pause after failures, and what piled up in it.
 _CALM_SECONDS: Final = 1_500.0
 # A window is due each quarter of an hour at least.

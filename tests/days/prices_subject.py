@@ -16,6 +16,7 @@ from tests.days.prices.desk import STREAMS, PriceDesk
 from tests.days.prices.held_desk import HeldDesk
 from tests.days.prices.held_oracle import HeldOracle
 from tests.days.prices.held_world import HeldWorld
+from tests.days.prices.marks_oracle import MarksOracle
 from tests.days.prices.oracle import PriceOracle
 from tests.days.stage import Stage
 from tests.days.world.market import Board, Market
@@ -122,7 +123,8 @@ class PricesSubject:
         self._held_oracle = held = HeldOracle(stage, world, oracle)
         holding = LiveStreamConfig(stocks=SHARES, option_contracts=(*CONTRACTS, *world.ending))
         self._held_desk = HeldDesk(stage, desk, holding, world, held)
-        desk.looks.append(partial(held.look, self._held_desk))
+        self._marks_oracle = marks = MarksOracle(stage, world)
+        desk.looks += [partial(held.look, self._held_desk), partial(marks.look, self._held_desk)]
         market = Market(
             stage, [Board("stocks", SHARES, asked.stocks), Board("options", CONTRACTS, asked.options)]
         )
@@ -140,7 +142,9 @@ class PricesSubject:
         if (oracle := self._oracle) is not None:
             stage.law("no price is shown as what it is not", lambda: oracle.broken)
         if (held := self._held_oracle) is not None:
+            marks = self._marks_oracle
             stage.law("what is asked about what is held is told as it is", lambda: held.broken)
+            stage.law("a line is worth what is known of it", lambda: marks.broken)
 
     def end(self, stage: Stage) -> None:
         """Nothing is asked any more."""

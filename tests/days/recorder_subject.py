@@ -70,7 +70,17 @@ class RecorderSubject:
         )
         unnoticed = self._unnoticed(random.Random(f"{day.seed}/recorder, unnoticed"), recorded)
         put_back = self._put_back(random.Random(f"{day.seed}/recorder, put back"), recorded)
-        return recorded, (*self._troubles(rng, recorded), *self._more(dice, recorded), *unnoticed, *put_back)
+        away = self._away_long(random.Random(f"{day.seed}/recorder, away"), recorded)
+        more = (*self._more(dice, recorded), *unnoticed, *put_back, *away)
+        return recorded, (*self._troubles(rng, recorded), *more)
+
+    @staticmethod
+    def _away_long(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
+        """Some minutes no recorder runs, and the clock is set meanwhile."""
+        if dice.random() < 0.1:
+            at = round(dice.uniform(recorded.since + 5, max(recorded.since + 6, recorded.until - 200)), 2)
+            yield Trouble(at, "recorder", "", 150.0, "kill at rest")
+            yield Trouble(round(at + 20, 2), "clock", number=dice.choice((-600, -3_600, 600)))
 
     @staticmethod
     def _put_back(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:

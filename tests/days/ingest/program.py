@@ -8,6 +8,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
+from options_helper.data.fred import PER_MINUTE as FRED_PER_MINUTE
 from options_helper.data.rest.budget_ledger import INGESTION, PAGE, Share
 from options_helper.data.rest.question import Course, Failure, Pause, Tried, question
 from options_helper.data.rest.rate_limit import HostRequests, RequestLimiter, RestPolicy
@@ -97,6 +98,8 @@ class Ingester(Life):
         self._host: HostRequests | None = HostRequests(
             limiter(self.stage, INGESTION, self._root / REQUESTS), elapsed
         )
+        # Another host, with a minute of its own that nobody shares.
+        self._fred = HostRequests(RequestLimiter(FRED_PER_MINUTE, now=elapsed), elapsed)
         self.later(0.0, self._round)
 
     def kill(self) -> None:
@@ -150,8 +153,9 @@ class Ingester(Life):
             return
         assert self._host is not None
         path = f"/v2/{task.job}"
+        host = self._fred if task.job is JobName.FRED else self._host
         self._question = question(
-            self._host, path, str(task.job), POLICY, now=lambda: self.now, random=self._dice.random
+            host, path, str(task.job), POLICY, now=lambda: self.now, random=self._dice.random
         )
         self._step(partial(self._next_page, task, left - 1, asked_at), task, None)
 
@@ -173,12 +177,13 @@ class Ingester(Life):
         if isinstance(step, Pause):
             self.later(step.seconds, partial(self._step, then, task, None))
             return
-        self._oracle.sent("ingestion")
+        if task.job is not JobName.FRED:
+            self._oracle.sent("ingestion")
         seconds, failure = self._archive.attempt()
         self.later(seconds, partial(self._tried, then, task, failure, seconds))
 
     def _tried(self, then: Callable[[], None], task: Task, failure: Failure | None, seconds: float) -> None:
-        if failure is not None and failure.pause:
+        if failure is not None and failure.pause and task.job is not JobName.FRED:
             self._oracle.wants_silence(failure.pause)
         self._step(then, task, Tried(failure or True, seconds))
 

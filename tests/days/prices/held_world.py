@@ -35,7 +35,7 @@ class HeldWorld:
             f"AAPL{first:%y%m%d}C00052000",
             f"SPXW{first:%y%m%d}P05000000",
             f"SPXW{last + timedelta(days=1):%y%m%d}P05000000",
-            f"SPX{last + timedelta(days=3):%y%m%d}P05000000",
+            f"SPX{last + timedelta(days=7):%y%m%d}P05000000",
         )
         self.announced_ns: dict[str, int] = {}
         self.unknown: frozenset[str] = frozenset()  # shares that the server says it does not know

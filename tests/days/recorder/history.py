@@ -23,6 +23,8 @@ from tests.days.world.market import Made
 
 _A_PAGE: Final = 40
 _HOUR_NS: Final = 3_600 * NS
+# What was recorded so close to a gap is held against the answer in any case.
+_BESIDE_NS: Final = 45 * NS
 # How an answer is wrong: it ends early, lacks a symbol or rows, is refused, or ends in its midst with who asks.
 WRONG: Final = ("short", "empty of one", "lacking", "too many", "refused", "killed", "whole")
 
@@ -35,6 +37,7 @@ class History:
     def __init__(self, made: Sequence[Made], how: str, dice: random.Random) -> None:
         self._made, self._how, self._dice = made, how, dice
         self._pages_left = dice.randrange(6)
+        self.left_out: set[tuple[str, int]] = set()
 
     def past(self, _: str, path: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The pages of an answer."""
@@ -51,7 +54,9 @@ class History:
                 pass
         found = [one for one in self._made if first_ns <= one.made_ns <= last_ns and one.symbol in symbols]
         if self._how == "lacking":
-            found = [one for one in found if self._dice.random() > 0.05]
+            lacking = [one for one in found if self._dice.random() < 0.05]
+            self.left_out |= {(one.symbol, one.made_ns) for one in lacking}
+            found = [one for one in found if one not in lacking]
         if not path.endswith("/quotes"):
             found = []
         for first in range(0, max(1, len(found)), _A_PAGE):
@@ -79,12 +84,31 @@ def broken_closing(
     for number, how in enumerate((dice.choice(WRONG), dice.choice(WRONG), "whole")):
         # That a row is missing which nobody heard either, nobody can know, nor asks for it once its gap is closed.
         lacked = lacked or how == "lacking"
-        history: Any = History(made, how, dice)
-        at = utc_datetime(wall_ns + (1 + 60 * number) * _HOUR_NS)
+        history = History(made, how, dice)
+        rest: Any = history
+        at_ns = wall_ns + (1 + 60 * number) * _HOUR_NS
         with suppress(RestError, Killed, StoreError):
-            close_gaps(root, history, now=at)
+            close_gaps(root, rest, now=utc_datetime(at_ns))
         if (sentence := _broken(root, made, oracle, "lacking" if lacked else how)) is not None:
             return sentence
+        if (sentence := _unproven(root, oracle, history, at_ns)) is not None:
+            return sentence
+    return None
+
+
+def _unproven(root: Path, oracle: RecorderOracle, history: History, at_ns: int) -> str | None:
+    """A gap that was closed just now, though the answer lacked what was recorded beside it."""
+    closings, lacking = read_closings(root), history.left_out
+    heard = [one for one in oracle.received if (one.symbol, one.made_ns) in lacking]
+    for gap in loss_rows(root):
+        closing = closings.of_gap(gap)
+        if closing is None or closing.state is not ClosingState.CLOSED or closing.asked_at_ns != at_ns:
+            continue
+        reach = range(gap.since_ns - _BESIDE_NS, (gap.until_ns or gap.since_ns) + _BESIDE_NS)
+        if any(one.stream == gap.stream and one.made_ns in reach for one in heard):
+            return (
+                f"{gap.stream}: a gap of {gap.seconds} s is closed, and the answer lacked what was recorded"
+            )
     return None
 
 
