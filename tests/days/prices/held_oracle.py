@@ -54,7 +54,9 @@ class HeldOracle:
         # Contracts of which a quote of the session has come, by the session's end.
         self._of_session: dict[str, int] = {}
         self._failed: dict[RestTask, str] = {}  # by what its last question failed
+        # Contracts whose record was told in a reading that was taken in, and in the one under way.
         self._records: set[str] = set()
+        self._being_told: set[str] = set()
         # When the newest reading of what ends was begun, and that which is shown.
         self._reading: tuple[int, float] | None = None
         self._facts_asked = (stage.day.start_ns, 0.0)
@@ -93,7 +95,7 @@ class HeldOracle:
             case AskLatest():
                 self._note_sessions([quote for batch in answer for quote in batch.quotes], as_of_ns)
             case AskContract(symbol):
-                self._records.add(symbol)
+                self._being_told.add(symbol)
             case _:
                 pass
 
@@ -101,9 +103,11 @@ class HeldOracle:
         """A round of questions is over."""
         if task is RestTask.EXPIRIES:
             facts = desk.prices.context.expiry_facts
-            if facts is not self._facts_of and self._reading is not None:
+            if facts is not self._facts_of and facts.read_at is not None and self._reading is not None:
                 self._facts_of, self._facts_asked = facts, self._reading
-            self._reading = None
+                self._records |= self._being_told
+            # What a reading was told that crossed a midnight of the clock is asked for again.
+            self._reading, self._being_told = None, set()
 
     def _session_of(self, day: date) -> Session | None:
         return next((one for one in self._stage.day.sessions if date_of(one.opens_ns) == day), None)

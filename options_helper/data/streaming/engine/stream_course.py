@@ -398,14 +398,19 @@ class StreamCourse:
         return counted_ns if until_ns is None or abs(counted_ns - until_ns) > _SET_NS else until_ns
 
     def _gaps_of_this_clock(self, now: Moment) -> Sequence[Gap]:
-        """The newest, as far as they were told by the clock of now: none of them ends later than the next begins."""
+        """The newest as the clock of now tells them: none of them was told to end later than the next to begin."""
         gaps = self._report.gaps
-        if not gaps or self._told_end(gaps[-1].until_ns, now) != gaps[-1].until_ns:
+        if not gaps:
             return ()
         first = len(gaps) - 1
         while first and (gaps[first - 1].until_ns or 0) <= gaps[first].since_ns:
             first -= 1
-        return gaps[first:]
+        # It was set, or put right, since the last was told, and those before it were told by the same.
+        moved_ns = self._told_end(gaps[-1].until_ns, now) - (gaps[-1].until_ns or 0)
+        return [
+            replace(gap, since_ns=gap.since_ns + moved_ns, until_ns=(gap.until_ns or 0) + moved_ns)
+            for gap in gaps[first:]
+        ]
 
     def _missed_before(self, now: Moment) -> int | None:
         """Since when nothing may have been heard before the process did not run, in epoch nanoseconds; None: nothing.

@@ -363,6 +363,28 @@ def test_a_silence_before_an_absence_is_told_by_the_clock_of_after_it_where_it_w
     assert (-590 * SECOND, -560 * SECOND) in told
 
 
+def test_a_silence_before_an_absence_is_told_where_the_clock_was_found_to_be_behind_since():
+    """Found on a simulated day (seed 3235907850): the absence had been told by the clock of before."""
+    behind_ns = [0]
+    talk = Conversation(stall_seconds=60.0)
+    policy = RetryPolicy(stall_seconds=60.0)
+    talk.course = StreamCourse(
+        StreamName.STOCKS, policy, talk.now, told=lambda wall_ns: wall_ns + behind_ns[0]
+    )
+    talk.go_live()
+    talk.after(10).hear()
+    talk.watch()
+    talk.after(30).watch()
+    talk.sleep(7)
+    behind_ns[0] = 3_600 * SECOND
+    while talk.watch() is None:
+        talk.after(0.5)
+    talk.course.ended(talk.now, None, jitter=1.0)
+
+    told = [(gap.since_ns - NOON, gap.until_ns and gap.until_ns - NOON) for gap in talk.health.gaps]
+    assert (3_610 * SECOND, 3_640 * SECOND) in told
+
+
 def test_a_gap_ends_when_it_was_live_again_where_the_clock_was_found_to_be_behind_meanwhile():
     """Found on a simulated day (seed 771000818): what was put right since counted for then, and it ended late."""
     behind_ns = [0]
