@@ -279,13 +279,12 @@ class EarlierSessions:
 
     def _ended_by_ns(self, note: SessionNote) -> int:
         """When a session had ended at the latest, by the clock of now: as the next one began."""
-        if not note.number:
-            return self._began_ns  # nobody knows which came next
-        later = self._notes[self._order.index(note.session) + 1 :]
+        # Without a number nobody knows which came next, but those that ended in order have told of all before them.
+        later = self._notes[self._order.index(note.session) + 1 :] if note.number else self._missed
         began = (
             one.stretch[0] + put_forward_ns
             for one in later
-            if (put_forward_ns := self._put_forward_ns(one)) is not None
+            if one is not note and (put_forward_ns := self._put_forward_ns(one)) is not None
         )
         return min(self._began_ns, next(began, self._began_ns))
 
@@ -377,12 +376,15 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
         **{request["stream"]: request["symbols"] for request in streams.get("further", ())},
     }
     ended = last is not None and last.kind is RecordKind.END
+    journaled_ns = 0 if first is None or last is None else last.received_ns - first.received_ns
     return SessionNote(
         session=session,
         number=facts.get("number", 0),
         began_ns=began_ns,
         # Without a journal nobody knows when it ended.
         seen_ns=last.received_ns if last is not None else max(began_ns, now_ns),
+        seen_elapsed=facts.get("elapsed", 0.0) + journaled_ns / NANOSECONDS,
+        boot=facts.get("boot", ""),
         journal=bool(files),
         flush_events=facts.get("flush_events", FLUSH_ROWS),
         flush_seconds=facts.get("flush_seconds", FLUSH_SECONDS),

@@ -61,7 +61,8 @@ class SessionLog:
         self._keep_folder = keep_folder
         self._elapsed = elapsed
         self._began_elapsed = elapsed()
-        self._facts = config.facts()
+        # The journal has them too, for a note that is spoiled.
+        self._facts = {**config.facts(), "boot": boot, "elapsed": self._began_elapsed}
         self._began = facts_record(RecordKind.SESSION, began_ns, self._facts)
         self._due = config.due
         first = _first_note(config, session, began_ns)

@@ -343,6 +343,21 @@ def test_how_long_a_killed_one_is_gone_is_counted_by_what_nobody_sets(
     assert (began_ns - gap.since_ns) // SECOND == 500 + 60
 
 
+def test_a_journal_says_when_it_was_where_the_note_is_spoiled(tmp_path: Path):
+    """It ran from 100 s on after the computer's start until 130 s; this one begins 500 s later, by a clock put back."""
+    facts = {**began(NOON, 5).facts, "boot": "this", "elapsed": 100.0, "streams": {"stocks": ["AAPL"]}}
+    frames = [received(NOON + seconds * SECOND, quote_message("AAPL")) for seconds in (10, 30)]
+    record_session(tmp_path, "one", [facts_record(RecordKind.SESSION, NOON, facts), *frames])
+    (tmp_path / "sessions").mkdir(exist_ok=True)
+    (tmp_path / "sessions" / "one.json").touch()
+    began_ns = NOON - 3_600 * SECOND
+
+    with earlier_than_this(tmp_path, began_ns=began_ns, elapsed=630.0, boot="this") as earlier:
+        gaps = [gap for gap in earlier.gaps_since_kills() if "cannot be read" in gap.reason]
+
+    assert {(gap.since_ns, gap.until_ns) for gap in gaps} == {(began_ns - 530 * SECOND, began_ns)}
+
+
 def test_another_start_of_the_computer_counts_anew(tmp_path: Path):
     config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path, journal=False)
     elapsed = iter([0.0, 900.0])

@@ -110,6 +110,8 @@ def _unfinished(account: Account, desk: AccountDesk, now: float) -> Iterator[str
         yield "today's executions are not known after some quiet minutes"
     if state.unsettled:
         yield f"still open after some quiet minutes: {', '.join(sorted(state.unsettled))}"
+    if state.unexplained:
+        yield f"still unexplained after some quiet minutes: {', '.join(sorted(state.unexplained))}"
     if state.view is not None:
         really = {symbol: quantity for symbol, quantity in account.quantities(now).items() if quantity}
         told = {symbol: int(one.quantity) for symbol, one in state.view.positions.items()}

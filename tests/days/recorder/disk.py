@@ -23,7 +23,7 @@ class BadDisk:
     """
 
     def __init__(self, dice: random.Random) -> None:
-        self._dice = dice
+        self._dice, self._rooms = dice, random.Random(dice.random())
         self.is_full = False
         self.in_pieces = False
         self.kill_in: int | None = None  # so many writes from now
@@ -56,6 +56,9 @@ class BadDisk:
     def _write(self, descriptor: int, data: memoryview) -> int:
         self._live()
         self.writes += 1
+        if self.is_full and len(data) > 1 and self._rooms.random() < 0.3:
+            # There is room for a piece of it, and none for the rest.
+            return os.write(descriptor, data[: self._rooms.randrange(1, len(data))])
         if self.is_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self.kill_in is not None:

@@ -102,7 +102,8 @@ def _unproven(root: Path, oracle: RecorderOracle, history: History, at_ns: int) 
     heard = [one for one in oracle.received if (one.symbol, one.made_ns) in lacking]
     for gap in loss_rows(root):
         closing = closings.of_gap(gap)
-        if closing is None or closing.state is not ClosingState.CLOSED or closing.asked_at_ns != at_ns:
+        is_new = closing is not None and abs(closing.asked_at_ns - at_ns) < NS
+        if closing is None or closing.state is not ClosingState.CLOSED or not is_new:
             continue
         reach = range(gap.since_ns - _BESIDE_NS, (gap.until_ns or gap.since_ns) + _BESIDE_NS)
         if any(one.stream == gap.stream and one.made_ns in reach for one in heard):

@@ -131,7 +131,9 @@ class RecorderOracle(Heard):
                 # Who is killed before a full disk takes word of deleted files leaves that to `verify`.
                 yield f"{key}, received at {quote.wall_ns}, is no row, and nothing tells of it"
         for quote in (*self.unheard, *self.dropped):
-            if not self._is_told(ledger, quote) and not self._is_beside_an_end(quote):
+            # Of a spoiled note and no journal, with the clock set, nobody knows when that was.
+            is_beyond = self.is_robbed and not self._has_journal and len(self._offsets_ns) > 1
+            if not (is_beyond or self._is_told(ledger, quote) or self._is_beside_an_end(quote)):
                 yield f"{quote.stream} {quote.symbol}: lost at {quote.wall_ns}, and nothing tells of it"
         yield from self._misplaced(ledger)
         if self.is_robbed or not self._has_journal:
