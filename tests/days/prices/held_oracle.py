@@ -33,7 +33,8 @@ _UNCORRECTED: Final = 3.0
 # From one reading to the next, with everything that is asked in it, while nothing goes wrong.
 CHAIN_AGE: Final = 60.0
 CHAIN_AGE_CLOSED: Final = 360.0
-FACTS_AGE: Final = 700.0
+# What is held no longer is forgotten with the next look.
+FORGOTTEN_AFTER: Final = 400.0
 _TASKS: Final = {
     AskActions: RestTask.DIVIDENDS,
     AskDailyCloses: RestTask.CLOSES,
@@ -50,6 +51,7 @@ class HeldOracle:
         self.broken: str | None = None
         # Of each thing that was told: when it was so at the latest, and how wrong the product's time may have been.
         self._told: dict[tuple[str, str], tuple[int, float]] = {}
+        self._chains_told: dict[str, float] = {}  # by seconds in which the computer was awake
         self._actions: dict[str, tuple[tuple[date, float], ...]] = {}
         # Contracts of which a quote of the session has come, by the session's end.
         self._of_session: dict[str, int] = {}
@@ -91,6 +93,7 @@ class HeldOracle:
             case AskChain():
                 for name, one in answer.items():
                     self._told["chain", name] = self._stage.clocks.true_ns, asked[1]
+                    self._chains_told[name] = self._stage.clocks.monotonic()
                     self._note_sessions(one.quotes.values(), as_of_ns)
             case AskLatest():
                 self._note_sessions([quote for batch in answer for quote in batch.quotes], as_of_ns)
@@ -190,7 +193,10 @@ class HeldOracle:
     def _held_only(self, desk: HeldDesk) -> Iterator[str]:
         held = {contract[:-9] for contract in desk.config.option_contracts}
         for name, one in desk.prices.context.risk_inputs.chains.items():
-            if name not in held and self._stage.clocks.true_ns - self._told["chain", name][0] > 400 * NS:
+            if (
+                name not in held
+                and self._stage.clocks.monotonic() - self._chains_told[name] > FORGOTTEN_AFTER
+            ):
                 yield f"{name} ({one.underlying}) is kept, and not held"
 
     def _session_closes(self, desk: HeldDesk) -> Iterator[str]:

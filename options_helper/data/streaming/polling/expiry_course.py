@@ -48,6 +48,8 @@ class ExpiryCourse(HeldCourse):
         pause = paced(self._policy.expiries, asked.speed)
         if wanted == self._asked and asked.elapsed - self._asked_at < pause:
             return self._policy.poll
+        # What is asked now may fail, whatever was answered before.
+        self._asked = None
         self._report(RestTask.EXPIRIES, phase=RestPhase.REQUESTING)
         found = yield from expiry_reading(
             wanted[0], asked.now, traded=self._traded, asked=self._had_their_turn

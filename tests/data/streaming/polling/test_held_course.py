@@ -11,6 +11,7 @@ import pytest
 from options_helper.data.rest.expiry_chains import ChainRequest
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.chain_course import AskChain, ChainCourse
+from options_helper.data.streaming.polling.expiry_course import ExpiryCourse
 from options_helper.data.streaming.polling.moment import Done, Moment
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.polling.question import Question
@@ -140,3 +141,26 @@ def test_what_is_left_standing_after_the_session_moves_no_window_of_strikes():
 
     assert second.strikes is not None
     assert third.strikes == second.strikes
+
+
+def test_what_failed_is_asked_again_also_where_the_clock_is_put_back_to_a_day_that_was_answered():
+    """Found on a simulated day (seed 240134356): it was said to have failed, and counted as answered."""
+    holder = Holder()
+    course = ExpiryCourse(
+        holder, LiveStreamConfig(option_contracts=("AAPL261123C00180000",)), POLICY, traded=False
+    )
+
+    def look(at: Moment, answer: Any) -> bool:
+        """Whether anything is asked."""
+        step, asked = course.ask(at), 0
+        while not isinstance(step, Done):
+            step, asked = course.answered(at, answer), asked + 1
+        return asked > 0
+
+    evening, night = 7.99 * 3_600, 8.01 * 3_600  # about midnight
+    assert look(moment(evening), {})
+    assert look(moment(night), RestError("No answer."))
+    assert holder.account_state.reports[RestTask.EXPIRIES].phase is RestPhase.FAILED
+
+    assert look(moment(night + 40, put_forward=-3_600), {})
+    assert holder.account_state.reports[RestTask.EXPIRIES].phase is RestPhase.DONE
