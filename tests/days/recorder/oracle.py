@@ -160,30 +160,7 @@ class RecorderOracle(Heard):
 
     def _is_told(self, ledger: tuple[LossRow, ...], quote: Quote) -> bool:
         moments = (quote.wall_ns, *(quote.made_ns + offset_ns for offset_ns in self._offsets_ns))
-        return any(
-            _told(ledger, replace(quote, wall_ns=moment)) for moment in moments
-        ) or self._is_told_without_its_time(ledger, quote)
-
-    def _is_told_without_its_time(self, ledger: tuple[LossRow, ...], quote: Quote) -> bool:
-        """Whether a process that came later tells of kills, and nothing says how long ago they were.
-
-        That is so where those before it found the disk full, and the clock was put back since.
-        """
-        told_by = {row.session for row in ledger if str(row.stream) == quote.stream and KILLED in row.reason}
-        for later in self._lives:
-            between = [
-                one
-                for one in self._lives
-                if one.until_ns >= quote.made_ns - NS and one.since_ns < later.since_ns
-            ]
-            if (
-                later.session in told_by
-                and between
-                and not any(one.is_noted for one in between)
-                and any(one.offset_ns > later.offset_ns + NS for one in between)
-            ):
-                return True
-        return False
+        return any(_told(ledger, replace(quote, wall_ns=moment)) for moment in moments)
 
     def _is_beside_an_end(self, quote: Quote) -> bool:
         return any(0 <= end - quote.wall_ns <= UNDETECTED_NS for end in self._ends) or any(
