@@ -26,6 +26,8 @@ _MINUTE_NS: Final = 60 * NANOSECONDS
 _DIFFERING_NS: Final = (NANOSECONDS, 10 * NANOSECONDS)
 _OF_BARS_NS: Final = (5 * NANOSECONDS, 30 * NANOSECONDS)
 _IN_TIME: Final = 0.98  # of the recorded rows
+# Rows whose ages differ by more were not received by one clock.
+_CLOCK_SET_NS: Final = 30 * NANOSECONDS
 
 
 class Hole(NamedTuple):
@@ -141,11 +143,14 @@ def missed_rows(
     missed = []
     for hole in holes:
         near = _within(hole.stretch, heard)
-        window = _window(hole, piece, heard[near], age, is_whole=all(is_found[near]))
+        near_age = _age_near(hole, heard[near], age)
+        window = _window(hole, piece, heard[near], near_age or age, is_whole=all(is_found[near]))
         places = [place for place in _places(window, unheard) if place not in taken]
         taken.update(places)
         found = [row for row, is_told in zip(heard[near], is_found[near], strict=True) if is_told]
-        sides = frozenset(side for row in found if (side := _side(hole, row)) is not None)
+        # By two clocks nobody knows which rows would have been received in the hole.
+        proving = found if near_age is not None else []
+        sides = frozenset(side for row in proving if (side := _side(hole, row)) is not None)
         rows = [unheard[place] for place in places]
         missed.append(Missed(window, near.stop - near.start, len(found), rows, 0, sides))
     for place in set(range(len(unheard))) - taken:
@@ -202,6 +207,20 @@ def _side(hole: Hole, row: HeardRow) -> Side | None:
     if row.received_ns <= hole.since_ns:
         return Side.BEFORE
     return Side.AFTER if row.received_ns >= hole.until_ns else None
+
+
+def _age_near(hole: Hole, near: Sequence[HeardRow], age: Age) -> Age | None:
+    """The age of rows about a hole: the usual one, or their own where the clock was another then.
+
+    None where it was set between those before the hole and those after it.
+    """
+    ages = {side: [row.received_ns - row.ts_ns for row in near if _side(hole, row) is side] for side in Side}
+    of_sides = [median(some) for some in ages.values() if some]
+    apart_ns = max(_CLOCK_SET_NS, age.most_ns - age.usual_ns)
+    if len(of_sides) == len(Side) and abs(of_sides[0] - of_sides[1]) > apart_ns:
+        return None
+    moved_ns = round(median(of_sides)) - age.usual_ns if of_sides else 0
+    return Age(*(at_ns + moved_ns for at_ns in age)) if abs(moved_ns) > apart_ns else age
 
 
 def _window(hole: Hole, piece: Stretch, near: Sequence[HeardRow], age: Age, *, is_whole: bool) -> Stretch:
