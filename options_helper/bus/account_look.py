@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from options_helper.bus.accounts import TRUTH, place_of, why_not_seen, why_not_served
+from options_helper.bus.accounts import TRUTH, Place, place_of, why_not_seen, why_not_served
 from options_helper.bus.follower import Desk
 from options_helper.bus.legs import UNHEARD_SECONDS
 from options_helper.bus.seeds import Seed
@@ -31,6 +31,12 @@ class AccountLook:
         """Whether the account may be, for all that is known before an owner says which is the desk's own."""
         return self.sees(self.account) or self.sees(DEFAULT_ACCOUNT)
 
+    @property
+    def is_for_prices(self) -> bool:
+        """Whether the seed is for no account at all, and none was named."""
+        role = None if self.seed is None else self.seed.role
+        return self.account == DEFAULT_ACCOUNT and role is not None and not role.sees_account
+
     def name(self, desk: Desk) -> str:
         """What it is called; empty where nobody has said."""
         if self.account != DEFAULT_ACCOUNT:
@@ -45,8 +51,12 @@ class AccountLook:
 
     def problem(self, desk: Desk) -> str | None:
         """Why nothing of it is to be believed now, as a sentence; None while there is no reason not to."""
-        if self.account == DEFAULT_ACCOUNT and not self.may_be_seen:
-            return None  # prices alone are what this computer is for
+        if self.is_for_prices:
+            return None
+        if not self.may_be_seen:
+            return why_not_seen(
+                self.account, place_of(self.account, desk.health) or Place(self.account), self.seed
+            )
         if desk.place is None:
             return None if self.account == DEFAULT_ACCOUNT else why_not_served(self.account, desk.health)
         if not self.sees(desk.place.account):
@@ -66,14 +76,15 @@ class AccountLook:
     def _why_not_heard(self, desk: Desk) -> str | None:
         """Why what was told last of a further account is of before, though its owner is heard."""
         main, own = desk.health, desk.account_health
-        if desk.place is None or desk.place.is_own or main is None or own is None or main.ended:
+        if desk.place is None or desk.place.is_own or main is None or main.ended:
             return None
-        if (main.host, main.pid) != (own.host, own.pid):
+        if own is not None and (main.host, main.pid) != (own.host, own.pid):
             return f"Another owner has taken over, and has not told of {self._words(desk)} yet."
         # Beside the owner's last word, and not beside now: where nobody is heard, the streams say so.
-        if desk.heard_at is None or desk.account_heard_at is None:
+        last = desk.account_heard_at if desk.account_heard_at is not None else desk.account_since
+        if desk.heard_at is None or last is None:
             return None
-        if (lag := desk.heard_at - desk.account_heard_at) > UNHEARD_SECONDS:
+        if (lag := desk.heard_at - last) > UNHEARD_SECONDS:
             return f"The owner has not told of {self._words(desk)} for {lag:.0f} s, though it is heard."
         return None
 

@@ -67,8 +67,8 @@ def why_not_served(account: str, health: DeskHealth | None) -> str | None:
         return None
     if health.accounts is None:
         return (
-            f"The account {account} cannot be told from another: the owner is of version {health.program}, which "
-            "serves one account and does not say which. Run the same version there."
+            f"The account {account} cannot be told from another: the owner (version {health.program}) is of before "
+            "several could be served, and does not say which its one account is. Run this program's version there."
         )
     if health.accounts == (DEFAULT_ACCOUNT,):
         return f"The owner serves one account, which has no name there; so it is not known whether it is {account}."

@@ -62,6 +62,7 @@ class Desk:
     # Of a further account: how it is there, and when that was heard. The desk's own is in `health`.
     account_health: DeskHealth | None = None
     account_heard_at: float | None = None
+    account_since: float | None = None  # since when it is followed, by the same clock
     account_problem: str | None = None  # why it may not be followed
     risk_inputs: RiskInputs | None = None
     news: DeskNews | None = None
@@ -185,8 +186,15 @@ class DeskFollower:
     async def _hear_account(self, bus: BusConnection, place: Place | None) -> None:
         """Follow the account there; where that may not be, the rest is known all the same."""
         if place != self.desk.place:
-            self.desk = replace(self.desk, account=None, account_health=None, account_heard_at=None)
-        self.desk = replace(self.desk, place=place, account_problem=None)
+            self.desk = replace(self.desk, account=None, account_health=None)
+        # What was heard before says nothing of the time in which nobody was here to hear it.
+        self.desk = replace(
+            self.desk,
+            place=place,
+            account_since=self._monotonic(),
+            account_heard_at=None,
+            account_problem=None,
+        )
         if place is None:
             return
         names = self._names

@@ -196,7 +196,7 @@ class BusManager:
             owner += f", served by {health.where} (process {health.pid})"
         legs = [self._source.legs.of(name) for name in self._source.streams]
         remarks = [desk.problem, problem, desk.offset.sentence, self._slowness(legs, snapshot)]
-        if not self._look.may_be_seen:
+        if self._look.is_for_prices:
             remarks.append(
                 "This computer's seed is for prices: positions, orders and fills are not shown here."
             )

@@ -170,7 +170,7 @@ class ServeTerm:
     def trouble(self, snapshot: LiveSnapshot) -> str | None:
         """What is wrong with further accounts, each by its name, as sentences; None where all is well."""
         said = []
-        for one in self._wanted:
+        for one in self._wanted if self._has_begun else ():
             manager, own = self._managers.get(one.name), snapshot.accounts[one.name]
             why = None if manager is None else manager.failure
             fills = own.streams.get(fills_of(one.name))

@@ -86,7 +86,7 @@ def test_the_desks_own_account_has_the_subjects_of_before_and_others_their_own()
 @pytest.mark.parametrize(
     ("told", "why"),
     [
-        (BEFORE, "the owner is of version 1.0, which serves one account and does not say which"),
+        (BEFORE, "the owner (version 1.0) is of before several could be served, and does not say which"),
         (health(DEFAULT_ACCOUNT), "serves one account, which has no name there"),
         (health("main"), "The owner serves main, and not ira"),
     ],
@@ -128,6 +128,19 @@ def test_an_owner_that_is_heard_and_says_nothing_of_an_account_has_lost_it():
     assert AccountLook("ira").problem(replace(silent, heard_at=16.5)) is None, (
         "nobody is heard: the streams say so"
     )
+
+
+@pytest.mark.parametrize("kept", [True, False], ids=["kept of before", "never told"])
+def test_so_it_has_where_it_said_nothing_since_this_program_follows_it(kept: bool):  # noqa: FBT001 - two cases
+    """What the store keeps may be hours old."""
+    found = replace(
+        desk(IRA, "main", "ira", of="ira", heard=(20.0, 0.0)), account_heard_at=None, account_since=16.0
+    )
+    if not kept:
+        found = replace(found, account=None, account_health=None)
+
+    assert "has not told of the account ira for 4 s" in (AccountLook("ira").problem(found) or "")
+    assert AccountLook("ira").problem(replace(found, account_since=18.0)) is None
 
 
 def test_a_new_owners_word_is_awaited_before_what_the_one_before_told_counts_again():
@@ -178,7 +191,26 @@ def test_who_follows_prices_alone_is_told_no_trouble_of_an_account():
     look = AccountLook(DEFAULT_ACCOUNT, seed(DEFAULT_ACCOUNT, role=Role.VIEWER))
 
     assert not look.may_be_seen
+    assert look.is_for_prices
     assert look.problem(desk(OWN, "main", "ira", of="main")) is None
+
+
+@pytest.mark.parametrize("asked", ["main", DEFAULT_ACCOUNT])
+def test_a_seed_for_another_account_alone_is_no_seed_for_prices_alone(asked: str):
+    look = AccountLook(asked, seed("ira"))
+
+    assert (look.may_be_seen, look.is_for_prices) == (False, False)
+    assert "that of phone (account-viewer of ira), is not for the account" in (
+        look.problem(Desk(health=health("main", "ira"))) or ""
+    )
+
+
+def test_a_viewer_of_prices_that_names_an_account_is_told_that_it_may_not_see_it():
+    look = AccountLook("ira", seed(DEFAULT_ACCOUNT, role=Role.VIEWER))
+
+    assert "that of phone (viewer), is not for the account ira" in (
+        look.problem(Desk(health=health("main", "ira"))) or ""
+    )
 
 
 def test_all_accounts_are_counted_and_those_that_are_not_seen_named():

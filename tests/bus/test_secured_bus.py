@@ -7,27 +7,37 @@ import logging
 import shutil
 import threading
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 
+import msgspec
 import pytest
 import trustme
 
 from options_helper.bus.access import BusAccess
+from options_helper.bus.accounts_owner import AccountsOwner
 from options_helper.bus.address import BusAddress
 from options_helper.bus.admission import PAUSES, Admissions, ServerFacts
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.roles import Role
 from options_helper.bus.seeds import make_seed, read_seed, seed_text
+from options_helper.bus.term_carrier import Owner
 from options_helper.bus.viewer import BusManager
+from options_helper.clock import utc_now_ns
+from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError, StreamError, StreamRefused
-from options_helper.model.snapshot import Phase
-from options_helper.model.streams import StreamName
+from options_helper.model.frames import Frame
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamId, StreamName, fills_of
 from options_helper.settings import Settings
 from tests.bus.test_keeper import keeping
 from tests.bus.test_viewer import WANTED, bid, is_well, said, stocks, viewing
 from tests.kit.bus import CURRENT, SYSTEM, NatsServer, nats_server
-from tests.kit.fakes import deliver, wait_for
+from tests.kit.fakes import NOON, deliver, wait_for
+from tests.kit.order_updates import order_update
 from tests.kit.secured import DESK, ROLES, SecuredBus, certificate, secured_bus, trusted
 from tests.kit.serving import Relay, quotes, serving
 from tests.kit.waiting import AT_ONCE, wait_until
@@ -377,3 +387,69 @@ def test_an_owner_may_hold_the_lease_stand_by_for_it_and_take_over_with_its_righ
             first.keeper.give_back()
             second.until_leads()
             assert second.keeper.standing.problem is None
+
+
+def test_a_seed_for_one_of_several_accounts_shows_that_one_and_says_of_the_others_that_it_is_not_for_them(
+    tmp_path: Path,
+):
+    """The owner's rights are enough for all of them, and each viewer's for what it was made for."""
+    of = {"phone": ("ira",), "wall": ("all",)}
+    roles = [*ROLES, *((name, Role.ACCOUNT_VIEWER) for name in of)]
+    update = msgspec.json.encode(order_update())
+    with secured_bus(tmp_path, roles=roles, accounts=of) as bus:
+        owner = AccountsOwner(
+            bus.user("owner").address, Owner("here", 1, NOON), ("main", "ira"), now_ns=utc_now_ns
+        )
+        with serving(bus.user("owner"), deliver(*quotes(0, 1)), accounts=("main", "ira")) as main:
+            owner.open()
+            ira = fills_of("ira")
+            own = replace(main.manager.snapshot(), streams={ira: StreamHealth(ira, Phase.LIVE)})
+            owner.tell_of(lambda: replace(own, accounts=MappingProxyType({"ira": own})))
+            try:
+                with (
+                    following(bus, "phone", "ira") as phone,
+                    following(bus, "phone", "main") as not_phones,
+                    following(bus, "study", "ira") as not_studys,
+                    following(bus, "wall", "ira") as wall,
+                ):
+                    for viewer in (phone, wall):
+                        wait_until(partial(is_in, viewer, ira, Phase.LIVE))
+                    owner.carry_of("ira", main.source)([Frame(ira, update, 1, 7)])
+                    for viewer in (phone, wall):
+                        wait_until(partial(has_applied, viewer, ira))
+                    wait_until(partial(has_lost_it, not_phones))
+                    wait_until(partial(has_lost_it, not_studys))
+                    desks = [one.snapshot().desk for one in (phone, not_phones, not_studys, wall)]
+            finally:
+                owner.close()
+    assert [None if desk is None else desk.unseen for desk in desks] == [("main",), ("main",), ("ira",), ()]
+    assert [None if desk is None else desk.account for desk in desks] == ["ira", None, None, "ira"]
+    for desk, who in zip(
+        desks[1:3], ("phone (account-viewer of ira)", "study (account-viewer)"), strict=True
+    ):
+        assert desk is not None
+        assert f"This computer's seed, that of {who}, is not for the account" in (desk.account_problem or "")
+
+
+def is_in(viewer: BusManager, stream: StreamId, phase: Phase) -> bool:
+    return viewer.snapshot().streams[stream].phase is phase
+
+
+def has_lost_it(viewer: BusManager) -> bool:
+    desk = viewer.snapshot().desk
+    return desk is not None and desk.account_problem is not None
+
+
+def has_applied(viewer: BusManager, stream: StreamId) -> bool:
+    return viewer.snapshot().streams[stream].applied == 1
+
+
+@contextmanager
+def following(bus: SecuredBus, user: str, account: str) -> Iterator[BusManager]:
+    """A viewer of an account's fills alone, with that user's seed."""
+    viewer = BusManager(replace(Settings(), account=account), bus.user(user).address)
+    viewer.start(LiveStreamConfig(stream_stocks=False, stream_options=False))
+    try:
+        yield viewer
+    finally:
+        viewer.stop()

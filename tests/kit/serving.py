@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import socket
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from typing import Any, Final, Protocol, Self
@@ -17,7 +17,7 @@ from options_helper.bus.owner import AnnouncedSource, BusOwner
 from options_helper.bus.term_carrier import Owner
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.live_manager import LiveStreamManager
-from options_helper.model.streams import StreamId, StreamName
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName
 from tests.kit.fakes import (
     CONFIG,
     NOON,
@@ -60,6 +60,7 @@ class Serving:
         fills: tuple[Step, ...] = (),
         queue: int = 100_000,
         epoch: int = NOON,
+        accounts: Sequence[str] = (DEFAULT_ACCOUNT,),
     ) -> None:
         self._queue = queue
         scripted: dict[StreamId, ScriptedStreams] = {
@@ -78,6 +79,7 @@ class Serving:
             announced=lambda: self.source.announced,
             keep_bytes=KEEP,
             limits={StreamName.STOCKS: 3},
+            accounts=accounts,
         )
         self.manager = LiveStreamManager(SETTINGS, source=self.source, rest_cls=None, carry=self.owner.carry)
 
@@ -113,9 +115,10 @@ def serving(
     fills: tuple[Step, ...] = (),
     queue: int = 100_000,
     epoch: int = NOON,
+    accounts: Sequence[str] = (DEFAULT_ACCOUNT,),
 ) -> Iterator[Serving]:
     """An owner that runs; it ends in order."""
-    with beginning(server, *stocks, fills=fills, queue=queue, epoch=epoch) as made:
+    with beginning(server, *stocks, fills=fills, queue=queue, epoch=epoch, accounts=accounts) as made:
         made.start()
         yield made
 

@@ -9,6 +9,8 @@ import pytest
 from streamlit.testing.v1 import AppTest
 
 from options_helper.bus.address import DESK_ACCOUNTS_VARIABLE, BusAddress, bus_environment
+from options_helper.bus.roles import Role
+from options_helper.bus.seeds import make_seed, seed_text
 from options_helper.model.snapshot import DeskRemarks, LiveSnapshot
 from options_helper.model.snapshots_together import Unusable, without_account
 from tests.portal.conftest import Portal, board, html, press, tile, warned
@@ -160,6 +162,25 @@ def test_who_was_told_of_no_accounts_chooses_none_until_the_owner_has_said(
     assert tab.selectbox(key="account_name").value == "main"
     assert not [one for one in tab.button if one.key == "apply"], "nothing else was chosen"
     assert "1 of 3 accounts" in html(tab)
+
+
+@pytest.mark.parametrize(
+    ("accounts", "usual"),
+    [(("ira",), "ira"), (("default", "ira"), "main"), (("all",), "main"), (("pension",), "main")],
+)
+def test_the_first_account_that_this_computers_seed_is_for_is_the_usual_one(
+    desk: Portal, monkeypatch: pytest.MonkeyPatch, accounts: tuple[str, ...], usual: str
+):
+    file = desk.folder / "phone.seed"
+    file.write_text(seed_text(make_seed("phone", Role.ACCOUNT_VIEWER, accounts), "home"))
+    file.chmod(0o600)
+    monkeypatch.setenv("OH_BUS_SEED_FILE", str(file))
+
+    tab = start(desk)
+
+    assert tab.selectbox(key="account_name").value == usual
+    assert settings_of(desk).account == usual
+    assert [one for one in ACCOUNTS if one != usual] == list(tab.multiselect(key="further_accounts").options)
 
 
 def test_an_owner_of_one_account_offers_nothing_to_choose(desk: Portal, monkeypatch: pytest.MonkeyPatch):

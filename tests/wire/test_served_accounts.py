@@ -396,20 +396,92 @@ def test_names_on_the_command_line_are_the_files_and_all_is_whoever_there_is(
     assert "is not there" in (lost.problem or "")
 
 
+def environment(folder: Path, simulator: SimulatorServer, name: str) -> dict[str, str]:
+    """Of an owner's process of its own."""
+    return {
+        **os.environ,
+        "OH_ALPACA_ACCOUNTS": str(folder / "accounts.toml"),
+        "APCA_API_BASE_URL": simulator.rest_url,
+        "OH_ALPACA_DATA_URL": simulator.rest_url,
+        "OH_ALPACA_STREAM_URL": simulator.stream_url,
+        "XDG_STATE_HOME": str(folder / f"state of {name}"),
+    }
+
+
+@contextmanager
+def program(folder: Path, environ: dict[str, str], *command: str) -> Iterator[Program]:
+    made = Program(*command, cwd=folder, env=environ)
+    try:
+        yield made
+    finally:
+        made.kill()
+        made.communicate()
+
+
+@pytest.mark.processes
+@pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGSTOP, signal.SIGTERM])
+def test_who_stands_by_takes_all_accounts_and_no_fill_is_there_twice_or_missing(
+    simulator: SimulatorServer, nats: NatsServer, tmp_path: Path, how: signal.Signals
+):
+    accounts_at(tmp_path, simulator)
+    command = ("stream", "serve", "--bus", nats.url, "--together-with", "all", "--keep", "0.05", "--state")
+    states = {name: tmp_path / f"{name}.json" for name in ("first", "second")}
+
+    def activity(name: str) -> str:
+        return "" if (beat := read_heartbeat(states[name])) is None else beat.activity or ""
+
+    with (
+        program(tmp_path, environment(tmp_path, simulator, "first"), *command, str(states["first"])) as first,
+        viewing(nats.address, "main", "ira") as (main, ira),
+    ):
+        wait_until(lambda: "serving" in activity("first"), A_PROCESS)
+        with program(
+            tmp_path, environment(tmp_path, simulator, "second"), *command, str(states["second"])
+        ) as second:
+            wait_until(lambda: "leads the desk" in activity("second"), A_PROCESS)
+            wait_until(lambda: held(ira.snapshot()) == {CALL: 3}, A_PROCESS, saw=lambda: told(ira))
+            wait_until(lambda: ira.snapshot().streams[fills_of("ira")].phase in WELL, A_PROCESS)
+            simulator.push(FILLS, [fill("e1", 2, 2)], account=IRA_KEY)
+            wait_until(lambda: len(ira.snapshot().fills) == 1, A_PROCESS, saw=lambda: told(ira))
+            first.send_signal(how)
+            wait_until(lambda: "serving" in activity("second"), A_PROCESS, saw=lambda: activity("second"))
+            # Alpaca keeps its connection while it is frozen, so what is filled now comes to both.
+            wait_until(
+                lambda: (
+                    ira.snapshot().streams[fills_of("ira")].phase in WELL
+                    and (desk := ira.snapshot().desk) is not None
+                    and f"process {second.pid}" in desk.owner
+                ),
+                A_PROCESS,
+                saw=lambda: told(ira),
+            )
+            simulator.push(FILLS, [fill("e2", 1, 3)], account=IRA_KEY)
+            simulator.push(FILLS, [fill("e3", 1, 1, symbol="MSFT", price="400")])
+            wait_until(lambda: held(main.snapshot()) == {"MSFT": 8}, A_PROCESS, saw=lambda: told(main))
+            if how is signal.SIGSTOP:
+                first.send_signal(signal.SIGCONT)
+                wait_until(
+                    lambda: "standing by" in activity("first"), A_PROCESS, saw=lambda: activity("first")
+                )
+            wait_until(lambda: held(ira.snapshot()) == {CALL: 6}, A_PROCESS, saw=lambda: told(ira))
+            snapshots = main.snapshot(), ira.snapshot()
+
+    executions = [[one.execution_id for one in snapshot.fills] for snapshot in snapshots]
+    assert executions[0] == ["e3"]
+    assert executions[1][-1] == "e2"
+    assert len(executions[1]) == len(set(executions[1])), "none twice"
+    gaps = [one for one in snapshots[1].streams[fills_of("ira")].gaps if "Another owner" in one.reason]
+    assert gaps, "the time between the two is told, of this account too"
+    assert snapshots[1].streams[fills_of("ira")].missed == 0
+
+
 @pytest.mark.processes
 def test_the_command_serves_all_accounts_says_which_and_keeps_their_keys_to_itself(
     simulator: SimulatorServer, nats: NatsServer, tmp_path: Path
 ):
     accounts_at(tmp_path, simulator)
     state = tmp_path / "health.json"
-    environ = {
-        **os.environ,
-        "OH_ALPACA_ACCOUNTS": str(tmp_path / "accounts.toml"),
-        "APCA_API_BASE_URL": simulator.rest_url,
-        "OH_ALPACA_DATA_URL": simulator.rest_url,
-        "OH_ALPACA_STREAM_URL": simulator.stream_url,
-        "XDG_STATE_HOME": str(tmp_path / "state"),
-    }
+    environ = environment(tmp_path, simulator, "owner")
     command = ["stream", "serve", "--bus", nats.url, "--together-with", "all", "--account", "--keep", "0.05"]
     owner = Program(*command, "--state", str(state), cwd=tmp_path, env=environ)
     try:

@@ -15,6 +15,7 @@ from options_helper.errors import ConfigError
 from options_helper.live.further_accounts import FurtherAccount
 from options_helper.live.screen import ScreenModel
 from options_helper.live.session import Run, process_session
+from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.settings import NO_KEYS, Settings
 
 KEY = "account_name"
@@ -38,26 +39,29 @@ def account_box(portfolio_file: PortfolioFile) -> str | None:
     """Draw the choice and read it; None where there is nothing to choose, or the file names its account."""
     if (offered := _offered()) is None:
         return None
-    names, first = offered
+    names, usual = offered
     if (written := _written(portfolio_file)) is not None:
         st.caption(plain(f"{portfolio_file.name} is of the account {written}."))
         return None
     if st.session_state.get(KEY) not in names:
-        st.session_state[KEY] = first
-    told = HELP_ON_BUS if follows_a_bus() else HELP
-    chosen = st.selectbox("Account", names, key=KEY, help=told.format(market_data=first))
+        st.session_state[KEY] = usual
+    if not follows_a_bus():
+        return st.selectbox("Account", names, key=KEY, help=HELP.format(market_data=usual))
+    chosen = st.selectbox("Account", names, key=KEY, help=HELP_ON_BUS.format(market_data=names[0]))
     # A run that began before its owner had said a name follows the desk's own without one.
-    return None if follows_a_bus() and chosen == first else chosen
+    return None if chosen == names[0] else chosen
 
 
 def _offered() -> tuple[tuple[str, ...], str] | None:
-    """The accounts that there are to choose of, and the one with the market data; None where there is one.
+    """The accounts that there are to choose of, and the usual one; None where there is one.
 
-    Over a bus they are its owner's, as far as it has said.
+    Over a bus they are its owner's, as far as it has said, and its own is the first; the usual one is the first that
+    this computer's seed is for.
     """
     if follows_a_bus():
         names = process_session().desk_accounts
-        return (names, names[0]) if len(names) > 1 else None
+        seen = (name for name in names if _may_be_seen(name, names[0]))
+        return (names, next(seen, names[0])) if len(names) > 1 else None
     try:
         accounts = load_accounts()
     except ConfigError:
@@ -70,7 +74,7 @@ def further_box(account: str | None, portfolio_file: PortfolioFile) -> tuple[str
     if (offered := _offered()) is None:
         return ()
     names, usual = offered
-    first = account or _written(portfolio_file) or usual
+    first = account or _written(portfolio_file) or (names[0] if follows_a_bus() else usual)
     others = [name for name in names if name != first]
     # Streamlit takes no choice that is not offered.
     st.session_state[FURTHER_KEY] = [
@@ -78,6 +82,15 @@ def further_box(account: str | None, portfolio_file: PortfolioFile) -> tuple[str
     ]
     chosen = st.multiselect("Together with", others, key=FURTHER_KEY, help=FURTHER_HELP)
     return tuple(name for name in others if name in chosen)
+
+
+def _may_be_seen(name: str, own: str) -> bool:
+    """As far as the seed's own note says."""
+    try:
+        address = bus_of(os.environ)
+        return address is None or address.access.sees(DEFAULT_ACCOUNT if name == own else name)
+    except ConfigError:
+        return True  # what is wrong with it is said where it is used
 
 
 def further_accounts(names: Iterable[str]) -> tuple[FurtherAccount, ...]:
@@ -125,7 +138,7 @@ def settings_of(account: str | None, portfolio_file: PortfolioFile) -> Settings:
     if follows_a_bus():
         offered = _offered()
         # Of several the desk's own is called by its name too, once that is known: each row says whose it is.
-        own = None if offered is None or written is not None else offered[1]
+        own = None if offered is None or written is not None else offered[0][0]
         return load_desk_settings(account or own, written, portfolio_file.name)
     return load_accounts().settings_for(account, written, portfolio_file.name)
 
