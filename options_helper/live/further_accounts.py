@@ -128,7 +128,7 @@ class FurtherAccounts:
             found[name] = (
                 Unusable(self._problems.get(name, NO_RUN))
                 if run is None
-                else _believed(run.books.settled(run.manager.snapshot))
+                else run.books.settled(run.manager.snapshot)
             )
         return MappingProxyType(found)
 
@@ -170,12 +170,6 @@ class FurtherAccounts:
                     run.refused = str(error)
                 else:
                     run.config, run.refused = config, None
-
-
-def _believed(snapshot: LiveSnapshot) -> LiveSnapshot | Unusable:
-    """The same, where an owner's word on the account is not one of before, or of another."""
-    problem = None if snapshot.desk is None else snapshot.desk.account_problem
-    return snapshot if problem is None else Unusable(problem)
 
 
 def _each_at_once(work: Sequence[Callable[[], None]]) -> None:

@@ -7,14 +7,14 @@ from collections.abc import Callable
 import pytest
 
 from options_helper.bus.names import Names
-from options_helper.bus.owner import stores_of
+from options_helper.bus.owner import further_stores_of, stores_of
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced
 from options_helper.bus.truth import DeskNews
 from options_helper.data.recording.journal import RecordKind
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.frames import Frame
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import StreamId, StreamName, fills_of
 from tests.kit.jetstream import AnswersAtOnce, JetStream, at_once
 
 NAMES = Names()
@@ -71,8 +71,34 @@ def test_what_a_simulator_announces_is_told_once_and_again_when_it_announces_som
     assert told == [frame, market, frame, frame, market, frame]
 
 
+def test_of_several_accounts_runs_each_has_its_own_place_and_tells_its_own_market():
+    """One whose frames wait keeps no other's from being taken."""
+    ira, roth = fills_of("ira"), fills_of("roth")
+    told: list[tuple[StreamId, list[RecordKind]]] = []
+    term = OwnerTerm(
+        NAMES,
+        (ira, roth),
+        1,
+        lambda stream, _, records: told.append((stream, [record.kind for record in records])),
+    )
+    bus = AnswersAtOnce(a_server())
+    at_once(term.begin(bus, 1))
+    waiting, other = [Frame(ira, b"{}", 1, 7)], [Frame(roth, b"{}", 1, 8)]
+    term.offer(waiting, Announcement(MarketKind.SIMULATED, 5, 1.0, None), 1, "ira")
+    term.offer(other, None, 1, "roth")
+    term.offer(waiting, None, 1, "ira")
+    at_once(term.publish(bus))
+    term.settle(other, "roth")
+
+    market, frame = [RecordKind.MARKET], [RecordKind.FRAME]
+    assert told == [(ira, market), (ira, frame), (roth, frame)]
+    assert [term.stored_unsettled_of(name) for name in ("ira", "roth")] == [1, 0]
+    assert term.stored_unsettled == 1
+
+
 def a_server() -> JetStream:
-    return JetStream([(wish, wish.subjects[0].rstrip(".>*")) for wish in stores_of(NAMES, 10**9)])
+    wishes = (*stores_of(NAMES, 10**9), *further_stores_of(NAMES))
+    return JetStream([(wish, wish.subjects[0].rstrip(".>*")) for wish in wishes])
 
 
 def emptied(server: JetStream) -> None:

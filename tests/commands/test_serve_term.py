@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import threading
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 
 import pytest
 from rich.console import Console
@@ -16,6 +17,8 @@ from options_helper.commands.serve_run import FINE, ServeRequest, _Serving
 from options_helper.commands.serve_term import ServeTerm
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.live_manager import LiveStreamConfig
+from options_helper.live.further_accounts import FurtherAccount
+from options_helper.model.snapshot import LiveSnapshot
 from tests.kit.fakes import SETTINGS
 from tests.kit.waiting import AT_ONCE
 
@@ -104,6 +107,91 @@ def test_what_was_stepped_down_just_before_its_streams_begin_has_none(term: Serv
 
     assert streams(term).begun == 1
     assert not streams(term).runs
+
+
+class NotedManager(SlowManager):
+    """Streams that begin at once."""
+
+    failure = None
+
+    def __init__(self, *_: object, **__: object) -> None:
+        super().__init__()
+        self.may_begin.set()
+
+    def snapshot(self) -> LiveSnapshot:
+        return LiveSnapshot(utc_now(), running=self.runs)
+
+
+class Several:
+    """A term of three accounts, of which one cannot be used, connected to nothing; and the runs that it made."""
+
+    def __init__(self) -> None:
+        self.made: list[NotedManager] = []
+        self.term = ServeTerm(
+            BusAddress.parse("nats://127.0.0.1"),
+            SETTINGS,
+            RequestLimits("a test"),
+            keep_bytes=1,
+            plan={},
+            took_over=False,
+            account="main",
+            further=[
+                FurtherAccount("ira", replace(SETTINGS, account="ira")),
+                FurtherAccount("roth", problem="roth.env is not there."),
+            ],
+            manager_cls=self._make,
+        )
+        for owner in self.term._owners:  # noqa: SLF001 - they are connected to nothing
+            owner._loop.start()  # noqa: SLF001
+
+    def _make(self, *_: object, **__: object) -> NotedManager:
+        self.made.append(NotedManager())
+        return self.made[-1]
+
+
+@pytest.fixture
+def several() -> Iterator[Several]:
+    made = Several()
+    yield made
+    for owner in made.term._owners:  # noqa: SLF001 - as above
+        owner.yield_to_another("the test is over")
+        owner.close()
+
+
+def test_each_account_begins_once_and_all_end_together(several: Several):
+    several.term.start(LiveStreamConfig())
+    several.term.start(LiveStreamConfig(stocks=("AAPL",)))
+
+    main, ira = several.made
+    assert (main.begun, ira.begun) == (2, 1), (
+        "what one of them is refused is not asked at each change of symbols"
+    )
+    several.term.step_down("another leads")
+    assert not any(one.runs for one in several.made)
+    assert {one.fenced for one in several.term._owners} == {"another leads"}  # noqa: SLF001
+
+
+def test_of_no_account_anything_begins_after_it_was_stepped_down(several: Several):
+    several.term.step_down("another leads")
+    several.term.start(LiveStreamConfig())
+
+    assert [one.begun for one in several.made] == [0]
+
+
+def test_who_is_refused_for_one_account_yields_for_all(several: Several):
+    further = several.term._owners[1]  # noqa: SLF001 - as the server would refuse it
+    further.yield_to_another("Another owner serves this desk.")
+
+    assert several.term.yields == "Another owner serves this desk."
+    several.term.start(LiveStreamConfig())
+    assert [one.begun for one in several.made] == [0]
+
+
+def test_an_account_that_cannot_be_used_is_told_by_its_name_once_it_was_tried(several: Several):
+    assert several.term.trouble(several.term.snapshot()) is None
+    several.term.start(LiveStreamConfig())
+
+    assert several.term.trouble(several.term.snapshot()) == "The account roth: roth.env is not there."
 
 
 class Keeper:
