@@ -77,6 +77,7 @@ def _entry(one: Entry) -> dict[str, Any]:
         "deadlines": [_deadline(each) for each in one.deadlines],
         "needs": one.needs,
         "has": one.has,
+        "set_aside": one.set_aside,
         "shares": one.shares,
         "remedy": one.remedy,
     }

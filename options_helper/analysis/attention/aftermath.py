@@ -7,16 +7,17 @@ held against doing nothing at every price at which the end may come, and not at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from math import fsum
-from types import MappingProxyType
 from typing import Final
 
 from msgspec import Struct
 
+from options_helper.analysis.attention.closings import NONE_CLOSED, Closed, kept
+from options_helper.analysis.attention.collateral import Collateral
 from options_helper.analysis.attention.delivery import Outcome, outcome_of_each
 from options_helper.analysis.attention.held_legs import HeldLine, inside_at
 from options_helper.analysis.attention.words import listed
@@ -25,10 +26,6 @@ from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, plain_num
 
 # Dollars, shares and contracts below this are none.
 ROUNDING: Final = 1e-6
-
-# Contracts without a sign by the symbols of their legs.
-Closed = Mapping[str, float]
-NONE_CLOSED: Final[Closed] = MappingProxyType({})
 
 
 class Missing(Struct, frozen=True, gc=False):
@@ -68,8 +65,9 @@ class Aftermath:
     ending: tuple[HeldLine, ...]  # options that end together
     beside: tuple[HeldLine, ...]  # shares, and what ends sooner or later; nothing that has ended
     free: float  # shares, 0 or more
-    money: float  # dollars, 0 or more
+    money: float  # dollars of buying power, 0 or more
     spot: float
+    collateral: Collateral  # what is set aside for those of them that were sold, beside that
 
     def harm(self, closed: Closed) -> Harm | None:
         """What is worse when so many contracts were closed than when none were; None: nothing is.
@@ -92,11 +90,10 @@ class Aftermath:
         """What is not there when it ends at that price."""
         if not self._delivers:
             return NOTHING_MISSING
-        shares, dollars = self.free, self.money
+        shares, dollars = self.free, self.money + self.collateral.at(price, closed)
         for one in self.ending:
-            each = self._outcome(one, price)
-            kept = abs(one.quantity) - closed.get(one.instrument.live_symbol, 0.0)
-            shares, dollars = shares + kept * each.shares, dollars + kept * each.cash
+            each, left = self._outcome(one, price), abs(kept(one, closed))
+            shares, dollars = shares + left * each.shares, dollars + left * each.cash
         return Missing(max(0.0, -shares), max(0.0, -dollars))
 
     @cached_property
@@ -167,7 +164,7 @@ class Aftermath:
             0.0,
             *(
                 fsum(
-                    _kept(one, closed)
+                    kept(one, closed)
                     * (one.instrument.multiplier or 0)
                     * max(0.0, inside_at(one.instrument, at))
                     for one in self.ending
@@ -180,12 +177,6 @@ class Aftermath:
 NOTHING_MISSING: Final = Missing(0.0, 0.0)
 
 
-def _kept(one: HeldLine, closed: Closed) -> float:
-    """What is left of a leg, signed."""
-    gone = closed.get(one.instrument.live_symbol, 0.0)
-    return one.quantity - gone if one.quantity > 0 else one.quantity + gone
-
-
 def _units(one: HeldLine) -> float:
     """Dollars for each dollar of price of one of it; an adjusted contract counts as a usual one."""
     return one.instrument.multiplier or STANDARD_MULTIPLIER
@@ -193,14 +184,14 @@ def _units(one: HeldLine) -> float:
 
 def _naked(alive: Iterable[HeldLine], closed: Closed) -> float:
     """Of so many shares nothing that is alive then covers what is sold."""
-    return max(0.0, -fsum(_kept(one, closed) * _units(one) for one in alive))
+    return max(0.0, -fsum(kept(one, closed) * _units(one) for one in alive))
 
 
 def _sold_words(lines: Sequence[HeldLine], closed: Closed) -> str | None:
     labels = [
         one.instrument.label if one.instrument.is_option else f"the {one.instrument.label} sold short"
         for one in lines
-        if _kept(one, closed) < -ROUNDING
+        if kept(one, closed) < -ROUNDING
     ]
     return listed(list(dict.fromkeys(labels))) if labels else None
 

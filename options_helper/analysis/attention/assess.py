@@ -23,10 +23,10 @@ from options_helper.analysis.attention.evidence import account_entries, quote_en
 from options_helper.analysis.attention.expiring import (
     Ending,
     Moment,
+    Power,
     Settled,
     ending_entries,
     endings,
-    needed_together,
     settlements,
 )
 from options_helper.analysis.attention.held_legs import HeldLine, by_contract, held_lines
@@ -99,17 +99,19 @@ def assess_attention(
     view = live.account.view
     power = None if view is None or view.options_buying_power is None else float(view.options_buying_power)
     found, lives = endings(books, moment), leg_lives((*lines, *books.account_alone), live, own_dividends)
-    settled = settlements(found, power)
-    left = None if power is None else power - needed_together(one for one in found if not one.is_over)
-    at_end = AtEnd(books, found, settled, power)
+    money = Power.of(power, found)
+    settled = settlements(found, money)
+    at_end = AtEnd(books, found, settled, money)
     early = tuple(
-        early_entries(lives, live, moment, power, _remedies_at_end(found, settled), settle=at_end, left=left)
+        early_entries(
+            lives, live, moment, power, _remedies_at_end(found, settled), settle=at_end, left=money.left
+        )
     )
     told = {symbol for one in early for symbol in one.symbols}
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (
-        *ending_entries(found, moment, power, settled),
-        *short_entries(books, found, moment, power, settled, told=told),
+        *ending_entries(found, moment, money, settled),
+        *short_entries(books, found, moment, money, at_end, told=told),
         *early,
         *undefined_entries(by_entry, at_end, power),
         *ex_dividend_entries(lives, live.expiry_facts, moment),

@@ -8,13 +8,14 @@ from typing import Final
 
 from msgspec import structs
 
+from options_helper.analysis.attention.at_end import AtEnd
 from options_helper.analysis.attention.deadlines import ContractLife, last_day_deadlines
 from options_helper.analysis.attention.delivery import Outcome, outcome_at
 from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import (
     Ending,
     Moment,
-    Settled,
+    Power,
 )
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
 from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close
@@ -39,12 +40,12 @@ def short_entries(
     books: TwoBooks,
     found: Sequence[Ending],
     moment: Moment,
-    has: float | None,
-    settled: Settled,
+    power: Power,
+    at_end: AtEnd,
     *,
     told: Collection[str] = (),
 ) -> Iterator[Entry]:
-    """Every short leg in the money; what ends today or next, and is `settled` so, is grave, the rest is to be known.
+    """Every short leg in the money; what ends today or next is grave, the rest is to be known.
 
     Of the symbols that were `told` to be exercised early nothing is said again.
     """
@@ -60,18 +61,15 @@ def short_entries(
         said, outcome = if_exercised("Assigned", one)
         wanted = None if ending is None else ending.judged.demand
         needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
-        alone = "" if has is None else money_words(needs, has)
+        purse = at_end.purse(one) if ending is None else power.purse(ending)
+        alone = "" if power.has is None or ending is not None else money_words(needs, purse)
         # What the rest of its end lacks is of quantities that may be of the other sign, while its own is in doubt.
         is_read = not one.in_doubt or one.in_account is not None
         lacks = (
-            "" if wanted is None or not is_read else shortage_words(wanted, has, one.instrument.underlying)
+            "" if wanted is None or not is_read else shortage_words(wanted, purse, one.instrument.underlying)
         )
         deadlines = last_day_deadlines(one.life, moment.told)
-        remedy = (
-            Remedy(_how_near(one))
-            if ending is None
-            else closing(one, ending, settled.get((ending.settles, ending.underlying)))
-        )
+        remedy = Remedy(_how_near(one)) if ending is None else closing(one, ending, at_end.of(one))
         yield Entry(
             kind=AttentionKind.IN_THE_MONEY_SHORT,
             level=Level.INFO if ending is None else ending.level(moment),
@@ -84,7 +82,8 @@ def short_entries(
             remedy=remedy.words,
             remedy_without_amounts=remedy.discreet,
             needs=needs,
-            has=has,
+            has=power.has,
+            set_aside=purse.aside,
             shares=None if outcome is None else outcome.shares,
         )
 

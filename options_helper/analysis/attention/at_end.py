@@ -5,18 +5,19 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 
 from options_helper.analysis.attention.delivery import free_shares
-from options_helper.analysis.attention.expiring import Ending, Settled
+from options_helper.analysis.attention.expiring import Ending, Power, Settled
 from options_helper.analysis.attention.held_legs import HeldLine
 from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.attention.two_books import TwoBooks
+from options_helper.analysis.attention.words import Purse
 
 
 class AtEnd:
     """The settlements of the ends that are near, and of any later one when something is said of it."""
 
-    def __init__(self, books: TwoBooks, found: Iterable[Ending], settled: Settled, has: float | None) -> None:
+    def __init__(self, books: TwoBooks, found: Iterable[Ending], settled: Settled, power: Power) -> None:
         self._books = books
-        self._has = has
+        self._power = power
         self._near = {
             symbol: settled[one.settles, one.underlying]
             for one in found
@@ -54,4 +55,20 @@ class AtEnd:
         living = [other for other in book if not other.ended]
         legs = [other for other in living if other.life is not None and other.life.settles == settles]
         beside = [other for other in living if other not in legs]
-        return settlement(legs, one.spot, free_shares(living, legs), self._has, beside)
+        is_as_asked = self._books.is_as_asked(one.instrument.underlying)
+        return settlement(
+            legs,
+            one.spot,
+            free_shares(living, legs),
+            self._power.has,
+            beside,
+            is_money_asked_of_these=is_as_asked,
+        )
+
+    def purse(self, one: HeldLine) -> Purse:
+        """What is there for its assignment any day, before its end."""
+        symbol, has = one.instrument.live_symbol, self._power.has
+        settled = self.of(one)
+        if has is None or one.spot is None or settled is None or symbol in self._near:
+            return Purse(has)
+        return Purse(has, aside=settled.after.collateral.of_leg(self.counted(one), one.spot))

@@ -23,7 +23,7 @@ from options_helper.analysis.attention.entries import AttentionKind, Deadline, E
 from options_helper.analysis.attention.expiring import Moment
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
 from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close_early
-from options_helper.analysis.attention.words import dollars, listed, money_words
+from options_helper.analysis.attention.words import Purse, dollars, listed, money_words
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg, own_words
 from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
@@ -163,8 +163,13 @@ class _Money(Struct, frozen=True, gc=False):
     """What is there for exercising, dollars; None: not known."""
 
     has: float | None  # the options buying power
-    left: float | None  # of it, after what ends soon
+    left: float | None  # of it, after what ends soon; negative: so much is missing
     may_take: float  # all of that kind together
+
+    @property
+    def purse(self) -> Purse:
+        """What is there for it."""
+        return Purse(self.has, others=0.0 if self.has is None or self.left is None else self.has - self.left)
 
     def exercise_words(self, needs: float | None) -> str:
         """That a call may be exercised instead, a sentence more; empty where the money is known to be missing."""
@@ -299,9 +304,7 @@ def _long_call(
 ) -> Entry:
     said, outcome = if_exercised("Exercised", one)
     needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
-    lacks = money_words(needs, money.left)
-    if lacks and money.has != money.left:
-        lacks = f"{lacks}, after what ends soon"
+    lacks = money_words(needs, money.purse)
     is_read = not one.in_doubt or one.in_account is not None
     exercise = money.exercise_words(needs) if is_read else ""
     extrinsic = max(one.extrinsic_at_bid or 0.0, 0.0)

@@ -69,6 +69,9 @@ class Entry:
     )
     needs: float | None = None  # dollars; None: nothing, or not known
     has: float | None = None  # dollars of buying power; None: not known, or of no account here
+    set_aside: float | None = (
+        None  # dollars that the account set aside for it, as computed here; None: not asked for
+    )
     shares: float | None = None  # that come, or go where negative
     also: tuple[AttentionKind, ...] = ()  # kinds that hold too, and are not told again
 

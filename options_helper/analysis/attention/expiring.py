@@ -5,9 +5,11 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from math import fsum
 from typing import Final, TypeAlias
 
 from options_helper.analysis.attention.aftermath import Aftermath
+from options_helper.analysis.attention.collateral import Collateral
 from options_helper.analysis.attention.deadlines import last_day_deadlines
 from options_helper.analysis.attention.delivery import (
     Demand,
@@ -29,6 +31,7 @@ from options_helper.analysis.attention.remedies import (
 from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import (
+    Purse,
     clock,
     day_word,
     dollars,
@@ -80,6 +83,7 @@ class Ending:
     outcome: Outcome | None  # None: there is no price, or what is delivered is not known
     demand: Demand | None
     beside: tuple[HeldLine, ...]  # what else is held on the underlying and has not ended
+    collateral: Collateral  # what is set aside for what of it was sold
     quantities: Quantities = Quantities.AGREED
     by_account: Ending | None = None  # where the account's quantities are others, and known
 
@@ -87,6 +91,20 @@ class Ending:
     def judged(self) -> Ending:
         """What is laid beside the account's money."""
         return self.by_account or self
+
+    @property
+    def takes(self) -> float:
+        """Dollars of the buying power, beside what is set aside for it."""
+        counted = self.judged
+        if counted.demand is None:
+            return 0.0
+        aside = 0.0 if counted.spot is None else counted.collateral.at(counted.spot)
+        return max(0.0, counted.demand.dollars - aside)
+
+    @property
+    def spot(self) -> float | None:
+        """The price of now."""
+        return next((one.spot for one in self.legs if one.spot is not None), None)
 
     @property
     def all_legs(self) -> tuple[HeldLine, ...]:
@@ -102,6 +120,35 @@ class Ending:
     def symbols(self) -> tuple[str, ...]:
         """Its contracts."""
         return tuple(one.instrument.live_symbol for one in self.all_legs)
+
+
+@dataclass(frozen=True, slots=True)
+class Power:
+    """The account's options buying power, and what all that ends soon takes of it."""
+
+    has: float | None  # dollars; None: not known
+    together: float  # dollars, beside what is set aside
+
+    @classmethod
+    def of(cls, has: float | None, found: Iterable[Ending]) -> Power:
+        """What all takes that can still be traded."""
+        return cls(has, fsum(one.takes for one in found if not one.is_over))
+
+    @property
+    def left(self) -> float | None:
+        """After all of it; negative: so much is missing."""
+        return None if self.has is None else self.has - self.together
+
+    def purse(self, ending: Ending, price: float | None = None) -> Purse:
+        """What is there for one end, at a price or at that of now."""
+        counted = ending.judged
+        at = counted.spot if price is None else price
+        takes = 0.0 if ending.is_over else ending.takes
+        return Purse(
+            self.has,
+            aside=0.0 if at is None or self.has is None else counted.collateral.at(at),
+            others=max(0.0, self.together - takes),
+        )
 
 
 def endings(books: TwoBooks, moment: Moment) -> tuple[Ending, ...]:
@@ -138,17 +185,25 @@ def _of_two(
     """The file's, and beside it the account's where the two are apart."""
     name, settles = key
     if not ours:
-        alone = _ending(name, settles, theirs, books.account_on[name], moment)
+        alone = _ending(
+            name, settles, theirs, books.account_on[name], moment, is_as_asked=books.is_as_asked(name)
+        )
         return replace(alone, quantities=Quantities.ACCOUNT_ALONE)
-    by_file = _ending(name, settles, ours, books.file_on[name], moment)
+    by_file = _ending(name, settles, ours, books.file_on[name], moment, is_as_asked=books.is_as_asked(name))
     quantities = books.quantities(name)
     if quantities is Quantities.ACCOUNT:
-        beside = _beside(by_file, theirs, books.account_on.get(name, ()), quantities)
+        beside = _beside(
+            by_file,
+            theirs,
+            books.account_on.get(name, ()),
+            quantities,
+            is_as_asked=books.is_as_asked(name),
+        )
         # Where nothing that ends here is apart, and what else is there covers as much, both are one and the same; but
         # what may be sold of it hangs on the shares that stay, which are the account's.
         is_apart = any(one.in_doubt or one.account_alone for one in (*ours, *theirs))
         if not is_apart and _taken(beside.demand) == _taken(by_file.demand):
-            return replace(by_file, demand=beside.demand)
+            return replace(by_file, demand=beside.demand, beside=beside.beside, collateral=beside.collateral)
         return replace(by_file, by_account=beside)
     if quantities is Quantities.IN_DOUBT and books.has_last_known(name):
         # For the seconds in which they are read anew a warning must not shrink.
@@ -159,7 +214,12 @@ def _of_two(
 
 
 def _beside(
-    by_file: Ending, legs: Sequence[HeldLine], book: Sequence[HeldLine], quantities: Quantities
+    by_file: Ending,
+    legs: Sequence[HeldLine],
+    book: Sequence[HeldLine],
+    quantities: Quantities,
+    *,
+    is_as_asked: bool = False,
 ) -> Ending:
     """The same end by other quantities."""
     spot = next((one.spot for one in by_file.legs if one.spot is not None), None)
@@ -170,6 +230,7 @@ def _beside(
         outcome=outcome,
         demand=None if outcome is None else demand(outcome, free_shares(book, legs)),
         beside=_others(book, legs),
+        collateral=Collateral(tuple(legs), _others(book, legs), is_as_asked),
         quantities=quantities,
     )
 
@@ -199,7 +260,13 @@ def _is_near(one: HeldLine, moment: Moment) -> bool:
 
 
 def _ending(
-    name: str, settles: datetime, legs: Sequence[HeldLine], book: Sequence[HeldLine], moment: Moment
+    name: str,
+    settles: datetime,
+    legs: Sequence[HeldLine],
+    book: Sequence[HeldLine],
+    moment: Moment,
+    *,
+    is_as_asked: bool,
 ) -> Ending:
     first = legs[0]
     life, spot = first.life, next((one.spot for one in legs if one.spot is not None), None)
@@ -215,6 +282,7 @@ def _ending(
         outcome=outcome,
         demand=None if outcome is None else demand(outcome, free_shares(book, legs)),
         beside=_others(book, legs),
+        collateral=Collateral(tuple(legs), _others(book, legs), is_as_asked),
     )
 
 
@@ -223,20 +291,19 @@ def _others(book: Sequence[HeldLine], legs: Sequence[HeldLine]) -> tuple[HeldLin
 
 
 def ending_entries(
-    found: Sequence[Ending], moment: Moment, has: float | None, settled: Settled
+    found: Sequence[Ending], moment: Moment, power: Power, settled: Settled
 ) -> Iterator[Entry]:
-    """The entries of all that ends soon and is `settled` so; `has` is the account's options buying power, dollars."""
-    together_needed = needed_together(found)
+    """The entries of all that ends soon and is `settled` so."""
     for ending in found:
         if not ending.is_over:
             yield (
-                _at_open(ending, moment, has) if _settles_at_open(ending) else _expiring(ending, moment, has)
+                _at_open(ending, moment, power.has)
+                if _settles_at_open(ending)
+                else _expiring(ending, moment, power)
             )
-            yield from _without_money(
-                ending, moment, has, together_needed, settled[ending.settles, ending.underlying]
-            )
+            yield from _without_money(ending, moment, power, settled[ending.settles, ending.underlying])
         if not _settles_at_open(ending):
-            yield from _pins(ending, moment, has, together_needed)
+            yield from _pins(ending, moment, power)
 
 
 def _settles_at_open(ending: Ending) -> bool:
@@ -244,7 +311,7 @@ def _settles_at_open(ending: Ending) -> bool:
     return life is not None and life.at_open
 
 
-def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
+def _expiring(ending: Ending, moment: Moment, power: Power) -> Entry:
     life = ending.legs[0].life
     ends = None if life is None else life.trading_ends
     until = "" if ends is None else f", traded until {clock(ends)} in New York"
@@ -255,7 +322,8 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
     where = "" if alone is None or alone.inside is None else f", {_place_words(alone.inside)}"
     said = f"{what} {verb} {day_word(ending.last_day, moment.today)}{until}{where}."
     counted = ending.judged
-    shortage = "" if counted.demand is None else shortage_words(counted.demand, has, ending.underlying)
+    purse = power.purse(ending)
+    shortage = "" if counted.demand is None else shortage_words(counted.demand, purse, ending.underlying)
     amounts = (
         f"What becomes of it cannot be judged: {_why_unknown(counted)}."
         if counted.outcome is None
@@ -274,7 +342,8 @@ def _expiring(ending: Ending, moment: Moment, has: float | None) -> Entry:
         if counted.quantities.is_in_doubt
         else f"Close or roll what must not be exercised or assigned.{_as_one(counted)}",
         needs=None if counted.demand is None else counted.demand.dollars or None,
-        has=has,
+        has=power.has,
+        set_aside=purse.aside,
         shares=None if counted.outcome is None else counted.outcome.shares,
     )
 
@@ -361,41 +430,38 @@ def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:
     )
 
 
-def needed_together(found: Iterable[Ending]) -> float:
-    """The dollars that all takes which can still be traded."""
-    needed = [one.judged.demand for one in found if not one.is_over]
-    return sum(one.dollars for one in needed if one is not None)
-
-
-def settlement_of(
-    ending: Ending, has: float | None, together_needed: float, spot: float | None = None
-) -> Settlement | None:
+def settlement_of(ending: Ending, power: Power, spot: float | None = None) -> Settlement | None:
     """What ends, at a price, or at that of now, beside all else that ends soon; None: what it brings is not known."""
     counted = ending.judged
     wanted = counted.demand
     if wanted is None:
         return None
     if all(one.life is None or one.life.is_cash for one in counted.legs):
-        nothing = Aftermath(counted.legs, counted.beside, 0.0, 0.0, 0.0)
+        nothing = Aftermath(counted.legs, counted.beside, 0.0, 0.0, 0.0, Collateral())
         return Settlement((), (), 0.0, 0.0, nothing)  # nothing is delivered
-    price = next((one.spot for one in counted.legs if one.spot is not None), None) if spot is None else spot
-    money = None if has is None else has - (together_needed - wanted.dollars)
-    return settlement(counted.legs, price, wanted.free, money, counted.beside)
+    money = None if power.has is None else power.has - (power.together - ending.takes)
+    return settlement(
+        counted.legs,
+        counted.spot if spot is None else spot,
+        wanted.free,
+        money,
+        counted.beside,
+        is_money_asked_of_these=counted.collateral.is_known,
+    )
 
 
 # By when and of which underlying; None: what it brings is not known.
 Settled: TypeAlias = Mapping[tuple[datetime, str], Settlement | None]
 
 
-def settlements(found: Iterable[Ending], has: float | None) -> Settled:
+def settlements(found: Iterable[Ending], power: Power) -> Settled:
     """Of each end that can still be traded, worked out once for all that is said of it."""
     living = [one for one in found if not one.is_over]
-    together_needed = needed_together(living)
-    return {(one.settles, one.underlying): settlement_of(one, has, together_needed) for one in living}
+    return {(one.settles, one.underlying): settlement_of(one, power) for one in living}
 
 
 def _without_money(
-    ending: Ending, moment: Moment, has: float | None, together_needed: float, settled: Settlement | None
+    ending: Ending, moment: Moment, power: Power, settled: Settlement | None
 ) -> Iterator[Entry]:
     """What is long and in the money where less money, or fewer shares, are missing if it is not exercised."""
     counted = ending.judged
@@ -405,12 +471,8 @@ def _without_money(
         return
     longs, remedy = found
     remedy = _unless_in_doubt(counted) or remedy
-    lacks_money = wanted.dollars > 0 and (has is None or together_needed > has)
-    alone = has is not None and wanted.dollars <= has
-    others = (
-        f" All that ends with it needs {dollars(together_needed)} together." if alone and lacks_money else ""
-    )
-    unknown = not wanted.shares and (has is None or not lacks_money)
+    purse = power.purse(ending)
+    unknown = not wanted.shares and (power.has is None or not purse.lacks(wanted.dollars))
     labels = listed([one.leg.instrument.label for one in longs])
     yield Entry(
         kind=AttentionKind.LONG_WITHOUT_MONEY,
@@ -425,18 +487,19 @@ def _without_money(
         by=due(ending.deadlines, moment.at),
         deadlines=ending.deadlines,
         amounts=(
-            f"{_if_now(ending)}; {shortage_words(wanted, has, ending.underlying) or 'enough of it alone'}."
-            f"{others}{_by_file(ending)}"
+            f"{_if_now(ending)}; {shortage_words(wanted, purse, ending.underlying) or 'enough of it'}."
+            f"{_by_file(ending)}"
         ),
         remedy=remedy.words,
         remedy_without_amounts=remedy.discreet,
         needs=wanted.dollars or None,
-        has=has,
+        has=power.has,
+        set_aside=purse.aside,
         shares=wanted.outcome.shares,
     )
 
 
-def _pins(ending: Ending, moment: Moment, has: float | None, together_needed: float) -> Iterator[Entry]:
+def _pins(ending: Ending, moment: Moment, power: Power) -> Iterator[Entry]:
     """Legs that may end on either side of their strike: today until the close, and then until the morning's match."""
     if ending.last_day > moment.today and not ending.is_fixed:
         return
@@ -451,8 +514,8 @@ def _pins(ending: Ending, moment: Moment, has: float | None, together_needed: fl
         remedy = _unless_in_doubt(counted) or to_close_on_either_side(
             next((leg for leg in counted.legs if leg.instrument == one.instrument), one),
             counted.legs,
-            settlement_of(ending, has, together_needed),
-            [settlement_of(ending, has, together_needed, price) for price in prices],
+            settlement_of(ending, power),
+            [settlement_of(ending, power, price) for price in prices],
         )
         said = f"{one.instrument.label} is pinned: {_place_words(one.inside or 0.0)}"
         matched = (
@@ -472,13 +535,14 @@ def _pins(ending: Ending, moment: Moment, has: float | None, together_needed: fl
                 _by_the_point(one)
                 if is_cash
                 else f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending)}"
-                f"{_lacking(_most_needed(above, below), has)}."
+                f"{_lacking([power.purse(ending, price) for price in prices], above, below)}."
                 f"{_sides_by_file(ending, strike)}"
             ),
             remedy="Look at the positions before the next open." if ending.is_over else remedy.words,
             remedy_without_amounts="" if ending.is_over else remedy.discreet,
             needs=None if is_cash else _most_needed(above, below),
-            has=has,
+            has=power.has,
+            set_aside=max(power.purse(ending, price).aside for price in prices),
             shares=None if is_cash or above is None or below is None else _farthest(above, below),
         )
 
@@ -512,9 +576,17 @@ def _sides_by_file(ending: Ending, strike: float) -> str:
     return f" By the file's, above: {_sides(above, below, ending)}."
 
 
-def _lacking(needs: float | None, has: float | None) -> str:
-    """What the dearer side takes that is not there; that it is not known is said of what expires."""
-    words = "" if has is None else money_words(needs, has)
+def _lacking(purses: Sequence[Purse], above: Outcome | None, below: Outcome | None) -> str:
+    """What is missing of the side of which most is, beside all else that ends; empty where nobody knows."""
+    sides = [
+        (purse.lacks(-side.cash), -side.cash, purse)
+        for purse, side in zip(purses, (above, below), strict=True)
+        if side is not None and side.cash < 0 and purse.has is not None
+    ]
+    if not sides:
+        return ""
+    _, needs, purse = max(sides, key=lambda side: side[:2])
+    words = money_words(needs, purse)
     return f" ({words})" if words else ""
 
 

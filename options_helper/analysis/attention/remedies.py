@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
-from options_helper.analysis.attention.aftermath import Closed, Missing
+from options_helper.analysis.attention.aftermath import Missing
+from options_helper.analysis.attention.closings import Closed
 from options_helper.analysis.attention.held_legs import HeldLine
 from options_helper.analysis.attention.shortage import Part, Settlement, Way, may_offset
 from options_helper.analysis.attention.words import dollars, listed

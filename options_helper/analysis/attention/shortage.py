@@ -15,14 +15,14 @@ from math import ceil, floor, inf
 from typing import Final
 
 from options_helper.analysis.attention.aftermath import (
-    NONE_CLOSED,
     NOTHING_MISSING,
     ROUNDING,
     Aftermath,
-    Closed,
     Harm,
     Missing,
 )
+from options_helper.analysis.attention.closings import NONE_CLOSED, Closed
+from options_helper.analysis.attention.collateral import Collateral
 from options_helper.analysis.attention.delivery import Outcome, outcome_of_each
 from options_helper.analysis.attention.held_legs import HeldLine
 
@@ -67,7 +67,7 @@ class Settlement:
     legs: tuple[Part, ...]  # those exercised or assigned, with all of their contracts
     each: tuple[Outcome, ...]  # what one contract of each brings
     free: float  # shares, 0 or more
-    money: float  # dollars, 0 or more
+    money: float  # dollars, 0 or more, with what is set aside for what ends here
     after: Aftermath  # what a closing leaves, at this price and at any other
     is_known: bool = (
         True  # False: something is missing if no share, or no dollar, is there that nobody knows of
@@ -118,7 +118,7 @@ class Settlement:
         if not self.missing():
             return ()
         enough = list(self._alone())
-        alone = [part for part in enough if self.is_safe({part.symbol: part.contracts})]
+        alone = [part for part in enough if self._cures({part.symbol: part.contracts})]
         if alone:
             return tuple(
                 (min(side, key=_gives_up),)
@@ -244,10 +244,13 @@ def settlement(
     free: float | None,
     money: float | None,
     beside: Sequence[HeldLine] = (),
+    *,
+    is_money_asked_of_these: bool = False,
 ) -> Settlement | None:
     """What ends at that price; None where what one of the legs delivers is not known.
 
-    `beside` is what else is held on the underlying: what ends here may cover it.
+    `beside` is what else is held on the underlying: what ends here may cover it. `money` is buying power; where it was
+    asked when these quantities were held, what is set aside for those that were sold is there beside it.
     Of shares and money that nobody knows of, none is taken to be there: what leaves no more missing then, never does.
     """
     if spot is None:
@@ -261,9 +264,11 @@ def settlement(
         if one.quantity and (each.shares or each.cash):
             parts.append(Part(one, abs(one.quantity)))
             outcomes.append(each)
-    there = max(0.0, free or 0.0), max(0.0, money or 0.0)
-    after = Aftermath(tuple(one for one in legs if one.quantity), tuple(beside), *there, spot)
-    found = Settlement(tuple(parts), tuple(outcomes), *there, after)
+    there, power = max(0.0, free or 0.0), max(0.0, money or 0.0)
+    ending = tuple(one for one in legs if one.quantity)
+    aside = Collateral(ending, tuple(beside), is_money_asked_of_these and money is not None)
+    after = Aftermath(ending, tuple(beside), there, power, spot, aside)
+    found = Settlement(tuple(parts), tuple(outcomes), there, power + aside.at(spot), after)
     lacks = found.missing()
     in_doubt = (free is None and lacks.shares > 0) or (money is None and lacks.dollars > 0)
     return replace(found, is_known=False) if in_doubt else found

@@ -11,7 +11,9 @@ from functools import cached_property
 from msgspec import structs
 
 from options_helper.analysis.account_side import AccountSide
+from options_helper.analysis.attention.collateral import all_set_aside
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, lone_line
+from options_helper.model.contract_symbols import is_contract_symbol, root_of, underlying_of_root
 from options_helper.model.portfolio import PortfolioLine
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -45,6 +47,8 @@ class TwoBooks:
     # The account's with what it held last of the unread; those of which not even that is known are in `unknown`.
     of_last_known: tuple[HeldLine, ...] = ()
     unknown: frozenset[str] = frozenset()
+    # Underlyings of which the account may hold something else than when its buying power was asked; None: it was not.
+    changed_since: frozenset[str] | None = None
 
     @cached_property
     def file_on(self) -> Mapping[str, Sequence[HeldLine]]:
@@ -85,6 +89,12 @@ class TwoBooks:
             for one in self.of_file
         )
 
+    def is_as_asked(self, underlying: str) -> bool:
+        """Whether the buying power is of the very quantities that count."""
+        if self.changed_since is None or underlying in self.changed_since:
+            return False
+        return not self.quantities(underlying).is_in_doubt
+
     def quantities(self, underlying: str) -> Quantities:
         """Whose quantities count for what ends on one underlying: the account's wherever they are known."""
         if underlying not in self._apart:
@@ -112,7 +122,7 @@ def two_books(lines: Sequence[HeldLine], side: AccountSide | None, live: LiveSna
     """Both, of the file's lines and of what the account holds in place of some (`None`: nothing is apart)."""
     if side is None:
         same = tuple(lines)
-        return TwoBooks(same, same)
+        return TwoBooks(same, same, changed_since=_changed_since(live, same))
     theirs = {line.instrument.live_symbol: line for line in side.lines}
     times = Counter(one.instrument.live_symbol for one in lines)
     unread = frozenset(side.unread)
@@ -134,7 +144,37 @@ def two_books(lines: Sequence[HeldLine], side: AccountSide | None, live: LiveSna
         for symbol, quantity in side.last_known.items()
         if quantity and symbol in first
     )
-    return TwoBooks(of_file, of_account, unread, (*of_account, *held_last), unread - side.last_known.keys())
+    return TwoBooks(
+        of_file,
+        of_account,
+        unread,
+        (*of_account, *held_last),
+        unread - side.last_known.keys(),
+        _changed_since(live, of_account),
+    )
+
+
+def _changed_since(live: LiveSnapshot, lines: Iterable[HeldLine]) -> frozenset[str] | None:
+    """None too where what is set aside for these lines may not be there: a buying power of 0 may hide a deficit.
+
+    What is above 0 is left after it; at 0 the cash has to be as much.
+    """
+    account = live.account
+    view = account.view
+    if view is None or view.options_buying_power is None:
+        return None
+    if view.options_buying_power <= 0 and float(view.cash or 0) < all_set_aside(lines):
+        return None
+    symbols = {
+        *(one.symbol for one in account.later),
+        *account.unsettled,
+        *account.unexplained,
+        *account.moved,
+    }
+    symbols |= view.left_out
+    return frozenset(
+        underlying_of_root(root_of(one)) if is_contract_symbol(one) else one for one in symbols if one
+    )
 
 
 def _of_this_alone(

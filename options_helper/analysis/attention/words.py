@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import date, datetime
 from math import isclose
 
+from msgspec import Struct
+
 from options_helper.analysis.attention.delivery import Demand, Outcome
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK
@@ -38,18 +40,47 @@ def outcome_words(outcome: Outcome | None, underlying: str) -> str:
     return "nothing"
 
 
-def money_words(needs: float | None, has: float | None) -> str:
-    """What of the buying power is missing: "options buying power $18,250: short by $93,750"; empty where nothing is."""
+class Purse(Struct, frozen=True, gc=False):
+    """What is there for an end, dollars."""
+
+    has: float | None  # the account's options buying power; None: not known
+    aside: float = 0.0  # set aside for what was sold of it, as computed here
+    others: float = 0.0  # what else that ends soon takes of the buying power
+
+    @property
+    def left(self) -> float:
+        """What is there of it, 0 or more; nothing where that is not known."""
+        return max(0.0, (self.has or 0.0) - self.others) + self.aside
+
+    def lacks(self, needs: float | None) -> float:
+        """What is missing of so much."""
+        return max(0.0, (needs or 0.0) - self.left)
+
+    @property
+    def words(self) -> str:
+        """As in "options buying power $300 and $19,000 set aside for it, as computed here"."""
+        said = f"options buying power {dollars(self.has or 0.0)}"
+        if self.others:
+            said += (
+                f", {dollars(max(0.0, (self.has or 0.0) - self.others))} of it left by what else ends soon"
+            )
+        return f"{said} and {dollars(self.aside)} set aside for it, as computed here" if self.aside else said
+
+
+def money_words(needs: float | None, purse: Purse) -> str:
+    """What of it is missing: "options buying power $18,250: short by $93,750"; empty where that alone is enough."""
     if not needs:
         return ""
-    if has is None:
+    if purse.has is None:
         return "the buying power is not known"
-    return f"options buying power {dollars(has)}: short by {dollars(needs - has)}" if needs > has else ""
+    if short := purse.lacks(needs):
+        return f"{purse.words}: short by {dollars(short)}"
+    return f"{purse.words}: enough" if needs > purse.has - purse.others else ""
 
 
-def shortage_words(wanted: Demand, has: float | None, underlying: str) -> str:
-    """What is missing for it: "buying power $18,250: short by $93,750"; empty where nothing is."""
-    said = [words] if (words := money_words(wanted.dollars, has)) else []
+def shortage_words(wanted: Demand, purse: Purse, underlying: str) -> str:
+    """The same, and shares that are missing; empty where nothing is."""
+    said = [words] if (words := money_words(wanted.dollars, purse)) else []
     if wanted.shares is None:
         said.append(
             f"whether the {underlying} to be delivered are free is not known: an adjusted call is sold against them"

@@ -15,7 +15,7 @@ from options_helper.analysis.attention.entries import AttentionKind, Entry, Who
 from options_helper.analysis.live_health import Level
 from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.portfolio import PortfolioEntry
-from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, live_at, of_kind, only
+from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, live_at, of_kind, only, sold_since
 from tests.kit.builders import holding, leg, new_york, position, structure
 
 SPY_CALL, SPY_PUT = "SPY261120C00560000", "SPY261120P00560000"
@@ -135,7 +135,10 @@ class TestIfItExpiresNow:
         found = of_kind(attention([LONG_CALL, other], live), AttentionKind.LONG_WITHOUT_MONEY)
 
         assert {one.subject for one in found} == {"SPY", "AAPL"}
-        assert all("$130,000 together" in one.amounts for one in found)
+        by_subject = {one.subject: one.amounts for one in found}
+        left = "options buying power $112,000, {} of it left by what else ends soon: short by $18,000"
+        assert left.format("$94,000") in by_subject["SPY"]
+        assert left.format("$0") in by_subject["AAPL"]
 
     def test_unknown_buying_power_is_said_and_is_no_0(self):
         live = live_at("2026-11-20 14:30", IN_THE_MONEY, held=[LONG_CALL], power=None)
@@ -448,13 +451,18 @@ def test_the_cockpit_has_each_leg_and_each_structure_of_today():
 
 
 @pytest.mark.parametrize(
-    ("power", "lacks"), [(10_000, " (options buying power $10,000: short by $8,000)"), (18_000, "")]
+    ("power", "lacks"),
+    [
+        (10_000, " (options buying power $10,000: short by $8,000)"),
+        (18_000, ""),
+    ],
 )
 def test_the_dearer_side_of_a_pin_says_what_it_lacks(power: float, lacks: str):
     """By the price of now nothing is assigned, and a few cents lower everything is."""
     put = position("AAPL", 180, "put", contracts=-1, expiry=FRIDAY)
     prices = {"AAPL": (180.04, 180.08), "AAPL261120P00180000": (0.2, 0.22)}
-    found = attention([put], live_at("2026-11-20 15:50", prices, held=[put], power=power))
+    live = sold_since(live_at("2026-11-20 15:50", prices, held=[put], power=power), "AAPL")
+    found = attention([put], live)
 
     pin = only(found, AttentionKind.PIN)
     assert pin.amounts == f"Above 180: nothing; below: +100 AAPL for $18,000{lacks}."
@@ -466,7 +474,8 @@ def test_the_dearer_side_of_a_pin_says_what_it_lacks(power: float, lacks: str):
 def test_an_assignment_that_may_come_any_day_says_what_it_lacks(power: float, lacks: str):
     put = position("AAPL", 180, "put", contracts=-1, expiry=date(2026, 12, 18))
     prices = {"AAPL": (169.99, 170.01), "AAPL261218P00180000": (12.0, 12.2)}
-    found = attention([put], live_at("2026-11-20 12:00", prices, held=[put], power=power))
+    live = sold_since(live_at("2026-11-20 12:00", prices, held=[put], power=power), "AAPL")
+    found = attention([put], live)
 
     assert only(found, AttentionKind.IN_THE_MONEY_SHORT).amounts == f"Assigned: +100 AAPL for $18,000{lacks}."
 

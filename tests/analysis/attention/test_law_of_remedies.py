@@ -8,7 +8,7 @@ the shares and dollars that are missing at its end.
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import date
 
@@ -20,7 +20,16 @@ from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.live_health import Level
 from options_helper.model.portfolio import PortfolioEntry
-from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, dividend, live_at, of_kind, only
+from tests.analysis.attention.world import (
+    FRIDAY,
+    HALF_DAY,
+    attention,
+    dividend,
+    live_at,
+    of_kind,
+    only,
+    sold_since,
+)
 from tests.kit.builders import holding, leg, position, structure
 
 KO, MONDAY, DECEMBER = 62.22, date(2026, 11, 23), date(2026, 12, 18)
@@ -105,7 +114,13 @@ def free(book: Book, ends: date) -> float:
     return max(0.0, held - max(0.0, -calls))
 
 
-def worse(before: Book, counts: Mapping[str, float], ends: date, money: float) -> str:
+def worse(
+    before: Book,
+    counts: Mapping[str, float],
+    ends: date,
+    money: float,
+    aside: Callable[[float], float] = lambda price: 0.0,
+) -> str:
     """In what closing so much leaves more than doing nothing does; empty: in nothing."""
     after, shares = closed(before, counts), free(before, ends)
     for day in {one.ends for one in before}:
@@ -114,7 +129,8 @@ def worse(before: Book, counts: Mapping[str, float], ends: date, money: float) -
     if greatest_loss(after, ends) > greatest_loss(before, ends) + 1e-6:
         return "loss"
     for price in PRICES:
-        had, has = (missing(book, ends, price, shares, money) for book in (before, after))
+        there = money + aside(price)
+        had, has = (missing(book, ends, price, shares, there) for book in (before, after))
         if any(more > less + 1e-6 for more, less in zip(has, had, strict=True)):
             return f"missing at {price}: {had} to {has}"
     return ""
@@ -139,7 +155,9 @@ def done(said: str, entry: Entry, book: Book) -> dict[str, float]:
     return counts
 
 
-def look(book: Book, money: float | None, at: str = "2026-11-20 14:30") -> Attention:
+def look(
+    book: Book, money: float | None, at: str = "2026-11-20 14:30", *, is_aside_known: bool = False
+) -> Attention:
     held: list[PortfolioEntry] = [
         holding("KO", one.count)
         if one.kind == "shares"
@@ -160,10 +178,15 @@ def look(book: Book, money: float | None, at: str = "2026-11-20 14:30") -> Atten
             inside = max(0.0, KO - one.strike if one.kind == "call" else one.strike - KO)
             prices[one.symbol] = (round(inside + 0.01, 2), round(inside + 0.03, 2))
     live = live_at(at, prices, held=held, power=money, actions=[dividend("KO", MONDAY, 0.5)])
-    return attention(held, live, with_risk=False)
+    return attention(held, live if is_aside_known else sold_since(live, "KO"))
 
 
-def broken(found: Attention, book: Book, money: float | None) -> list[str]:
+def broken(
+    found: Attention,
+    book: Book,
+    money: float | None,
+    aside: Callable[[float], float] = lambda price: 0.0,
+) -> list[str]:
     """Each remedy after which something is worse, with what; whatever money is there where that is not known."""
     ends = {one.symbol: one.ends for one in book if one.kind != "shares"}
     said = []
@@ -176,7 +199,7 @@ def broken(found: Attention, book: Book, money: float | None) -> list[str]:
             said += [
                 f"{entry.kind} {entry.symbols}: {entry.remedy!r}: {counts}: {why}"
                 for there in ([money] if money is not None else [0.0, 9_000.0, 50_000.0])
-                if (why := worse(book, counts, own, there))
+                if (why := worse(book, counts, own, there, aside))
             ]
     return said
 
@@ -201,6 +224,30 @@ def test_who_does_what_a_remedy_says_is_nowhere_worse_off_than_who_does_nothing(
     book: Book, money: float | None
 ):
     assert broken(look(book, money), book, money) == []
+
+
+PUTS_AND_CALLS = st.lists(
+    st.builds(
+        lambda count, strike, kind: Held(count if kind == "call" else -count, strike, kind, FRIDAY),
+        st.integers(1, 3).map(float),
+        STRIKES,
+        KINDS,
+    ),
+    min_size=1,
+    max_size=4,
+    unique_by=lambda one: one.symbol,
+).map(tuple)
+
+
+@settings(max_examples=100, deadline=None)
+@given(PUTS_AND_CALLS, st.sampled_from([0.0, 300.0, 3_000.0, 9_000.0, 40_000.0]))
+def test_so_it_is_where_the_strikes_of_sold_puts_are_set_aside(book: Book, money: float):
+    """Whatever the price is, each put that is assigned then has its strike there; a call that is held has nothing."""
+
+    def aside(price: float) -> float:
+        return sum(-one.delivered(price)[1] for one in book if one.kind == "put")
+
+    assert broken(look(book, money, is_aside_known=True), book, money, aside) == []
 
 
 def test_the_oracle_knows_a_naked_leg_from_a_covered_one():
@@ -286,7 +333,10 @@ class TestTheTradersBooks:
         book = (Held(1, 55, "call", HALF_DAY), Held(1, 60, "call", FRIDAY))
         entry = only(look(book, 9_000), AttentionKind.EARLY_EXERCISE)
 
-        assert "options buying power $3,000: short by $2,500, after what ends soon" in entry.amounts
+        assert (
+            "options buying power $9,000, $3,000 of it left by what else ends soon: short by $2,500"
+            in entry.amounts
+        )
         assert entry.remedy == "Sell it before the ex-date."
 
     def test_a_partner_is_said_to_end_worthless_only_on_its_last_day(self):

@@ -19,7 +19,16 @@ from options_helper.analysis.attention.remedies import to_close, to_sell
 from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.priced_lines import price_entries
 from options_helper.model.portfolio import Leg, MultiLegPosition, PortfolioEntry, Side
-from tests.analysis.attention.world import FRIDAY, HALF_DAY, attention, dividend, live_at, of_kind, only
+from tests.analysis.attention.world import (
+    FRIDAY,
+    HALF_DAY,
+    attention,
+    dividend,
+    live_at,
+    of_kind,
+    only,
+    sold_since,
+)
 from tests.kit.builders import holding, leg, portfolio, position, structure
 
 KO = 62.22
@@ -40,7 +49,9 @@ def today(
 ) -> Attention:
     prices: dict[str, tuple[float | None, float | None]] = {"KO": (KO - 0.01, KO + 0.01)}
     theirs = None if account is None else portfolio(*account)
-    return attention(held, live_at("2026-11-20 14:30", prices, held=held, power=power, account=theirs))
+    live = live_at("2026-11-20 14:30", prices, held=held, power=power, account=theirs)
+    # What is set aside for what was sold is another matter (`test_collateral.py`): here the buying power is all.
+    return attention(held, sold_since(live, "KO"))
 
 
 def told(found: Attention) -> tuple[dict[tuple[str, ...], str], dict[tuple[str, ...], str]]:

@@ -69,6 +69,7 @@ def live_at(
     executions_since: date | None = date(2026, 11, 13),
     told: ToldSessions | None = None,
     contracts_quoted: str | None = None,
+    cash: float | None = None,
 ) -> LiveSnapshot:
     """Quotes of bid and ask that are a second old; the account holds what the book does, unless another is given.
 
@@ -90,6 +91,7 @@ def live_at(
     view = AccountPositions(
         moment,
         MappingProxyType(positions),
+        cash=None if cash is None else Decimal(str(cash)),
         options_buying_power=None if power is None else Decimal(str(power)),
     )
     return replace(
@@ -105,6 +107,12 @@ def live_at(
         ),
         **({} if told is None else {"told_sessions": told}),
     )
+
+
+def sold_since(live: LiveSnapshot, symbol: str) -> LiveSnapshot:
+    """The same, a share bought and sold since the account was asked: what is set aside on it is not known then."""
+    trades = (executed(symbol, ExecutionKind.FILL, count, price=1) for count in (1, -1))
+    return replace(live, account=replace(live.account, later=tuple(trades)))
 
 
 def attention(
