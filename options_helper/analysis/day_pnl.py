@@ -18,7 +18,15 @@ from typing import Final, Self, assert_never
 import numpy as np
 
 from options_helper.analysis.holdings import is_unread
-from options_helper.analysis.marks import UNKNOWN_TIME, Findings, Flags, Integers, Numbers, QuoteWarning
+from options_helper.analysis.marks import (
+    UNKNOWN_TIME,
+    Findings,
+    Flags,
+    Integers,
+    Numbers,
+    QuoteWarning,
+    believed_middle,
+)
 from options_helper.analysis.option_events import halves
 from options_helper.analysis.priced_lines import numbers
 from options_helper.errors import SymbolError
@@ -274,8 +282,8 @@ def _price_now(symbol: str, live: LiveSnapshot, position: AccountPosition | None
     trade, quote = live.trades.get(symbol), live.quotes.get(symbol)
     if trade is not None and trade.price > 0:
         return Decimal(str(trade.price))
-    if quote is not None and quote.bid_price and quote.ask_price:
-        return (Decimal(str(quote.bid_price)) + Decimal(str(quote.ask_price))) / 2
+    if (middle := believed_middle(quote)) is not None:
+        return Decimal(str(middle))
     return position.current_price if position else None
 
 

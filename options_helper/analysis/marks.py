@@ -220,6 +220,20 @@ def read_marks(
     )
 
 
+def believed_sides(quote: Quote | None) -> tuple[float | None, float | None]:
+    """Bid and ask in dollars per share; None: not known, which both are where more is bid than asked."""
+    if quote is None:
+        return None, None
+    bid, ask = quote.bid_price, quote.ask_price
+    return (None, None) if bid is not None and ask and bid > ask else (bid, ask)
+
+
+def believed_middle(quote: Quote | None) -> float | None:
+    """Halfway between the sides of a share's quote; None where one is missing, or they are crossed."""
+    bid, ask = believed_sides(quote)
+    return (bid + ask) / 2 if bid and ask else None
+
+
 def _is_too_wide(bid: Numbers, ask: Numbers, is_option: Flags) -> Flags:
     apart, middle = ask - bid, (ask + bid) / 2
     percent, dollars = (

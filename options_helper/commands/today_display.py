@@ -32,6 +32,7 @@ _OF_COCKPIT: Final = (
     "iv",
     "delta",
     "time_value",
+    "no_time_value",
     "given_up_by_exercise",
     "partners",
     "quantity_in_doubt",

@@ -14,10 +14,40 @@ from hypothesis import given
 from hypothesis import strategies as st
 from msgspec import structs
 
-from options_helper.analysis.marks import UNKNOWN_TIME, MarkSource, QuoteWarning, read_marks, warning_lists
+from options_helper.analysis.marks import (
+    UNKNOWN_TIME,
+    MarkSource,
+    QuoteWarning,
+    believed_middle,
+    believed_sides,
+    read_marks,
+    warning_lists,
+)
 from options_helper.model.events import Quote, RestQuote, RestTrade, Trade
 from options_helper.model.instants import utc_datetime
 from tests.kit.builders import AAPL_CALL, AS_OF, nanoseconds, quote, trade
+
+
+@pytest.mark.parametrize(
+    ("bid", "ask", "sides", "middle"),
+    [
+        (1.0, 1.2, (1.0, 1.2), 1.1),
+        (1.1, 1.1, (1.1, 1.1), 1.1),
+        (1.2, 1.0, (None, None), None),
+        (1.0, None, (1.0, None), None),
+        (None, 1.0, (None, 1.0), None),
+        (1.0, 0.0, (1.0, 0.0), None),  # no order on that side
+    ],
+)
+def test_what_is_read_of_a_quote_alone_is_not_read_of_a_crossed_one(
+    bid: float | None, ask: float | None, sides: tuple[float | None, float | None], middle: float | None
+):
+    of_quote = quote("AAPL", bid, ask)
+
+    assert believed_sides(of_quote) == sides
+    assert believed_middle(of_quote) == (None if middle is None else pytest.approx(middle))
+    assert (believed_sides(None), believed_middle(None)) == ((None, None), None)
+
 
 PRICES = st.integers(0, 5_000).map(lambda cents: cents / 100)
 SIDES = st.one_of(st.none(), PRICES)

@@ -16,6 +16,7 @@ from typing import Any, Final
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.book_look import BookLook
 from options_helper.analysis.grades import Grade
+from options_helper.analysis.marks import believed_middle
 from options_helper.analysis.risk.book_values import LineRisk, SpotSource, UnderlyingRisk, theta_parts
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
@@ -239,7 +240,8 @@ _LEG_FIGURES: Final[Mapping[str, Callable[[_Leg], _Told]]] = {
     "iv": _volatility,
     "dte": lambda leg: (_known(leg.row["dte"]), "its expiry", None, "its expiry is not known"),
     "spread": lambda leg: (
-        _known(leg.row["spread_pct"]),
+        # Below 0 it is no width: more is bid than asked.
+        None if (width := _known(leg.row["spread_pct"])) is None or width < 0 else width,
         "its quote",
         _known(leg.row["quote_age_seconds"]),
         "its quote has not two sides in order",
@@ -386,8 +388,8 @@ def _not_held(symbol: str, figure: str, live: LiveSnapshot) -> Reading:
     if figure not in ("price", "age"):
         return Reading(None, symbol, why="it is not held", is_held=False)
     quote, trade = live.quotes.get(symbol), live.trades.get(symbol)
-    if quote is not None and quote.bid_price and quote.ask_price:
-        price, source, received_ns = (quote.bid_price + quote.ask_price) / 2, "its mid", quote.received_ns
+    if quote is not None and (middle := believed_middle(quote)) is not None:
+        price, source, received_ns = middle, "its mid", quote.received_ns
     elif trade is not None:
         price, source, received_ns = trade.price, "its last trade", trade.received_ns
     else:

@@ -56,6 +56,7 @@ class CockpitLine:
     iv: float | None
     delta: float | None  # shares
     time_value: float | None  # dollars a share at the bid
+    no_time_value: str  # in a few words, why a leg with a price of its underlying has none; else empty
     given_up_by_exercise: float | None  # dollars of a long leg in the money, at the bid
     if_now: Outcome | None
     above: Outcome | None  # a cent above its strike, of a structure above its highest
@@ -81,9 +82,9 @@ class CockpitLine:
 
     @property
     def time_value_words(self) -> str | None:
-        """Its time value at the bid; of what is bid at or below what exercising brings, that; None: not known."""
+        """Its time value at the bid, or why there is none; of what is bid at or below what exercising brings, that."""
         if self.time_value is None:
-            return None
+            return self.no_time_value or None
         is_inside = self.to_strike is not None and self.to_strike > 0
         return "at or below intrinsic" if is_inside and self.time_value <= 0 else f"{self.time_value:,.2f}"
 
@@ -147,6 +148,7 @@ def _leg(one: HeldLine, ending: Ending, entries: Entries, moment: Moment) -> Coc
         iv=one.iv,
         delta=one.delta,
         time_value=extrinsic,
+        no_time_value=one.no_bid_shortly if one.bid is None and one.inside is not None else "",
         given_up_by_exercise=max(extrinsic or 0.0, 0.0) * one.shares if gives_up else None,
         if_now=None if one.spot is None else outcome_at(one, one.spot),
         above=outcome_at(one, strike + _CENT),
@@ -197,6 +199,7 @@ def _structure(
         iv=None,
         delta=fsum(known) if len(known) == len(deltas) else None,
         time_value=None,
+        no_time_value="",
         given_up_by_exercise=None,
         if_now=None if spot is None else together(legs, spot),
         above=together(legs, max(strikes) + _CENT),

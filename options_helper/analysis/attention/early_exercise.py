@@ -25,6 +25,7 @@ from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis
 from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close_early
 from options_helper.analysis.attention.words import Purse, dollars, listed, money_words
 from options_helper.analysis.live_health import Level
+from options_helper.analysis.marks import believed_sides
 from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg, own_words
 from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
 from options_helper.model.alpaca_symbols import is_index
@@ -236,7 +237,8 @@ def _signs(one: HeldLine, dividend: Dividend, live: LiveSnapshot) -> tuple[str, 
     put = live.quotes.get(other_type(one.instrument.live_symbol))
     ended_ns = session_ended_ns(one.instrument.underlying, live.as_of, live.told_sessions)
     is_of_session = put is not None and bool(made_until(ended_ns, [put]))
-    asked = None if put is None or put.ask_price is None else put.ask_price * one.points_a_share
+    _, offered = believed_sides(put)
+    asked = None if offered is None else offered * one.points_a_share
     if is_of_session and asked is not None and asked < dividend.amount:
         found.append(f"the put of its strike is offered at {asked:,.2f}, less than the dividend")
     if one.in_exercise_region:

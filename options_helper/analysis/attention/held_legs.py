@@ -14,7 +14,7 @@ from msgspec import Struct, structs
 
 from options_helper.analysis.attention.deadlines import ContractLife, contract_life
 from options_helper.analysis.deliveries import Usual, usual_instruments
-from options_helper.analysis.marks import Numbers, QuoteWarning
+from options_helper.analysis.marks import Numbers, QuoteWarning, believed_middle, believed_sides
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk, SpotSource
 from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
@@ -55,6 +55,7 @@ class HeldLine(Struct, frozen=True, dict=True):
     spot_source: SpotSource | None = None  # None: its underlying has no price
     # What is quoted on it was made after its session, so there is no bid: what is left standing then is none.
     is_quoted_late: bool = False
+    is_crossed: bool = False  # more is bid for it than asked, so neither is believed and there is no bid
     in_doubt: bool = False  # the account holds another quantity than the file, or may
     in_account: float | None = None  # which, signed; None: not known of this line, or not in doubt
     account_alone: bool = False  # the file lacks it
@@ -109,7 +110,24 @@ class HeldLine(Struct, frozen=True, dict=True):
     @property
     def no_bid(self) -> str:
         """Why there is no bid, where there is none."""
-        return "what is quoted on it is of after its session" if self.is_quoted_late else "nobody bids for it"
+        if self.is_quoted_late:
+            return "what is quoted on it is of after its session"
+        return (
+            "more is bid for it than asked, which is not believed"
+            if self.is_crossed
+            else "nobody bids for it"
+        )
+
+    @property
+    def no_bid_shortly(self) -> str:
+        """The same where there is no room."""
+        return (
+            "quoted after its session"
+            if self.is_quoted_late
+            else "bid above ask"
+            if self.is_crossed
+            else "no bid"
+        )
 
     @property
     def shares(self) -> float:
@@ -165,7 +183,9 @@ def held_lines(
     risks = _risks(book, [(entry_id, line.instrument.live_symbol) for entry_id, line in owned])
     lives = _lives([line.instrument for _, line in owned], live)
     usual = usual_instruments((line.instrument for _, line in owned), live.expiry_facts.records)
-    spots, bids, asks = (_known(priced.columns[name]) for name in ("underlying_price", "bid", "ask"))
+    is_crossed = priced.findings[QuoteWarning.CROSSED_MARKET]
+    spots = _known(priced.columns["underlying_price"])
+    bids, asks = (_known(np.where(is_crossed, np.nan, priced.columns[name])) for name in ("bid", "ask"))
     warnings = _warnings(priced)
     spreads = {name: _spread(live, name) for name in {line.instrument.underlying for _, line in owned}}
     near = _Neighbours(zip((line.instrument for _, line in owned), risks, strict=True))
@@ -190,6 +210,7 @@ def held_lines(
                 bid=None if is_late else _times(bids[n], each),
                 ask=None if is_late else _times(asks[n], each),
                 is_quoted_late=is_late,
+                is_crossed=bool(is_crossed[n]),
                 warnings=warnings.get(n, _NO_WARNINGS),
                 iv=own_iv,
                 near_iv=near.of(instrument) if own_iv is None else own_iv,
@@ -284,8 +305,8 @@ def lone_line(
     usual = usual_instruments([instrument], live.expiry_facts.records)
     held, life, each = _as_usual(instrument, life, usual)
     spots = [one.spot for one in neighbours]
-    if share is not None and share.bid_price and share.ask_price:
-        spots.append((share.bid_price + share.ask_price) / 2)
+    spots.append(believed_middle(share))
+    bid, ask = believed_sides(own)
     return HeldLine(
         entry_id="",
         instrument=held,
@@ -295,8 +316,9 @@ def lone_line(
         spot=next((spot for spot in spots if spot is not None), None),
         spot_source=next((one.spot_source for one in neighbours if one.spot is not None), SpotSource.OWN),
         spot_spread=_spread(live, instrument.underlying),
-        bid=None if own is None else _times(own.bid_price, each),
-        ask=None if own is None else _times(own.ask_price, each),
+        bid=_times(bid, each),
+        ask=_times(ask, each),
+        is_crossed=own is not None and own.bid_price is not None and (bid, ask) == (None, None),
         warnings=frozenset(),
         account_alone=True,
         points_a_share=each,
@@ -358,10 +380,8 @@ def _is_late(quote: Quote | None, ended_ns: int | None) -> bool:
 
 
 def _spread(live: LiveSnapshot, symbol: str) -> float | None:
-    quote = live.quotes.get(symbol)
-    if quote is None or quote.bid_price is None or quote.ask_price is None:
-        return None
-    return max(0.0, quote.ask_price - quote.bid_price)
+    bid, ask = believed_sides(live.quotes.get(symbol))
+    return None if bid is None or ask is None else max(0.0, ask - bid)
 
 
 def _known(column: Numbers) -> list[float | None]:

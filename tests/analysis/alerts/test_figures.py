@@ -99,6 +99,15 @@ def test_a_leg_says_what_it_is_with_source_and_age():
     assert values["theta"] == pytest.approx(8, abs=7)  # dollars a day, gained
 
 
+def test_where_more_is_bid_than_asked_there_is_no_width_and_no_middle():
+    crossed = market(("AAPL", 189.9, 190.1), (PUT, 2.1, 1.9), ("MSFT", 402.0, 398.0))
+
+    width = reading([SHORT_PUT], crossed, f"leg:{PUT}", "spread", PUT)
+    assert (width.value, width.why) == (None, "its quote has not two sides in order")
+    elsewhere = reading([SHORT_PUT], crossed, "underlying:MSFT", "price", "MSFT")
+    assert (elsewhere.value, elsewhere.why) == (None, "it is not held, and no price of it is read")
+
+
 def test_what_is_not_known_says_why_and_what_is_no_figure_of_it_is_left_out():
     live = market(("AAPL", 189.9, 190.1))
     shares = holding("AAPL", 100, cost_basis=180.0)

@@ -65,6 +65,24 @@ def test_without_a_bid_that_is_said():
     assert "nobody bids for it" in entry.what
 
 
+def test_a_quote_by_which_more_is_bid_than_asked_says_nothing():
+    """Neither of the call, whose time value it was taken for, nor of the put of its strike."""
+    prices: dict[str, tuple[float | None, float | None]] = {
+        "AAPL": (189.99, 190.01),
+        CALL: (10.9, 10.1),
+        PUT: (0.3, 0.1),
+    }
+    pays = [dividend("AAPL", FRIDAY, 0.26)]
+    live = live_at("2026-11-19 12:00", prices, held=[SHORT_CALL], actions=pays)
+
+    entry = only(attention([SHORT_CALL], live), AttentionKind.EARLY_EXERCISE)
+
+    assert (
+        "more is bid for it than asked, which is not believed, so its time value is not known" in entry.what
+    )
+    assert "the put of its strike is offered" not in entry.what
+
+
 @pytest.mark.parametrize(
     ("quoted", "said"),
     [

@@ -153,6 +153,17 @@ def test_what_the_account_alone_holds_ends_and_is_assigned_too():
     )
 
 
+def test_a_crossed_quote_of_what_the_account_alone_holds_is_not_believed_either():
+    """Nor is one of its underlying, whose middle it had."""
+    crossed = {"SPY": (566.0, 564.0), C560: (6.5, 6.0)}
+    live = live_at("2026-11-20 14:30", crossed, account=portfolio(LONG_CALL))
+    line = attention([], live).cockpit[0]
+
+    assert (line.spot, line.time_value, line.to_strike) == (None, None, None)
+    priced = live_at("2026-11-20 14:30", {**crossed, "SPY": (565.0, 565.0)}, account=portfolio(LONG_CALL))
+    assert attention([], priced).cockpit[0].time_value_words == "bid above ask"
+
+
 def test_a_short_call_of_the_account_alone_is_exercised_early_too():
     call = position("AAPL", 180, contracts=-1, expiry=DECEMBER)
     live = live_at(
@@ -395,9 +406,11 @@ class TestHowNear:
 @pytest.mark.parametrize(
     ("bid", "spot", "words"),
     [(4.98, 565.0, "at or below intrinsic"), (5.0, 565.0, "at or below intrinsic"), (5.1, 565.0, "0.10"),
-     (0.0, 550.0, "0.00"), (None, 565.0, None)],
+     (0.0, 550.0, "0.00"), (None, 565.0, "no bid"), (6.5, 565.0, "bid above ask"), (6.5, None, None)],
 )  # fmt: skip
-def test_a_bid_below_intrinsic_is_no_time_value_below_zero(bid: float | None, spot: float, words: str | None):
+def test_time_value_is_none_below_zero_and_says_why_there_is_none(
+    bid: float | None, spot: float | None, words: str | None
+):
     live = live_at("2026-11-20 14:30", {"SPY": (spot, spot), C560: (bid, 6.0)}, held=[LONG_CALL])
 
     assert attention([LONG_CALL], live).cockpit[0].time_value_words == words

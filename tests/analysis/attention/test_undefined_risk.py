@@ -233,6 +233,7 @@ def test_it_is_told_wherever_the_greatest_loss_is_undefined(book: list[Portfolio
         ((0.01, 4.1), "1 contract of AAPL 20 Nov 26 270 C"),
         ((5.0, 4.1), "1 contract of AAPL 18 Dec 26 280 C"),
         ((None, 4.1), "1 contract of AAPL 18 Dec 26 280 C"),  # nobody knows what it costs
+        ((-0.01, 4.1), "1 contract of AAPL 18 Dec 26 280 C"),  # nor where more is bid than that
     ],
 )
 def test_of_what_ends_it_the_cheapest_is_named_and_until_when_it_lasts(
@@ -246,7 +247,11 @@ def test_of_what_ends_it_the_cheapest_is_named_and_until_when_it_lasts(
     ]
     prices = {
         "AAPL": (250.99, 251.01),
-        "AAPL261120C00270000": (None if asks[0] is None else 0.0, asks[0]),
+        "AAPL261120C00270000": (None, None)
+        if asks[0] is None
+        else (0.02, 0.01)
+        if asks[0] < 0
+        else (0.0, asks[0]),
         "AAPL261218C00280000": (4.0, asks[1]),
     }
     found = only(attention(book, live_at("2026-11-20 12:00", prices, held=book, power=9_000)), KIND)
