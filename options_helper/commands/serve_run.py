@@ -13,7 +13,6 @@ from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final
 
-from options_helper.analysis.accounts_together import portfolio_together
 from options_helper.bus.address import BusAddress
 from options_helper.bus.demand import BOOKS, HALTS
 from options_helper.bus.keeper import LeaseKeeper
@@ -398,26 +397,29 @@ class _Serving:
             self._said, self._said_at = said, self._now()
             self._say(console, self._last.activity)
 
-    def _held(self, term: ServeTerm, own: Portfolio | None) -> Portfolio | None:
+    def _held(self, term: ServeTerm, own: Portfolio | None) -> list[Portfolio]:
         """What is to be streamed by itself: what a file holds, or all accounts that are served."""
-        if not self._request.from_account or not (others := term.portfolios()):
-            return own
-        return portfolio_together([*([] if own is None else [(self._account, own)]), *others])
+        others = term.portfolios() if self._request.from_account else []
+        return [*([] if own is None else [own]), *others]
 
-    def _config_for(self, owner: BusOwner, portfolio: Portfolio | None) -> LiveStreamConfig:
-        plan = build_subscription_plan(
-            portfolio or Portfolio(positions=()),
-            stream_stocks=True,
-            stream_options=True,
-            max_option_contracts=self._request.max_contracts,
-        )
+    def _config_for(self, owner: BusOwner, held: Sequence[Portfolio]) -> LiveStreamConfig:
+        plans = [
+            build_subscription_plan(
+                portfolio,
+                stream_stocks=True,
+                stream_options=True,
+                max_option_contracts=self._request.max_contracts,
+            )
+            for portfolio in held
+        ]
+        stocks = (symbol for plan in plans for symbol in plan.stocks)
+        contracts = (symbol for plan in plans for symbol in plan.option_contracts)
+        coins = (symbol for plan in plans for symbol in plan.crypto)
         wanted = owner.unite(
             {
-                StreamName.STOCKS: tuple(dict.fromkeys((*plan.stocks, *self._request.stocks))),
-                StreamName.OPTIONS: tuple(
-                    dict.fromkeys((*plan.option_contracts, *self._request.option_contracts))
-                ),
-                StreamName.CRYPTO: plan.crypto,
+                StreamName.STOCKS: tuple(dict.fromkeys((*stocks, *self._request.stocks))),
+                StreamName.OPTIONS: tuple(dict.fromkeys((*contracts, *self._request.option_contracts))),
+                StreamName.CRYPTO: tuple(dict.fromkeys(coins)),
                 StreamName.NEWS: self._request.news,
             }
         )

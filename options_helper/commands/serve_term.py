@@ -136,10 +136,10 @@ class ServeTerm:
         others = self._further.snapshots([one.name for one in self._wanted])
         return snapshots_together(self._account, self.manager.snapshot(), others)
 
-    def portfolios(self) -> list[tuple[str, Portfolio]]:
-        """What each further account holds, as far as that is known."""
+    def portfolios(self) -> list[Portfolio]:
+        """What the further accounts hold, as far as that is known."""
         found = self._further.with_portfolios(self._wanted)
-        return [(one.name, one.portfolio) for one in found if one.portfolio is not None]
+        return [one.portfolio for one in found if one.portfolio is not None]
 
     def step_down(self, why: str) -> None:
         """Another leads, or may lead: publish nothing from now on, at once, and close the connections to Alpaca."""
