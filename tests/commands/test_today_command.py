@@ -99,7 +99,7 @@ def test_an_expiry_friday_has_the_keys_that_stay(
     serve: Callable[[str], SimulatorServer], file_of: Callable[..., Path]
 ):
     """Through the simulator's wire and the real clients: 36,000 dollars are needed, and 18,250 are there."""
-    hold(serve("2026-11-20 14:30"), LONG, SHORT_PUT, cash=18_250)
+    hold(serve("2026-11-20 14:30"), LONG, SHORT_PUT, cash=38_250)
 
     result = command(file_of(LONG, SHORT_PUT), "--json")
 
@@ -108,7 +108,7 @@ def test_an_expiry_friday_has_the_keys_that_stay(
     assert list(found)[:4] == ["as_of", "attention", "cockpit", "morning_after"]
     long = next(one for one in found["attention"] if one["kind"] == "long_without_money")
     # Two calls are exercised and a put is assigned: 200 at 180 and 100 at 200.
-    assert (long["needs"], long["has"], long["shares"]) == (56_000, 18_250, 300)
+    assert (long["needs"], long["has"], long["set_aside"], long["shares"]) == (56_000, 18_250, 20_000, 300)
     assert long["by"] == "2026-11-20T15:00:00-05:00"
     assert {one["at"] for one in long["deadlines"] if one["who"] == "Alpaca"} >= {
         "2026-11-20T15:00:00-05:00",
@@ -118,6 +118,19 @@ def test_an_expiry_friday_has_the_keys_that_stay(
     assert {"expiring", "in_the_money_short", "long_without_money"} <= set(kinds(found))
     assert [one["state"] for one in found["cockpit"]] == ["itm", "itm"]
     assert found["problems"] == []
+
+
+def test_what_the_account_set_aside_for_a_put_pays_for_its_assignment(
+    serve: Callable[[str], SimulatorServer], file_of: Callable[..., Path]
+):
+    """The simulated account sets it aside as Alpaca's does, and tells what is left."""
+    hold(serve("2026-11-20 14:30"), SHORT_PUT, cash=20_300)
+
+    result = command(file_of(SHORT_PUT))
+
+    there = "options buying power $300 and $20,000 set aside for it, as computed here: enough"
+    assert there in " ".join(result.stdout.split())
+    assert "short by" not in result.stdout
 
 
 def test_the_asset_record_decides_how_long_options_are_traded(

@@ -331,3 +331,29 @@ def test_asking_from_many_threads_while_fills_come_loses_none(running_simulator:
     assert [row["qty"] for row in account.get_all_positions()] == ["100"]
     numbers = [int(row["order_id"][6:]) for row in account.get("/account/activities", {"direction": "asc"})]
     assert all(earlier < later for earlier, later in pairwise(numbers))
+
+
+def test_a_put_that_is_sold_takes_its_strike_of_the_buying_power_and_brings_cash(
+    running_simulator: Simulators,
+):
+    """As at Alpaca, whose options buying power is net of collateral."""
+    server = running_simulator(silent())
+    account, put = trading(server), "NVDA261218P00190000"
+    server.account.set_cash("20000")
+
+    def money() -> tuple[str, str]:
+        told = account.get_account()
+        assert told["buying_power"] == told["options_buying_power"]
+        return told["cash"], told["options_buying_power"]
+
+    before = money()
+    server.account.set_position(put, -1, "2.5")
+    server.account.set_cash("20250")
+    secured = money()
+    server.account.set_position("NVDA261218P00185000", 1, "1.5")
+    spread = money()
+    server.account.set_position("NVDA261218P00185000", 0, "1.5")
+    server.account.set_cash("300")
+
+    assert (before, secured, spread) == (("20000", "20000"), ("20250", "1250"), ("20250", "19750"))
+    assert money() == ("300", "0")  # never below it, as Alpaca tells it

@@ -16,6 +16,7 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "account": ("CLOSED_STATUSES", "Holding", "Number", "Placed", "SimulatedAccount", "plain"),
+    "collateral": ("set_aside",),
     "conditions": ("NO_CONDITIONS",),
     "expiries": ("ExpiryClerk", "ExpiryRules"),
     "last_values": ("LastValues", "SymbolSnapshot"),

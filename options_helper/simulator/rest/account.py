@@ -13,6 +13,7 @@ from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.tolerant import amount
 from options_helper.simulator.market.account import CLOSED_STATUSES, Holding, Placed, plain
+from options_helper.simulator.market.collateral import set_aside
 from options_helper.simulator.market.last_values import SymbolSnapshot
 from options_helper.simulator.rest.context import (
     Answer,
@@ -53,16 +54,17 @@ ACCOUNT: Final = {
 
 
 def account(_: Query, context: RequestContext) -> Answer:
-    """Cash, and what everything is worth by its last trade."""
+    """Cash, what of it is free, and what everything is worth by its last trade."""
     values = [_valued(holding, context).market_value for holding in context.account.holdings]
     positions = sum((value for value in values if value is not None), Decimal())
     equity = _text(context.account.cash + positions, CENT)
     cash = plain(context.account.cash)
+    # Cash that is neither owed nor set aside for what was sold: nothing is lent here.
+    free = plain(max(context.account.cash - set_aside(context.account.holdings), Decimal()))
     return HTTPStatus.OK, ACCOUNT | {
         "cash": cash,
-        "buying_power": cash,
-        # Cash that is not owed: nothing is lent here.
-        "options_buying_power": plain(max(context.account.cash, Decimal())),
+        "buying_power": free,
+        "options_buying_power": free,
         "position_market_value": _text(positions, CENT),
         "equity": equity,
         "portfolio_value": equity,
