@@ -81,7 +81,7 @@ def why_not_served(account: str, health: DeskHealth | None) -> str | None:
 def why_not_seen(account: str, place: Place, seed: Seed | None) -> str:
     """Why this seed may not have it, as a sentence."""
     who = "which is of none" if seed is None else f"that of {seed.who}"
-    shown = "the account with the market data" if account == DEFAULT_ACCOUNT else f"the account {account}"
+    shown = "the desk's own account" if account == DEFAULT_ACCOUNT else f"the account {account}"
     wanted = "" if place.is_own else f"={place.account}"
     return (
         f"This computer's seed, {who}, is not for {shown}. "

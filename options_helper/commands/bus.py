@@ -35,8 +35,8 @@ def config(
         typer.Option(
             "--account-viewer",
             metavar="NAME[=ACCOUNT]",
-            help="One that sees positions, orders and fills too: of the account with the market data, or of those "
-            "named (ira,roth), or of all.",
+            help="One that sees positions, orders and fills too: of the desk's own account, or of those named "
+            "(ira,roth), or of all.",
         ),
     ] = None,
     recorder: Annotated[

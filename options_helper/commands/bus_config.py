@@ -66,7 +66,7 @@ def account_viewer_of(text: str) -> tuple[str, tuple[str, ...]]:
         if one != DEFAULT_ACCOUNT and not is_account_name(one):
             raise ConfigError(
                 f"--account-viewer {text}: {one!r} is no account's name. Write {name}=ira, {name}=ira,roth or "
-                f"{name}=all, or {name} for the account with the market data; beside others that is {DEFAULT_ACCOUNT}."
+                f"{name}=all, or {name} for the desk's own account, which is called {DEFAULT_ACCOUNT} beside others."
             )
     return name, accounts
 

@@ -101,7 +101,7 @@ def further_of(request: ServeRequest, own: str) -> tuple[FurtherAccount, ...]:
             accounts.settings(name)  # says which there are
         if name == own:
             raise ConfigError(
-                f"--together-with {name}: that is the account whose prices are served. Leave it out."
+                f"--together-with {name}: that is the desk's own account already. Leave it out."
             )
     wanted = [one for one in accounts.names if one != own and (is_all or one in request.together_with)]
     return tuple(_further(accounts, one) for one in wanted)

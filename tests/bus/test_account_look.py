@@ -200,7 +200,7 @@ def test_a_seed_for_another_account_alone_is_no_seed_for_prices_alone(asked: str
     look = AccountLook(asked, seed("ira"))
 
     assert (look.may_be_seen, look.is_for_prices) == (False, False)
-    assert "that of phone (account-viewer of ira), is not for the account" in (
+    assert "that of phone (account-viewer of ira), is not for the " in (
         look.problem(Desk(health=health("main", "ira"))) or ""
     )
 

@@ -336,3 +336,33 @@ def test_the_network_of_the_docs_is_one_that_works(tmp_path: Path, monkeypatch: 
             monkeypatch.setenv("OH_BUS_SEED_FILE", seed)
             words = ["bus", "check", f"tls://localhost:{server.port}", "--desk", "home"]
             wait_until(partial(ends_with, code, words))
+
+
+def test_an_account_viewer_may_be_for_some_accounts_which_its_seed_and_the_configuration_say(tmp_path: Path):
+    folder = tmp_path / "bus"
+    said = typed(
+        "bus", "config", str(folder), "--account-viewer", "phone=roth,ira", "--account-viewer", "study"
+    )
+
+    assert "phone  account-viewer of roth, ira: " in said
+    assert "study  account-viewer: " in said
+    assert (
+        "Seed of phone, account-viewer of roth, ira on the desk desk." in (folder / "phone.seed").read_text()
+    )
+    with pytest.raises(ConfigError, match=r"phone is there as account-viewer of roth, ira\. Revoke it"):
+        typed("bus", "config", str(folder), "--account-viewer", "phone=all", "--overwrite")
+    with pytest.raises(ConfigError, match=r"'IRA' is no account's name\. Write phone=ira"):
+        typed("bus", "config", str(tmp_path / "other"), "--account-viewer", "phone=IRA")
+
+
+def test_a_configuration_that_is_written_again_keeps_which_accounts_each_may_see(tmp_path: Path):
+    folder = tmp_path / "bus"
+    typed("bus", "config", str(folder), "--account-viewer", "phone=ira")
+    seed = (folder / "phone.seed").read_text()
+
+    typed("bus", "config", str(folder), "--viewer", "kitchen", "--account-viewer", "phone=ira", "--overwrite")
+
+    text = (folder / "nats-server.conf").read_text()
+    assert "# phone: account-viewer of ira\n" in text
+    assert "oh.desk.accts.told.ira.>" in text
+    assert (folder / "phone.seed").read_text() == seed

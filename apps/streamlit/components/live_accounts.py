@@ -26,8 +26,8 @@ FURTHER_HELP = (
 )
 SHOWN_HELP = "One or several accounts; none chosen: all of them together."
 HELP_ON_BUS = (
-    "Whose fills and positions these are, of the accounts that the owner of the streams serves. Prices come with the "
-    "keys of {market_data}."
+    "Whose fills and positions these are, of the accounts that the owner of the streams serves. {own} is its own. "
+    "Prices are the same for all."
 )
 HELP = (
     "Whose fills, positions and reconciliation these are, of the accounts in config/accounts.toml. Prices come with "
@@ -47,7 +47,7 @@ def account_box(portfolio_file: PortfolioFile) -> str | None:
         st.session_state[KEY] = usual
     if not follows_a_bus():
         return st.selectbox("Account", names, key=KEY, help=HELP.format(market_data=usual))
-    chosen = st.selectbox("Account", names, key=KEY, help=HELP_ON_BUS.format(market_data=names[0]))
+    chosen = st.selectbox("Account", names, key=KEY, help=HELP_ON_BUS.format(own=names[0]))
     # A run that began before its owner had said a name follows the desk's own without one.
     return None if chosen == names[0] else chosen
 
