@@ -23,7 +23,7 @@ from options_helper.analysis.reconcile.contract_check import (
     share_findings,
 )
 from options_helper.analysis.reconcile.grouping import group_entries
-from options_helper.analysis.reconcile.portfolio_check import findings, has_expired, picture
+from options_helper.analysis.reconcile.portfolio_check import cost_doubts, findings, has_expired, picture
 from options_helper.analysis.reconcile.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import RequestStatus, Screen
@@ -92,6 +92,8 @@ def check_file(
     found = (*findings(portfolio, today), *unknown)
     for sentence in found:
         screen.finding(sentence)
+    for sentence in cost_doubts(portfolio):
+        screen.remark(sentence)
     if problem is not None:
         screen.remark(problem)
     held = f"{path.name}: {_entries(portfolio)}"

@@ -177,6 +177,14 @@ def test_check_names_what_is_to_be_looked_at(
     ]
 
 
+def test_check_remarks_a_cost_that_may_be_right_and_says_nothing_is_wrong(file_of: Callable[..., Path]):
+    result = command("check", file_of(position("SPY", 681, expiry=EXPIRY, cost_basis=235.0, identity="dear")))
+
+    assert result.exit_code == 0
+    assert "'dear': SPY" in result.stderr
+    assert "is 2.35 meant?" in result.stderr
+
+
 def test_check_asks_alpaca_for_every_symbol_that_has_not_expired(
     file_of: Callable[..., Path], serve: Callable[..., SimulatorServer]
 ):
@@ -414,6 +422,7 @@ def test_check_compares_the_file_with_alpaca_s_records(
     assert check_file(file, rest_cls=Records, now=lambda: NOW) == 1
     looks = [line for line in capsys.readouterr().out.splitlines() if line.startswith("look: ")]
     assert [line.partition(": ")[2][:46] for line in looks] == [
+        "'cost': AAPL 17 Dec 49 190 C cost 235.00 a sha",
         "'credit' was opened for 120.00, and what it ho",
         "'multiplier': AAPL 17 Dec 49 180 C counts 1000",
         "'cost': a cost_basis of 235.00 is 100 times th",

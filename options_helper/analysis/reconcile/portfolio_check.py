@@ -6,11 +6,12 @@ from collections import defaultdict
 from collections.abc import Iterator
 from datetime import date
 from decimal import Decimal
+from math import gcd
 from typing import Final
 
-from options_helper.analysis.payoffs import payoff_bounds
+from options_helper.analysis.payoffs import Bounds, payoff_bounds, slope_of
 from options_helper.model.contract_hours import has_ended
-from options_helper.model.contract_symbols import ODD_MULTIPLIERS, root_of, short_date
+from options_helper.model.contract_symbols import ODD_MULTIPLIERS, plain_number, root_of, short_date
 from options_helper.model.market_hours import MarketDay, regular_session
 from options_helper.model.portfolio import (
     Instrument,
@@ -23,6 +24,11 @@ from options_helper.model.text import format_count, named
 CORRECT_AS_OF: Final = 'Correct "as_of" or remove it.'
 # Alpaca's accounts list it until the next day.
 REMOVE_EXPIRED: Final = "Remove it once the account has dropped it."
+# A structure that has a least and a most is not opened for less than this, dollars a share; it is if nothing was paid.
+_LEAST_PRICE: Final = Decimal("0.05")
+_A_HUNDREDTH: Final = Decimal("0.01")
+# Of the strike: what costs more a share was bought far in the money, or its cost is one per contract.
+_OFTEN_TOO_MUCH: Final = Decimal("0.25")
 REMOVE_AS_OF: Final = 'When it is yours, remove "as_of" from it.'
 
 
@@ -87,11 +93,22 @@ def findings(portfolio: Portfolio, today: MarketDay) -> tuple[str, ...]:
             for sentence in (
                 *(() if early else _expiries(entry, today, portfolio.as_of)),
                 *_costs(entry, today),
+                *(sentence for sentence, cannot_be in _line_costs(entry) if cannot_be),
                 *_multipliers(entry),
                 *_dates(entry, today),
                 *_legs(entry),
             )
         ),
+    )
+
+
+def cost_doubts(portfolio: Portfolio) -> tuple[str, ...]:
+    """A sentence for each contract whose cost may be right, and is most often one per contract."""
+    return tuple(
+        f"'{entry.id}'{sentence}"
+        for entry in portfolio.positions
+        for sentence, cannot_be in _line_costs(entry)
+        if not cannot_be
     )
 
 
@@ -131,6 +148,7 @@ def _debit(entry: MultiLegPosition) -> Iterator[str]:
         return
     bounds, debit = payoff_bounds(entry.lines), Decimal(str(entry.net_debit))
     if bounds.contains(debit):
+        yield from _debit_per_share(entry, bounds, debit)
         return
     least, most = (None if one is None else f"{one:,.2f}" for one in (bounds.least, bounds.most))
     limits = " and ".join(
@@ -139,6 +157,40 @@ def _debit(entry: MultiLegPosition) -> Iterator[str]:
     meant = f" A credit is negative: is {-debit:,.2f} meant?" if bounds.contains(-debit) else ""
     apart = "" if meant else " Of legs that were opened apart, name each one's cost_basis."
     yield f" was opened for {debit:,.2f}, and what it holds is worth {limits}. Correct net_debit.{meant}{apart}"
+
+
+def _debit_per_share(entry: MultiLegPosition, bounds: Bounds, debit: Decimal) -> Iterator[str]:
+    """A debit that nobody deals for, and that is a price per share where it fits."""
+    if bounds.least is None or bounds.most is None or not debit:
+        return
+    shares = gcd(*(int(abs(slope_of(line))) for line in entry.lines))
+    meant = debit * shares
+    if abs(debit) < _LEAST_PRICE * shares and bounds.least <= meant <= bounds.most:
+        yield (
+            f" was opened for {debit:,.2f}, which is {plain_number(float(debit / shares))} a share. "
+            f"net_debit is dollars for all of it: is {meant:,.2f} meant?"
+        )
+
+
+def _line_costs(entry: PortfolioEntry) -> Iterator[tuple[str, bool]]:
+    """What is said of an option's cost beside its strike, and whether it cannot be: then it is one per contract."""
+    for line in entry.lines:
+        one, cost = line.instrument, line.cost_basis
+        if one.strike is None or one.adjusted or cost is None:
+            continue
+        strike = Decimal(str(one.strike))
+        said = f": {one.label} cost {cost:,.2f} a share by its cost_basis,"
+        meant = f"It is the price per share, not per contract: is {cost * _A_HUNDREDTH:,.2f} meant?"
+        if cost > strike:
+            limit = (
+                "No put is worth that."
+                if one.option_type == "put"
+                else f"A call is worth that where {one.underlying} stands at about twice as much."
+            )
+            yield f"{said} more than its strike. {limit} {meant}", True
+        elif cost > _OFTEN_TOO_MUCH * strike:
+            share = 100 * cost / strike
+            yield f"{said} {share:.0f} % of its strike, which is right far in the money alone. {meant}", False
 
 
 def _multipliers(entry: PortfolioEntry) -> Iterator[str]:

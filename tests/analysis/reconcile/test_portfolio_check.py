@@ -12,9 +12,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.payoffs import Bounds, believable_range, payoff_bounds, undefined_risks
-from options_helper.analysis.reconcile.portfolio_check import CORRECT_AS_OF, findings, picture
+from options_helper.analysis.reconcile.portfolio_check import CORRECT_AS_OF, cost_doubts, findings, picture
 from options_helper.model.market_hours import NEW_YORK, MarketDay, Session
-from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.portfolio import Leg, Portfolio, PortfolioEntry, load_portfolio
 from tests.kit.builders import holding, leg, portfolio, position, structure
 
 FRIDAY, SATURDAY = date(2026, 11, 20), date(2026, 11, 21)
@@ -50,6 +50,76 @@ def test_no_example_of_the_docs_has_anything_against_it(repository: Path, tmp_pa
         path = tmp_path / f"{number}.json"
         path.write_text(block, encoding="utf-8")
         assert findings(load_portfolio(path), ON_FRIDAY) == ()
+
+
+VERTICAL = (leg("long", 180), leg("short", 190))
+
+
+@pytest.mark.parametrize(
+    ("legs", "debit", "said"),
+    [
+        (
+            VERTICAL,
+            1.2,
+            "was opened for 1.20, which is 0.012 a share. net_debit is dollars for all of it: is 120.00",
+        ),
+        (VERTICAL, 3.0, "is 300.00 meant?"),
+        ((leg("short", 180), leg("long", 190)), -1.2, "is -120.00 meant?"),
+        (
+            [one.changed(contracts=5) for one in VERTICAL],
+            7.35,
+            "which is 0.015 a share. net_debit is dollars for all",
+        ),
+        ([one.changed(contracts=5) for one in VERTICAL], 7.35, "is 3,675.00 meant?"),
+        ((*VERTICAL, leg("short", 190), leg("long", 200)), 2.1, "is 210.00 meant?"),
+        # Beyond its width in any case, or a price that is dealt for.
+        (VERTICAL, 1_100.0, "Correct net_debit."),
+        (VERTICAL, 5.0, None),
+        (VERTICAL, 120.0, None),
+        (VERTICAL, 0.0, None),
+        # As a price per share it would be beyond the width, or it has no most: a ratio may have cost next to nothing.
+        ((leg("long", 180), leg("short", 181)), 2.5, None),
+        ((leg("long", 180), leg("short", 190, contracts=2)), 1.2, None),
+    ],
+)
+def test_a_net_debit_per_share_is_asked_about(legs: tuple[Leg, ...], debit: float, said: str | None):
+    found = findings(portfolio(structure(*legs, net_debit=debit)), ON_FRIDAY)
+
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0]
+
+
+@pytest.mark.parametrize(
+    ("entry", "said", "doubt"),
+    [
+        (
+            position("SPY", 650, "put", cost_basis=700.0),
+            "more than its strike. No put is worth that. It is the price per share",
+            "",
+        ),
+        (position("SPY", 650, "put", cost_basis=700.0), "is 7.00 meant?", ""),
+        (position(cost_basis=235.0), "A call is worth that where AAPL stands at about twice as much.", ""),
+        (structure(leg("long", 180, cost_basis=235.0), net_debit=None), "is 2.35 meant?", ""),
+        (
+            position("SPY", 681, cost_basis=235.0),
+            "",
+            "35 % of its strike, which is right far in the money alone. It is the price",
+        ),
+        (position("SPY", 681, contracts=-1, cost_basis=235.0), "", "is 2.35 meant?"),
+        (position("SPY", 681, cost_basis=170.0), "", ""),
+        (position("SPY", 681, cost_basis=2.35), "", ""),
+        (position("SPY", 681, cost_basis=None), "names no cost", ""),
+        (holding(cost_basis=23_500.0), "", ""),
+        (position("AAPL1", 180, cost_basis=235.0, multiplier=100), "", ""),
+    ],
+)
+def test_a_cost_per_contract_is_asked_about(entry: PortfolioEntry, said: str, doubt: str):
+    """What cannot be is to be looked at; what is right for an option far in the money is remarked alone."""
+    book = portfolio(entry)
+
+    for found, words in ((findings(book, ON_FRIDAY), said), (cost_doubts(book), doubt)):
+        assert len(found) == bool(words)
+        assert words in "".join(found)
 
 
 def test_two_settlements_and_two_deliveries_have_no_bounds(repository: Path, tmp_path: Path):
