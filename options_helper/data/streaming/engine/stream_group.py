@@ -14,6 +14,7 @@ from typing import Final, cast
 from options_helper.clock import elapsed_seconds
 from options_helper.data.streaming.connection.connection_runner import Streamer, StreamSink
 from options_helper.data.streaming.engine.frame_queue import FrameQueue, QueueCounts
+from options_helper.data.streaming.engine.group_course import GroupCourse
 from options_helper.data.streaming.engine.pulse import Absence, Pulse
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.engine.stream_source import StreamSource, SymbolStreamer
@@ -22,7 +23,7 @@ from options_helper.data.streaming.engine.worker import RetryPolicy, StreamWorke
 from options_helper.data.streaming.state.live_state import StreamTally
 from options_helper.data.streaming.state.market_clock import MarketClock
 from options_helper.model.announcement import Announcement
-from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import expects_data
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName, portfolio_streams
@@ -33,8 +34,6 @@ log = logging.getLogger(__name__)
 RATE_WINDOW: Final = 11  # samples, taken at each housekeeping
 # A stream that ends gets this long to say goodbye before one of its kind may start again.
 RETIRE_SECONDS: Final = 0.9
-# Several connections in one moment can earn an HTTP 429, so each stream starts this much after the one before.
-STAGGER_SECONDS: Final = 0.2
 
 
 class StreamGroup:
@@ -71,17 +70,10 @@ class StreamGroup:
         self._may_wait = may_wait
         self._expects = expects
         self._worker_cls = worker_cls
-        # Replaced whole under self._lock; read by any thread without it.
-        self.config = config
-        # Those of a portfolio are in every snapshot, whether this source has them or not.
-        self._always = portfolio_streams(settings.account)
-        self.names: tuple[StreamId, ...] = tuple(dict.fromkeys((*self._always, *source.streams)))
-        # Replaced with the config.
-        self._requests = {name: config.request(name) for name in self.names}
-        self._wanted = frozenset(name for name in self.names if config.wants(name))
-        # Whether each should be moving, as it was asked last: by whole seconds, which is when sessions open and close.
-        # Entries are replaced whole, by any thread.
-        self._expected: dict[StreamId, tuple[tuple[object, ...], bool]] = {}
+        # Changed under self._lock; read by any thread without it. Those of a portfolio are in every snapshot, whether
+        # this source has them or not.
+        self._course = GroupCourse(config, source.streams, portfolio_streams(settings.account))
+        self.names = self._course.names
         self.queue = FrameQueue(config.queue_maxsize, self.names)
         self._settings = settings
         self._source = source
@@ -105,9 +97,16 @@ class StreamGroup:
         self._streamers: dict[StreamId, SymbolStreamer] = {}
         # Changed by keep_house(); readers may be a moment behind.
         self._rates = {name: _Rate() for name in self.names}
-        self._stopped = False
-        # Why nobody consumes the queue any more, as a sentence; set once, by the consumer.
-        self.failure: str | None = None
+
+    @property
+    def config(self) -> LiveStreamConfig:
+        """What is wanted now."""
+        return self._course.config
+
+    @property
+    def failure(self) -> str | None:
+        """Why nobody consumes the queue any more, as a sentence; set once, by the consumer."""
+        return self._course.failure
 
     def start(self) -> None:
         """Begin: a worker for each stream that has something to do."""
@@ -116,28 +115,29 @@ class StreamGroup:
 
     def _start_workers(self) -> None:
         """Start a worker for each stream that has something to do and none yet."""
-        for name in self._source.streams:
-            if self.config.wants(name) and name not in self._workers:
-                worker = self._worker_cls(
-                    name,
-                    partial(self._connect, name),
-                    self.queue,
-                    policy=self._policy,
-                    announce=self._announce,
-                    market_ns=self.market_ns,
-                    expects_data=partial(self.expects_data, name),
-                    report_clock=self._report_clock,
-                    now_ns=self._now_ns,
-                    monotonic=self._monotonic,
-                    look=self._pulse.look,
-                    start_delay_seconds=STAGGER_SECONDS * len(self._workers),
-                    may_wait=self._may_wait,
-                )
-                with self._lock:
-                    if self.failure is not None:
-                        return
-                    self._workers = {**self._workers, name: worker}
-                worker.start()
+        with self._lock:
+            starts = self._course.start()
+        for name, delay_seconds in starts:
+            worker = self._worker_cls(
+                name,
+                partial(self._connect, name),
+                self.queue,
+                policy=self._policy,
+                announce=self._announce,
+                market_ns=self.market_ns,
+                expects_data=partial(self.expects_data, name),
+                report_clock=self._report_clock,
+                now_ns=self._now_ns,
+                monotonic=self._monotonic,
+                look=self._pulse.look,
+                start_delay_seconds=delay_seconds,
+                may_wait=self._may_wait,
+            )
+            with self._lock:
+                if self._course.failure is not None:
+                    return
+                self._workers = {**self._workers, name: worker}
+            worker.start()
 
     def change_symbols(self, config: LiveStreamConfig, *, keep_idle: bool = False) -> None:
         """Send the difference on the open connections; a stream that gets its first symbols starts.
@@ -145,14 +145,12 @@ class StreamGroup:
         One without symbols ends, or with `keep_idle` stays connected for those to come.
         """
         with self._lock:
-            before, self.config = self.config, config
-            self._requests = {name: config.request(name) for name in self.names}
-            self._wanted = frozenset(name for name in self.names if config.wants(name))
+            before = self._course.config
+            idle = self._course.change_symbols(config, keep_idle=keep_idle)
             streamers = dict(self._streamers)
         for name, streamer in streamers.items():
             send_difference(streamer, before.channels_by_symbol(name), config.channels_by_symbol(name))
-        if not keep_idle:
-            self._retire_idle_workers()
+        self._retire(idle)
         self._start_workers()
 
     def resubscribe(self, stream: StreamId, symbols: Sequence[str], channel: str) -> None:
@@ -175,21 +173,22 @@ class StreamGroup:
         for worker in self._workers.values():
             worker.revive()
 
-    def _retire_idle_workers(self) -> None:
-        """End the streams that have nothing to do any more; when they get symbols again they are made anew."""
+    def _retire(self, idle: Sequence[StreamId]) -> None:
+        """End these, that have nothing to do any more; when they get symbols again they are made anew."""
         with self._lock:
-            idle = {name: worker for name, worker in self._workers.items() if not self.config.wants(name)}
+            ending = [worker for name, worker in self._workers.items() if name in idle]
             self._workers = {name: worker for name, worker in self._workers.items() if name not in idle}
             self._streamers = {name: made for name, made in self._streamers.items() if name not in idle}
-        for worker in idle.values():
+        for worker in ending:
             worker.stop()
-        for worker in idle.values():
+        for worker in ending:
             worker.join(RETIRE_SECONDS)
 
     def stop(self, seconds: float) -> None:
         """Stop the workers, wait for them so long, and close the queue behind their last frame."""
         deadline = time.monotonic() + seconds
-        self._stopped = True
+        # Without the lock, which whoever stops it from a thread of the run may hold.
+        self._course.stop()
         self._pulse.stop()
         for worker in self._workers.values():
             worker.stop()
@@ -205,7 +204,7 @@ class StreamGroup:
         """Nobody consumes any more: every stream has failed with this sentence, and is asked to end; never waits."""
         with self._lock:
             # One that is not among them yet is not started either.
-            self.failure = sentence
+            self._course.fail(sentence)
             workers = self._workers
         self._pulse.stop()
         self.queue.close()
@@ -240,21 +239,11 @@ class StreamGroup:
         """Whether this stream should be moving at that market time."""
         if self._clock.ended(market_ns):
             return False
-        request = self._requests[name]
-        if name.kind.channels and not request.symbols:
-            return False
-        if self._expects is not None:
-            return self._expects(name)
-        asked = (market_ns // NANOSECONDS, request, told := self._clock.told)
-        before = self._expected.get(name)
-        if before is None or before[0] != asked:
-            expected = expects_data(name, request.feed, utc_datetime(market_ns), request.symbols, told)
-            self._expected[name] = before = (asked, expected)
-        return before[1]
+        return self._course.expects_data(name, market_ns, self._clock.told, self._expects)
 
     def load_calendar(self) -> None:
         """Look at the trading calendar once: a year that no table has takes long, and here nobody waits for it."""
-        feed = self._requests[StreamName.STOCKS].feed
+        feed = self._course.request(StreamName.STOCKS).feed
         expects_data(
             StreamName.STOCKS, feed, utc_datetime(self.market_ns(self._now_ns())), told=self._clock.told
         )
@@ -291,35 +280,15 @@ class StreamGroup:
 
         Of streams that a portfolio does not need only while they are wanted.
         """
-        shown = (
-            name
-            for name in self.names
-            if name in self._always or name in self._workers or name in self._wanted
-        )
-        return {name: self._health(name, wall_ns) for name in shown}
+        return {name: self._health(name, wall_ns) for name in self.names if self._course.is_shown(name)}
 
     def _health(self, name: StreamId, wall_ns: int) -> StreamHealth:
-        worker, request = self._workers.get(name), self._requests[name]
+        worker, request = self._workers.get(name), self._course.request(name)
         if worker is None:
             return StreamHealth(name, phase=Phase.OFF, feed=request.feed)
         # What is wanted also before a server was reached, and while it has not answered to a change.
         rate = self._rates[name].per_second
-        health = worker.health(request.feed, wall_ns, request.symbols, rate)
-        if self.failure is not None:
-            return replace(
-                health,
-                phase=Phase.FAILED,
-                last_error=self.failure,
-                connected_since=None,
-                next_try_at=None,
-                events_per_second=0.0,
-            )
-        if self._stopped and health.phase is not Phase.FAILED:
-            # Also where a thread is still busy closing: nothing of it counts any more.
-            return replace(
-                health, phase=Phase.STOPPED, connected_since=None, next_try_at=None, events_per_second=0.0
-            )
-        return health
+        return self._course.told(worker.health(request.feed, wall_ns, request.symbols, rate))
 
 
 def with_ledger(health: StreamHealth, counts: QueueCounts, tally: StreamTally) -> StreamHealth:
