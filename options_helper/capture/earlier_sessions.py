@@ -264,7 +264,8 @@ class EarlierSessions:
         """
         put_forward_ns = self._put_forward_ns(note)
         latest_ns = self._ended_by_ns(note)
-        ahead_ns = max(0, note.stretch[1] - latest_ns) if put_forward_ns is None else -put_forward_ns
+        # Also where that is known: the clock may have been set while the session ran.
+        ahead_ns = max(0 if put_forward_ns is None else -put_forward_ns, note.stretch[1] - latest_ns)
         until_ns = self._began_ns if until_ns is None else until_ns - ahead_ns
         since_ns -= ahead_ns
         return (since_ns if since_ns < until_ns else until_ns - _UNNOTICED_NS), until_ns

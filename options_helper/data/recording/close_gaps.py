@@ -28,7 +28,13 @@ from options_helper.data.recording.gap_closing import (
     overlapping,
     question_of,
 )
-from options_helper.data.recording.gap_verdict import ClosingState, GapClosing, end_of, refused_closing
+from options_helper.data.recording.gap_verdict import (
+    ClosingState,
+    GapClosing,
+    closing_of,
+    end_of,
+    refused_closing,
+)
 from options_helper.data.recording.joined_gaps import JoinedQuestion, beside_others, joined
 from options_helper.data.recording.journal import read_records, sessions
 from options_helper.data.recording.loss_log import LossRow, read_losses
@@ -37,7 +43,7 @@ from options_helper.data.recording.session_notes import SessionNote, session_not
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import RestError, RestStopped, StoreError
 from options_helper.model.announcement import MarketKind
-from options_helper.model.instants import datetime_nanoseconds, utc_datetime
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, utc_datetime
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.text import format_count
 
@@ -46,6 +52,7 @@ LOCK_NAME: Final = ".closing.lock"
 REQUESTS_A_RUN: Final = 200
 # So many sentences say it; those of a thousand gaps nobody reads.
 _TOLD_AT_MOST: Final = 20
+_PUT_BACK: Final = "this computer's clock was put back, so by its time of then nobody knows what is missing"
 # No answer, no valid key, too many questions: no other gap would have better luck now.
 _OF_THE_MOMENT: Final = frozenset({None, 401, 429})
 
@@ -192,6 +199,8 @@ class _Closer:
 
     def _question(self, gap: LossRow) -> GapQuestion | GapClosing | None:
         """What to ask, or what is known without; None where it is not asked now, which is told."""
+        if _was_put_back(gap, self._notes):
+            return closing_of(gap, ClosingState.NOT, self._now_ns, _PUT_BACK)
         ago_ns = self._ago_ns(gap)
         together = self._together.get(gap, (gap,))
         question = question_of(gap, together, self._notes, self._now_ns, ago_ns=ago_ns)
@@ -289,6 +298,19 @@ class _Closer:
             and row.since_ns <= question.until_ns + MARGIN_NS
             and (row.until_ns is None or row.until_ns >= question.since_ns - MARGIN_NS)
         )
+
+
+def _was_put_back(gap: LossRow, notes: Mapping[str, SessionNote]) -> bool:
+    """Whether the session that told of a gap had a clock that was put back: its times are then those of others, too."""
+    note = notes.get(gap.session)
+    if note is None:
+        return False
+    if note.stretch[0] < note.began_ns - NANOSECONDS:
+        return True
+    return any(
+        0 < one.number < note.number and one.stretch[1] > note.began_ns + NANOSECONDS
+        for one in notes.values()
+    )
 
 
 def _filed_until_ns(root: Path, note: SessionNote) -> float:

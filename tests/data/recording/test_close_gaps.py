@@ -558,3 +558,24 @@ def test_what_was_not_asked_for_is_not_kept(tmp_path: Path):
     (closing,) = close(tmp_path, _Talkative([*events, *long_after])).closings
 
     assert closing.more == len(rows_kept(tmp_path, *BACKFILL)) == 27
+
+
+@pytest.mark.parametrize("later_session", [False, True])
+def test_a_gap_by_a_clock_that_was_put_back_is_not_closed(tmp_path: Path, *, later_session: bool):
+    """Found on a simulated day (seed 436796377): at its time by that clock everything had been recorded."""
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+    (note,) = session_notes(tmp_path)
+    if later_session:
+        # The one before ended after it began.
+        save_note(tmp_path, replace(note, number=2))
+        save_note(tmp_path, replace(note, session="before", number=1, ended_ns=note.stretch[1] + MINUTE))
+    else:
+        save_note(tmp_path, replace(note, began_ns=note.stretch[1] + MINUTE, ran_seconds=50.0))
+    history = ScriptedHistory(events)
+
+    (closing,) = close(tmp_path, history).closings
+
+    assert closing.state is ClosingState.NOT
+    assert "clock was put back" in closing.words
+    assert history.asked == []
