@@ -11,13 +11,15 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
-from math import fsum
+from math import copysign, fsum
 from typing import Final
 
+import numpy as np
 from msgspec import Struct
+from numpy.typing import NDArray
 
 from options_helper.analysis.attention.closings import NONE_CLOSED, Closed, kept
-from options_helper.analysis.attention.collateral import Collateral
+from options_helper.analysis.attention.collateral import Collateral, Floats
 from options_helper.analysis.attention.delivery import Outcome, outcome_of_each
 from options_helper.analysis.attention.held_legs import HeldLine, inside_at
 from options_helper.analysis.attention.words import listed
@@ -75,26 +77,33 @@ class Aftermath:
         Calls and shares sold short that lose their cover; a greater loss of what ends together, at any price; more
         shares or dollars that are missing then.
         """
+        key = frozenset(closed.items())
+        if key not in self._harms:
+            self._harms[key] = self._harm(closed)
+        return self._harms[key]
+
+    @cached_property
+    def _harms(self) -> dict[frozenset[tuple[str, float]], Harm | None]:
+        return {}
+
+    def _harm(self, closed: Closed) -> Harm | None:
         if (naked := self._uncovered(closed)) is not None:
             return Harm(f"leaves {naked} uncovered")
-        if self.missing(self.spot, closed).is_more_than(self._missing_now):
+        more = self._more_missing(closed)
+        if more is not None and more[0]:
             return Harm("leaves more missing")
         if (naked := self._loses_more(closed)) is not None:
             return Harm(f"leaves {naked} uncovered")
-        for one, before in self._missing_before:
-            if self.missing(one.price, closed).is_more_than(before):
-                return Harm(f"leaves more missing {one.words}")
+        if more is not None and more.any():
+            return Harm(f"leaves more missing {self._ranges[int(more.argmax())].words}")
         return None
 
-    def missing(self, price: float, closed: Closed = NONE_CLOSED) -> Missing:
-        """What is not there when it ends at that price."""
+    def missing(self, closed: Closed = NONE_CLOSED) -> Missing:
+        """What is not there when it ends at the price of now."""
         if not self._delivers:
             return NOTHING_MISSING
-        shares, dollars = self.free, self.money + self.collateral.at(price, closed)
-        for one in self.ending:
-            each, left = self._outcome(one, price), abs(kept(one, closed))
-            shares, dollars = shares + left * each.shares, dollars + left * each.cash
-        return Missing(max(0.0, -shares), max(0.0, -dollars))
+        shares, dollars = self._table.missing(closed, self._aside_after(closed))
+        return Missing(float(shares[0]), float(dollars[0]))
 
     @cached_property
     def shorts_beside(self) -> tuple[HeldLine, ...]:
@@ -106,35 +115,45 @@ class Aftermath:
     def _delivers(self) -> bool:
         return any(one.life is None or not one.life.is_cash for one in self.ending)
 
-    def _outcome(self, one: HeldLine, price: float) -> Outcome:
-        key = one.instrument.live_symbol, price
-        found = self._outcomes.get(key)
-        if found is None:
-            found = self._outcomes[key] = outcome_of_each(one, price) or Outcome(0.0, 0.0)
-        return found
-
     @cached_property
-    def _outcomes(self) -> dict[tuple[str, float], Outcome]:
-        return {}
-
-    @cached_property
-    def _missing_now(self) -> Missing:
-        return self.missing(self.spot)
-
-    @cached_property
-    def _missing_before(self) -> tuple[tuple[_Range, Missing], ...]:
-        return tuple((one, self.missing(one.price)) for one in self._ranges())
-
-    def _ranges(self) -> Iterator[_Range]:
-        """Between two strikes the same legs are exercised, so one price of each range stands for all of it."""
+    def _ranges(self) -> tuple[_Range, ...]:
+        """The price of now, and one of each range: between two strikes the same legs are exercised."""
         strikes = _strikes(self.ending)
+        now = _Range(self.spot, "")
         if not strikes:
-            return
-        yield _Range(strikes[0] / 2, f"below {plain_number(strikes[0])}")
-        for low, high in pairwise(strikes):
-            words = f"between {plain_number(low)} and {plain_number(high)}"
-            yield _Range((low + high) / 2, words)
-        yield _Range(strikes[-1] * 2, f"above {plain_number(strikes[-1])}")
+            return (now,)
+        return (
+            now,
+            _Range(strikes[0] / 2, f"below {plain_number(strikes[0])}"),
+            *(
+                _Range((low + high) / 2, f"between {plain_number(low)} and {plain_number(high)}")
+                for low, high in pairwise(strikes)
+            ),
+            _Range(strikes[-1] * 2, f"above {plain_number(strikes[-1])}"),
+        )
+
+    @cached_property
+    def _table(self) -> _Table:
+        return _Table(self.ending, [one.price for one in self._ranges], self.free, self.money)
+
+    @cached_property
+    def _aside(self) -> Floats:
+        return self.collateral.at_each(self._table.prices)
+
+    def _aside_after(self, closed: Closed) -> Floats:
+        return self.collateral.after(closed, self._table.prices, self._aside) if closed else self._aside
+
+    @cached_property
+    def _missing_before(self) -> tuple[Floats, Floats]:
+        return self._table.missing(NONE_CLOSED, self._aside_after(NONE_CLOSED))
+
+    def _more_missing(self, closed: Closed) -> NDArray[np.bool_] | None:
+        """In which range more of either is missing; None: nothing is delivered."""
+        if not self._delivers:
+            return None
+        shares, dollars = self._missing_before
+        then_shares, then_dollars = self._table.missing(closed, self._aside_after(closed))
+        return (then_shares > shares + ROUNDING) | (then_dollars > dollars + ROUNDING)
 
     def _uncovered(self, closed: Closed) -> str | None:
         """What is sold and, at any end, covered by less than before; None: nothing is."""
@@ -149,29 +168,61 @@ class Aftermath:
 
     def _loses_more(self, closed: Closed) -> str | None:
         """What is sold where together all that ends here loses more than it would, at the worst price of each."""
-        if self._worst(closed) >= self._worst_before - ROUNDING:
+        if self._table.worst(closed) >= self._worst_before - ROUNDING:
             return None
         puts = [one for one in self.ending if one.instrument.option_type == "put"]
         return _sold_words(puts, closed) or _sold_words(self.ending, closed)
 
     @cached_property
     def _worst_before(self) -> float:
-        return self._worst(NONE_CLOSED)
+        return self._table.worst(NONE_CLOSED)
 
-    def _worst(self, closed: Closed) -> float:
-        """The least worth at the end, at a price of 0 or at any strike, at most 0: beyond the last see `_uncovered`."""
-        return min(
-            0.0,
-            *(
-                fsum(
-                    kept(one, closed)
-                    * (one.instrument.multiplier or 0)
-                    * max(0.0, inside_at(one.instrument, at))
-                    for one in self.ending
-                )
-                for at in (0.0, *_strikes(self.ending))
-            ),
+
+class _Table:
+    """What one contract of each leg brings at each price (rows) by legs (columns), so that a closing is a sum."""
+
+    def __init__(self, legs: Sequence[HeldLine], prices: Sequence[float], free: float, money: float) -> None:
+        self.prices = np.array(prices)
+        outcomes = [[outcome_of_each(one, price) or Outcome(0.0, 0.0) for one in legs] for price in prices]
+        self._shares = np.array([[one.shares for one in row] for row in outcomes]).reshape(
+            len(prices), len(legs)
         )
+        self._cash = np.array([[one.cash for one in row] for row in outcomes]).reshape(len(prices), len(legs))
+        counts = np.array([abs(one.quantity) for one in legs])
+        self._free = free + self._shares @ counts
+        self._money = money + self._cash @ counts
+        self._columns = {one.instrument.live_symbol: n for n, one in enumerate(legs)}
+        grid = (0.0, *_strikes(legs))
+        worths = [
+            [
+                copysign(one.instrument.multiplier or 0, one.quantity)
+                * max(0.0, inside_at(one.instrument, at))
+                for one in legs
+            ]
+            for at in grid
+        ]
+        self._worths = np.array(worths).reshape(len(grid), len(legs))
+        self._worth = self._worths @ counts
+
+    def _closed(self, closed: Closed) -> Iterator[tuple[int, float]]:
+        for symbol, count in closed.items():
+            if count and (column := self._columns.get(symbol)) is not None:
+                yield column, count
+
+    def missing(self, closed: Closed, aside: Floats) -> tuple[Floats, Floats]:
+        """Shares and dollars at each price."""
+        shares, dollars = self._free, self._money + aside
+        for column, count in self._closed(closed):
+            shares = shares - count * self._shares[:, column]
+            dollars = dollars - count * self._cash[:, column]
+        return np.maximum(0.0, -shares), np.maximum(0.0, -dollars)
+
+    def worst(self, closed: Closed) -> float:
+        """The least worth at the end, at a price of 0 or at any strike, at most 0; what is beyond has no cover."""
+        worth = self._worth
+        for column, count in self._closed(closed):
+            worth = worth - count * self._worths[:, column]
+        return min(0.0, float(worth.min()))
 
 
 NOTHING_MISSING: Final = Missing(0.0, 0.0)

@@ -23,7 +23,7 @@ from options_helper.model.events import Quote
 from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
-_CENT: Final = 0.01
+CENT: Final = 0.01
 # Of prices, so that what equals in decimals equals here.
 _DIGITS: Final = 6
 _NO_WARNINGS: Final[frozenset[QuoteWarning]] = frozenset()
@@ -166,7 +166,7 @@ def inside_at(one: Instrument, spot: float) -> float:
 
 def is_exercised(inside: float) -> bool:
     """Whether so much is exercised by exception."""
-    return inside >= _CENT
+    return inside >= CENT
 
 
 def held_lines(

@@ -33,6 +33,8 @@ _PAIRED_AT_MOST: Final = 12
 # Of a leg that is to be closed besides, so many numbers are tried before all of it.
 _FEW: Final = 20
 _PASSES: Final = 4
+# Of more legs that may be closed, all or as many as of the first are tried, once: it is asked at each look.
+_LARGE: Final = 40
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +77,7 @@ class Settlement:
 
     def missing(self, closed: Closed = NONE_CLOSED) -> Missing:
         """What is missing when so many contracts were closed before."""
-        return self.after.missing(self.after.spot, closed)
+        return self.after.missing(closed)
 
     def harm(self, closed: Closed) -> Harm | None:
         """What is worse after closing these, at this price or at any other; None: nothing is."""
@@ -165,11 +167,16 @@ class Settlement:
         """What may be closed: what ends together, and what is sold beside it."""
         return tuple(Part(one, abs(one.quantity)) for one in (*self.after.ending, *self.after.shorts_beside))
 
+    @property
+    def _is_large(self) -> bool:
+        return len(self._closable) > _LARGE
+
     def _few(self, one: Part, closed: Closed, is_enough: Callable[[Closed], bool]) -> float | None:
         """The fewest of a leg to close besides; None: no number is enough."""
         least = closed.get(one.symbol, 0.0)
         numbers = sorted(
-            {min(float(count), one.contracts) for count in range(1, _FEW + 1)} | {*closed.values()}
+            {min(float(count), one.contracts) for count in range(1, (0 if self._is_large else _FEW) + 1)}
+            | {*closed.values()}
         )
         tried = [count for count in numbers if least < count < one.contracts]
         return next(
@@ -187,7 +194,7 @@ class Settlement:
         What one leg leaves may make it enough to close less of one before it, so they are gone through again.
         """
         left = dict(closed)
-        for _ in range(_PASSES):
+        for _ in range(1 if self._is_large else _PASSES):
             before = dict(left)
             for one in sorted(self._closable, key=_gives_up, reverse=True):
                 if one.symbol in left:
