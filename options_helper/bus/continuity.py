@@ -8,8 +8,9 @@ from typing import Final, NamedTuple
 
 from options_helper.bus.batch import Head
 
-# The number of a batch of another feed of the same stream, which counts the same events and numbers otherwise.
-ANOTHER_FEED: Final = -1
+# In place of the number of a batch that is not known here: one of another feed of the same stream, which counts the
+# same events and numbers otherwise, or one that never came. What comes next goes on by its events.
+UNNUMBERED: Final = -1
 
 
 class Begun(NamedTuple):
@@ -39,6 +40,11 @@ class Arrival:
     known: int = 0  # of its events the first so many came before, over another feed
 
     @property
+    def is_broken(self) -> bool:
+        """Whether what is used now does not go on from what was used before."""
+        return self.verdict in (Verdict.HOLE, Verdict.NEW_OWNER)
+
+    @property
     def is_new(self) -> bool:
         """Whether its events are to be used, and were not yet."""
         return self.verdict not in (Verdict.DUPLICATE, Verdict.OLD)
@@ -63,34 +69,48 @@ class Position:
         """Events that the owner published since this was begun, as far as is known here."""
         return self.delivered + self.missed
 
-    def begin(self, at: Begun) -> Position:
-        """The same, where the stream is followed and was published so far; as it is where more is known."""
-        return self if self.last is not None or self.begun is not None else replace(self, begun=at)
+    @property
+    def _known(self) -> Begun | None:
+        """How far the stream is known to have been published; None: nobody said, and nothing has come."""
+        return self.begun if self.last is None else Begun(self.last.epoch, self.last.events_until)
+
+    def begin(self, at: Begun) -> tuple[Position, Arrival]:
+        """The position where a connection follows the stream, which had been published so far.
+
+        What of it has not come never will: it is missed, also where nothing more is published for a night.
+        """
+        known = self._known
+        if known is None:
+            return replace(self, begun=at), Arrival(Verdict.FIRST)
+        if at <= known:
+            return self, Arrival(Verdict.NEXT)
+        missed = at.events - known.events
+        counted = missed if missed >= 0 else None
+        arrival = Arrival(Verdict.HOLE if at.epoch == known.epoch else Verdict.NEW_OWNER, counted)
+        return self._after(arrival, Head(at.epoch, UNNUMBERED, at.events, 0)), arrival
 
     def is_behind(self, epoch: int, events: int) -> bool:
         """Whether more has been published than has come, by those two."""
-        known = self.begun if self.last is None else Begun(self.last.epoch, self.last.events_until)
+        known = self._known
         return known is not None and (epoch, events) > known
 
     def on_another_feed(self) -> Position:
         """The same, where what comes next is of another feed: it goes on by its events."""
         last = self.last
-        return self if last is None else replace(self, last=last._replace(number=ANOTHER_FEED))
+        return self if last is None else replace(self, last=last._replace(number=UNNUMBERED))
 
     def take(self, head: Head) -> tuple[Position, Arrival]:
         """The position after this batch, and what it is."""
         arrival = self._judge(head)
-        if not arrival.is_new:
-            return self, arrival
-        return (
-            replace(
-                self,
-                last=head,
-                delivered=self.delivered + head.events - arrival.known,
-                missed=self.missed + (arrival.missed or 0),
-                lost_count=self.lost_count + (arrival.missed is None),
-            ),
-            arrival,
+        return (self._after(arrival, head) if arrival.is_new else self), arrival
+
+    def _after(self, arrival: Arrival, head: Head) -> Position:
+        return replace(
+            self,
+            last=head,
+            delivered=self.delivered + head.events - arrival.known,
+            missed=self.missed + (arrival.missed or 0),
+            lost_count=self.lost_count + (arrival.missed is None),
         )
 
     def _judge(self, head: Head) -> Arrival:
@@ -103,7 +123,7 @@ class Position:
         if head.epoch > last.epoch:
             # A bus that was emptied counts from the beginning again: how many there were before, nobody knows.
             return Arrival(Verdict.NEW_OWNER, missed if missed >= 0 else None)
-        return _by_events(head, missed) if last.number == ANOTHER_FEED else _by_number(head, last, missed)
+        return _by_events(head, missed) if last.number == UNNUMBERED else _by_number(head, last, missed)
 
 
 def _first(head: Head, begun: Begun | None) -> Arrival:
@@ -126,7 +146,7 @@ def _by_number(head: Head, last: Head, missed: int) -> Arrival:
 
 
 def _by_events(head: Head, missed: int) -> Arrival:
-    """What the first batch of another feed is, which may begin before the last one ended."""
+    """What the first batch behind one without a number is, which may begin before that one ended."""
     # One without events too: what it announces was told by the feed before, which has come further.
     if missed < 0 and head.events + missed <= 0:
         return Arrival(Verdict.DUPLICATE)

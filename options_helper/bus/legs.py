@@ -87,15 +87,19 @@ class Leg:
         )
         return leg, arrival
 
-    def begin(self, health: DeskHealth) -> Leg:
-        """The leg where it is followed since before the owner said this; as it is where more is known."""
+    def begin(self, health: DeskHealth) -> tuple[Leg, Arrival]:
+        """The leg where a connection follows it since before the owner said this, and what that comes to."""
         published = health.published.get(str(self.stream))
-        if (
-            published is None
-            or (position := self.position.begin(Begun(published.epoch, published.events))) is self.position
-        ):
-            return self
-        return replace(self, position=position, begun_ns=health.at_ns)
+        if published is None:
+            return self, Arrival(Verdict.NEXT)
+        position, arrival = self.position.begin(Begun(published.epoch, published.events))
+        leg = replace(self, position=position, begun_ns=self.begun_ns or health.at_ns)
+        if self._is_whole(arrival):
+            return leg, arrival
+        # Of a new owner it is not known since when it publishes.
+        until_ns = health.at_ns if arrival.verdict is Verdict.HOLE else None
+        gaps = (*self.gaps, self._gap(arrival, until_ns))[-KEPT_GAPS:]
+        return replace(leg, gaps=gaps, gap_count=self.gap_count + 1), arrival
 
     def is_behind(self, health: DeskHealth) -> bool:
         """Whether the owner has published more than has come, by its own word."""

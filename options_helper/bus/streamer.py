@@ -375,7 +375,10 @@ class BusStreamer(ConnectionRunner[BusLink]):
     def _note_published(self, health: DeskHealth) -> None:
         self._words += 1
         if self._words == OWN_WORD:
-            self._legs.put(self._legs.of(self._stream).begin(health), hole=False)
+            leg, arrival = self._legs.of(self._stream).begin(health)
+            self._legs.put(leg, hole=arrival.is_broken)
+            if arrival.is_broken:
+                self._sink.connected(None)  # what is made of changes does not go on from here
 
     def _answer(self) -> None:
         """Tell the worker what is streamed of what it wants, where that has changed."""
@@ -435,9 +438,10 @@ class BusStreamer(ConnectionRunner[BusLink]):
             self._legs.put(leg, hole=False)
             return
         records = behind(batch.records, arrival.known)
-        is_hole = arrival.verdict in (Verdict.FIRST, Verdict.HOLE, Verdict.NEW_OWNER)
-        self._legs.put(leg.leave_out(left_out(records)), hole=is_hole)
-        if arrival.verdict in (Verdict.HOLE, Verdict.NEW_OWNER):
+        self._legs.put(
+            leg.leave_out(left_out(records)), hole=arrival.is_broken or arrival.verdict is Verdict.FIRST
+        )
+        if arrival.is_broken:
             self._sink.connected(None)  # what is made of changes does not go on from here
         for record in records:
             if record.kind is RecordKind.FRAME:

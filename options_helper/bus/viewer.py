@@ -87,7 +87,7 @@ class BusManager:
                     holes=lambda: self._source.legs.holes,
                     pictured=self._take_picture,
                     account=self._look.account if self._look.may_be_seen else None,
-                    of_market=any(config.wants(one) for one in StreamName if not one.kind.carries_orders),
+                    of_market=_is_of_market(config),
                 )
             self._config = config
             # What the role does not have is not asked for, or each stream of it would be told as one that failed.
@@ -235,6 +235,12 @@ def _wire(stream: StreamId, desk: Desk) -> StreamId:
 
 def _is_of_further(stream: StreamId, desk: Desk) -> bool:
     return stream.kind.carries_orders and desk.place is not None and not desk.place.is_own
+
+
+def _is_of_market(config: LiveStreamConfig) -> bool:
+    """Whether prices may be shown, also where nobody knows yet of what: the account's positions name them later."""
+    is_switched_on = config.stream_stocks or config.stream_options
+    return is_switched_on or any(config.wants(one) for one in StreamName if not one.kind.carries_orders)
 
 
 def _health_of(stream: StreamId, desk: Desk) -> DeskHealth | None:

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.bus.batch import BATCH_BYTES, Batch, Head, decode, encode, read_head, split
-from options_helper.bus.continuity import Begun, Position, Verdict
+from options_helper.bus.continuity import Arrival, Begun, Position, Verdict
 from options_helper.bus.names import Names, message_id, stream_of
 from options_helper.data.recording.journal import Record, RecordKind, gap_record
 from options_helper.errors import ConfigError
@@ -170,7 +170,7 @@ def test_who_knows_how_far_a_stream_was_published_when_it_began_counts_all_since
     at = data.draw(st.integers(0, len(heads) - 1))
     late = [head for head in heads[at:] if data.draw(st.booleans())]
     begun = Begun(heads[at - 1].epoch if at else 1, heads[at].events_before)
-    position = Position().begin(begun)
+    position, _ = Position().begin(begun)
 
     for head in late:
         assert position.is_behind(head.epoch, head.events_until) or head[:2] == begun or not head.events
@@ -180,15 +180,43 @@ def test_who_knows_how_far_a_stream_was_published_when_it_began_counts_all_since
     if late:
         assert position.received == late[-1].events_until - begun.events
         assert position.delivered == sum(head.events for head in late)
-        assert position.begin(Begun(9, 0)) is position
+        assert position.begin(Begun(late[-1].epoch, 0)) == (position, Arrival(Verdict.NEXT))
     assert position.lost_count == 0
+
+
+@pytest.mark.parametrize("came", [True, False])
+@pytest.mark.parametrize(
+    ("at", "verdict", "missed"),
+    [
+        (Begun(2, 10), Verdict.NEXT, 0),
+        (Begun(2, 14), Verdict.HOLE, 4),
+        (Begun(3, 10), Verdict.NEW_OWNER, 0),
+        (Begun(3, 14), Verdict.NEW_OWNER, 4),
+        (Begun(3, 0), Verdict.NEW_OWNER, None),  # it was emptied
+    ],
+)
+def test_what_a_new_connection_finds_published_and_never_had_is_missed_though_nothing_more_comes(
+    at: Begun, verdict: Verdict, missed: int | None, *, came: bool
+):
+    position = Position(begun=Begun(2, 4) if came else Begun(2, 10))
+    if came:
+        position, _ = position.take(Head(2, 7, 4, 6))
+    position, arrival = position.begin(at)
+
+    assert (arrival.verdict, arrival.missed, position.missed) == (verdict, missed, missed or 0)
+    assert position.lost_count == (missed is None)
+    assert not position.is_behind(at.epoch, at.events), "what is known to be missed is not waited for"
+    assert position.begin(at) == (position, Arrival(Verdict.NEXT)), "and is counted once"
+    position, arrival = position.take(Head(at.epoch, 8, at.events, 3))
+    assert (arrival.verdict, arrival.missed) in ((Verdict.NEXT, 0), (Verdict.FIRST, 0))
+    assert position.is_behind(at.epoch, at.events + 4)
 
 
 def test_what_was_on_its_way_when_a_stream_was_begun_is_used_and_nothing_is_missed_for_it():
     for head in (Head(1, 3, 4, 6), Head(2, 3, 4, 6)):
-        position, arrival = Position().begin(Begun(2, 10)).take(head)
+        position, arrival = Position(begun=Begun(2, 10)).take(head)
         assert (arrival.verdict, position.delivered, position.missed) == (Verdict.FIRST, 6, 0)
-    position, arrival = Position().begin(Begun(2, 10)).take(Head(3, 0, 0, 6))
+    position, arrival = Position(begun=Begun(2, 10)).take(Head(3, 0, 0, 6))
     assert (arrival.verdict, arrival.missed, position.lost_count) == (Verdict.NEW_OWNER, None, 1), (
         "it was emptied"
     )

@@ -113,6 +113,35 @@ def test_a_way_that_is_open_and_brings_nothing_is_noticed_within_fifteen_seconds
         wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
 
 
+@pytest.mark.parametrize("came_before", [True, False])
+def test_a_viewer_that_missed_the_last_for_hours_counts_it_at_once_and_waits_for_nothing(
+    *, came_before: bool
+):
+    """What was published while it was parted never comes: its picture has the price, and silence is no fault then."""
+    with (
+        nats_server() as server,
+        Relay(server.port) as relay,
+        serving(server, wait_for(threading.Event())) as owner,
+        viewing(relay.address) as viewer,
+    ):
+        wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
+        wait_until(lambda: viewer._source.legs.of(STOCKS).position.begun is not None)  # noqa: SLF001
+        if came_before:
+            owner.source_stream().sink.frame(quotes(0, 1)[0], 2)
+            wait_until(lambda: bid(viewer.snapshot()) == 100, saw=lambda: stocks(viewer))
+        relay.cut(stays_away=True)
+        wait_until(lambda: stocks(viewer).phase is Phase.RECONNECTING, saw=lambda: stocks(viewer))
+        owner.source_stream().sink.frame(quotes(1, 1)[0], 2)
+        wait_until(lambda: owner.events() == 2 + 2 * came_before)
+        relay.heal()
+
+        wait_until(lambda: bid(viewer.snapshot()) == 101, saw=lambda: stocks(viewer))
+        wait_until(lambda: stocks(viewer).missed == 2, saw=lambda: stocks(viewer))
+        assert not viewer._is_behind(STOCKS), "nothing of it is to be waited for"  # noqa: SLF001
+        assert [gap.lost for gap in stocks(viewer).gaps if gap.lost] == [2]
+        assert stocks(viewer).accounted, stocks(viewer)
+
+
 def test_a_viewer_that_was_parted_before_anything_came_counts_what_it_missed():
     """It was live, so what was published while it was parted is missing, though nothing had come yet to count from."""
     with (

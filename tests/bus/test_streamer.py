@@ -94,7 +94,7 @@ def test_a_viewer_expects_what_its_owner_has_published_and_nothing_else_at_any_h
     """An owner that is silent itself, for a minute or all night, is no reason to leave a bus that is well."""
     viewer = BusManager(SETTINGS, ADDRESS)
     viewer._follower = cast("Any", SimpleNamespace(desk=Desk(word(published=published))))
-    leg = Leg(STOCKS).begin(word(published={"stocks": Published(1, 3)}))
+    leg, _ = Leg(STOCKS).begin(word(published={"stocks": Published(1, 3)}))
     for number, (epoch, before, events) in enumerate(came):
         leg, _ = leg.take(Head(epoch, number, before, events), 5, 6)
     viewer._source.legs.put(leg, hole=False)

@@ -98,6 +98,17 @@ def test_who_comes_late_gets_the_picture_with_the_owners_receipts_and_no_event_i
             assert stocks(viewer).received == 0
 
 
+def test_who_learns_only_later_what_it_wants_gets_the_picture_too():
+    """A page whose positions are the account's begins without symbols, and what lies still is all there is of them."""
+    with nats_server() as server, serving(server, deliver(*quotes(0, 20))) as owner:
+        wait_until(lambda: owner.events() == 40)
+        with viewing(server.address, config=replace(WANTED, stocks=(), option_contracts=())) as viewer:
+            wait_until(lambda: (desk := viewer.snapshot().desk) is not None and desk.owner)
+            viewer.start(WANTED)
+
+            wait_until(lambda: bid(viewer.snapshot()) == 119, saw=lambda: stocks(viewer))
+
+
 def test_a_viewer_shows_only_the_symbols_it_wants_though_more_are_streamed():
     with nats_server() as server, serving(server, deliver(*quotes(0, 20))) as owner:
         wait_until(lambda: owner.events() == 40)
