@@ -61,6 +61,9 @@ class LoopThread:
         After the error it has ended, or never begins; only what swallows its cancellation is not waited for. Where it
         came to something in the last moment, that is returned.
         """
+        if self._thread.ident is None:  # nobody would ever begin it
+            work.close()
+            raise StreamError("The connection to the bus was not opened.")
         given_up = threading.Event()
         bounded = _bounded(work, seconds, given_up)
         try:

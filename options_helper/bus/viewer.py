@@ -194,17 +194,19 @@ class BusManager:
         owner = f"the desk {names.desk} at {self._address.url}"
         if health is not None:
             owner += f", served by {health.where} (process {health.pid})"
-        legs = [self._source.legs.of(name) for name in self._source.streams]
+        legs = [self._source.legs.of(_wire(name, desk)) for name in self._source.streams]
         remarks = [desk.problem, problem, desk.offset.sentence, self._slowness(legs, snapshot)]
         if self._look.is_for_prices:
             remarks.append(
                 "This computer's seed is for prices: positions, orders and fills are not shown here."
             )
         if health is not None:
-            dropped = sum(one.dropped for one in health.streams.values())
+            # A further account's owner tells of it apart.
+            told = [health] if desk.account_health is None else [health, desk.account_health]
+            dropped = sum(one.dropped for word in told for one in word.streams.values())
             if dropped:
                 remarks.append(f"At the owner {dropped:,} events found no place.")
-            if unsendable := sum(health.unsendable.values()):
+            if unsendable := sum(count for word in told for count in word.unsendable.values()):
                 remarks.append(f"{unsendable:,} events were in messages larger than the bus takes.")
         missed = sum(leg.position.missed for leg in legs)
         if missed:

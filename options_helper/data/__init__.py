@@ -15,7 +15,7 @@ PUBLIC: Final = {
         "load_market_settings",
         "load_settings",
     ),
-    "alerts_file": ("RulesFile", "load_rules", "reread_rules", "rules_file"),
+    "alerts_file": ("RulesFile", "reread_rules", "rules_file"),
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
     "betas_file": ("load_betas",),
     "dividends_file": ("load_dividends",),

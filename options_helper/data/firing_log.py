@@ -200,7 +200,8 @@ class FiringLog:
         with self.exclusive():
             with self._lock:
                 self._follow()
-            if self._read_to >= LARGE_BYTES and not self._is_barred:
+            # Without the lock two programs would write one file of one name.
+            if self._read_to >= LARGE_BYTES and self._is_locked:
                 with suppress(OSError):
                     self._write_anew(now)
 

@@ -18,8 +18,11 @@ class BookNow:
     """The portfolio beside the streams at one moment."""
 
     snapshot: LiveSnapshot  # with the account as the portfolio counts it
-    portfolio: Portfolio | None  # the same object while nothing changed; None before there is a first
-    problem: str | None = None  # what is wrong with it, as a sentence; the last good one stays in use
+    # The same object while nothing changed; None before there is a first, and while nobody tells of it any more.
+    portfolio: Portfolio | None
+    problem: str | None = (
+        None  # what is wrong with it, as a sentence; the last good reading of a file stays in use
+    )
 
 
 class Book(Protocol):
@@ -55,7 +58,7 @@ class AccountBook:
         """What is known of the account, with every fill or without any part of it."""
         self._made = made = account_book.book_after(snapshot.account, self._made)
         lost = None if snapshot.desk is None else snapshot.desk.account_problem
-        if made is None:
+        if made is None or lost is not None:
             return BookNow(snapshot, None, lost or "The account has not been read yet.")
         settled = replace(snapshot, account=made.beside(snapshot.account))
-        return BookNow(settled, made.portfolio, lost or " ".join(made.problems) or None)
+        return BookNow(settled, made.portfolio, " ".join(made.problems) or None)

@@ -105,7 +105,9 @@ class Watch:
         self._monotonic = monotonic
         self._since = now()
         self._own = LiveSnapshot(self._since)
-        self._portfolio: Portfolio | None = None
+        self._portfolio: Portfolio | None = None  # that is judged
+        # What is streamed: of positions that are not told of for a while prices go on.
+        self._followed: Portfolio | None = None
         self._holder_then: str | None = None
         # In sentences, of this turn and of the one before, whose log needs no second line.
         self._problems: list[str] = []
@@ -128,7 +130,7 @@ class Watch:
             return self._stands(self._own, "the streams are not known")
         self._own = own
         beside = self._look_at_book(own)
-        plan = self._tried("The portfolio cannot be streamed", lambda: _plan(self._portfolio), None)
+        plan = self._tried("The portfolio cannot be streamed", lambda: _plan(self._followed), None)
         if is_open:
             self._holder_then = self._tried(
                 "Who has the streams is not known", self._holder, self._holder_then
@@ -155,6 +157,7 @@ class Watch:
         if book is None:
             return own
         self._portfolio = book.portfolio
+        self._followed = book.portfolio or self._followed
         self._note(book.problem)
         return book.snapshot
 

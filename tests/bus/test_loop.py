@@ -11,7 +11,7 @@ import pytest
 
 from options_helper.bus.loop import LoopThread, end_tasks
 from options_helper.errors import StreamError
-from tests.kit.waiting import AT_ONCE, wait_until
+from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
 
 
 @pytest.fixture
@@ -20,6 +20,24 @@ def loop() -> Iterator[LoopThread]:
     made.start()
     yield made
     made.stop(AT_ONCE)
+
+
+def test_what_is_asked_of_one_that_never_began_is_refused_at_once():
+    """An owner whose server is away closes what it never opened, and tries again."""
+    asked: list[str] = []
+
+    async def work() -> None:
+        asked.append("begun")
+
+    made = LoopThread("live-test-loop")
+    waiting = work()
+    with pytest.raises(StreamError, match="was not opened"):
+        made.call(waiting, FOREVER)
+    made.stop(AT_ONCE)
+
+    assert asked == []
+    with pytest.raises(RuntimeError, match="already"):
+        waiting.send(None)
 
 
 def test_what_was_too_slow_has_ended_when_that_is_told(loop: LoopThread):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import sys
@@ -253,6 +254,19 @@ def test_a_program_that_was_stopped_while_it_wrote_is_not_waited_for(path: Path)
 
     FiringLog(path, patience_seconds=0.05).append(Round(fired=(firing(),)))
     os.close(held)
+
+    assert FiringLog(path).look().firings.keys() == {"k1"}
+
+
+def test_a_log_on_a_disk_without_locks_is_never_written_anew(path: Path, monkeypatch: pytest.MonkeyPatch):
+    """Two programs would both do it, and put half of it in its place."""
+    monkeypatch.setattr(firing_log, "LARGE_BYTES", 1)
+    monkeypatch.setattr(firing_log, "lock_file", Mock(side_effect=OSError(errno.ENOLCK, "no locks")))
+    log = FiringLog(path)
+    log.append(Round(fired=(firing(),)))
+    monkeypatch.setattr(log, "_write_anew", lambda _: pytest.fail("it is written anew"))
+
+    log.shorten(AT)
 
     assert FiringLog(path).look().firings.keys() == {"k1"}
 

@@ -40,8 +40,9 @@ def test_a_piece_comes_out_as_it_was_meant(before: list[list[str]], after: list[
 
 
 @given(st.text("<li>ab", max_size=40), st.text("<li>ab", max_size=40))
+@example("Nothing yet.<ul>", "<p>3</p>")  # what begins with no tag, and has nothing like it after
 def test_so_does_what_is_no_html(before: str, after: str):
-    old, new = before + FILLING, after + FILLING
+    old, new = f"{before}<li>{FILLING}", f"{after}<li>{FILLING}"
 
     assert patched(old, piece_delta(old, new)) == new
 

@@ -8,7 +8,7 @@ from functools import partial
 
 from options_helper.live.account_book import AccountBooks
 from options_helper.model.account import AccountState
-from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.snapshot import DeskRemarks, LiveSnapshot
 from options_helper.watch.book import AccountBook
 from tests.kit.builders import AAPL_CALL
 from tests.live.test_account_book import HIGHER, account, bought, held, snapshot
@@ -53,6 +53,18 @@ def test_while_it_is_open_whether_a_fill_is_in_it_the_portfolio_of_before_stays(
     unsettled = account(held(AAPL_CALL, 2), read_after=60, unsettled=frozenset({AAPL_CALL}))
 
     assert watch.look(snapshot(unsettled)).portfolio is first.portfolio
+
+
+def test_what_nobody_tells_of_any_more_is_not_judged_and_comes_back():
+    """Yesterday's positions at today's prices are no figures."""
+    watch, known = AccountBook(), snapshot(account(held(AAPL_CALL, 1)))
+    lost = replace(known, desk=DeskRemarks("a desk", account_problem="The owner serves main, and not ira."))
+
+    assert watch.look(known).portfolio is not None
+    now = watch.look(lost)
+    assert (now.portfolio, now.problem) == (None, "The owner serves main, and not ira.")
+    assert now.snapshot is lost
+    assert watch.look(known).portfolio is not None
 
 
 def test_before_the_first_reading_there_is_none_and_that_is_said():

@@ -38,7 +38,7 @@ def piece_delta(before: str, after: str) -> str | Delta:
         if was == item:
             delta.keep(start, start + _tags(item))
         else:
-            delta.change(start, was.split("<"), item.split("<"))
+            delta.change(start, [] if was is None else was.split("<"), item.split("<"))
     return after if delta.characters >= len(after) else delta.parts
 
 
@@ -69,10 +69,10 @@ class _Items:
     def _shapes(self) -> Mapping[str, tuple[int, str]]:
         return {_shape(item): (start, item) for item, start in reversed(self._same.items())}
 
-    def like(self, item: str) -> tuple[int, str]:
-        """What it was: the same, else one that begins as it does but for its figures, else nothing."""
+    def like(self, item: str) -> tuple[int, str | None]:
+        """What it was: the same, else one that begins as it does but for its figures; None: it is new."""
         start = self._same.get(item)
-        return self._shapes.get(_shape(item), (0, "")) if start is None else (start, item)
+        return self._shapes.get(_shape(item), (0, None)) if start is None else (start, item)
 
 
 @lru_cache(maxsize=_KEPT)
