@@ -54,10 +54,11 @@ SHARED: Final = {
     "deliveries": ("ALL_USUAL", "Usual", "as_usual", "usual_instruments"),
     "day_pnl": ("AccountDay", "dollars_per_point", "read_account_day"),
     "holdings": ("Holdings", "is_unread", "was_split"),
-    "marks": ("Flags", "Integers", "Numbers"),
+    "marks": ("Flags", "Integers", "Numbers", "believed_middle", "believed_sides"),
     "option_events": ("halves",),
     "payoffs": (
         "NEVER",
+        "Bounds",
         "End",
         "Uncovered",
         "end_of",

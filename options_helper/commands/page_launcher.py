@@ -119,7 +119,7 @@ def told_accounts(address: BusAddress) -> Environment:
         log.info("which accounts are served is not known yet: %s", error)
         return {DESK_ACCOUNTS_VARIABLE: ""}
     accounts = () if health is None or health.ended else health.accounts or ()
-    return {DESK_ACCOUNTS_VARIABLE: ",".join(accounts) if len(accounts) > 1 else ""}
+    return {DESK_ACCOUNTS_VARIABLE: ",".join(accounts) if any(accounts) else ""}
 
 
 def claim_address(host: str, port: int) -> Address:

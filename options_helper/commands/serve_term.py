@@ -125,8 +125,12 @@ class ServeTerm:
 
     def look_after_accounts(self) -> None:
         """Have each further account asked what becomes of the contracts that it holds now."""
-        if self._wanted:
+        if not self._wanted:
+            return
+        if self.yields is None:
             self._further.follow_ends()
+        if self.yields is not None:
+            self._stop_all()  # as above: of a run that was begun anew meanwhile nobody else knows
 
     def snapshot(self) -> LiveSnapshot:
         """Everything; where there are several accounts with each one's own."""

@@ -178,6 +178,26 @@ def test_of_no_account_anything_begins_after_it_was_stepped_down(several: Severa
     assert [one.begun for one in several.made] == [0]
 
 
+def test_no_account_is_looked_after_once_it_was_stepped_down(
+    several: Several, monkeypatch: pytest.MonkeyPatch
+):
+    """What it holds now may want a run begun anew, which nobody would end before the turn does."""
+    further, asked = several.term._further, []  # noqa: SLF001
+    several.term.start(LiveStreamConfig())
+
+    def stepped_down_meanwhile() -> None:
+        asked.append(1)
+        several.term.step_down("another leads")
+        several.made[1].start(LiveStreamConfig())
+
+    monkeypatch.setattr(further, "follow_ends", stepped_down_meanwhile)
+    for _ in range(2):
+        several.term.look_after_accounts()
+
+    assert asked == [1]
+    assert not any(one.runs for one in several.made)
+
+
 def test_who_is_refused_for_one_account_yields_for_all(several: Several):
     further = several.term._owners[1]  # noqa: SLF001 - as the server would refuse it
     further.yield_to_another("Another owner serves this desk.")

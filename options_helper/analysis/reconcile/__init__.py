@@ -20,6 +20,7 @@ PUBLIC: Final = {
         "CORRECT_AS_OF",
         "REMOVE_AS_OF",
         "ahead",
+        "cost_doubts",
         "expired_by",
         "findings",
         "has_expired",
