@@ -423,7 +423,11 @@ def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:
         amounts=""
         if counted.outcome is None
         else f"{_if_now(ending, 'At the price of now')}.{_by_file(ending)}",
-        remedy="Nothing can be done but wait for the opening." if over else f"{CLOSE_IT}{_as_one(counted)}",
+        remedy="Nothing can be done but wait for the opening."
+        if over
+        else SEE_FIRST
+        if counted.quantities.is_in_doubt
+        else f"{CLOSE_IT}{_as_one(counted)}",
         needs=None if counted.demand is None else counted.demand.dollars or None,
         has=has,
         shares=None if counted.outcome is None else counted.outcome.shares,
@@ -511,6 +515,7 @@ def _pins(ending: Ending, moment: Moment, power: Power) -> Iterator[Entry]:
         is_cash = one.life is not None and one.life.is_cash
         prices = (strike + _CENT, strike - _CENT)
         above, below = (together(counted.legs, price) for price in prices)
+        purses = [power.purse(ending, price) for price in prices]
         remedy = _unless_in_doubt(counted) or to_close_on_either_side(
             next((leg for leg in counted.legs if leg.instrument == one.instrument), one),
             counted.legs,
@@ -534,15 +539,14 @@ def _pins(ending: Ending, moment: Moment, power: Power) -> Iterator[Entry]:
             amounts=(
                 _by_the_point(one)
                 if is_cash
-                else f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending)}"
-                f"{_lacking([power.purse(ending, price) for price in prices], above, below)}."
+                else f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending, purses)}."
                 f"{_sides_by_file(ending, strike)}"
             ),
             remedy="Look at the positions before the next open." if ending.is_over else remedy.words,
             remedy_without_amounts="" if ending.is_over else remedy.discreet,
             needs=None if is_cash else _most_needed(above, below),
             has=power.has,
-            set_aside=max(power.purse(ending, price).aside for price in prices),
+            set_aside=max(purse.aside for purse in purses),
             shares=None if is_cash or above is None or below is None else _farthest(above, below),
         )
 
@@ -564,8 +568,13 @@ def _by_the_point(one: HeldLine) -> str:
     )
 
 
-def _sides(above: Outcome | None, below: Outcome | None, ending: Ending) -> str:
-    return f"{outcome_words(above, ending.underlying)}; below: {outcome_words(below, ending.underlying)}"
+def _sides(above: Outcome | None, below: Outcome | None, ending: Ending, purses: Sequence[Purse] = ()) -> str:
+    """What either side brings, and what of it is missing where it is said what is there for each."""
+    up, down = (
+        f"{outcome_words(side, ending.underlying)}{_lacking(side, purse)}"
+        for side, purse in zip((above, below), purses or (Purse(None), Purse(None)), strict=True)
+    )
+    return f"{up}; below: {down}"
 
 
 def _sides_by_file(ending: Ending, strike: float) -> str:
@@ -576,17 +585,9 @@ def _sides_by_file(ending: Ending, strike: float) -> str:
     return f" By the file's, above: {_sides(above, below, ending)}."
 
 
-def _lacking(purses: Sequence[Purse], above: Outcome | None, below: Outcome | None) -> str:
-    """What is missing of the side of which most is, beside all else that ends; empty where nobody knows."""
-    sides = [
-        (purse.lacks(-side.cash), -side.cash, purse)
-        for purse, side in zip(purses, (above, below), strict=True)
-        if side is not None and side.cash < 0 and purse.has is not None
-    ]
-    if not sides:
-        return ""
-    _, needs, purse = max(sides, key=lambda side: side[:2])
-    words = money_words(needs, purse)
+def _lacking(side: Outcome | None, purse: Purse) -> str:
+    """What one side takes that is not there, beside all else that ends; empty where nobody knows what is there."""
+    words = "" if side is None or purse.has is None else money_words(max(0.0, -side.cash), purse)
     return f" ({words})" if words else ""
 
 

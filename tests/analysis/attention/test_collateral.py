@@ -174,7 +174,7 @@ def test_ends_of_several_underlyings_are_held_against_the_buying_power_together_
     unknown = only(attention(book, sold_since(before, "NVDA")), AttentionKind.PIN)
 
     assert known.amounts == (
-        "Above 640: +100 SPY for $64,000; below: nothing (options buying power $51,000: short by $13,000)."
+        "Above 640: +100 SPY for $64,000 (options buying power $51,000: short by $13,000); below: nothing."
     )
     assert (
         "options buying power $70,000, $51,000 of it left by what else ends soon: short by $13,000"
