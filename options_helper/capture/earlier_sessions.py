@@ -271,12 +271,16 @@ class EarlierSessions:
         return (since_ns if since_ns < until_ns else until_ns - _UNNOTICED_NS), until_ns
 
     def _put_forward_ns(self, note: SessionNote) -> int | None:
-        """By how much the clock was put forward since a session was seen, back where negative; None: nobody knows."""
+        """By how much the clock was put back since a session was seen, below 0; None: nobody knows.
+
+        One that seems to have been put forward may be that of a computer which was paused, of which nothing that it
+        counts tells: what was lost since the session is then as long as the clocks say, and longer at the worst.
+        """
         if not note.boot or note.boot != self._boot:
             return None
         passed_ns = int((self._elapsed - note.seen_elapsed) * NANOSECONDS)
         put_forward_ns = self._began_ns - note.seen_ns - passed_ns
-        return put_forward_ns if abs(put_forward_ns) > NANOSECONDS else 0
+        return put_forward_ns if put_forward_ns < -NANOSECONDS else 0
 
     def _ended_by_ns(self, note: SessionNote) -> int:
         """When a session had ended at the latest, by the clock of now: as the next one began."""
