@@ -61,9 +61,8 @@ class Purse(Struct, frozen=True, gc=False):
         """As in "options buying power $300 and $19,000 set aside for it, as computed here"."""
         said = f"options buying power {dollars(self.has or 0.0)}"
         if self.others:
-            said += (
-                f", {dollars(max(0.0, (self.has or 0.0) - self.others))} of it left by what else ends soon"
-            )
+            left = max(0.0, (self.has or 0.0) - self.others)
+            said += f", {dollars(left)} of it left by what else ends soon{',' if self.aside else ''}"
         return f"{said} and {dollars(self.aside)} set aside for it, as computed here" if self.aside else said
 
 

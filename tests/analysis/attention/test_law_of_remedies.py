@@ -30,7 +30,7 @@ from tests.analysis.attention.world import (
     only,
     sold_since,
 )
-from tests.kit.builders import holding, leg, position, structure
+from tests.kit.builders import holding, leg, portfolio, position, structure
 
 KO, MONDAY, DECEMBER = 62.22, date(2026, 11, 23), date(2026, 12, 18)
 PRICES = [0.0, *(n / 4 + 0.1 for n in range(400)), 1_000.0]
@@ -155,10 +155,8 @@ def done(said: str, entry: Entry, book: Book) -> dict[str, float]:
     return counts
 
 
-def look(
-    book: Book, money: float | None, at: str = "2026-11-20 14:30", *, is_aside_known: bool = False
-) -> Attention:
-    held: list[PortfolioEntry] = [
+def entries_of(book: Book) -> list[PortfolioEntry]:
+    return [
         holding("KO", one.count)
         if one.kind == "shares"
         else position(
@@ -172,12 +170,26 @@ def look(
         for one in book
         if one.count
     ]
+
+
+def look(
+    book: Book, money: float | None, *, account: Book | None = None, is_aside_known: bool = False
+) -> Attention:
+    """With quotes of all of it; the account holds the same, unless another book is given."""
+    held, theirs = entries_of(book), None if account is None else portfolio(*entries_of(account))
     prices: dict[str, tuple[float | None, float | None]] = {"KO": (KO - 0.01, KO + 0.01)}
-    for one in book:
+    for one in (*book, *(account or ())):
         if one.kind != "shares":
             inside = max(0.0, KO - one.strike if one.kind == "call" else one.strike - KO)
             prices[one.symbol] = (round(inside + 0.01, 2), round(inside + 0.03, 2))
-    live = live_at(at, prices, held=held, power=money, actions=[dividend("KO", MONDAY, 0.5)])
+    live = live_at(
+        "2026-11-20 14:30",
+        prices,
+        held=held,
+        account=theirs,
+        power=money,
+        actions=[dividend("KO", MONDAY, 0.5)],
+    )
     return attention(held, live if is_aside_known else sold_since(live, "KO"))
 
 
@@ -224,6 +236,32 @@ def test_who_does_what_a_remedy_says_is_nowhere_worse_off_than_who_does_nothing(
     book: Book, money: float | None
 ):
     assert broken(look(book, money), book, money) == []
+
+
+@settings(max_examples=100, deadline=None)
+@given(
+    BOOKS, st.sets(st.integers(0, 7)), st.sampled_from([-1.0, 0.0, 2.0]), st.sampled_from([300.0, 9_000.0])
+)
+def test_a_remedy_is_only_about_what_the_account_holds(
+    book: Book, which: set[int], times: float, money: float
+):
+    """Of some it has none, another number, or sold what the file holds: no closing opens anything."""
+    account = tuple(
+        Held(one.count * times, one.strike, one.kind, one.ends)
+        if n in which and one.kind != "shares"
+        else one
+        for n, one in enumerate(book)
+    )
+    found = look(book, money, account=account)
+
+    held = {one.symbol: one.count for one in account}
+    for entry in found.entries:
+        for words in alternatives(entry.remedy):
+            for symbol, count in done(words, entry, book).items():
+                assert count <= abs(held[symbol]), entry
+                # An entry that says of a sold leg to sell it would speak of the file's.
+                assert not (words.startswith("Sell it") and held[symbol] < 0), entry
+    assert broken(found, account, money) == []
 
 
 PUTS_AND_CALLS = st.lists(
