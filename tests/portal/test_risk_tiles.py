@@ -77,6 +77,16 @@ def test_a_bound_is_counted_apart(show: Show):
     assert tile.figure.startswith("≈ ")
 
 
+def test_theta_and_vega_of_which_nothing_is_known_say_why_and_before_a_start_that_it_is_too_early(show: Show):
+    screen = show(LONG, SOLD, without=(105, 110))
+
+    for name in ("Theta", "Vega"):
+        assert tiles(screen)[name].figure == "—"
+        assert tiles(screen)[name].note.startswith("2 legs: ")
+        assert "yet" not in tiles(screen)[name].note
+        assert tiles(replace(screen, priced=False))[name].note == "nothing to count yet"
+
+
 def test_theta_and_vega_say_of_how_many_legs_they_are_and_which_are_missing(show: Show):
     whole, partial = tiles(show(LONG, SOLD)), tiles(show(LONG, SOLD, without=(110,)))
 

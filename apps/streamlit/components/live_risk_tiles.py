@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from decimal import Decimal
 from typing import Final
@@ -96,7 +97,7 @@ def _sum(figure: str, unit: str, screen: ScreenModel, notes: Sequence[str]) -> T
     name, lines = figure.capitalize(), _options(screen)
     total: GreekSum = getattr(screen.risk.sums, figure)
     if total.amount is None or not total.coverage.of:
-        why = NOTHING_YET if lines else "no option is held"
+        why = "no option is held" if not lines else _why_none(lines) if screen.priced else NOTHING_YET
         return Tile(name, UNKNOWN, why, caveat=screen.totals.holdings.caveat)
     missing = [line.label for line in lines if getattr(line, figure) is None]
     caveats = (
@@ -114,6 +115,12 @@ def _sum(figure: str, unit: str, screen: ScreenModel, notes: Sequence[str]) -> T
         caveat=_lines(caveats),
         beside=unit,
     )
+
+
+def _why_none(lines: Sequence[LineRisk]) -> str:
+    """Why of no leg there is a figure: each reason with how many legs it is of, what is of most of them first."""
+    said = Counter(line.reasons[0] if line.reasons else "nothing has come of it yet" for line in lines)
+    return "; ".join(f"{format_count(legs, 'leg')}: {why}" for why, legs in said.most_common())
 
 
 def _worst(screen: ScreenModel) -> Tile:
