@@ -37,7 +37,9 @@ class History:
     def __init__(self, made: Sequence[Made], how: str, dice: random.Random) -> None:
         self._made, self._how, self._dice = made, how, dice
         self._pages_left = dice.randrange(6)
+        # Each question has an answer of its own: what one lacked, another may have had.
         self.left_out: set[tuple[str, int]] = set()
+        self.given: set[tuple[str, int]] = set()
 
     def past(self, _: str, path: str, query: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
         """The pages of an answer."""
@@ -57,6 +59,7 @@ class History:
             lacking = [one for one in found if self._dice.random() < 0.05]
             self.left_out |= {(one.symbol, one.made_ns) for one in lacking}
             found = [one for one in found if one not in lacking]
+            self.given |= {(one.symbol, one.made_ns) for one in found}
         if not path.endswith("/quotes"):
             found = []
         for first in range(0, max(1, len(found)), _A_PAGE):
@@ -98,7 +101,7 @@ def broken_closing(
 
 def _unproven(root: Path, oracle: RecorderOracle, history: History, at_ns: int) -> str | None:
     """A gap that was closed just now, though the answer lacked what was recorded beside it."""
-    closings, lacking = read_closings(root), history.left_out
+    closings, lacking = read_closings(root), history.left_out - history.given
     heard = [one for one in oracle.received if (one.symbol, one.made_ns) in lacking]
     for gap in loss_rows(root):
         closing = closings.of_gap(gap)
