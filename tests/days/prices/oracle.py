@@ -170,9 +170,7 @@ class PriceOracle:
         as_of_ns = self._as_of_ns.get((symbol, made_ns), made_ns)
         # Of what lies ahead as of its answer, which is told by a clock that is right within two seconds.
         is_behind = came is not None and (made_ns // NS < came[0] // NS or as_of_ns // NS + 3 < came[0] // NS)
-        # By a clock that is a minute behind, and that no answer has put right yet, what is streamed is of later.
-        is_believed = self._stage.clocks.offset_ns > -AHEAD_AT_MOST * NS or self.knows_time(desk) is not None
-        if came is not None and self._is_open() and is_behind and is_believed:
+        if came is not None and self._is_open() and is_behind:
             return f"{symbol} is shown as of {iso_text(made_ns)}, and a newer one came"
         return self._lie_of_age(desk, shown, made_ns)
 

@@ -102,7 +102,12 @@ def broken_closing(
 def _unproven(root: Path, oracle: RecorderOracle, history: History, at_ns: int) -> str | None:
     """A gap that was closed just now, though the answer lacked what was recorded beside it."""
     closings, lacking = read_closings(root), history.left_out - history.given
-    heard = [one for one in oracle.received if (one.symbol, one.made_ns) in lacking]
+    rows = set(recorded_rows(root))
+    heard = [
+        one
+        for one in oracle.received
+        if (one.symbol, one.made_ns) in lacking and (one.stream, one.symbol, one.made_ns) in rows
+    ]
     for gap in loss_rows(root):
         closing = closings.of_gap(gap)
         is_new = closing is not None and abs(closing.asked_at_ns - at_ns) < NS
