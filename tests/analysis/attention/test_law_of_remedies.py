@@ -257,7 +257,7 @@ def test_a_remedy_is_only_about_what_the_account_holds(
     held = {one.symbol: one.count for one in account}
     for entry in found.entries:
         for words in alternatives(entry.remedy):
-            for symbol, count in done(words, entry, book).items():
+            for symbol, count in done(words, entry, account).items():
                 assert count <= abs(held[symbol]), entry
                 # An entry that says of a sold leg to sell it would speak of the file's.
                 assert not (words.startswith("Sell it") and held[symbol] < 0), entry
