@@ -92,7 +92,7 @@ def naked(book: Book, ends: date) -> float:
 
 
 def greatest_loss(book: Book, ends: date) -> float:
-    """Of what ends that day, down to a price of 0; that it has no end above is told by `naked`."""
+    """Of what ends that day, from 0 to the last strike; that it has no end above is told by `naked`."""
     strikes = [one.strike for one in book if one.ends == ends]
     return max(
         0.0, *(-sum(one.worth(price) for one in book if one.ends == ends) for price in (0.0, *strikes))
@@ -246,12 +246,13 @@ def test_a_remedy_is_only_about_what_the_account_holds(
     book: Book, which: set[int], times: float, money: float
 ):
     """Of some it has none, another number, or sold what the file holds: no closing opens anything."""
-    account = tuple(
-        Held(one.count * times, one.strike, one.kind, one.ends)
+    theirs = (
+        Held(float(round(one.count * times)), one.strike, one.kind, one.ends)
         if n in which and one.kind != "shares"
         else one
         for n, one in enumerate(book)
     )
+    account = tuple(one for one in theirs if one.count)
     found = look(book, money, account=account)
 
     held = {one.symbol: one.count for one in account}
