@@ -35,6 +35,9 @@ class PriceOracle:
         self._bids: dict[tuple[str, int], float] = {}
         self._arrived: dict[str, tuple[int, float]] = {}  # the newest by its making, and when it came
         self._to_come: set[tuple[str, int]] = set()  # told, and by their time not made yet
+        self._beyond_belief: set[str] = (
+            set()
+        )  # of which the newest had a time that could not be, by the clock here
         self._as_of_ns: dict[tuple[str, int], int] = {}  # the latest time of which each of those can be
         self._answered_ns: dict[tuple[str, int], int] = {}  # when each of them came over REST, in true time
         self._sold: dict[str, date] = {}  # and not streamed
@@ -141,6 +144,11 @@ class PriceOracle:
         known = self._arrived.get(symbol)
         if known is None or made_ns >= known[0]:
             self._arrived[symbol] = made_ns, self._stage.clocks.elapsed()
+            # By a clock that is so far behind it is still to come, and no price that anything else stands back for.
+            if made_ns > self._stage.clocks.wall_ns() + AHEAD_AT_MOST * NS:
+                self._beyond_belief.add(symbol)
+            else:
+                self._beyond_belief.discard(symbol)
 
     # What must be so.
 
@@ -170,7 +178,7 @@ class PriceOracle:
         as_of_ns = self._as_of_ns.get((symbol, made_ns), made_ns)
         # Of what lies ahead as of its answer, which is told by a clock that is right within two seconds.
         is_behind = came is not None and (made_ns // NS < came[0] // NS or as_of_ns // NS + 3 < came[0] // NS)
-        if came is not None and self._is_open() and is_behind:
+        if came is not None and self._is_open() and is_behind and symbol not in self._beyond_belief:
             return f"{symbol} is shown as of {iso_text(made_ns)}, and a newer one came"
         return self._lie_of_age(desk, shown, made_ns)
 
