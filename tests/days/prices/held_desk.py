@@ -141,7 +141,10 @@ class _Asker:
     def _begin_round(self) -> None:
         self._due.begin()
         self._is_asking = True
-        self._go_on(self._course.ask(self._prices.context.moment()))
+        first = self._course.ask(self._prices.context.moment())
+        if isinstance(first, Done):
+            self._desk.oracle.nothing_asked(self._course.TASKS)
+        self._go_on(first)
 
     def _go_on(self, question: Question | Done) -> None:
         if isinstance(question, Done):

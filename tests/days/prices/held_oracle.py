@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date, datetime, timedelta
 from itertools import chain
 from typing import TYPE_CHECKING, Any, Final
@@ -65,6 +65,11 @@ class HeldOracle:
         self._facts_of: ExpiryFacts | None = None
 
     # What came.
+
+    def nothing_asked(self, tasks: Iterable[RestTask]) -> None:
+        """A round without a question is over at once: what failed before was about what is held no longer."""
+        for task in tasks:
+            self._failed.pop(task, None)
 
     def answered(
         self, desk: HeldDesk, question: Question, answer: Any, asked_ns: int, as_of_ns: int | None
