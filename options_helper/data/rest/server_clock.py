@@ -67,16 +67,20 @@ class ServerClock:
             self._lags.clear()
             return put_forward_ns
 
-    def answered(self, headers: Mapping[str, str], sent_at: datetime, received_at: datetime) -> None:
-        """An answer came to a question that was sent then; one that a cache kept says nothing."""
+    def elapsed(self) -> float:
+        """Seconds that nobody sets, for whoever asks: how long an answer took."""
+        return self._elapsed()
+
+    def answered(self, headers: Mapping[str, str], received_at: datetime, took: float) -> None:
+        """An answer came after so many seconds that nobody sets; one that a cache kept says nothing."""
         made_at = http_date(headers.get("Date", ""))
         if made_at is None or headers.get("Age", "0").strip() not in ("", "0"):
             return
         # The date is a whole second that had begun, at some moment between question and answer.
-        least = (sent_at - made_at).total_seconds() - 1.0
+        # Counted back from its receipt: the clock of the question may have been another.
         most = (received_at - made_at).total_seconds()
         with self._lock:
-            self._bounds.append((min(least, most), max(least, most)))
+            self._bounds.append((most - max(0.0, took) - 1.0, most))
 
     def streamed(self, lags: Iterable[float]) -> None:
         """Seconds from the making of an event to its receipt, by this computer's uncorrected clock."""

@@ -106,10 +106,10 @@ class ReadOnlyAdapter(GetOnlyAdapter):
         )
 
     def _attempt(self, request: PreparedRequest, options: dict[str, Any]) -> Response | Failure:
-        where, sent_at = _where(request), self._now()
+        where, asked = _where(request), self._server_clock.elapsed()
         try:
             response = super().send(request, **{**options, "timeout": self._timeout})
-            received_at = self._now()
+            received_at, took = self._now(), self._server_clock.elapsed() - asked
             # Read here and not by the SDK, so that an answer that breaks off is tried again too.
             _ = response.content
         except (ConfigError, RequestException) as error:
@@ -119,7 +119,7 @@ class ReadOnlyAdapter(GetOnlyAdapter):
         judged = self._judge(where, request, response)
         if isinstance(judged, Response):
             # Whatever else answers on the way, a login page for one, has a clock of its own.
-            self._server_clock.answered(response.headers, sent_at, received_at)
+            self._server_clock.answered(response.headers, received_at, took)
         return judged
 
     def _judge(self, where: str, request: PreparedRequest, response: Response) -> Response | Failure:

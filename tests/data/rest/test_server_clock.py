@@ -22,7 +22,22 @@ def answer(clock: ServerClock, *, ahead: float, at: float = 0.0, took: float = 0
     made_at = NOON + timedelta(seconds=at + took / 2)
     local = NOON + timedelta(seconds=at + ahead)
     date = format_datetime(made_at.replace(microsecond=0), usegmt=True)
-    clock.answered({"Date": date, **headers}, local, local + timedelta(seconds=took))
+    clock.answered({"Date": date, **headers}, local + timedelta(seconds=took), took)
+
+
+@pytest.mark.parametrize("put_forward", [-3_600.0, -5.0, 5.0, 3_600.0])
+def test_a_clock_that_is_set_while_an_answer_is_on_its_way_is_known_as_well(put_forward: float):
+    """By the time of the question, which is the old clock's, the true one would lie outside of what is said."""
+    made_at, there, back = NOON, 0.5, 6.2
+    received_at = made_at + timedelta(seconds=back + put_forward)
+    clock = ServerClock()
+
+    clock.answered({"Date": format_datetime(made_at, usegmt=True)}, received_at, there + back)
+
+    skew = clock.skew
+    assert skew is not None
+    assert abs(skew.ahead - put_forward) <= skew.doubt
+    assert skew.doubt == pytest.approx((there + back + 1.0) / 2)
 
 
 def test_without_answers_and_events_nothing_is_known():
@@ -85,7 +100,7 @@ def test_a_clock_that_was_set_is_believed_at_its_next_answer():
 def test_an_answer_that_tells_no_time_of_its_own_says_nothing(headers: dict[str, str]):
     clock = ServerClock()
 
-    clock.answered(headers, NOON, NOON)
+    clock.answered(headers, NOON, 0.0)
 
     assert clock.skew is None
 

@@ -167,15 +167,13 @@ class PriceDesk:
         there, back = self._dice.choice((0.02, 0.1, 0.4)), self._dice.choice((0.02, 0.1, 0.4))
         if (slow := self.is_in("slow")) is not None:
             there, back = there + self._dice.uniform(0, slow), back + self._dice.uniform(0, slow)
-        sent_at = self.wall()
+        sent_at = self._stage.clocks.elapsed()
         self._stage.agenda.after(there, partial(self._serve, question, parts, sent_at, back))
 
     def _over(self, error: RestError | None) -> None:
         self._go_on(self._course.answered(self.moment(), error))
 
-    def _serve(
-        self, question: AskPrices, parts: list[tuple[str, ...]], sent_at: datetime, back: float
-    ) -> None:
+    def _serve(self, question: AskPrices, parts: list[tuple[str, ...]], sent_at: float, back: float) -> None:
         """On the server."""
         true_ns = self._stage.clocks.true_ns
         late_ns = int((self.is_in("stale") or 0.0) * NS)
@@ -190,10 +188,10 @@ class PriceDesk:
         question: AskPrices,
         parts: list[tuple[str, ...]],
         batch: SeedBatch,
-        sent_at: datetime,
+        sent_at: float,
         date: str,
     ) -> None:
-        self.server_clock.answered({"Date": date}, sent_at, self.wall())
+        self.server_clock.answered({"Date": date}, self.wall(), self._stage.clocks.elapsed() - sent_at)
         self.context.correct_clock()
         self._course.taken(self.moment(), batch)
         self._oracle.answered(batch, self.moment().ns)

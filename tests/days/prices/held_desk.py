@@ -71,12 +71,10 @@ class HeldDesk:
         there, back = self._dice.choice((0.02, 0.1, 0.4)), self._dice.choice((0.02, 0.1, 0.4))
         if (slow := prices.is_in("slow")) is not None:
             there, back = there + self._dice.uniform(0, slow), back + self._dice.uniform(0, slow)
-        sent_at = prices.wall()
+        sent_at = self._stage.clocks.elapsed()
         self._stage.agenda.after(there, partial(self._serve, asker, question, asked_ns, sent_at, back))
 
-    def _serve(
-        self, asker: _Asker, question: Question, asked_ns: int, sent_at: datetime, back: float
-    ) -> None:
+    def _serve(self, asker: _Asker, question: Question, asked_ns: int, sent_at: float, back: float) -> None:
         """On the server."""
         true_ns = self._stage.clocks.true_ns
         as_of_ns = true_ns - int((self.prices.is_in("stale") or 0.0) * NS)
@@ -96,13 +94,14 @@ class HeldDesk:
         question: Question,
         answer: Any,
         asked_ns: int,
-        told: tuple[datetime, str, int] | None,
+        told: tuple[float, str, int] | None,
     ) -> None:
         context = self.prices.context
         as_of_ns = None
         if told is not None:
             sent_at, date, as_of_ns = told
-            self.prices.server_clock.answered({"Date": date}, sent_at, self.prices.wall())
+            took = self._stage.clocks.elapsed() - sent_at
+            self.prices.server_clock.answered({"Date": date}, self.prices.wall(), took)
             self._world.prices.heard_time()
         # As the thread that asks does it.
         context.correct_clock()
