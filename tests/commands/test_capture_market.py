@@ -60,7 +60,7 @@ class Exchange:
         if self._refuses:
             raise RestError("It does not say.")
         made_at = (self._now() + self.behind).astimezone(UTC).replace(microsecond=0)
-        self._server_clock.answered({"Date": format_datetime(made_at, usegmt=True)}, self._now(), self._now())
+        self._server_clock.answered({"Date": format_datetime(made_at, usegmt=True)}, self._now(), 0.0)
         days = [first + timedelta(days=count) for count in range((last - first).days + 1)]
         sessions = [regular_session(day) for day in days if day not in self._closed]
         return [
