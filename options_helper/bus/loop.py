@@ -17,6 +17,8 @@ log = logging.getLogger(__name__)
 
 # A task that swallows its cancellation does not hold up the end.
 END_SECONDS: Final = 1.0
+# So long the thread itself goes on with what is left on it; whoever ends it does not wait for that.
+LEFT_SECONDS: Final = 5.0
 # So long a task has to end before it is cancelled once more.
 AGAIN_SECONDS: Final = 0.25
 T = TypeVar("T")
@@ -28,6 +30,8 @@ class LoopThread:
     def __init__(self, name: str) -> None:
         self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+        # A loop knows its tasks weakly: one that waits for what nobody else knows of would be collected in its midst.
+        self._going: set[Future[Any]] = set()
 
     def _run(self) -> None:
         asyncio.set_event_loop(self._loop)
@@ -48,6 +52,8 @@ class LoopThread:
         except RuntimeError:  # it has ended
             work.close()
             raise
+        self._going.add(future)
+        future.add_done_callback(self._going.discard)
         future.add_done_callback(self._say_failure)
         return future
 
@@ -109,6 +115,8 @@ async def end_tasks(tasks: Iterable[asyncio.Task[Any] | None]) -> None:
 
 
 async def _cancel_the_rest() -> None:
+    """End all tasks, also those that others begin as they end: what is left on a closed loop complains much later."""
     with suppress(TimeoutError):
-        async with asyncio.timeout(END_SECONDS):
-            await end_tasks(asyncio.all_tasks() - {asyncio.current_task()})
+        async with asyncio.timeout(LEFT_SECONDS):
+            while rest := asyncio.all_tasks() - {asyncio.current_task()}:
+                await end_tasks(rest)

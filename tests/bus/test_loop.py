@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import gc
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
@@ -38,6 +39,54 @@ def test_what_is_asked_of_one_that_never_began_is_refused_at_once():
     assert asked == []
     with pytest.raises(RuntimeError, match="already"):
         waiting.send(None)
+
+
+def test_what_is_begun_while_the_rest_is_ended_is_ended_too():
+    """A connection that is being made as its loop ends may begin to listen yet."""
+    made, ended = LoopThread("live-test-loop"), threading.Event()
+    is_there = threading.Event()
+    later: list[asyncio.Task[None]] = []
+
+    async def listen() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    async def connect() -> None:
+        is_there.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            later.append(asyncio.ensure_future(listen()))
+            await asyncio.sleep(0)
+
+    made.start()
+    made.begin(connect())
+    assert is_there.wait(AT_ONCE)
+    made.stop(AT_ONCE)
+
+    assert ended.is_set()
+    assert [one.done() for one in later] == [True]
+
+
+def test_what_waits_for_what_nobody_else_knows_of_is_kept(loop: LoopThread):
+    began, ended = threading.Event(), threading.Event()
+
+    async def work() -> None:
+        began.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.set()
+
+    loop.begin(work())
+    assert began.wait(AT_ONCE)
+    gc.collect()
+    assert not ended.is_set()
+
+    loop.stop(AT_ONCE)
+    assert ended.is_set()
 
 
 def test_what_was_too_slow_has_ended_when_that_is_told(loop: LoopThread):
