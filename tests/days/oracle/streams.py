@@ -157,11 +157,13 @@ class StreamOracle(Heard):
 
     def _lost(self, stream: str, lost: Lost) -> None:
         truth = self.truths[stream]
+        # A run has no gap before its first answer, and calls itself connecting.
+        has_begun = truth.was_live or truth.failed_tries
         if lost.why == "mute":
             # Nothing is missed by whose clock says that nothing is due, until it is put right.
-            if self._is_due(stream, self._stage.clocks.wall_ns()):
+            if has_begun and self._is_due(stream, self._stage.clocks.wall_ns()):
                 truth.muted.append(lost)
-        elif lost.why != "unreadable" and (truth.was_live or truth.failed_tries):
+        elif lost.why != "unreadable" and has_begun:
             truth.to_cover.append((lost, self._stage.clocks.true_ns))
 
     def frame(self, stream: str, message: Message, *, kept: bool) -> None:
