@@ -31,6 +31,7 @@ from options_helper.analysis.attention.expiring import (
 )
 from options_helper.analysis.attention.held_legs import HeldLine, by_contract, held_lines
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState, ended_contracts
+from options_helper.analysis.attention.pins import pin_entries
 from options_helper.analysis.attention.remedies import CLOSE_IT, Remedy
 from options_helper.analysis.attention.reports import earnings_entries
 from options_helper.analysis.attention.two_books import TwoBooks, two_books
@@ -111,6 +112,7 @@ def assess_attention(
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (
         *ending_entries(found, moment, money, settled),
+        *pin_entries(found, moment, money),
         *short_entries(books, found, moment, money, at_end, told=told),
         *early,
         *undefined_entries(by_entry, at_end, power),

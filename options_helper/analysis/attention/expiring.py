@@ -1,4 +1,4 @@
-"""What ends today or in the next session: what it brings if it expires now, what that lacks, and what is pinned."""
+"""What ends today or in the next session: what it brings if it expires now, and what that lacks."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
 from math import fsum
-from typing import Final, TypeAlias
+from typing import TypeAlias
 
 from options_helper.analysis.attention.aftermath import Aftermath
 from options_helper.analysis.attention.collateral import Collateral
@@ -16,7 +16,6 @@ from options_helper.analysis.attention.delivery import (
     Outcome,
     demand,
     free_shares,
-    is_pinned,
     together,
 )
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
@@ -25,7 +24,6 @@ from options_helper.analysis.attention.remedies import (
     CLOSE_IT,
     SEE_FIRST,
     Remedy,
-    to_close_on_either_side,
     to_sell,
 )
 from options_helper.analysis.attention.shortage import Settlement, settlement
@@ -34,14 +32,13 @@ from options_helper.analysis.attention.words import (
     Purse,
     clock,
     day_word,
-    dollars,
     listed,
-    money_words,
     outcome_words,
+    place_words,
     shortage_words,
 )
 from options_helper.analysis.live_health import Level
-from options_helper.model.contract_symbols import plain_number, short_date
+from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import (
     ToldSessions,
     new_york_date,
@@ -49,8 +46,6 @@ from options_helper.model.market_hours import (
     regular_session,
 )
 from options_helper.model.text import format_count
-
-_CENT: Final = 0.01
 
 
 @dataclass(frozen=True, slots=True)
@@ -293,20 +288,19 @@ def _others(book: Sequence[HeldLine], legs: Sequence[HeldLine]) -> tuple[HeldLin
 def ending_entries(
     found: Sequence[Ending], moment: Moment, power: Power, settled: Settled
 ) -> Iterator[Entry]:
-    """The entries of all that ends soon and is `settled` so."""
+    """The entries of all that ends soon and is `settled` so; what of it is pinned is told apart."""
     for ending in found:
         if not ending.is_over:
             yield (
                 _at_open(ending, moment, power.has)
-                if _settles_at_open(ending)
+                if settles_at_open(ending)
                 else _expiring(ending, moment, power)
             )
             yield from _without_money(ending, moment, power, settled[ending.settles, ending.underlying])
-        if not _settles_at_open(ending):
-            yield from _pins(ending, moment, power)
 
 
-def _settles_at_open(ending: Ending) -> bool:
+def settles_at_open(ending: Ending) -> bool:
+    """Whether the opening prices of the day after its last one decide."""
     life = ending.legs[0].life
     return life is not None and life.at_open
 
@@ -319,7 +313,7 @@ def _expiring(ending: Ending, moment: Moment, power: Power) -> Entry:
     what = format_count(len(ending.legs), "line") if alone is None else alone.instrument.label
     verb = "expires" if alone is not None else "expire"
     lacking = " It is in the account alone." if ending.quantities is Quantities.ACCOUNT_ALONE else ""
-    where = "" if alone is None or alone.inside is None else f", {_place_words(alone.inside)}"
+    where = "" if alone is None or alone.inside is None else f", {place_words(alone.inside)}"
     said = f"{what} {verb} {day_word(ending.last_day, moment.today)}{until}{where}."
     counted = ending.judged
     purse = power.purse(ending)
@@ -368,13 +362,6 @@ def _by_file(ending: Ending) -> str:
         return ""
     same = ending.outcome == ending.by_account.outcome
     return f" By the file's: {'the same' if same else outcome_words(ending.outcome, ending.underlying)}."
-
-
-def _place_words(inside: float) -> str:
-    """Where a price is beside a strike: "in the money by 0.89"."""
-    if not inside:
-        return "at the money"
-    return f"{'in' if inside > 0 else 'out of'} the money by {abs(inside):,.2f}"
 
 
 def _why_unknown(ending: Ending) -> str:
@@ -474,7 +461,7 @@ def _without_money(
     if wanted is None or found is None:
         return
     longs, remedy = found
-    remedy = _unless_in_doubt(counted) or remedy
+    remedy = unless_in_doubt(counted) or remedy
     purse = power.purse(ending)
     unknown = not wanted.shares and (power.has is None or not purse.lacks(wanted.dollars))
     labels = listed([one.leg.instrument.label for one in longs])
@@ -503,98 +490,6 @@ def _without_money(
     )
 
 
-def _pins(ending: Ending, moment: Moment, power: Power) -> Iterator[Entry]:
-    """Legs that may end on either side of their strike: today until the close, and then until the morning's match."""
-    if ending.last_day > moment.today and not ending.is_fixed:
-        return
-    counted = ending.judged
-    for one in ending.all_legs:
-        if not one.counted or not is_pinned(one, moment.at):
-            continue  # entries that cancel each other out deliver nothing
-        strike = one.instrument.strike or 0.0
-        is_cash = one.life is not None and one.life.is_cash
-        prices = (strike + _CENT, strike - _CENT)
-        above, below = (together(counted.legs, price) for price in prices)
-        purses = [power.purse(ending, price) for price in prices]
-        remedy = _unless_in_doubt(counted) or to_close_on_either_side(
-            next((leg for leg in counted.legs if leg.instrument == one.instrument), one),
-            counted.legs,
-            settlement_of(ending, power),
-            [settlement_of(ending, power, price) for price in prices],
-        )
-        said = f"{one.instrument.label} is pinned: {_place_words(one.inside or 0.0)}"
-        matched = (
-            " at the close, and until 17:30 a holder may decide otherwise; the match in the morning tells."
-            if ending.is_fixed
-            else ", and may end on either side."
-        )
-        yield Entry(
-            kind=AttentionKind.PIN,
-            level=Level.ERROR,
-            subject=ending.underlying,
-            symbols=(one.instrument.live_symbol,),
-            what=f"{said}{matched}{basis_words([one])}",
-            by=due(ending.deadlines, moment.at),
-            deadlines=ending.deadlines,
-            amounts=(
-                _by_the_point(one)
-                if is_cash
-                else f"Above {plain_number(strike)}{counted.quantities.value}: {_sides(above, below, ending, purses)}."
-                f"{_sides_by_file(ending, strike)}"
-            ),
-            remedy="Look at the positions before the next open." if ending.is_over else remedy.words,
-            remedy_without_amounts="" if ending.is_over else remedy.discreet,
-            needs=None if is_cash else _most_needed(above, below),
-            has=power.has,
-            set_aside=max(purse.aside for purse in purses),
-            shares=None if is_cash or above is None or below is None else _farthest(above, below),
-        )
-
-
-def _unless_in_doubt(counted: Ending) -> Remedy | None:
+def unless_in_doubt(counted: Ending) -> Remedy | None:
     """What is said of any leg in place of closing it while how much is held is in doubt; None: that is known."""
     return Remedy(SEE_FIRST) if counted.quantities.is_in_doubt else None
-
-
-def _by_the_point(one: HeldLine) -> str:
-    """What is settled in cash turns on no strike: it pays by how far beyond it the price is."""
-    beyond = "above" if one.instrument.option_type == "call" else "below"
-    does = "costs" if one.is_short else "pays"
-    whose = ", by the account's quantity" if one.in_account is not None else ""
-    each = abs(one.counted) * (one.instrument.multiplier or 0)
-    return (
-        f"Settled in cash{whose}: each point {beyond} {plain_number(one.instrument.strike or 0.0)} {does} "
-        f"{dollars(each)}, and there is no jump at the strike."
-    )
-
-
-def _sides(above: Outcome | None, below: Outcome | None, ending: Ending, purses: Sequence[Purse] = ()) -> str:
-    """What either side brings, and what of it is missing where it is said what is there for each."""
-    up, down = (
-        f"{outcome_words(side, ending.underlying)}{_lacking(side, purse)}"
-        for side, purse in zip((above, below), purses or (Purse(None), Purse(None)), strict=True)
-    )
-    return f"{up}; below: {down}"
-
-
-def _sides_by_file(ending: Ending, strike: float) -> str:
-    """Both sides by the file's quantities, where the account's are others; else empty."""
-    if ending.by_account is None:
-        return ""
-    above, below = (together(ending.legs, strike + step) for step in (_CENT, -_CENT))
-    return f" By the file's, above: {_sides(above, below, ending)}."
-
-
-def _lacking(side: Outcome | None, purse: Purse) -> str:
-    """What one side takes that is not there, beside all else that ends; empty where nobody knows what is there."""
-    words = "" if side is None or purse.has is None else money_words(max(0.0, -side.cash), purse)
-    return f" ({words})" if words else ""
-
-
-def _most_needed(above: Outcome | None, below: Outcome | None) -> float | None:
-    known = [one for one in (above, below) if one is not None]
-    return max((-one.cash for one in known if one.cash < 0), default=None)
-
-
-def _farthest(above: Outcome, below: Outcome) -> float:
-    return max((above.shares, below.shares), key=abs)

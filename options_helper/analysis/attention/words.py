@@ -23,6 +23,13 @@ def day_word(day: date, today: date) -> str:
     return "today" if day == today else f"on {short_date(day)}"
 
 
+def place_words(inside: float) -> str:
+    """Where a price is beside a strike: "in the money by 0.89"."""
+    if not inside:
+        return "at the money"
+    return f"{'in' if inside > 0 else 'out of'} the money by {abs(inside):,.2f}"
+
+
 def dollars(amount: float) -> str:
     """A whole amount: "$1,200"; less than that is said with its cents."""
     return f"${amount:,.0f}" if abs(amount) >= 100 or isclose(amount, round(amount)) else f"${amount:,.2f}"
