@@ -456,9 +456,9 @@ class BusConnection:
                 raise
             return None
 
-    async def message(self, store: str, sequence: int) -> Stored | None:
-        """The message of that sequence; None where it is gone, or not there yet."""
-        return await self._get(store, seq=sequence, direct=True)
+    async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:
+        """The message of that sequence; None where it is gone, or not there yet. `direct` as for `last`."""
+        return await self._get(store, seq=sequence, direct=direct)
 
     async def pull(self, store: str, subject: str, first: int) -> Pull:
         """A consumer of one's own, for what a subject has from a sequence on. NoStore where nothing stores it."""

@@ -56,6 +56,9 @@ class Store(Protocol):
     async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
         """The newest message of a subject."""
 
+    async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:
+        """The message of that sequence; None where it is gone, or not there yet."""
+
     async def last_sequence(self, store: str) -> int:
         """The sequence of the newest message of a store, also where that is gone by age."""
 
@@ -141,7 +144,7 @@ class StorePublisher:
         """Take over what is there and what is known of before; the newest term that there was."""
         # First: what is stored after it makes the first batch of a term that is built on the rest a wrong one.
         self._last_sequence = await bus.last_sequence(self._store)
-        newest = 0
+        newest = await self._newest_term(bus)
         for stream in self._numbers:
             stored = await bus.last(self._store, self._names.published(stream), direct=False)
             head = None if stored is None else read_head(stored.data)
@@ -151,6 +154,16 @@ class StorePublisher:
             self._events[stream] = before.events
             newest = max(newest, before.epoch)
         return newest
+
+    async def _newest_term(self, bus: Store) -> int:
+        """That of the newest batch, also where it is of an owner with other streams than these; 0: there is none."""
+        for sequence in range(self._last_sequence, 0, -1):
+            stored = await bus.message(self._store, sequence, direct=False)
+            if stored is None:
+                break  # by age, and so are all before it
+            if (head := read_head(stored.data)) is not None:
+                return head.epoch
+        return 0
 
     async def open_term(self, bus: Store, epoch: int, opened_ns: int) -> None:
         """Begin a term, with a batch of each stream that says no more than its feed.
@@ -251,23 +264,26 @@ class StorePublisher:
         self._go_on(waiting, self._last_sequence)
 
     async def _find_out(self, bus: Store, waiting: _Waiting) -> None:
-        """Look at what the server has in place of what was expected."""
-        sequence = await bus.last_sequence(self._store)
-        if sequence > self._last_sequence:
-            newest = 0
-            for stream in self._numbers:
-                stored = await bus.last(self._store, self._names.published(stream), direct=False)
-                if stored is not None and stored.data == waiting.data:
-                    self._is_stored(waiting, sequence)
-                    return
-                head = None if stored is None else read_head(stored.data)
-                newest = newest if head is None else max(newest, head.epoch)
-            # Where all batches are gone by age, they were stored by somebody who went on when this one did not.
-            if newest > self.epoch or newest == 0:
-                raise Fenced(TAKEN)
-            if newest == self.epoch:
-                # It is no batch, such as a question whether somebody may publish here.
-                self._last_sequence = sequence
+        """Look at what the server has in place of what was expected: what came first behind it decides."""
+        sequence, known = await bus.last_sequence(self._store), self._last_sequence
+        for number in range(known + 1, sequence + 1):
+            stored = await bus.message(self._store, number, direct=False)
+            if stored is None:
+                raise Fenced(TAKEN)  # it is gone by age: somebody went on when this one did not
+            if stored.data == waiting.data:
+                self._is_stored(waiting, number)
+                return
+            head = read_head(stored.data)
+            if head is None:
+                self._last_sequence = number  # no batch, such as a question whether somebody may publish here
+            elif head.epoch < self.epoch:
+                break  # of another past
+            else:
+                raise Fenced(
+                    TAKEN
+                )  # whatever streams it has: the next batch of any of them is the newer owner's
+        else:
+            if sequence > known:
                 return
         await self._begin_anew(bus, sequence, waiting)
 

@@ -95,7 +95,7 @@ class LosesAnswers:
     def __init__(self, connection: BusConnection, every: int) -> None:
         self._connection = connection
         self._every = every
-        self.last = connection.last
+        self.last, self.message = connection.last, connection.message
         self.last_sequence, self.room = connection.last_sequence, connection.room
         self.lost = 0
         self._sent = 0
@@ -273,7 +273,7 @@ def test_a_new_owner_goes_on_counting_where_the_last_one_ended_also_when_its_bat
         async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
             return None
 
-        async def message(self, store: str, sequence: int) -> Stored | None:
+        async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:
             return None
 
         async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
@@ -301,6 +301,9 @@ def test_whoever_finds_all_batches_aged_away_and_the_store_gone_on_yields():
 
         async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
             return None if self.aged else await super().last(store, subject, direct=direct)
+
+        async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:
+            return None if self.aged else await super().message(store, sequence, direct=direct)
 
     async def story() -> None:
         made, bus = DeskPublisher(NAMES, [StreamName.STOCKS], 1), GoneOn()
@@ -424,7 +427,7 @@ class Shrinking:
     async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
         return Stored(len(self.batches), self.batches[-1]) if self.batches else None
 
-    async def message(self, store: str, sequence: int) -> Stored | None:
+    async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:
         return Stored(sequence, self.batches[sequence - 1])
 
     async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:

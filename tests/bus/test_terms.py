@@ -16,7 +16,7 @@ from options_helper.bus.batch import Batch, decode
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.continuity import Position
 from options_helper.bus.names import Names
-from options_helper.bus.owner import stores_of
+from options_helper.bus.owner import further_stores_of, stores_of
 from options_helper.bus.publisher import DeskPublisher, Fenced, Progress
 from options_helper.bus.teller import DeskTeller
 from options_helper.bus.truth import DeskHealth
@@ -26,7 +26,7 @@ from options_helper.errors import StreamError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.frames import Continuity, Frame
 from options_helper.model.snapshot import Phase
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import StreamName, fills_of
 from options_helper.settings import Settings
 from tests.kit.bus import NatsServer, both_servers, nats_server
 from tests.kit.fakes import CONFIG, NOON, ScriptedStream, deliver, wait_for
@@ -52,7 +52,7 @@ def run(work: Coroutine[Any, Any, None]) -> None:
 async def connect(server: NatsServer) -> BusConnection:
     connection = BusConnection(server.address)
     await connection.open("a test")
-    for wish in stores_of(NAMES, KEEP):
+    for wish in (*stores_of(NAMES, KEEP), *further_stores_of(NAMES)):
         await connection.keep(wish)
     return connection
 
@@ -86,6 +86,7 @@ def test_an_owner_takes_over_from_one_that_publishes_all_the_while_and_every_eve
         def __init__(self, connection: BusConnection) -> None:
             self.room = connection.room
             self.last, self.last_sequence = connection.last, connection.last_sequence
+            self.message = connection.message
             self._connection = connection
             self.interruptions = 3
 
@@ -144,6 +145,94 @@ def test_what_is_no_batch_in_between_begins_no_term_and_hides_no_other_owner(bin
 
     with nats_server(binary) as server:
         run(story(server))
+
+
+IRA, ROTH = fills_of("ira"), fills_of("roth")
+
+
+@both_servers
+@pytest.mark.parametrize(
+    ("mine", "theirs"), [(IRA, ROTH), (STOCKS, StreamName.CRYPTO)], ids=["accounts", "prices"]
+)
+@pytest.mark.parametrize("has_published", [True, False])
+def test_who_led_before_is_refused_at_once_by_one_that_has_none_of_its_streams(
+    binary, mine, theirs, has_published
+):
+    """They share a store: what the former one says in it would stand behind the newer one's first word."""
+
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        former, newer = DeskPublisher(NAMES, [mine], 1), DeskPublisher(NAMES, [theirs], 2)
+        await former.begin(connection, {})
+        if has_published:
+            former.offer([Frame(mine, b"before", 1, 1)])
+            await former.publish(connection)
+        await newer.begin(connection, {})
+        last = await connection.last_sequence(NAMES.store(mine))
+
+        former.offer([Frame(mine, b"of a former owner", 1, 2)])
+        with pytest.raises(Fenced):
+            await former.publish(connection)
+
+        assert await connection.last_sequence(NAMES.store(mine)) == last
+        assert former.counts[mine].waiting == 1
+        newer.offer([Frame(theirs, b"of the newer one", 1, 3)])
+        await newer.publish(connection)
+        assert (newer.epoch, newer.lost_messages) == (2, 0), "nothing came between"
+        await connection.close()
+
+    with nats_server(binary) as server:
+        run(story(server))
+
+
+@both_servers
+def test_a_term_is_newer_than_any_batch_of_its_store_whatever_streams_that_is_of(binary):
+    """One that began and was killed before it said so has left nothing but its first batch."""
+
+    async def story(server: NatsServer) -> None:
+        connection = await connect(server)
+        killed, next_one = DeskPublisher(NAMES, [IRA], 7), DeskPublisher(NAMES, [ROTH], 1)
+        await killed.begin(connection, {})
+        await connection.send(NAMES.stored_further[0].replace(">", "check"), b"")
+        await connection.settle()
+        await next_one.begin(connection, {})
+        assert next_one.epoch == 8
+        killed.offer([Frame(IRA, b"{}", 1, 1)])
+        with pytest.raises(Fenced):
+            await killed.publish(connection)
+        await connection.close()
+
+    with nats_server(binary) as server:
+        run(story(server))
+
+
+@both_servers
+def test_a_batch_whose_answer_was_lost_is_known_to_be_stored_also_by_who_was_followed_since(binary):
+    async def story(server: NatsServer, relay: Relay) -> None:
+        direct, former = await connect(server), DeskPublisher(NAMES, [IRA], 1)
+        await former.begin(direct, {})
+        cut = BusConnection(relay.address)
+        await cut.open("an owner")
+        before = await direct.last_sequence(NAMES.further_store)
+        relay.mute()
+        former.offer([Frame(IRA, b"{}", 1, 1)])
+        publishing = asyncio.create_task(former.publish(cut))
+        while await direct.last_sequence(NAMES.further_store) == before:
+            pass
+        relay.cut()
+        with pytest.raises(StreamError):
+            await publishing
+        await DeskPublisher(NAMES, [IRA, ROTH], 2).begin(direct, {})
+
+        former.offer([Frame(IRA, b"{}", 1, 2)])
+        with pytest.raises(Fenced):
+            await former.publish(direct)
+        assert (former.counts[IRA].stored, former.counts[IRA].waiting) == (1, 1)
+        await cut.close()
+        await direct.close()
+
+    with nats_server(binary) as server, Relay(server.port) as relay:
+        run(story(server, relay))
 
 
 @both_servers

@@ -102,6 +102,14 @@ class JetStream:
         found = kept.newest(subject)
         return None if found is None else Stored(found.sequence, found.data)
 
+    def message(self, now: float, store: str, sequence: int) -> Stored | None:
+        """The one of that sequence."""
+        kept = self.stores[store]
+        kept.expire(now)
+        return next(
+            (Stored(one.sequence, one.data) for one in kept.messages if one.sequence == sequence), None
+        )
+
     def put_back(self, store: str, sequence: int) -> None:
         """An old copy of the store: it knows nothing of what came later."""
         kept = self.stores[store]
@@ -134,6 +142,10 @@ class AnswersAtOnce:
     async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
         """The newest of a subject."""
         return self.server.last(self.now, store, subject)
+
+    async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:
+        """That one."""
+        return self.server.message(self.now, store, sequence)
 
     async def last_sequence(self, store: str) -> int:
         """The newest of a store."""

@@ -202,6 +202,13 @@ class Line:
         found: Stored | None = await Asked(self, lambda now: self._server.values.last(now, store, subject))
         return found
 
+    async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:
+        """That one."""
+        found: Stored | None = await Asked(
+            self, lambda now: self._server.values.message(now, store, sequence)
+        )
+        return found
+
     async def last_sequence(self, store: str) -> int:
         """The newest of a store."""
         found: int = await Asked(self, lambda _: self._server.values.stores[store].last_sequence)
