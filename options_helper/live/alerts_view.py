@@ -95,6 +95,11 @@ class AlertsReader:
             self._judging = self._make_judging(self._books, settings)
             self._judging.start()
 
+    def follow_none(self, why: str) -> None:
+        """Look at no log and judge nothing until `follow`; `why` is said in the view, as a sentence."""
+        self.stop()
+        self._books, self._problem = {}, why
+
     def observe(
         self, portfolio: Portfolio, snapshot: LiveSnapshot, now: datetime, look: Callable[[], BookLook]
     ) -> None:

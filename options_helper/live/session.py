@@ -64,6 +64,7 @@ from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.snapshots_together import snapshots_together
+from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import dashboard_file, forget_heartbeats
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
@@ -81,6 +82,10 @@ WHOLE: Final = ""  # in place of an account's name: all that a run has
 ACCOUNT_NEEDS_FILLS: Final = (
     "The account is asked for its positions beside the stream of fills: "
     "choose the stream fills, or a portfolio file."
+)
+LOG_NOT_KNOWN: Final = (
+    "Which log is this account's is known once the owner on the bus has said which accounts it serves; no rule is "
+    "judged before."
 )
 
 
@@ -394,32 +399,45 @@ class LiveSession:
                 self._follow_alerts(run)
 
     def _alert_keys(self, run: Run) -> dict[str, str | None]:
-        """Under what the alerts of each of its accounts are kept, where another program has the accounts."""
+        """Under what the alerts of each of its accounts are kept, where another program has the accounts.
+
+        Without one of which nobody has said yet whether it is the desk's own, which may be kept without its name.
+        """
         names = [run.settings.account, *(one.name for one in run.further)]
         address = bus_of(os.environ)
         if address is None:
             return dict.fromkeys(names)
         own = next(iter(self.desk_accounts), None)
-        return {name: alerts_key(address, name, own) for name in names}
+        known = names if own is not None else [name for name in names if name == DEFAULT_ACCOUNT]
+        return {name: alerts_key(address, name, own) for name in known}
 
     def _follow_alerts(self, run: Run) -> None:
         """Those of each account of the run; under the lock."""
         keys = self._alert_keys(run)
         if self._alerts is not None:
-            self._alerts.follow(
-                run.settings,
-                None if run.of_account else run.portfolio_file.path,
-                self._now(),
-                keys[run.settings.account],
-            )
+            file = None if run.of_account else run.portfolio_file.path
+            self._follow_log(self._alerts, run.settings.account, run.settings, file, keys)
         for reader in self._further_alerts.values():
             reader.stop()
         found: dict[str, AlertsReader] = {}
         for one in run.further:
             if one.settings is not None and self._make_alerts is not None:
                 found[one.name] = self._make_alerts()
-                found[one.name].follow(one.settings, None, self._now(), keys[one.name])
+                self._follow_log(found[one.name], one.name, one.settings, None, keys)
         self._further_alerts = found
+
+    def _follow_log(
+        self,
+        reader: AlertsReader,
+        account: str,
+        settings: Settings,
+        file: Path | None,
+        keys: Mapping[str, str | None],
+    ) -> None:
+        if account in keys:
+            reader.follow(settings, file, self._now(), keys[account])
+        else:
+            reader.follow_none(LOG_NOT_KNOWN)
 
     def stop(self, because: str = "Stopped.") -> None:
         """End the run; harmless when none is on."""

@@ -19,9 +19,9 @@ from options_helper.bus.address import BusAddress, bus_environment, bus_of
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import ACCOUNT_FILE, PortfolioSource
-from options_helper.live.alerts_view import AlertsReader
+from options_helper.live.alerts_view import AlertsReader, judging
 from options_helper.live.further_accounts import FurtherAccount
-from options_helper.live.session import LiveSession, RunSettings
+from options_helper.live.session import LOG_NOT_KNOWN, LiveSession, RunSettings
 from options_helper.model.account import AccountPositions, AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import DeskRemarks, LiveSnapshot, Phase, StreamHealth
@@ -29,11 +29,22 @@ from options_helper.model.streams import DEFAULT_ACCOUNT, fills_of
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.settings import Settings
 from tests.kit.builders import AS_OF, quote, snapshot_with
+from tests.kit.waiting import until_no_thread
 from tests.portal.scenes import account_position
 
 MAIN = Settings(api_key=SecretStr("main"), api_secret=SecretStr("s"), account="main")
 IRA = replace(MAIN, api_key=SecretStr("ira"), account="ira", data_account=MAIN)
 ACCOUNT = RunSettings(source=PortfolioSource.ACCOUNT, further=("ira",))
+
+
+HIGH = """
+[[rules]]
+name = "AAPL high"
+subject = "underlying:AAPL"
+figure = "price"
+operator = "above"
+level = 150
+"""
 
 
 class AccountManager:
@@ -47,6 +58,7 @@ class AccountManager:
         self.refuses: ConfigError | None = None
         self.seconds = 0.0
         self.desk: DeskRemarks | None = None
+        self.price = 200.0
 
     def start(self, config: LiveStreamConfig) -> None:
         if self.refuses is not None:
@@ -72,7 +84,7 @@ class AccountManager:
     def snapshot(self) -> LiveSnapshot:
         self.seconds += 1
         shown = snapshot_with(
-            quote("AAPL", 199.9, 200.1),
+            quote("AAPL", self.price - 0.1, self.price + 0.1),
             quote("MSFT", 499.9, 500.1),
             as_of=AS_OF + timedelta(seconds=self.seconds),
             running=self.is_running,
@@ -334,29 +346,74 @@ def on_desk(*accounts: str, problem: str | None = None) -> DeskRemarks:
     return DeskRemarks("the desk home", (), accounts, accounts[0], account_problem=problem)
 
 
-def test_over_a_bus_alerts_are_kept_by_desk_and_account_and_the_desks_own_without_its_name(
-    stage: Stage, monkeypatch: pytest.MonkeyPatch
-):
+@pytest.fixture
+def bus(monkeypatch: pytest.MonkeyPatch) -> BusAddress:
+    """The one that the page is led to."""
     for name, value in bus_environment(BusAddress.parse("127.0.0.1:4333", "home")).items():
         monkeypatch.setenv(name, value)
+    return bus_of_here()
+
+
+def test_over_a_bus_alerts_are_kept_by_desk_and_account_and_the_desks_own_without_its_name(
+    stage: Stage, bus: BusAddress
+):
+    """In one log each, whenever the page learns which account is the desk's own."""
     stage.start()
-    main, ira = stage.alerts
-    named = [main.keys[-1], ira.keys[-1]]
-    assert None not in named
-    assert named[0] != named[1]
+    assert [one.keys for one in stage.alerts] == [[], []], "which log that is nobody has said"
+    assert all(one.view().problem == LOG_NOT_KNOWN for one in stage.alerts)
 
     for manager in stage.managers.values():
         manager.desk = on_desk("main", "ira")
     stage.session.keep()
 
     assert stage.session.desk_accounts == ("main", "ira")
-    assert stage.alerts[0].keys[-1] == alerts_key(bus_of_here(), DEFAULT_ACCOUNT, None), (
-        "as a watch without a name"
-    )
-    assert stage.alerts[-1].keys[-1] == named[1]
-    count = len(stage.alerts[0].keys)
+    main, ira = stage.alerts[0], stage.alerts[-1]
+    assert main.keys == [alerts_key(bus, DEFAULT_ACCOUNT, None)], "as a watch without a name"
+    assert ira.keys == [alerts_key(bus, "ira", "main")]
     stage.session.keep()
-    assert len(stage.alerts[0].keys) == count, "once"
+    assert len(main.keys) == 1, "once"
+
+
+@pytest.mark.usefixtures("bus")
+def test_over_a_bus_the_desks_own_account_without_a_name_has_its_log_from_the_start(stage: Stage):
+    stage.session.start(ACCOUNT_FILE, replace(ACCOUNT, further=()), Settings())
+
+    assert len(stage.alerts[0].keys) == 1
+    stage.managers[DEFAULT_ACCOUNT].desk = on_desk("main", "ira")
+    stage.session.keep()
+    assert len(stage.alerts[0].keys) == 1
+
+
+@pytest.mark.usefixtures("bus")
+def test_over_a_bus_what_fires_is_in_one_log_whenever_the_page_learns_whose_it_is(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What stood in another log before would be told once more, and not be there for whoever reads."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("OH_ALERT_RULES", str(tmp_path / "alerts.toml"))
+    (tmp_path / "alerts.toml").write_text(HIGH)
+    manager = AccountManager(MAIN)
+    session = LiveSession(
+        build_manager=lambda _: manager,
+        alerts=AlertsReader(lambda: 0.0, judging=judging),
+        housekeeping_seconds=3_600,
+    )
+    try:
+        session.start(ACCOUNT_FILE, replace(ACCOUNT, further=()), MAIN)
+        for desk in (None, on_desk("main", "ira")):
+            manager.desk = desk
+            for price in (100.0, 200.0):
+                manager.hold({"AAPL": 10})
+                manager.price = price
+                session.keep()
+        fired = [one.firing.rule for one in session.alerts().firings]
+    finally:
+        session.stop()
+        until_no_thread("live-alerts")
+
+    assert fired == ["AAPL high"]
+    written = [log.read_text().count("AAPL high") for log in tmp_path.rglob("*.jsonl")]
+    assert sum(count > 0 for count in written) == 1
 
 
 def bus_of_here() -> BusAddress:
