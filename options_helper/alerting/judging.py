@@ -12,7 +12,7 @@ from typing import Final
 from options_helper.alerting.books import Scope
 from options_helper.alerting.course import SETTLES_SECONDS, Judged
 from options_helper.analysis.alerts.evaluator import evaluate
-from options_helper.analysis.alerts.figures import book_readings
+from options_helper.analysis.alerts.figures import book_readings, stream_readings
 from options_helper.analysis.book_look import BookLook
 from options_helper.data.alerts_file import RulesFile, reread_rules, rules_file
 from options_helper.errors import ConfigError
@@ -71,12 +71,8 @@ class RuleJudge:
 
     @property
     def needs_book(self) -> bool:
-        """Whether some rule asks for more than runs, jobs and providers say of themselves.
-
-        How the streams of this run are, its snapshot tells beside the book.
-        """
-        kinds = {*NOT_READ, SubjectKind.STREAM}
-        return any(rule.subject.kind in kinds for rule in self._rules)
+        """Whether some rule asks for more than streams, runs, jobs and providers say of themselves."""
+        return any(rule.subject.kind in NOT_READ for rule in self._rules)
 
     @property
     def _rules(self) -> tuple[Rule, ...]:
@@ -93,10 +89,10 @@ class RuleJudge:
         snapshot, portfolio = observed.snapshot, observed.portfolio
         is_timeless = _is_timeless(snapshot)
         look = None if is_timeless else observed.look
-        readings: Readings = observed.runs
+        # Of the streams of this run the snapshot knows more than a heartbeat does.
+        readings: Readings = {**observed.runs, **stream_readings(rules, snapshot)}
         if portfolio is not None and look is not None:
-            # Of the streams of this run the snapshot knows more than a heartbeat does.
-            readings = {**observed.runs, **book_readings(rules, portfolio, snapshot, look)}
+            readings = {**readings, **book_readings(rules, portfolio, snapshot, look)}
         evaluation = evaluate(
             rules,
             readings,

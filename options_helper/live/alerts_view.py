@@ -101,19 +101,23 @@ class AlertsReader:
         self._books, self._problem = {}, why
 
     def observe(
-        self, portfolio: Portfolio, snapshot: LiveSnapshot, now: datetime, look: Callable[[], BookLook]
+        self,
+        portfolio: Portfolio | None,
+        snapshot: LiveSnapshot,
+        now: datetime,
+        look: Callable[[Portfolio], BookLook],
     ) -> None:
-        """Have one snapshot judged; `look` is asked only where a rule needs the book."""
+        """Have one snapshot judged; `look` is asked only where a rule needs the book.
+
+        `portfolio` is None while it is not known: rules that need one cannot be judged then, and all others are.
+        """
         judging = self._judging
         if judging is None:
             return
         try:
             runs = run_readings(reports_of_others(now, MAX_LAG_SECONDS))
-            is_needed = judging.needs_book
-            observed = Observed(
-                snapshot, runs, portfolio if is_needed else None, look() if is_needed else None
-            )
-            judging.observe(observed)
+            book = portfolio if judging.needs_book else None
+            judging.observe(Observed(snapshot, runs, book, None if book is None else look(book)))
         except Exception as error:
             # What nobody thought of costs this snapshot's judgement, and not the session.
             log.exception("a snapshot could not be judged")

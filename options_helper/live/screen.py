@@ -295,7 +295,8 @@ def _screen_of(frame: _Frame, part: AccountPart) -> ScreenModel:
                 else _account_banners(session.comparison, portfolio, snapshot, totals, options)
             ),
             *_file_banners(portfolio_file, hidden=options.preferences.hide_amounts),
-            *_run_banners(run, snapshot, None if frame.changed else session.holder),
+            *(() if frame.changed else _session_banners(session)),
+            *_run_banners(run, snapshot),
         ),
         viewers=session.viewers,
         positions=look.positions,
@@ -614,11 +615,16 @@ def _is_of_before(portfolio_file: PortfolioFile) -> bool:
     return portfolio_file.problem is not None and portfolio_file.portfolio is not None
 
 
-def _run_banners(run: Run | None, snapshot: LiveSnapshot, holder: str | None) -> Iterator[Banner]:
+def _session_banners(session: LiveSession) -> Iterator[Banner]:
+    if (holder := session.holder) is not None:
+        yield Banner(Level.WARNING, "Streams", holder)
+    for problem in session.problems:
+        yield Banner(Level.ERROR, "This page", problem)
+
+
+def _run_banners(run: Run | None, snapshot: LiveSnapshot) -> Iterator[Banner]:
     if run is None or run.ended is not None:
         return
-    if holder is not None:
-        yield Banner(Level.WARNING, "Streams", holder)
     if any(health.phase is Phase.FAILED for health in snapshot.streams.values()):
         yield Banner(Level.INFO, "Streams", DOCTOR)
     if run.risk_problem is not None:

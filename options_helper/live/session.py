@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import logging
 import math
 import os
 import sys
@@ -16,7 +17,7 @@ from enum import StrEnum
 from functools import partial
 from pathlib import Path
 from types import ModuleType
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from options_helper.analysis.accounts_together import portfolio_together
 from options_helper.analysis.book_look import BookLook
@@ -71,6 +72,8 @@ from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.run_report import process_lives
 from options_helper.monitoring.stream_holders import who_has_it
 from options_helper.settings import RiskSettings, Settings
+
+log = logging.getLogger(__name__)
 
 HOUSEKEEPING_SECONDS: Final = 2.0
 READING_SECONDS: Final = 15.0
@@ -167,6 +170,13 @@ class AccountPart:
         return self.portfolio_file.portfolio if self.book is None else self.book.portfolio
 
 
+class _Heard(NamedTuple):
+    """What the streams said in a round of housekeeping, and the run that they were heard for."""
+
+    run: Run | None
+    snapshot: LiveSnapshot | None
+
+
 @dataclass(frozen=True, slots=True)
 class History:
     """A copy of what the session remembers."""
@@ -223,12 +233,16 @@ class LiveSession:
         self._heartbeat: HeartbeatWriter | None = None
         # Replaced whole by the housekeeper, read by any.
         self._holder: str | None = None
+        self._failed: Mapping[
+            str, str
+        ] = {}  # steps of the housekeeping, and how each fails; replaced likewise
         # Guards the history: written by the housekeeper, copied by the pages.
         self._history_lock = threading.Lock()
         # Of all that the run has under `WHOLE`, and of several accounts each one's under its name.
         self._histories: defaultdict[str, BookHistory] = defaultdict(BookHistory)
         # Looked at by the housekeeper alone.
         self._next_reading = 0.0
+        self._heard: _Heard | None = None  # in this round
         # Guards the viewers; never held while anything waits, since Streamlit releases on its event loop.
         self._viewers_lock = threading.Lock()
         self._viewers: dict[str, float] = {}
@@ -320,6 +334,11 @@ class LiveSession:
         """Who on this computer has a connection that this run is refused, and how to share it, as a sentence."""
         return self._holder if self.running else None
 
+    @property
+    def problems(self) -> tuple[str, ...]:
+        """What this run does not do at present, as sentences: steps of its housekeeping that failed last time."""
+        return tuple(self._failed.values()) if self.running else ()
+
     def changes(self, account: str = WHOLE) -> ChangeRecord | None:
         """What the book was, step after step, the same for every viewer; None before the first prices.
 
@@ -387,8 +406,8 @@ class LiveSession:
 
     def _follow_desk(self) -> None:
         """Over a bus, note which accounts are served; whose log of alerts is whose may become known by that."""
-        manager = self._manager
-        desk = None if manager is None or bus_of(os.environ) is None else manager.snapshot().desk
+        snapshot = self._hear()
+        desk = None if snapshot is None or bus_of(os.environ) is None else snapshot.desk
         if desk is None or not desk.accounts or desk.accounts == self.desk_accounts:
             return
         with self._changing:
@@ -479,13 +498,37 @@ class LiveSession:
             return len(self._viewers)
 
     def keep(self) -> None:
-        """One round of housekeeping: follow the portfolio, sample the P&L, stop when nobody has looked."""
-        self._follow_file()
-        self._follow_desk()
-        self._follow_account()
-        self._sample()
-        self._look_for_holder()
-        self._stop_when_idle()
+        """One round of housekeeping; what fails in one step of it costs that step alone, and is among the problems."""
+        self._heard = None
+        steps: dict[str, Callable[[], None]] = {
+            "The portfolio file is not followed": self._follow_file,
+            "The accounts that the bus serves are not followed": self._follow_desk,
+            "The account's positions are not followed": self._follow_account,
+            "The rules of the alerts are not judged": self._judge,
+            "The line of the profit is not drawn on": self._sample,
+            "Who has the streams is not known": self._look_for_holder,
+            "Whether somebody looks at the page is not known": self._stop_when_idle,
+        }
+        failed: dict[str, str] = {}
+        for what, step in steps.items():
+            try:
+                step()
+            except Exception as error:
+                # What nobody thought of, each time anew; the log has it once.
+                failed[what] = f"{what} ({type(error).__name__}); the log has more."
+                if failed[what] != self._failed.get(what):
+                    log.exception("%s", what)
+        self._failed = failed
+
+    def _hear(self) -> LiveSnapshot | None:
+        """What the streams say in this round; anew where another run has begun in it."""
+        run, heard = self._run, self._heard
+        if heard is None or heard.run is not run:
+            # Of what viewers look at the book is looked at already; a snapshot of its own would cost one more look,
+            # and whoever looks meanwhile waits for it.
+            heard = _Heard(run, self._ticks.recent(self._now(), run=run) or self.snapshot())
+            self._heard = heard
+        return heard.snapshot
 
     def _begin_with(
         self, portfolio_file: PortfolioFile, choices: RunSettings, settings: Settings
@@ -581,7 +624,7 @@ class LiveSession:
         run = self._run
         if run is None or run.ended or not (run.of_account or run.further):
             return
-        self.snapshot()
+        self._hear()  # by which the books are those of now
         book = self._books.newest if run.of_account else None
         after = replace(
             run,
@@ -605,14 +648,29 @@ class LiveSession:
             self._manager.start(config_for(run.choices, plan, held))
         self._go_on_as(replace(after, plan=plan))
 
+    def _running_parts(self, run: Run) -> tuple[AccountPart, ...]:
+        """Each account of this run as it was heard, an only one too; none where nothing runs."""
+        snapshot = self._hear()
+        if snapshot is None or not snapshot.running:
+            return ()
+        return self.parts(snapshot, run.portfolio_file) or (self._only_part(run, snapshot),)
+
+    def _judge(self) -> None:
+        """Have the rules judged, of each account by itself; those that need no book also before there is one."""
+        run = self._run
+        if run is None:
+            return
+        for part in self._running_parts(run):
+            first = part.account == run.settings.account
+            reader = self._alerts if first else self._further_alerts.get(part.account)
+            if reader is not None:
+                reader.observe(part.portfolio, part.snapshot, self._now(), partial(self._look, run, part))
+
     def _sample(self) -> None:
         run = self._run
-        # Of what viewers look at the book is looked at already; a snapshot of its own would cost one more look, and
-        # whoever looks meanwhile waits for it.
-        snapshot = self._ticks.recent(self._now(), run=run) or self.snapshot()
-        if run is None or snapshot is None or not snapshot.running:
+        if run is None:
             return
-        parts = self.parts(snapshot, run.portfolio_file) or (self._only_part(run, snapshot),)
+        parts = self._running_parts(run)
         measures = {part.account: self._measure(part) for part in parts}
         if all(measure is None for measure in measures.values()):
             return
@@ -623,10 +681,9 @@ class LiveSession:
                 measure = measures[part.account]
                 if measure is not None:
                     self._histories[self._key_of(run, part)].sample(part.snapshot, measure)
-            if run.further:
-                self._histories[WHOLE].sample(snapshot, measures_together(measures))
+            if run.further and (whole := self._hear()) is not None:
+                self._histories[WHOLE].sample(whole, measures_together(measures))
         self._note_changes(run, parts)
-        self._judge(run, parts)
 
     def _only_part(self, run: Run, snapshot: LiveSnapshot) -> AccountPart:
         """All of a run that has one account."""
@@ -636,16 +693,6 @@ class LiveSession:
     def _key_of(self, run: Run, part: AccountPart) -> str:
         """Under which the history of a part is kept."""
         return part.account if run.further else WHOLE
-
-    def _judge(self, run: Run, parts: Sequence[AccountPart]) -> None:
-        """Have the rules judged, of each account by itself."""
-        for part in parts:
-            first = part.account == run.settings.account
-            reader = self._alerts if first else self._further_alerts.get(part.account)
-            if reader is not None and part.portfolio is not None:
-                reader.observe(
-                    part.portfolio, part.snapshot, self._now(), partial(self._look, run, part, part.portfolio)
-                )
 
     def _look(self, run: Run, part: AccountPart, portfolio: Portfolio) -> BookLook:
         """Everything that is said of the book, by the usual thresholds."""
@@ -675,7 +722,7 @@ class LiveSession:
                 self._histories[self._key_of(run, part)].note(book, trades, part.snapshot)
 
     def _look_for_holder(self) -> None:
-        run, snapshot = self._run, self.snapshot()
+        run, snapshot = self._run, self._hear()
         self._holder = (
             None
             if run is None or snapshot is None

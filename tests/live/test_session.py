@@ -357,6 +357,81 @@ def test_housekeeping_goes_on_after_a_bad_round(tmp_path):
     assert not [thread for thread in threading.enumerate() if thread.name == "live-housekeeper"]
 
 
+STEPS = (
+    "_follow_file",
+    "_follow_desk",
+    "_follow_account",
+    "_judge",
+    "_sample",
+    "_look_for_holder",
+    "_stop_when_idle",
+)
+
+
+@pytest.mark.parametrize("broken", STEPS)
+def test_a_step_of_the_housekeeping_that_fails_costs_no_other_and_is_said_until_it_works(
+    stage, monkeypatch: pytest.MonkeyPatch, broken: str
+):
+    stage.start()
+    done: list[str] = []
+    for step in STEPS:
+        monkeypatch.setattr(stage.session, step, lambda step=step: done.append(step))
+
+    def fail() -> None:
+        raise ArithmeticError("nobody thought of this")
+
+    with monkeypatch.context() as broken_for_now:
+        broken_for_now.setattr(stage.session, broken, fail)
+        stage.session.keep()
+    (problem,) = stage.session.problems
+    assert done == [step for step in STEPS if step != broken]
+    assert "ArithmeticError" in problem
+    assert "nobody thought of this" not in problem, "what stands in an error may be a secret"
+
+    stage.session.keep()
+    assert stage.session.problems == ()
+
+
+def test_a_profit_that_cannot_be_worked_out_ends_the_run_all_the_same_when_nobody_looks(
+    stage, monkeypatch: pytest.MonkeyPatch
+):
+    stage.start(RunSettings(idle_stop_minutes=1))
+
+    def fail(part) -> Measure:
+        raise ArithmeticError("one bad row")
+
+    monkeypatch.setattr(stage.session, "_measure", fail)
+    stage.clock.now += 61
+    stage.session.keep()
+
+    assert not stage.session.running
+    assert stage.session.problems == (), "of a run that is over nothing fails any more"
+
+
+def test_the_log_has_a_step_that_fails_again_and_again_once(
+    stage, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+):
+    stage.start()
+
+    def fail() -> None:
+        raise ArithmeticError("nobody thought of this")
+
+    monkeypatch.setattr(stage.session, "_judge", fail)
+    for _ in range(3):
+        stage.session.keep()
+
+    assert [record.levelname for record in caplog.records].count("ERROR") == 1
+
+
+def test_one_round_hears_the_streams_once(stage):
+    stage.start()
+    before = stage.manager.seconds
+
+    stage.session.keep()
+
+    assert stage.manager.seconds == before + 1
+
+
 @pytest.fixture
 def own_process_session():
     before = process_session()

@@ -14,6 +14,7 @@ import pytest
 from options_helper.alerting.books import AlertBooks, Scope, books_at
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.errors import ConfigError
+from options_helper.live.account_book import ACCOUNT_FILE, PortfolioSource
 from options_helper.live.alerts_view import AlertsReader, judging
 from options_helper.live.further_accounts import Manager
 from options_helper.live.session import LiveSession, RunSettings
@@ -71,6 +72,10 @@ class Stage:
     def start(self) -> None:
         """Begin a run."""
         self.session.start(BOOK, RunSettings(), Settings())
+
+    def start_with_account(self) -> None:
+        """Begin one whose portfolio is the account's, which says nothing yet."""
+        self.session.start(ACCOUNT_FILE, RunSettings(source=PortfolioSource.ACCOUNT), Settings())
 
     def fired(self) -> list[str]:
         """The rules that have fired, the newest first."""
@@ -191,3 +196,20 @@ def test_a_rule_about_this_run_s_streams_is_judged_without_any_about_the_book(st
     stage.session.keep()
 
     assert stage.fired() == ["deaf"]
+
+
+def test_what_needs_no_book_is_judged_before_an_account_s_positions_are_known(stage: Stage, tmp_path: Path):
+    """A key that is refused is told of by a built-in rule, and just then nobody knows what the account holds."""
+    (tmp_path / "alerts.toml").write_text(
+        '[[rules]]\nname = "deaf"\nsubject = "stream:options"\nfigure = "phase"\noperator = "is"\nlevel = "failed"\n'
+        + RULE
+    )
+    stage.start_with_account()
+    stage.session.keep()
+    assert stage.session.run is not None
+    assert stage.session.run.portfolio_file.portfolio is None
+
+    stage.scene, stage.spot = scenes.failed, 690.0
+    stage.session.keep()
+
+    assert stage.fired() == ["deaf"], "and nothing about a book that is not known"

@@ -9,6 +9,6 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "evaluator": ("after_absence", "changed_states", "evaluate"),
-    "figures": ("book_readings",),
+    "figures": ("book_readings", "stream_readings"),
     "messages": ("evidence_of", "judgement_text"),
 }

@@ -51,7 +51,7 @@ def book_readings(
     *,
     stale_after_seconds: float = 30.0,
 ) -> Readings:
-    """What the rules ask of a book, its account and its streams, as of the snapshot.
+    """What the rules ask of a book and its account, as of the snapshot.
 
     `look` is at the same portfolio and snapshot. The price of an underlying that is older than `stale_after_seconds`
     while its market is open is stale, as that of a line is.
@@ -68,6 +68,15 @@ def book_readings(
         if subject.kind is SubjectKind.UNDERLYING and subject.name and of_kind is not None:
             of_kind.setdefault(subject.name, _not_held(subject.name, rule.figure, live))
     return found
+
+
+def stream_readings(rules: Iterable[Rule], live: LiveSnapshot) -> Readings:
+    """What the rules ask of this run's streams, which needs no portfolio."""
+    return {
+        (SubjectKind.STREAM, rule.figure): _of_streams(live)
+        for rule in rules
+        if rule.subject.kind is SubjectKind.STREAM
+    }
 
 
 @dataclass(slots=True)
@@ -544,14 +553,14 @@ def _are_first_prices_to_come(live: LiveSnapshot) -> bool:
     return is_first or not (live.quotes or live.trades)
 
 
-def _of_streams(book: _Book, figure: str) -> _Found:  # noqa: ARG001 - streams have one figure
-    if not book.live.running:
+def _of_streams(live: LiveSnapshot) -> _Found:
+    if not live.running:
         return {}
     return {
         str(name): Reading(
             str(one.phase), f"The {name} stream", "this run", is_held=one.phase is not Phase.OFF
         )
-        for name, one in book.live.streams.items()
+        for name, one in live.streams.items()
     }
 
 
@@ -562,5 +571,4 @@ _MAKERS: Final[Mapping[SubjectKind, Callable[[_Book, str], _Found]]] = {
     SubjectKind.EXPIRY: _of_expiries,
     SubjectKind.BOOK: _of_book,
     SubjectKind.ACCOUNT: _of_account,
-    SubjectKind.STREAM: _of_streams,
 }
