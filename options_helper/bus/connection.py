@@ -56,9 +56,10 @@ PING_SECONDS: Final = 5
 PINGS: Final = 2
 # A consumer that nobody asks for so long is forgotten by the server.
 CONSUMER_SECONDS: Final = 30.0
-# Of one subscription: what finds it full is lost, and counted by whoever reads the next batch.
+# Of one subscription: what finds it full the client drops, and with that the connection ends.
 PENDING_BYTES: Final = 32 * 1024 * 1024
 PENDING_MESSAGES: Final = 65_536
+NOT_TAKEN: Final = "what came could not be taken as fast as it came"
 # Of a message, beside its data: ids and what must be the last one. The server counts them too.
 HEADER_BYTES: Final = 512
 _WRONG_SEQUENCE: Final = (10071, 10164)
@@ -230,7 +231,11 @@ class BusConnection:
 
     async def _on_error(self, error: Exception) -> None:
         if type(error).__name__ == "SlowConsumerError":
-            return  # one for each message that found no room; the next batch tells how many events were in them
+            # Only what begins anew counts what is missing, and asks for what is kept: it may be the last for long.
+            self._end(NOT_TAKEN)
+            if self._client is not None:
+                _cut(self._client)
+            return
         said = str(error) or type(error).__name__
         refused = not_allowed(said, self._seed, self._spelling)
         if refused is None:

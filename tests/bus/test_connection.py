@@ -15,7 +15,7 @@ import pytest
 from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import CONNECT_SECONDS, BusConnection
 from options_helper.errors import StreamError
-from tests.kit.bus import nats_server
+from tests.kit.bus import NatsServer, both_servers, nats_server
 from tests.kit.secured import secured_bus
 from tests.kit.serving import Relay
 from tests.kit.waiting import AT_ONCE
@@ -146,3 +146,31 @@ def test_a_server_that_does_not_answer_the_goodbye_of_tls_leaves_no_socket_open(
 
     with secured_bus(tmp_path) as secured, Relay(secured.server.port) as relay:
         asyncio.run(asyncio.wait_for(story(), AT_ONCE))
+
+
+@both_servers
+def test_what_finds_no_room_here_ends_the_connection_so_that_nothing_is_left_out_unseen(
+    binary, monkeypatch: pytest.MonkeyPatch
+):
+    """The client drops what is new, and whoever follows could not tell that from silence."""
+    monkeypatch.setattr("options_helper.bus.connection.PENDING_MESSAGES", 3)
+
+    async def story(server: NatsServer, relay: Relay) -> tuple[list[int], str]:
+        speaker, listener = BusConnection(server.address), BusConnection(relay.address)
+        heard: list[int] = []
+        for one in (speaker, listener):
+            await one.open("a test")
+        await listener.subscribe("said", lambda _, data, __: heard.append(int(data)))
+        relay.mute()
+        for number in range(200):
+            await speaker.send("said", str(number).encode())
+        await speaker.settle()
+        relay.unmute()
+        why = await listener.ended
+        await speaker.close()
+        return heard, why
+
+    with nats_server(binary) as server, Relay(server.port) as relay:
+        heard, why = asyncio.run(asyncio.wait_for(story(server, relay), AT_ONCE))
+    assert len(heard) < 200
+    assert "could not be taken" in why

@@ -9,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import msgspec
+import pytest
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.detail import Detail
@@ -230,3 +231,42 @@ def test_one_that_takes_nothing_is_cut_off_at_nobody_elses_cost_and_knows_what_i
         health = stocks(stopped)
         assert f"On the way from the owner {health.missed:,} events were missed." in said(stopped)
         assert len(stopped.snapshot().fills) == 1
+
+
+def test_what_a_stalled_viewer_has_no_room_for_is_counted_and_what_is_kept_is_asked_for_anew(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    """Prices, and the last word on the account, which is not said again while nothing changes."""
+    fill, more = msgspec.json.encode(order_update()), threading.Event()
+    with (
+        nats_server() as server,
+        Relay(server.port) as relay,
+        serving(server, wait_for(threading.Event()), fills=(wait_for(more), deliver(fill))) as owner,
+    ):
+        # Of the viewers' connections alone.
+        monkeypatch.setattr("options_helper.bus.connection.PENDING_MESSAGES", 3)
+        with viewing(relay.address) as stalled, viewing(server.address) as quick:
+            wait_until(
+                lambda: all(
+                    one.phase in WELL for one in stalled.snapshot().streams.values() if one.requested
+                ),
+                saw=lambda: stalled.snapshot().streams,
+            )
+            wait_until(lambda: is_well(quick), saw=lambda: stocks(quick))
+            sink, sent = owner.source_stream().sink, 0
+            relay.mute()
+            before = relay.accepted
+            for payload in quotes(0, 40):
+                sink.frame(payload, 2)
+                sent += 2
+                wait_until(lambda: stocks(quick).received == sent, saw=lambda: stocks(quick))  # noqa: B023
+            more.set()
+            wait_until(lambda: len(quick.snapshot().fills) == 1, saw=lambda: said(quick))
+            relay.unmute()
+
+            wait_until(lambda: relay.accepted > before, saw=lambda: stocks(stalled))
+            wait_until(lambda: stocks(stalled).received == sent, saw=lambda: stocks(stalled))
+            wait_until(lambda: stalled.snapshot().fills == owner.manager.snapshot().fills)
+            assert stocks(stalled).missed > 0
+            assert exact(stocks(stalled))
+            assert any("could not be taken" in gap.reason for gap in stocks(stalled).gaps)
