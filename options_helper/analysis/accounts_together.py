@@ -188,6 +188,7 @@ def _holdings(parts: Sequence[tuple[str, Holdings]], unread: Sequence[str]) -> H
 def _attention(parts: Sequence[tuple[str, Attention]], unread: Sequence[str]) -> Attention:
     """What needs a hand in any account, each with the account's name; buying power of one buys nothing in another."""
     of_all = [one for _, one in parts]
+    asked = [one.activities_at for one in of_all if one.morning_after]
 
     def entry_of(account: str, one: Entry) -> Entry:
         return replace(one, subject=f"{one.subject} ({account})")
@@ -225,6 +226,7 @@ def _attention(parts: Sequence[tuple[str, Attention]], unread: Sequence[str]) ->
         ),
         buying_power=None,
         buying_power_at=None,
+        activities_at=None if None in asked else min((at for at in asked if at is not None), default=None),
     )
 
 

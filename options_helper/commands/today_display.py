@@ -54,6 +54,7 @@ def json_text(found: Attention, problems: Sequence[str]) -> str:
             "morning_after": [_ended(one) for one in found.morning_after],
             "buying_power": found.buying_power,
             "buying_power_at": _text(found.buying_power_at),
+            "activities_at": _text(found.activities_at),
             "not_judged": list(found.not_judged),
             "problems": list(problems),
         },
@@ -91,6 +92,7 @@ def _deadline(one: Deadline) -> dict[str, Any]:
         "what": one.what,
         "source": one.source,
         "counts_down": one.counts_down,
+        "read_at": _text(one.read_at),
     }
 
 
@@ -127,8 +129,7 @@ def lines_of(found: Attention, problems: Sequence[str]) -> Iterator[str]:
     """What a person at a terminal reads, worst first."""
     yield f"{found.as_of.astimezone(NEW_YORK):%a %d %b %Y %H:%M} in New York. {DISCLAIMER}"
     if found.buying_power is not None and found.buying_power_at is not None:
-        age = format_span(max(0.0, (found.as_of - found.buying_power_at).total_seconds()))
-        yield f"Options buying power ${found.buying_power:,.2f}, asked {age} ago."
+        yield f"Options buying power ${found.buying_power:,.2f}{_asked(found.buying_power_at, found.as_of)}."
     if not found.entries:
         yield "Nothing needs your hand."
     for entry in found.entries:
@@ -144,7 +145,7 @@ def lines_of(found: Attention, problems: Sequence[str]) -> Iterator[str]:
         )
     if found.morning_after:
         yield ""
-        yield "Ended in the last week:"
+        yield f"Ended in the last week{_asked(found.activities_at, found.as_of)}:"
         yield from (f"{one.state.value:<11}  {one.label}: {one.why}" for one in found.morning_after)
     for sentence in (*found.not_judged, *problems):
         yield f"Could not be judged: {sentence}"
@@ -160,14 +161,24 @@ def _entry_lines(one: Entry, now: datetime) -> Iterator[str]:
 def _deadline_lines(entries: Sequence[Entry], now: datetime) -> Iterator[str]:
     """Whose instants count for what needs a hand, each once, with where it stands."""
     graver = [one for one in entries if one.level is not Level.INFO]
-    every = {(each.at, each.who, each.what, each.source) for one in graver for each in one.deadlines}
+    every: dict[tuple[datetime, str, str, str], list[datetime]] = {}
+    for each in (each for one in graver for each in one.deadlines):
+        read_at = every.setdefault((each.at, each.who.value, each.what, each.source), [])
+        read_at += () if each.read_at is None else (each.read_at,)
     if not every:
         return
     yield ""
     yield "By when, and who says so:"
-    for at, who, what, source in sorted(every):
-        yield f"  {_clock(at, now)}{'' if at > now else ' (passed)'} {who.value}: {what}"
-        yield f"        {source}"
+    for (at, who, what, source), asked in sorted(every.items()):
+        yield f"  {_clock(at, now)}{'' if at > now else ' (passed)'} {who}: {what}"
+        yield f"        {source}{_asked(min(asked, default=None), now)}"
+
+
+def _asked(at: datetime | None, now: datetime) -> str:
+    """How long ago that was asked: ", asked 3 min ago"; empty where nobody was."""
+    if at is None:
+        return ""
+    return f", asked {format_span(max(0.0, (now - at).total_seconds()))} ago"
 
 
 def _countdown(one: Entry, now: datetime) -> str:

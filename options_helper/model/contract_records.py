@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from decimal import Decimal
 from typing import Final
 
@@ -56,6 +56,8 @@ class ContractRecord:
     exercise_style: str | None = None  # american, european
     last_trading_day: date | None = None
     deliverables: tuple[Deliverable, ...] = ()  # all of them; none: the record does not say
+    # On the market's clock; None: as it stands in an answer that nobody has taken in yet.
+    read_at: datetime | None = None
 
     @property
     def delivers(self) -> str:

@@ -82,6 +82,7 @@ def _account(market: LiveSnapshot, own: LiveSnapshot) -> LiveSnapshot:
             records=MappingProxyType({**facts.records, **market.expiry_facts.records}),
             executions=facts.executions,
             executions_since=facts.executions_since,
+            executions_read_at=facts.executions_read_at,
         ),
     )
 
@@ -97,7 +98,9 @@ def without_account(market: LiveSnapshot, own: Unusable, *, keeping_streams: boo
         streams=market.streams if keeping_streams else _with_fills_of(market, ()),
         fills=(),
         account=AccountState(reports=MappingProxyType(reports), closes=market.account.closes),
-        expiry_facts=replace(market.expiry_facts, executions=(), executions_since=None),
+        expiry_facts=replace(
+            market.expiry_facts, executions=(), executions_since=None, executions_read_at=None
+        ),
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Iterator
 from datetime import UTC, date, datetime
 from pathlib import Path
@@ -145,6 +146,20 @@ def test_the_asset_record_decides_how_long_options_are_traded(
     assert [(one["at"], one["source"]) for one in exchange if one["counts_down"]] == [
         ("2026-11-20T16:00:00-05:00", "Alpaca's asset record lacks options_late_close")
     ]
+    assert [one["read_at"][:16] for one in exchange if one["counts_down"]] == ["2026-11-20T14:30"]
+
+
+def test_how_old_an_asked_source_is_is_said(
+    serve: Callable[[str], SimulatorServer], file_of: Callable[..., Path]
+):
+    """What was asked has an age; a page has the date of its copy."""
+    hold(serve("2026-11-20 14:30"), LONG)
+
+    lines = command(file_of(LONG)).stdout.splitlines()
+
+    (asked,) = (line for line in lines if "lacks options_late_close" in line)
+    assert re.search(r", asked \d+ s ago$", asked)
+    assert not any("asked" in line for line in lines if "Alpaca support" in line)
 
 
 def test_a_fine_book_needs_no_hand(serve: Callable[[str], SimulatorServer], file_of: Callable[..., Path]):

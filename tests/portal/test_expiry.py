@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -57,6 +58,25 @@ def test_the_day_after_there_is_no_cockpit_and_what_ended_is_awaited():
     assert "Expiry cockpit" not in html
     assert 'data-state="awaited"' in html
     assert "executions since it ended were not read" in html
+
+
+def test_how_old_the_records_are_by_which_it_ends_is_said():
+    screen = screen_of(with_account())
+    now, first, *others = screen.snapshot.as_of, *screen.attention.cockpit
+    asked = tuple(replace(one, read_at=now - timedelta(minutes=25)) for one in first.deadlines)
+    found = replace(screen.attention, cockpit=(replace(first, deadlines=asked), *others))
+
+    assert "Alpaca&#x27;s records, asked 25 min ago." in expiry_panels(replace(screen, attention=found))
+    # Where no record was read, nothing of one is said.
+    assert "records, asked" not in expiry_panels(screen)
+
+
+def test_how_old_is_what_the_account_tells_of_what_ended_is_said():
+    screen = screen_of(with_account())
+    found = replace(screen.attention, activities_at=screen.snapshot.as_of - timedelta(hours=3))
+
+    said = with_ended(replace(screen, attention=found), EndedState.AWAITED)
+    assert "activities, asked 3 h ago." in said
 
 
 def test_before_start_there_is_none():

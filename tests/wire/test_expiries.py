@@ -69,7 +69,8 @@ def test_records_and_hours_of_what_ends_soon_are_in_the_snapshot(friday: Simulat
     assert facts.records.keys() == {PUT, INDEX}
     assert facts.records[INDEX].exercise_style == "european"
     assert facts.executions_since == date(2026, 11, 13)
-    assert facts.read_at is not None
+    times = {*(one.read_at for one in facts.records.values()), *facts.late_close_read_at.values()}
+    assert None not in {*times, facts.executions_read_at}
 
 
 def test_what_became_of_a_contract_comes_while_the_run_goes_on(friday: SimulatorServer):
@@ -100,7 +101,7 @@ def test_an_answer_that_fails_costs_itself_and_is_asked_again(friday: SimulatorS
     with watching(friday, CONFIG) as manager:
         wait_until(lambda: report(manager).problem is not None, saw=lambda: report(manager))
         assert said in (report(manager).problem or "")
-        assert manager.snapshot().expiry_facts.read_at is not None
+        assert manager.snapshot().account.reports[RestTask.EXPIRIES].finished_at is None
 
         friday.set_faults(Faults())
         settled(manager)
@@ -188,18 +189,24 @@ def test_one_look_says_how_many_had_no_turn(friday: SimulatorServer, monkeypatch
 def test_what_was_told_by_a_clock_that_was_put_right_since_is_kept():
     """By another market's time it is of another session, and counts nothing."""
     at = new_york("2026-11-20 10:00")
-    known = ExpiryFacts(records={PUT: ContractRecord(symbol=PUT)}, read_at=at)
+    known = ExpiryFacts(
+        records={PUT: ContractRecord(symbol=PUT, read_at=at)},
+        late_close={"AAPL": False},
+        late_close_read_at={"AAPL": at},
+        executions_since=at.date(),
+        executions_read_at=at,
+    )
 
-    put_right = together(known, ExpiryFacts(read_at=at - timedelta(hours=1)), FRIDAY)
-    another = together(known, ExpiryFacts(read_at=at - timedelta(days=30)), FRIDAY)
-    assert put_right.records.keys() == {PUT}
-    assert another.records == {}
+    put_right = together(known, ExpiryFacts(), at - timedelta(hours=1))
+    another = together(known, ExpiryFacts(), at - timedelta(days=30))
+    assert put_right == known
+    assert another == ExpiryFacts()
 
 
 def test_the_record_of_what_ended_long_ago_is_kept_no_more():
     def told(*symbols: str) -> ExpiryFacts:
         return ExpiryFacts(records={one: ContractRecord(symbol=one) for one in symbols})
 
-    kept = together(told(PUT, FAR), told(INDEX), FRIDAY)
+    kept = together(told(PUT, FAR), told(INDEX), new_york("2026-11-20 10:00"))
     assert kept.records.keys() == {PUT, INDEX, FAR}
-    assert together(kept, told(), FRIDAY + timedelta(days=1)).records.keys() == {FAR}
+    assert together(kept, told(), new_york("2026-11-28 10:00")).records.keys() == {FAR}

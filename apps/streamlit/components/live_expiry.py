@@ -8,6 +8,7 @@ from html import escape
 from typing import Final
 
 from apps.streamlit.components.style import tag
+from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.cockpit import CockpitLine, EndState
 from options_helper.analysis.attention.delivery import Outcome
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState
@@ -70,7 +71,7 @@ def expiry_panels(screen: ScreenModel) -> str:
         if any(one.state is not EndedState.EXPLAINED for one in found.morning_after)
         else ()
     )
-    return f"{_cockpit(screen, hidden=hidden)}{_ended(told)}"
+    return f"{_cockpit(screen, hidden=hidden)}{_ended(told, found)}"
 
 
 def _cockpit(screen: ScreenModel, *, hidden: bool) -> str:
@@ -86,7 +87,7 @@ def _cockpit(screen: ScreenModel, *, hidden: bool) -> str:
     )
     head = "".join(tag("th", text, kind) for text, kind in heads)
     rows = "".join(_row(one, hidden=hidden) for one in lines)
-    said = (_buying_power(screen, hidden=hidden), *_clocks(lines, now))
+    said = (_buying_power(screen, hidden=hidden), *_records(lines, now), *_clocks(lines, now))
     clocks = "".join(tag("p", text, "") for text in said)
     return (
         '<div class="oh-panel oh-cockpit" role="group" tabindex="0" aria-label="Expiry cockpit">'
@@ -132,8 +133,18 @@ def _buying_power(screen: ScreenModel, *, hidden: bool) -> str:
     if found.buying_power is None or found.buying_power_at is None:
         return "The options buying power is not known."
     amount = HIDDEN if hidden else f"${found.buying_power:,.2f}"
-    age = max(0.0, (found.as_of - found.buying_power_at).total_seconds())
-    return f"Options buying power {amount}, asked {format_span(age)} ago."
+    return f"Options buying power {amount}, asked {_ago(found.buying_power_at, found.as_of)}."
+
+
+def _records(lines: Sequence[CockpitLine], now: datetime) -> Iterator[str]:
+    """How old the oldest record is that says how and until when something is traded."""
+    asked = [each.read_at for one in lines for each in one.deadlines if each.read_at is not None]
+    if asked:
+        yield f"Settlement and hours by Alpaca's records, asked {_ago(min(asked), now)}."
+
+
+def _ago(at: datetime, now: datetime) -> str:
+    return f"{format_span(max(0.0, (now - at).total_seconds()))} ago"
 
 
 def _clocks(lines: Sequence[CockpitLine], now: datetime) -> Iterator[str]:
@@ -149,7 +160,7 @@ def _clocks(lines: Sequence[CockpitLine], now: datetime) -> Iterator[str]:
         yield f"{at.astimezone(NEW_YORK):%H:%M} ET, {left} left: {who} {what}"
 
 
-def _ended(ended: Sequence[EndedContract]) -> str:
+def _ended(ended: Sequence[EndedContract], found: Attention) -> str:
     if not ended:
         return ""
     rows = "".join(
@@ -157,8 +168,10 @@ def _ended(ended: Sequence[EndedContract]) -> str:
         f'style="--state:var(--{ENDED[one.state]})">{one.state}</td>{tag("td", one.why, "")}</tr>'
         for one in ended
     )
+    at = found.activities_at
+    asked = "" if at is None else tag("p", f"The account's activities, asked {_ago(at, found.as_of)}.", "")
     return (
         f'<div class="oh-panel oh-cockpit" role="group" aria-label="What ended"><table><thead><tr>'
         f"{tag('th', 'Ended', '')}{tag('th', 'State', '')}{tag('th', 'Why', '')}</tr></thead>"
-        f"<tbody>{rows}</tbody></table></div>"
+        f"<tbody>{rows}</tbody></table>{asked}</div>"
     )

@@ -60,6 +60,7 @@ class Attention:
     ]  # contracts that may need a hand of the kind: nobody can say
     buying_power: float | None  # dollars, for options; None: not known
     buying_power_at: datetime | None  # when the account was asked
+    activities_at: datetime | None = None  # when it was asked what became of what ended; None: it was not
 
     @property
     def needs_a_hand(self) -> bool:
@@ -138,6 +139,7 @@ def assess_attention(
         unjudged=_unjudged_kinds(found, books, lives),
         buying_power=power,
         buying_power_at=None if view is None else view.as_of,
+        activities_at=live.expiry_facts.executions_read_at,
     )
 
 

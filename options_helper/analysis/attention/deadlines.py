@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from options_helper.analysis.attention.entries import Deadline, Who
 from options_helper.analysis.remembered import Itself
@@ -66,6 +66,17 @@ class ContractLife:
         False  # by the record it delivers something else than so many shares as its dollars a point are
     )
     delivers: str = ""  # what, by the record, as in "110 AAPL and $12.50"; empty where it does not say
+    # When the sources of settlement and hours were asked, on the market's clock; None: nobody was.
+    settlement_read_at: datetime | None = None
+    hours_read_at: datetime | None = None
+
+
+class ClassEnd(NamedTuple):
+    """When options on something are traded for the last time on a day, and what says so."""
+
+    at: datetime | None  # None: the calendar does not reach
+    source: str
+    read_at: datetime | None = None  # when that was asked; None: nobody was
 
 
 def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> ContractLife | None:
@@ -76,18 +87,22 @@ def contract_life(one: Instrument, facts: ExpiryFacts, told: ToldSessions) -> Co
     if told:
         return _life(one, one.expiry, record, facts, told)
     # Asked of each contract at each refresh; where a market told of other sessions, the answer may change.
-    late_close = facts.late_close.get(one.underlying)
-    return _usual_life(one, one.expiry, Itself(record), late_close=late_close)
+    late_close = facts.late_close.get(one.underlying), facts.late_close_read_at.get(one.underlying)
+    return _usual_life(one, one.expiry, Itself(record), late_close)
 
 
 @lru_cache(maxsize=4_096)
 def _usual_life(
-    one: Instrument, expiry: date, told: Itself[ContractRecord | None], *, late_close: bool | None
+    one: Instrument,
+    expiry: date,
+    told: Itself[ContractRecord | None],
+    late_close: tuple[bool | None, datetime | None],
 ) -> ContractLife:
-    record = told.value
+    record, (is_late, read_at) = told.value, late_close
     facts = ExpiryFacts(
         records={} if record is None else {one.live_symbol: record},
-        late_close={} if late_close is None else {one.underlying: late_close},
+        late_close={} if is_late is None else {one.underlying: is_late},
+        late_close_read_at={} if read_at is None else {one.underlying: read_at},
     )
     return _life(one, expiry, record, facts, NOTHING_TOLD)
 
@@ -101,7 +116,7 @@ def _life(
     told_day = None if record is None else record.last_trading_day
     last_day = told_day or last_trading_day(one.live_symbol, expiry, told, at_open=named)
     settles = settles_at(one.live_symbol, expiry, told, at_open=named)
-    ends, hours_source = _trading_ends(one, last_day, settles, facts, told)
+    ends = _trading_ends(one, last_day, settles, facts, told)
     return ContractLife(
         at_open=is_settled_at_open(one.live_symbol, expiry, told, named=named),
         settlement_source=(
@@ -116,38 +131,39 @@ def _life(
         is_cash=one.delivery == "cash" or (one.delivery is None and on_index),
         is_american=is_american(one, facts.records),
         last_day=last_day,
-        trading_ends=ends,
-        hours_source=hours_source,
+        trading_ends=ends.at,
+        hours_source=ends.source,
         settles=settles,
         is_odd=not one.adjusted and not is_usual(one, facts.records),
         delivers="" if record is None else record.delivers,
+        settlement_read_at=None if record is None or from_record is None else record.read_at,
+        hours_read_at=ends.read_at,
     )
 
 
 def _trading_ends(
     one: Instrument, last_day: date, settles: datetime | None, facts: ExpiryFacts, told: ToldSessions
-) -> tuple[datetime | None, str]:
+) -> ClassEnd:
     session = regular_session(last_day, told)
     if session is None:
-        return None, "the calendar does not reach"
+        return ClassEnd(None, "the calendar does not reach")
     if is_index(one.underlying):
         # What expires by the closing prices of an index ends with the shares; another day it is traded longer.
         if settles is not None and settles.date() == last_day:
-            return session.closes, "Cboe: an expiring index option ends with the shares"
-        return option_trading_ends_at(one.live_symbol, last_day, told), "Cboe's hours of the class"
+            return ClassEnd(session.closes, "Cboe: an expiring index option ends with the shares")
+        return ClassEnd(option_trading_ends_at(one.live_symbol, last_day, told), "Cboe's hours of the class")
     return class_ends(one.live_symbol, one.underlying, last_day, facts, told)
 
 
-def class_ends(
-    symbol: str, underlying: str, day: date, facts: ExpiryFacts, told: ToldSessions
-) -> tuple[datetime | None, str]:
+def class_ends(symbol: str, underlying: str, day: date, facts: ExpiryFacts, told: ToldSessions) -> ClassEnd:
     """When the options on a share are traded for the last time on a day, and what says so."""
     session, late = regular_session(day, told), facts.late_close.get(underlying)
     if session is None or late is None:
         source = "a list of brokers', since no asset record says it"
-        return option_trading_ends_at(symbol, day, told), source
+        return ClassEnd(option_trading_ends_at(symbol, day, told), source)
     source = f"Alpaca's asset record {'has' if late else 'lacks'} options_late_close"
-    return session.closes + (EXTRA_OPTION_TIME if late else timedelta()), source
+    ends = session.closes + (EXTRA_OPTION_TIME if late else timedelta())
+    return ClassEnd(ends, source, facts.late_close_read_at.get(underlying))
 
 
 def last_day_deadlines(life: ContractLife, told: ToldSessions) -> tuple[Deadline, ...]:
@@ -170,7 +186,13 @@ def _of_last_day(life: ContractLife, told: ToldSessions) -> Iterator[Deadline]:
         return
     if not life.is_cash and not life.at_open:
         yield from _of_broker(session.closes)
-    yield Deadline(life.trading_ends, Who.EXCHANGE, "traded for the last time", life.hours_source)
+    yield Deadline(
+        life.trading_ends,
+        Who.EXCHANGE,
+        "traded for the last time",
+        life.hours_source,
+        read_at=life.hours_read_at,
+    )
     if life.settles is not None and life.at_open:
         yield Deadline(
             life.settles,
@@ -178,10 +200,16 @@ def _of_last_day(life: ContractLife, told: ToldSessions) -> Iterator[Deadline]:
             "settled by the opening prices",
             life.settlement_source,
             counts_down=False,
+            read_at=life.settlement_read_at,
         )
     elif life.settles is not None and life.settles != life.trading_ends:
         yield Deadline(
-            life.settles, Who.EXCHANGE, "its worth is fixed", life.settlement_source, counts_down=False
+            life.settles,
+            Who.EXCHANGE,
+            "its worth is fixed",
+            life.settlement_source,
+            counts_down=False,
+            read_at=life.settlement_read_at,
         )
 
 
@@ -226,9 +254,15 @@ def before_ex_date(
     session = None if day is None else regular_session(day, told)
     if day is None or session is None:
         return ()
-    ends, source = class_ends(one.live_symbol, one.underlying, day, facts, told)
+    ends = class_ends(one.live_symbol, one.underlying, day, facts, told)
     exercise = Deadline(
         session.closes, Who.BROKER, "takes no exercise any more before the ex-date", EXERCISE_PAGE
     )
-    trading = Deadline(ends or session.closes, Who.EXCHANGE, "traded for the last time before it", source)
+    trading = Deadline(
+        ends.at or session.closes,
+        Who.EXCHANGE,
+        "traded for the last time before it",
+        ends.source,
+        read_at=ends.read_at,
+    )
     return tuple(sorted((exercise, trading) if held else (trading,), key=lambda one: one.at))

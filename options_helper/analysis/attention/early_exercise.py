@@ -393,9 +393,10 @@ def _closing_tonight(one: HeldLine, live: LiveSnapshot, moment: Moment) -> tuple
     for day in (moment.today, moment.following):
         if day is None:
             continue
-        ends, source = class_ends(instrument.live_symbol, instrument.underlying, day, live.expiry_facts, told)
-        if ends is not None and moment.at < ends:
-            return (Deadline(ends, Who.EXCHANGE, "traded for the last time before the next night", source),)
+        ends = class_ends(instrument.live_symbol, instrument.underlying, day, live.expiry_facts, told)
+        if ends.at is not None and moment.at < ends.at:
+            said = "traded for the last time before the next night"
+            return (Deadline(ends.at, Who.EXCHANGE, said, ends.source, read_at=ends.read_at),)
     return ()
 
 

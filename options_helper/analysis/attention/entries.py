@@ -49,6 +49,9 @@ class Deadline:
     source: str  # where that stands, with its date; what is inferred is said
     counts_down: bool = True  # False: it is to be known, and nothing can be done by it
     sells_out: bool = False  # from then on the broker may close a position
+    read_at: datetime | None = (
+        None  # when its source was asked, on the market's clock; None: it is a page, a list or a file
+    )
 
 
 @dataclass(frozen=True, slots=True)

@@ -65,7 +65,7 @@ class _Ended:
     ended: datetime
     held: Decimal | None  # by the file; None: it lacks it
     executions: tuple[Execution, ...]  # since the day on which it was traded for the last time
-    in_account: Decimal | None  # None: not known
+    in_account: Decimal | None  # since it ended; None: not known
     half_told: bool  # its assignment or exercise, or the shares that it moved, is missing
 
 
@@ -104,7 +104,7 @@ def ended_contracts(portfolio: Portfolio, live: LiveSnapshot) -> tuple[EndedCont
                 ended,
                 portfolio.quantities.get(symbol),
                 executions,
-                _in_account(symbol, view),
+                _in_account(symbol, view, ended),
                 underlying_root(symbol) in _half_told(facts.executions, first_day),
             )
         )
@@ -134,8 +134,8 @@ def _instrument(symbol: str) -> Instrument:
     )
 
 
-def _in_account(symbol: str, view: AccountPositions | None) -> Decimal | None:
-    if view is None or is_unread(view, symbol):
+def _in_account(symbol: str, view: AccountPositions | None, ended: datetime) -> Decimal | None:
+    if view is None or view.as_of < ended or is_unread(view, symbol):
         return None
     position = view.positions.get(symbol)
     return _NOTHING if position is None else position.quantity
@@ -159,17 +159,23 @@ def _judge(one: _Ended, live: LiveSnapshot) -> EndedContract:
 
 def _verdict(one: _Ended, live: LiveSnapshot) -> tuple[EndedState, str]:
     since = live.expiry_facts.executions_since
+    read_at = _read_at(one, live)
+    not_read = EndedState.AWAITED, "The account's executions since it ended were not read."
     if since is None or since > new_york_date(one.ended):
-        return EndedState.AWAITED, "The account's executions since it ended were not read."
+        return not_read
     ends = [execution for execution in one.executions if execution.kind in _ENDS]
-    if (missing := _missing(one, ends)) is not None:
-        # It is told late on paper: until the next session has closed it may still come.
+    missing = _missing(one, ends)
+    if missing is None and one.held is not None and not _accounts_for(one.held, one.executions):
+        if ends:
+            return EndedState.UNEXPLAINED, f"{_happened(ends)}, for another quantity than the file holds."
+        missing = "Traded on its last day, for another quantity than the file holds."
+    if missing is not None:
+        if read_at < one.ended:
+            return not_read
+        # It is told late on paper: until the next session has closed it may still come, whoever asks no more.
         until = told_until(one.ended, live.told_sessions)
-        waits = until is not None and live.as_of < until
+        waits = until is not None and read_at < until
         return EndedState.AWAITED if waits else EndedState.UNEXPLAINED, missing
-    if one.held is not None and not _accounts_for(one.held, one.executions):
-        said = _happened(ends) if ends else "Traded on its last day"
-        return EndedState.UNEXPLAINED, f"{said}, for another quantity than the file holds."
     if ends:
         return EndedState.EXPLAINED, f"{_happened(ends)}."
     return (
@@ -178,13 +184,21 @@ def _verdict(one: _Ended, live: LiveSnapshot) -> tuple[EndedState, str]:
     )
 
 
+def _read_at(one: _Ended, live: LiveSnapshot) -> datetime:
+    """Until when what is missing would have been seen; of an owner that does not say it, until now."""
+    view, told_at = live.account.view, live.expiry_facts.executions_read_at or live.as_of
+    return told_at if view is None or not one.in_account else min(told_at, view.as_of)
+
+
 def _missing(one: _Ended, ends: Sequence[Execution]) -> str | None:
     """What is not told yet, a sentence; None: all of it is."""
     if one.in_account:
         told = f"{_happened(ends)}, and the" if ends else "Nothing is told of it, and the"
         return f"{told} account still lists it."
     if not one.executions:
-        gone = "It is gone from the account" if one.in_account is not None else "The account was not read"
+        gone = (
+            "It is gone from the account" if one.in_account is not None else "The account was not read since"
+        )
         return f"{gone}, and no expiry, assignment or exercise is told."
     if ends and one.half_told:
         return f"{_happened(ends)}; of contract and shares only one half is told."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -11,7 +12,7 @@ from options_helper.analysis.attention.morning_after import EndedContract, Ended
 from options_helper.model.account import Execution, ExecutionKind
 from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.attention.world import FRIDAY, attention, executed, live_at
-from tests.kit.builders import holding, portfolio, position
+from tests.kit.builders import holding, new_york, portfolio, position
 
 PUT = position("AAPL", 200, "put", contracts=-2, expiry=FRIDAY)
 SYMBOL = "AAPL261120P00200000"
@@ -25,7 +26,10 @@ def after(
     book: Sequence[PortfolioEntry] = (PUT,),
     account: Sequence[PortfolioEntry] = (),
     since: date | None = date(2026, 11, 13),
+    asked: str | None = None,
+    account_asked: str | None = None,
 ) -> EndedContract:
+    """What became of it; the account's activities and positions were asked just now, or at a time of their own."""
     live = live_at(
         at,
         {},
@@ -34,6 +38,12 @@ def after(
         executions=executions,
         executions_since=since,
     )
+    if asked is not None:
+        facts = replace(live.expiry_facts, executions_read_at=new_york(asked))
+        live = replace(live, expiry_facts=facts)
+    if account_asked is not None and live.account.view is not None:
+        view = replace(live.account.view, as_of=new_york(account_asked))
+        live = replace(live, account=replace(live.account, view=view))
     (ended,) = attention(list(book), live).morning_after
     return ended
 
@@ -80,6 +90,57 @@ def test_what_is_not_told_is_awaited_until_the_next_session_has_ended(at: str, s
     assert (gone.state, listed.state) == (state, state)
     assert "gone from the account" in gone.why
     assert "still lists it" in listed.why
+
+
+@pytest.mark.parametrize(
+    ("asked", "account_asked", "account", "state"),
+    [
+        ("2026-11-23 15:59", "2026-11-24 09:00", (), EndedState.AWAITED),
+        ("2026-11-23 16:00", "2026-11-24 09:00", (), EndedState.UNEXPLAINED),
+        # The account may still have listed it then; gone is gone.
+        ("2026-11-24 09:00", "2026-11-23 15:59", (PUT,), EndedState.AWAITED),
+        ("2026-11-24 09:00", "2026-11-23 16:00", (PUT,), EndedState.UNEXPLAINED),
+        ("2026-11-24 09:00", "2026-11-23 15:59", (), EndedState.UNEXPLAINED),
+    ],
+)
+def test_what_nobody_could_ask_since_is_not_missing(
+    asked: str, account_asked: str, account: Sequence[PortfolioEntry], state: EndedState
+):
+    """It may have been told in the hours in which asking failed, and nobody has called it unexplained."""
+    found = after("2026-11-24 09:00", account=account, asked=asked, account_asked=account_asked)
+
+    assert found.state is state
+
+
+@pytest.mark.parametrize(
+    ("executions", "state", "why"),
+    [
+        ((), EndedState.AWAITED, "The account's executions since it ended were not read."),
+        (
+            (executed(SYMBOL, ExecutionKind.FILL, 1, price=3.0),),
+            EndedState.AWAITED,
+            "The account's executions since it ended were not read.",
+        ),
+        (
+            (executed(SYMBOL, ExecutionKind.FILL, 2, price=3.0),),
+            EndedState.EXPLAINED,
+            "Closed by a trade on 20 Nov 26, before it ended.",
+        ),
+    ],
+)
+def test_of_what_was_asked_before_it_ended_no_end_is_told(
+    executions: Sequence[Execution], state: EndedState, why: str
+):
+    found = after("2026-11-24 09:00", *executions, asked="2026-11-20 15:59", account_asked="2026-11-20 15:59")
+
+    assert (found.state, found.why) == (state, why)
+
+
+def test_what_was_traded_in_part_waits_for_the_end_of_the_rest():
+    traded = executed(SYMBOL, ExecutionKind.FILL, 1, price=3.0)
+
+    states = [after(at, traded).state for at in ("2026-11-23 09:00", "2026-11-23 16:00")]
+    assert states == [EndedState.AWAITED, EndedState.UNEXPLAINED]
 
 
 def test_an_assignment_without_its_shares_is_awaited():

@@ -73,7 +73,7 @@ def live_at(
 ) -> LiveSnapshot:
     """Quotes of bid and ask that are a second old; the account holds what the book does, unless another is given.
 
-    Contracts may have been quoted at another time.
+    Contracts may have been quoted at another time. All else was asked just now.
     """
     moment = new_york(at)
     ago = 1.0 if contracts_quoted is None else (moment - new_york(contracts_quoted)).total_seconds()
@@ -99,11 +99,12 @@ def live_at(
         account=replace(live.account, view=view),
         risk_inputs=RiskInputs(actions=MappingProxyType({one.symbol: one for one in actions})),
         expiry_facts=ExpiryFacts(
-            records=MappingProxyType({one.symbol: one for one in records}),
+            records=MappingProxyType({one.symbol: replace(one, read_at=moment) for one in records}),
             late_close=MappingProxyType(late_close or {}),
+            late_close_read_at=MappingProxyType(dict.fromkeys(late_close or {}, moment)),
             executions=tuple(executions),
             executions_since=executions_since,
-            read_at=moment,
+            executions_read_at=None if executions_since is None else moment,
         ),
         **({} if told is None else {"told_sessions": told}),
     )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from options_helper.data.streaming.polling.chain_course import AskChain, AskLatest
 from options_helper.data.streaming.polling.expiry_reading import AskAsset, AskContract
-from options_helper.data.streaming.polling.fill_backfill import AskOrders
+from options_helper.data.streaming.polling.fill_backfill import AskActivities, AskOrders
 from options_helper.data.streaming.polling.question import Question
 from options_helper.data.streaming.polling.risk_course import AskActions, AskDailyCloses
 from options_helper.errors import RestError
@@ -35,6 +35,7 @@ CHAIN_AGE: Final = 60.0
 CHAIN_AGE_CLOSED: Final = 360.0
 # What is held no longer is forgotten with the next look.
 FORGOTTEN_AFTER: Final = 400.0
+_EXECUTIONS: Final = ("what became of it", "the account")
 _TASKS: Final = {
     AskActions: RestTask.DIVIDENDS,
     AskDailyCloses: RestTask.CLOSES,
@@ -56,12 +57,10 @@ class HeldOracle:
         # Contracts of which a quote of the session has come, by the session's end.
         self._of_session: dict[str, int] = {}
         self._failed: dict[RestTask, str] = {}  # by what its last question failed
-        # Contracts whose record was told in a reading that was taken in, and in the one under way.
+        # Contracts whose record was told in a reading that was taken in.
         self._records: set[str] = set()
-        self._being_told: set[str] = set()
-        # When the newest reading of what ends was begun, and that which is shown.
-        self._reading: tuple[int, float] | None = None
-        self._facts_asked = (stage.day.start_ns, 0.0)
+        # What the reading of what ends that is under way was told, and that which is shown.
+        self._being_told: dict[tuple[str, str], tuple[int, float]] = {}
         self._facts_of: ExpiryFacts | None = None
 
     # What came.
@@ -77,13 +76,14 @@ class HeldOracle:
         """That was asked then, and this is the answer, as of then."""
         doubt = self._prices.knows_time(desk.prices)
         asked = asked_ns, _UNCORRECTED + (doubt or 1e9)
-        if isinstance(question, AskContract | AskAsset | AskOrders):
-            self._reading = self._reading or asked
         if (task := _TASKS.get(type(question))) is not None:
             self._failed.pop(task, None)
         if isinstance(answer, RestError):
             if task is not None:
                 self._failed[task] = str(answer)
+            if isinstance(question, AskOrders | AskActivities):
+                # What became of what ended is many questions, of which none may fail.
+                self._being_told.pop(_EXECUTIONS, None)
             return
         self._take(question, answer, asked, as_of_ns or 0)
 
@@ -102,8 +102,20 @@ class HeldOracle:
                     self._note_sessions(one.quotes.values(), as_of_ns)
             case AskLatest():
                 self._note_sessions([quote for batch in answer for quote in batch.quotes], as_of_ns)
+            case _:
+                self._hear_of_ends(question, asked)
+
+    def _hear_of_ends(self, question: Question, asked: tuple[int, float]) -> None:
+        match question:
             case AskContract(symbol):
-                self._being_told.add(symbol)
+                self._being_told["record", symbol] = asked
+            case AskAsset(symbol):
+                self._being_told["late close", symbol] = asked
+            case AskOrders():
+                self._being_told[_EXECUTIONS] = asked
+            case AskActivities() if _EXECUTIONS in self._being_told:
+                # They are as old as the first of their questions, and their time is known as well as at the last.
+                self._being_told[_EXECUTIONS] = self._being_told[_EXECUTIONS][0], asked[1]
             case _:
                 pass
 
@@ -111,11 +123,12 @@ class HeldOracle:
         """A round of questions is over."""
         if task is RestTask.EXPIRIES:
             facts = desk.prices.context.expiry_facts
-            if facts is not self._facts_of and facts.read_at is not None and self._reading is not None:
-                self._facts_of, self._facts_asked = facts, self._reading
-                self._records |= self._being_told
+            if facts is not self._facts_of:
+                self._facts_of = facts
+                self._told |= self._being_told
+                self._records |= {name for kind, name in self._being_told if kind == "record"}
             # What a reading was told that crossed a midnight of the clock is asked for again.
-            self._reading, self._being_told = None, set()
+            self._being_told = {}
 
     def _session_of(self, day: date) -> Session | None:
         return next((one for one in self._stage.day.sessions if date_of(one.opens_ns) == day), None)
@@ -145,14 +158,17 @@ class HeldOracle:
             (("actions", name, one.read_at) for name, one in inputs.actions.items()),
             (("closes", name, one.read_at) for name, one in inputs.closes.items()),
             (("chain", name, one.read_at) for name, one in inputs.chains.items()),
+            (("record", name, one.read_at) for name, one in facts.records.items()),
+            (("late close", name, facts.late_close_read_at.get(name)) for name in facts.late_close),
+            ((*_EXECUTIONS, facts.executions_read_at) for _ in range(facts.executions_since is not None)),
         )
         for kind, name, read_at in kept:
             if (told := self._told.get((kind, name))) is None:
                 yield f"{name}: its {kind} is known, and nobody told it"
+            elif read_at is None:
+                yield f"{name}: nobody says how old its {kind} is"
             elif doubt is not None:
                 yield from self._age(desk, f"{name}: its {kind}", read_at, told, doubt)
-        if facts.read_at is not None and doubt is not None:
-            yield from self._age(desk, "what ends", facts.read_at, self._facts_asked, doubt)
 
     def _age(
         self, desk: HeldDesk, what: str, read_at: datetime, told: tuple[int, float], doubt: float
@@ -224,7 +240,7 @@ class HeldOracle:
             if record.settled_at_open != self._world.settles_at_open(contract):
                 yield f"{contract}: its record says otherwise"
         for contract in sorted(self._records - facts.records.keys()):
-            if facts.read_at is not None and today <= expiry_of(contract) and self._is_over_for_a_while(desk):
+            if today <= expiry_of(contract) and self._is_over_for_a_while(desk):
                 yield f"{contract}: its record was told, and is forgotten"
         for share, is_late in facts.late_close.items():
             if is_late != (share in LATE):

@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
 from datetime import date
+from typing import Any
 
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.expiry_reading import (
-    BEHIND,
     ExpiryReading,
     Sought,
     expiry_reading,
@@ -52,18 +51,15 @@ class ExpiryCourse(HeldCourse):
         self._asked = None
         self._report(RestTask.EXPIRIES, phase=RestPhase.REQUESTING)
         found = yield from expiry_reading(
-            wanted[0], asked.now, traded=self._traded, asked=self._had_their_turn
+            wanted[0], lambda: self._at, traded=self._traded, asked=self._had_their_turn
         )
         if self._at.today != asked.today:
             return self._policy.again
-        facts = replace(found.facts, read_at=self._at.time_of(asked))
-        self._holder.expiry_facts = together(self._holder.expiry_facts, facts, asked.today - BEHIND)
-        self._report(
-            RestTask.EXPIRIES,
-            phase=RestPhase.FAILED if found.problems else RestPhase.DONE,
-            finished_at=self._at.now,
-            problem=" ".join(found.problems) or None,
-        )
+        self._holder.expiry_facts = together(self._holder.expiry_facts, found.facts, self._at.now)
+        said: dict[str, Any] = {"phase": RestPhase.DONE, "finished_at": self._at.now, "problem": None}
+        if found.problems:
+            said = {"phase": RestPhase.FAILED, "problem": " ".join(found.problems)}
+        self._report(RestTask.EXPIRIES, **said)
         if self._must_ask_again(found):
             return self._policy.again
         self._asked, self._asked_at = wanted, self._at.elapsed

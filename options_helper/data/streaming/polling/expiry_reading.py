@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, time, timedelta
 from http import HTTPStatus
@@ -13,7 +13,8 @@ from typing import Any, Final
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.data.rest.contract_records import read_contract_record
 from options_helper.data.streaming.polling.fill_backfill import backfill_reading
-from options_helper.data.streaming.polling.question import Asking, ask_all
+from options_helper.data.streaming.polling.moment import Moment
+from options_helper.data.streaming.polling.question import Asking, Question, ask_all
 from options_helper.data.streaming.state.blotter import settled_executions
 from options_helper.errors import RestError
 from options_helper.model.alpaca_symbols import is_index, to_alpaca_symbol
@@ -24,6 +25,7 @@ from options_helper.model.contract_symbols import (
     parse_contract_symbol,
 )
 from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.text import named
 from options_helper.model.tolerant import field, items, word
@@ -31,7 +33,7 @@ from options_helper.model.tolerant import field, items, word
 # What ends later is asked about when it comes near.
 AHEAD: Final = timedelta(days=7)
 BEHIND: Final = timedelta(days=7)
-# What is earlier by more is another market's time; by less, a clock was put right since.
+# What was read later than now by more is of another market's time; by less, a clock was put right since.
 _CLOCKS_DIFFER: Final = timedelta(days=1)
 LATE_CLOSE: Final = "options_late_close"
 # Requests of one look, for records and for shares; there are two hundred a minute for all programs.
@@ -84,16 +86,17 @@ def read_expiry_facts(
 
     Contracts of one class and expiry have one record between them, which costs one question. One look has so many
     questions at most; those of `asked` had their turn in a look before. With `traded` the account's executions are
-    asked for too. An answer that fails costs itself and is said.
+    asked for too. An answer that fails costs itself and is said. All of it is of `at`, when the look begins.
     """
-    return ask_all(rest, expiry_reading(contracts, at, traded=traded, asked=asked))
+    moment = Moment(datetime_nanoseconds(at))
+    return ask_all(rest, expiry_reading(contracts, lambda: moment, traded=traded, asked=asked))
 
 
 def expiry_reading(
-    contracts: Iterable[str], at: datetime, *, traded: bool, asked: Collection[Sought]
+    contracts: Iterable[str], moment: Callable[[], Moment], *, traded: bool, asked: Collection[Sought]
 ) -> Asking[ExpiryReading]:
-    """The questions of `read_expiry_facts`, one by one."""
-    today = new_york_date(at)
+    """The questions of `read_expiry_facts`, one by one; `moment` is that of the last answer, or of the beginning."""
+    today = moment().today
     near = sorted(
         symbol
         for symbol in set(contracts)
@@ -103,10 +106,12 @@ def expiry_reading(
     classes = {key: some for key, some in _classes(near).items() if key not in asked}
     shares = [one for one in _shares(near) if one not in asked]
     sought: list[Sought] = []
-    records = yield from _records(classes, sought, problems)
-    late_close = yield from _late_closes(shares, sought, problems)
+    records = yield from _records(classes, moment, sought, problems)
+    late_close = yield from _late_closes(shares, moment, sought, problems)
     facts = ExpiryFacts(
-        records=MappingProxyType(records), late_close=MappingProxyType(late_close), read_at=at
+        records=MappingProxyType(records),
+        late_close=MappingProxyType({share: is_late for share, (is_late, _) in late_close.items()}),
+        late_close_read_at=MappingProxyType({share: read_at for share, (_, read_at) in late_close.items()}),
     )
     reading = ExpiryReading(
         facts, tuple(problems), frozenset(sought), len(classes) + len(shares) - len(sought)
@@ -115,6 +120,7 @@ def expiry_reading(
         return reading
     since = today - BEHIND
     try:
+        begin = moment()
         backfill = yield from backfill_reading(datetime.combine(since, time(), NEW_YORK))
     except RestError as error:
         # A recording has no account: nothing became of what it holds.
@@ -122,34 +128,49 @@ def expiry_reading(
             problems.append(f"What became of contracts that ended is not known: {error}")
         return replace(reading, problems=tuple(problems))
     executions, doubts, _ = settled_executions(backfill.updates)
-    told = replace(facts, executions=executions, executions_since=since)
+    told = replace(
+        facts,
+        executions=executions,
+        executions_since=since,
+        executions_read_at=moment().time_of(begin),
+    )
     return replace(reading, facts=told, problems=(*problems, *backfill.problems, *doubts))
 
 
-def together(before: ExpiryFacts, now: ExpiryFacts, since: date) -> ExpiryFacts:
-    """What was told now, and what was told before of that which was not; of another market's time it counts nothing.
+def together(before: ExpiryFacts, now: ExpiryFacts, at: datetime) -> ExpiryFacts:
+    """What was told now, and what was told before of that which was not, each as old as it is; of market time `at`.
 
-    The record of a contract that ended before `since` is of no use to anybody.
+    The record of a contract that ended more than a week ago is of no use to anybody, and what was read later than now
+    is of another market's time.
     """
-    if (
-        before.read_at is not None
-        and now.read_at is not None
-        and now.read_at < before.read_at - _CLOCKS_DIFFER
-    ):
-        before = ExpiryFacts()
-    untold = now.executions_since is None
-    return replace(
-        now,
+    since = new_york_date(at) - BEHIND
+
+    def counts(read_at: datetime | None) -> bool:
+        return read_at is None or read_at <= at + _CLOCKS_DIFFER
+
+    late_close_read_at = {**before.late_close_read_at, **now.late_close_read_at}
+    of_account = now if now.executions_since is not None or not counts(before.executions_read_at) else before
+    return ExpiryFacts(
         records=MappingProxyType(
             {
                 symbol: record
                 for symbol, record in {**before.records, **now.records}.items()
-                if parse_contract_symbol(symbol).expiry >= since
+                if parse_contract_symbol(symbol).expiry >= since and counts(record.read_at)
             }
         ),
-        late_close=MappingProxyType({**before.late_close, **now.late_close}),
-        executions=before.executions if untold else now.executions,
-        executions_since=before.executions_since if untold else now.executions_since,
+        late_close=MappingProxyType(
+            {
+                share: is_late
+                for share, is_late in {**before.late_close, **now.late_close}.items()
+                if counts(late_close_read_at.get(share))
+            }
+        ),
+        late_close_read_at=MappingProxyType(
+            {share: read_at for share, read_at in late_close_read_at.items() if counts(read_at)}
+        ),
+        executions=of_account.executions,
+        executions_since=of_account.executions_since,
+        executions_read_at=of_account.executions_read_at,
     )
 
 
@@ -175,15 +196,25 @@ def _shares(near: Iterable[str]) -> Iterator[str]:
     return (one for one in underlyings if not is_index(one))
 
 
+def _timed(question: Question, moment: Callable[[], Moment]) -> Asking[tuple[Any, datetime]]:
+    """The answer, and when it was asked for, by the clock as the answer itself put it right."""
+    asked = moment()
+    answer = yield question
+    return answer, moment().time_of(asked)
+
+
 def _records(
-    classes: Mapping[Sought, list[str]], sought: list[Sought], problems: list[str]
+    classes: Mapping[Sought, list[str]],
+    moment: Callable[[], Moment],
+    sought: list[Sought],
+    problems: list[str],
 ) -> Asking[dict[str, ContractRecord]]:
     """Settlement and delivery of each contract, by the record of the first of its class and expiry."""
     found: dict[str, ContractRecord] = {}
     for key, symbols in islice(classes.items(), AT_MOST):
         sought.append(key)
         try:
-            row = yield AskContract(symbols[0])
+            row, read_at = yield from _timed(AskContract(symbols[0]), moment)
         except RestError as error:
             problems.append(
                 f"How {named(symbols, 3)} are settled was not told, so their root decides: {error}"
@@ -204,19 +235,22 @@ def _records(
                 multiplier=record.multiplier,
                 size=record.size,
                 deliverables=record.deliverables,
+                read_at=read_at,
             )
             for symbol in symbols
         }
     return found
 
 
-def _late_closes(shares: Sequence[str], sought: list[Sought], problems: list[str]) -> Asking[dict[str, bool]]:
-    """Of each share, whether its options are traded for a quarter of an hour longer."""
-    found: dict[str, bool] = {}
+def _late_closes(
+    shares: Sequence[str], moment: Callable[[], Moment], sought: list[Sought], problems: list[str]
+) -> Asking[dict[str, tuple[bool, datetime]]]:
+    """Of each share, whether its options are traded for a quarter of an hour longer, and when that was read."""
+    found: dict[str, tuple[bool, datetime]] = {}
     for underlying in shares[:AT_MOST]:
         sought.append(underlying)
         try:
-            row = yield AskAsset(underlying)
+            row, read_at = yield from _timed(AskAsset(underlying), moment)
         except RestError as error:
             problems.append(f"How long options on {underlying} are traded was not told: {error}")
             if error.status is None:
@@ -224,7 +258,7 @@ def _late_closes(shares: Sequence[str], sought: list[Sought], problems: list[str
             continue
         late = _late_close(row)
         if late is not None:
-            found[underlying] = late
+            found[underlying] = late, read_at
     return found
 
 

@@ -12,6 +12,8 @@ from options_helper.data.rest.expiry_chains import ChainRequest
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.chain_course import AskChain, ChainCourse
 from options_helper.data.streaming.polling.expiry_course import ExpiryCourse
+from options_helper.data.streaming.polling.expiry_reading import AskAsset, AskContract
+from options_helper.data.streaming.polling.fill_backfill import AskOrders
 from options_helper.data.streaming.polling.moment import Done, Moment
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.polling.question import Question
@@ -164,3 +166,68 @@ def test_what_failed_is_asked_again_also_where_the_clock_is_put_back_to_a_day_th
 
     assert look(moment(night + 40, put_forward=-3_600), {})
     assert holder.account_state.reports[RestTask.EXPIRIES].phase is RestPhase.DONE
+
+
+ENDING, FAILS = "AAPL261120C00180000", RestError("No answer.")
+
+
+def read_expiries(course: ExpiryCourse, began: Moment, *answers: tuple[Moment, Any]) -> None:
+    """Contract, asset and orders are answered so, in this order, and of the activities there are none."""
+    step = course.ask(began)
+    for at, answer in answers:
+        assert isinstance(step, AskContract | AskAsset | AskOrders)
+        step = course.answered(at, answer)
+    while not isinstance(step, Done):
+        step = course.answered(answers[-1][0], [])
+
+
+def expiries(holder: Holder) -> ExpiryCourse:
+    return ExpiryCourse(holder, LiveStreamConfig(option_contracts=(ENDING,)), POLICY, traded=True)
+
+
+def ages(holder: Holder, now: Moment) -> tuple[float, ...]:
+    """How many seconds ago record, hours and executions were read."""
+    facts = holder.expiry_facts
+    every = (facts.records[ENDING].read_at, facts.late_close_read_at["AAPL"], facts.executions_read_at)
+    return tuple((now.now - at).total_seconds() for at in every if at is not None)
+
+
+def test_a_question_that_fails_makes_nothing_younger_that_was_told_before():
+    """Found on a simulated day (3232): where it hung, and the clock was set, what was told was still to come."""
+    holder = Holder()
+    course = expiries(holder)
+    told = ({"settlement": "pm"}, {"attributes": []}, [])
+    read_expiries(course, moment(0), *((moment(1), answer) for answer in told))
+    done_at = holder.account_state.reports[RestTask.EXPIRIES].finished_at
+
+    read_expiries(
+        course, moment(700), (moment(701), FAILS), (moment(702), {"attributes": []}), (moment(703), FAILS)
+    )
+
+    assert ages(holder, moment(703)) == (703, 2, 702)
+    report = holder.account_state.reports[RestTask.EXPIRIES]
+    assert (report.phase, report.finished_at) == (RestPhase.FAILED, done_at)
+
+
+@pytest.mark.parametrize("put_forward", [3_600.0, -3_600.0])
+def test_what_was_answered_is_as_old_as_its_own_question_whatever_the_next_one_meets(put_forward: float):
+    """The clock is set while the next one hangs, and no answer says so: the reading ends by a clock that is wrong."""
+    holder = Holder()
+    read_expiries(
+        expiries(holder),
+        moment(0),
+        (moment(1), {"settlement": "pm"}),
+        (moment(30, put_forward), FAILS),
+        (moment(60, put_forward), FAILS),
+    )
+
+    assert holder.expiry_facts.records[ENDING].read_at == AT.astimezone(UTC)
+    assert holder.expiry_facts.executions_read_at is None
+
+
+def test_what_ends_was_asked_by_a_clock_that_its_answer_put_right():
+    holder = Holder()
+    told = ({"settlement": "pm"}, {"attributes": []}, [])
+    read_expiries(expiries(holder), moment(0, 3_600), *((moment(30), answer) for answer in told))
+
+    assert ages(holder, moment(30)) == (30, 0, 0)
