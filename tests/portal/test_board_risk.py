@@ -289,6 +289,24 @@ def test_every_sum_in_which_a_quantity_is_in_doubt_says_so(show: Show, grouping:
     assert "AAPL 18 Dec 26 110 C" in apart[sums[-1]]["Theta"][2]
 
 
+def test_a_group_of_one_line_says_what_the_line_does_unless_something_speaks_against_it(show: Show):
+    """It is told the line's own cells, which are drawn once; in doubt it says as a sum in how many positions."""
+    columns = ("Today $", "P&L $", "Natural $", "Delta", "Theta", "Vega", "Gamma")
+    line = "105 C · 18 Dec 26"
+    agreed = cells(beside_account(show, {C105: 2}, LONG))
+    apart = cells(beside_account(show, {C105: 9}, LONG))
+
+    assert [agreed["AAPL"][name] for name in columns] == [agreed[line][name] for name in columns]
+    assert all(agreed["AAPL"][name][0] for name in ("P&L $", "Delta", "Theta"))
+    for name in columns:
+        text, tone, title = apart["AAPL"][name]
+        if not apart[line][name][0]:
+            continue  # no close of the session before is known
+        assert (text, tone) == (apart[line][name][0], "warning"), name
+        assert "in doubt" in title
+    assert "1 position with a quantity in doubt" in apart["AAPL"]["P&L $"][2]
+
+
 def test_each_figure_of_a_line_whose_quantity_is_in_doubt_says_so(show: Show):
     """The file has two, the account nine: only structures and sums said it, and a figure is read alone."""
     agreed = cells(beside_account(show, {C105: 2, C110: -2}, LONG, SOLD))["105 C · 18 Dec 26"]

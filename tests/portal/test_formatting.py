@@ -9,7 +9,10 @@ from math import nan
 from zoneinfo import ZoneInfo
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
+from apps.streamlit.components.board_cell import written
 from apps.streamlit.components.formatting import age, arrow, clock, money, percent, plain, rate
 from options_helper.model.text import without_amounts
 
@@ -32,6 +35,25 @@ def test_money_has_its_sign_and_what_is_missing_is_no_zero(amount, words):
 def test_hidden_money_says_nothing_but_that_there_is_some():
     assert money(1.0, hidden=True) == money(-99_999.0, hidden=True) == "•••••"
     assert money(None, hidden=True) == "—"
+
+
+@given(
+    value=st.one_of(
+        st.floats(-1e9, 1e9), st.floats(-1.0, 1.0), st.integers(-2_000, 2_000).map(lambda n: n / 1_000)
+    ),
+    digits=st.integers(0, 4),
+    signed=st.booleans(),
+)
+@example(value=-0.0, digits=2, signed=True)
+@example(value=-0.5, digits=0, signed=True)
+@example(value=0.005, digits=2, signed=True)
+@example(value=nan, digits=1, signed=True)
+def test_a_figure_in_the_table_has_the_sign_of_what_is_written(value: float, digits: int, signed: bool):  # noqa: FBT001 - drawn
+    """The number is rounded first, as Python does: what comes out as nothing is neither a gain nor a loss."""
+    rounded = round(value, digits)
+    sign = "−" if rounded < 0 else "+" if signed and rounded > 0 else ""
+
+    assert written(value, digits, signed=signed) == f"{sign}{abs(rounded):,.{digits}f}"
 
 
 @pytest.mark.parametrize(("value", "words"), [(8.254, "+8.25 %"), (-0.5, "−0.50 %"), (nan, "—"), (None, "—")])

@@ -24,8 +24,12 @@ _FORMATS: Final = tuple(f",.{digits}f" for digits in range(10))
 
 def written(value: float, digits: int, *, signed: bool) -> str:
     """With a true minus; what rounds to nothing has no sign."""
-    rounded = round(value, digits)
-    if rounded < 0:
-        return "−" + format(-rounded, _FORMATS[digits])
-    # A negative zero is none.
-    return ("+" if signed and rounded > 0 else "") + format(rounded + 0.0, _FORMATS[digits])
+    text = format(value, _FORMATS[digits])
+    if text[0] == "-":
+        return f"−{text[1:]}" if _is_some(value, text) else text[1:]
+    return f"+{text}" if signed and value > 0 and _is_some(value, text) else text
+
+
+def _is_some(value: float, text: str) -> bool:
+    """Whether what is written is no zero."""
+    return abs(value) >= 1 or text.strip("-0.") != ""

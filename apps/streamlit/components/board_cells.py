@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date
+from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
 from apps.streamlit.components.board_cell import EMPTY, ROUGHLY, Cell, written
@@ -38,6 +39,7 @@ STANDARD: Final = 100
 SOON_DAYS: Final = 1
 SOURCES: Final[Mapping[str, str]] = {MarkSource.TRADE: "last", MarkSource.BID: "bid", MarkSource.ASK: "ask"}
 PERCENT_OF_COST: Final = "P&L %"
+STALE: Final = frozenset({QuoteWarning.STALE_QUOTE, QuoteWarning.STALE_TRADE})
 
 
 @dataclass(frozen=True, slots=True)
@@ -63,6 +65,14 @@ class Cells:
             for table in Table
         }
         of_several = [_several(self, column) for column in columns]
+        # Where nothing has to be said against a figure, a group of one line says what its line does.
+        of_one = {
+            table: [
+                drawn if _says_alike(column) and not self.risk.has_doubts else None
+                for drawn, column in zip(of_line[table], columns, strict=True)
+            ]
+            for table in Table
+        }
 
         def cells(row: Row) -> list[Cell]:
             ref = row.ref
@@ -72,7 +82,13 @@ class Cells:
                 return [_of_book(self, column) for column in columns]
             if row.kind is RowKind.CLOSED:
                 return [self._of_closed(row, column) for column in columns]
-            return [add_up(row) for add_up in of_several]
+            if len(row.parts) > 1:
+                return [add_up(row) for add_up in of_several]
+            (part,) = row.parts
+            return [
+                add_up(row) if draw is None else draw(row, part)
+                for draw, add_up in zip(of_one[part.table], of_several, strict=True)
+            ]
 
         return cells
 
@@ -130,6 +146,8 @@ def _drawer(cells: Cells, table: Table, column: Column) -> Callable[[Row, Ref], 
     """How a column is drawn of the lines of one table."""
     if column.kind in (Kind.NUMBER, Kind.WHOLE):
         return _number(cells, table, column)
+    if column.kind is Kind.MARK:
+        return _mark(cells, table)
     draw = _DRAW.get(column.kind, _text)
     return lambda row, ref: draw(cells, row, ref, column)
 
@@ -156,6 +174,7 @@ def _number(cells: Cells, table: Table, column: Column) -> Callable[[Row, Ref], 
     values = cells.tables.column(table, column.name)
     # The warning of a line says it too, at the other end of the row: a figure is read alone.
     is_doubted = column.counts_quantity and cells.risk.has_doubts
+    made: dict[int, Cell] = {}  # a line may stand in two rows
 
     def said(ref: Ref, value: float) -> Cell:
         if column.name == "dte":
@@ -165,7 +184,27 @@ def _number(cells: Cells, table: Table, column: Column) -> Callable[[Row, Ref], 
         cell = _amount(value, column, cells)
         return _with_doubt(cell, _whose(ref)) if is_doubted and cells.risk.is_in_doubt(ref) else cell
 
-    return lambda _row, ref: EMPTY if (value := values[ref.place]) is None else said(ref, value)
+    def drawn(_row: Row, ref: Ref) -> Cell:
+        cell = made.get(ref.place)
+        if cell is None:
+            value = values[ref.place]
+            cell = made[ref.place] = EMPTY if value is None else said(ref, value)
+        return cell
+
+    return drawn
+
+
+def _says_alike(column: BoardColumn) -> bool:
+    """Whether a group of one line says what the line does: an amount, which both write in one way."""
+    first = column.first
+    return (
+        first.sums
+        and column.heading != PERCENT_OF_COST
+        and all(
+            (one.kind, one.unit, one.signed, one.toned) == (Kind.NUMBER, "$", first.signed, first.toned)
+            for one in column.declared.values()
+        )
+    )
 
 
 def _days(cells: Cells, ref: Ref, days: int) -> Cell:
@@ -176,11 +215,11 @@ def _days(cells: Cells, ref: Ref, days: int) -> Cell:
 
 def _amount(value: float, column: Column, cells: Cells) -> Cell:
     """Whole dollars; the cents are under the pointer, unless amounts are hidden."""
-    signed = column.signed
-    title = "" if cells.hides else written(value, 2, signed=signed)
-    if not column.toned or not round(value, 2):
-        return Cell(written(value, 0, signed=signed), "", title)
-    return Cell(written(value, 0, signed=signed), "gain" if value > 0 else "loss", title)
+    whole, cents = written(value, 0, signed=column.signed), written(value, 2, signed=column.signed)
+    tone = ""
+    if column.toned and cents.strip("+−0.,"):
+        tone = "gain" if value > 0 else "loss"
+    return Cell(whole, tone, "" if cells.hides else cents)
 
 
 def _figure(value: float, column: Column) -> str:
@@ -203,27 +242,33 @@ def _quote(cells: Cells, _row: Row, ref: Ref, _column: Column) -> Cell:
     return Cell(" × ".join("—" if side is None else f"{side:,.2f}" for side in (bid, ask)))
 
 
-def _mark(cells: Cells, _row: Row, ref: Ref, _column: Column) -> Cell:
+def _mark(cells: Cells, table: Table) -> Callable[[Row, Ref], Cell]:
     """The price alone where it is a fresh streamed mid; else with its source and its age."""
-    read = cells.tables.value
-    mark, source, via, seconds = (
-        read(ref, name) for name in ("mark", "mark_source", "mark_via", "mark_age_seconds")
+    marks, sources, vias, ages, warnings = (
+        cells.tables.column(table, name)
+        for name in ("mark", "mark_source", "mark_via", "mark_age_seconds", "warnings")
     )
-    if mark is None:
-        return EMPTY
-    is_mid = source == MarkSource.MID
-    words = [price_words(mark) if is_mid else f"{price_words(mark)} {SOURCES[source]}"]
-    words += ["REST"] if via == Source.REST else []
-    old = seconds is not None and seconds > cells.screen.options.preferences.stale_after_seconds
-    if old or not is_mid or via == Source.REST:
-        words.append(age(seconds))
-    doubtful = not is_mid or _is_stale(cells, ref)
-    return Cell(" · ".join(words), "warning" if doubtful else "", _origin(source, via, seconds))
+    limit = cells.screen.options.preferences.stale_after_seconds
+
+    def drawn(_row: Row, ref: Ref) -> Cell:
+        place = ref.place
+        mark, source, seconds = marks[place], sources[place], ages[place]
+        if mark is None:
+            return EMPTY
+        is_mid, is_asked = source == MarkSource.MID, vias[place] == Source.REST
+        text = price_words(mark) if is_mid else f"{price_words(mark)} {SOURCES[source]}"
+        if is_asked:
+            text += " · REST"
+        if not is_mid or is_asked or (seconds is not None and seconds > limit):
+            text += f" · {age(seconds)}"
+        is_doubtful = not is_mid or not STALE.isdisjoint(warnings[place])
+        return Cell(text, "warning" if is_doubtful else "", _origin(source, vias[place], seconds))
+
+    return drawn
 
 
 def _is_stale(cells: Cells, ref: Ref) -> bool:
-    stale = (QuoteWarning.STALE_QUOTE, QuoteWarning.STALE_TRADE)
-    return any(warning in stale for warning in cells.tables.value(ref, "warnings"))
+    return not STALE.isdisjoint(cells.tables.value(ref, "warnings"))
 
 
 def _structure_mark(cells: Cells, row: Row, ref: Ref, _column: Column) -> Cell:
@@ -299,13 +344,18 @@ def _warnings(cells: Cells, row: Row, _ref: Ref, column: Column) -> Cell:
     return _pills(cells, row.parts, column)
 
 
-def _pills(cells: Cells, refs: Iterable[Ref], column: Column) -> Cell:
+def _pills(cells: Cells, refs: Sequence[Ref], column: Column) -> Cell:
     """The one or two gravest, as they have room, and how many more there are; all of them under the pointer."""
-    of_all = dict.fromkeys(
-        warning for ref in refs for warning in worth_saying(cells.tables.value(ref, "warnings"), cells.screen)
-    )
-    said = sorted(of_all, key=lambda warning: warning not in GRAVE_WARNINGS)
-    room = (column.width or 0) - CELL_PADDING_PIXELS
+    of_each = [worth_saying(cells.tables.value(ref, "warnings"), cells.screen) for ref in refs]
+    said = of_each[0]
+    if len(of_each) > 1:
+        of_all = dict.fromkeys(warning for of_one in of_each for warning in of_one)
+        said = tuple(sorted(of_all, key=lambda warning: warning not in GRAVE_WARNINGS))
+    return _pills_of(said, (column.width or 0) - CELL_PADDING_PIXELS)
+
+
+@lru_cache(maxsize=1_024)  # rows have few combinations of them
+def _pills_of(said: tuple[QuoteWarning, ...], room: int) -> Cell:
     shown = min(len(said), PILLS_AT_MOST)
     while shown > 1 and _pill_pixels(said, shown) > room:
         shown -= 1
@@ -334,7 +384,6 @@ _DRAW: Final[Mapping[Kind, Draw]] = {
     Kind.AGE: _age,
     Kind.DATE: _date,
     Kind.QUOTE: _quote,
-    Kind.MARK: _mark,
     Kind.NET_MARK: _structure_mark,
     Kind.UNITS: _units,
     Kind.MARK_ORIGIN: _mark_origin,

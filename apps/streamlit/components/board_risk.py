@@ -80,6 +80,8 @@ class RiskCells:
         if ref.table is Table.STRUCTURE:
             return self.summed((ref,), column)
         line = self._line(ref)
+        if column.sums and (plain := self._plain(line, column)) is not None:
+            return plain
         is_doubted = line.quantity_in_doubt and not line.has_ended
         doubt = "quantity in doubt" if is_doubted else ""
         if not column.sums:  # of another voice, whose age is not ours
@@ -109,6 +111,9 @@ class RiskCells:
     def summed(self, refs: Iterable[Ref], column: Column) -> Cell:
         """The sum over several entries; nothing where it would be over shares of different things."""
         names = [self._tables.value(ref, "id") for ref in refs]
+        alone = self._lines_of[names[0]] if len(names) == 1 else ()
+        if len(alone) == 1 and (plain := self._plain(alone[0], column)) is not None:
+            return plain
         total = self.total(names, column.name)
         if total is None:
             return EMPTY
@@ -209,6 +214,17 @@ class RiskCells:
             return self._tables.value(ref, "id") in self._in_doubt
         line = self._line(ref)
         return line.quantity_in_doubt and not line.has_ended
+
+    def _plain(self, line: LineRisk, column: Column) -> Cell | None:
+        """A figure of one line against which nothing is to be said: the same of the line and of a sum of it alone."""
+        value = getattr(line, column.name)
+        if value is None or line.has_ended or line.quantity_in_doubt or self._ages.is_old(line):
+            return None
+        if (column.name == "theta" and line.is_last_day) or (
+            column.name.startswith("delta") and line.delta_state is FigureState.BOUND
+        ):
+            return None
+        return Cell(_figure(value, column))
 
     def _line(self, ref: Ref) -> LineRisk:
         return self._lines_at[ref.table][ref.place]
