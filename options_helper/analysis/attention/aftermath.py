@@ -70,6 +70,7 @@ class Aftermath:
     money: float  # dollars of buying power, 0 or more
     spot: float
     collateral: Collateral  # what is set aside for those of them that were sold, beside that
+    owed: float = 0.0  # shares that go to what ends another day before any is free, 0 or more
 
     def harm(self, closed: Closed) -> Harm | None:
         """What is worse when so many contracts were closed than when none were; None: nothing is.
@@ -104,6 +105,20 @@ class Aftermath:
             return NOTHING_MISSING
         shares, dollars = self._table.missing(closed, self._aside_after(closed))
         return Missing(float(shares[0]), float(dollars[0]))
+
+    def lacks_more_once_exercised(self, one: HeldLine, cost: float, money: float) -> bool:
+        """Whether at any end more is missing when all of one call was exercised before, for so much of the `money`.
+
+        A share that it brings may be delivered at that end, if nothing else needs it; it is no dollar there.
+        """
+        if not self._delivers:
+            return False
+        less = money - self.money
+        brings = max(0.0, abs(one.quantity) * _units(one) - self.owed)
+        closed = {one.instrument.live_symbol: abs(one.quantity)}
+        before = self._table.missing(NONE_CLOSED, self._aside + less)
+        then = self._table.missing(closed, self._aside_after(closed) + less - cost, brought=brings)
+        return any(bool((now > had + ROUNDING).any()) for had, now in zip(before, then, strict=True))
 
     @cached_property
     def shorts_beside(self) -> tuple[HeldLine, ...]:
@@ -209,9 +224,9 @@ class _Table:
             if count and (column := self._columns.get(symbol)) is not None:
                 yield column, count
 
-    def missing(self, closed: Closed, aside: Floats) -> tuple[Floats, Floats]:
-        """Shares and dollars at each price."""
-        shares, dollars = self._free, self._money + aside
+    def missing(self, closed: Closed, aside: Floats, *, brought: float = 0.0) -> tuple[Floats, Floats]:
+        """Shares and dollars at each price, where so many shares were `brought` before."""
+        shares, dollars = self._free + brought, self._money + aside
         for column, count in self._closed(closed):
             shares = shares - count * self._shares[:, column]
             dollars = dollars - count * self._cash[:, column]

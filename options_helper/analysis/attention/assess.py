@@ -104,11 +104,7 @@ def assess_attention(
     money = Power.of(power, found)
     settled = settlements(found, money)
     at_end = AtEnd(books, found, settled, money)
-    early = tuple(
-        early_entries(
-            lives, live, moment, power, _remedies_at_end(found, settled), settle=at_end, left=money.left
-        )
-    )
+    early = tuple(early_entries(lives, live, moment, money, _remedies_at_end(found, settled), settle=at_end))
     told = {symbol for one in early for symbol in one.symbols}
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (

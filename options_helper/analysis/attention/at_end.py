@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from enum import StrEnum
 
 from options_helper.analysis.attention.delivery import free_shares
 from options_helper.analysis.attention.expiring import Ending, Power, Settled
@@ -10,6 +11,15 @@ from options_helper.analysis.attention.held_legs import HeldLine
 from options_helper.analysis.attention.shortage import Settlement, settlement
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import Purse
+
+
+class Paid(StrEnum):
+    """Whether the money to exercise a call is there."""
+
+    YES = "yes"  # and nothing else lacks it then, at whatever prices it ends
+    NO = "no"
+    AT_RISK = "at risk"  # it is, and what else ends may lack it then
+    NOT_KNOWN = "not known"
 
 
 class AtEnd:
@@ -64,6 +74,16 @@ class AtEnd:
             beside,
             is_money_asked_of_these=is_as_asked,
         )
+
+    def paid(self, one: HeldLine, cost: float | None) -> Paid:
+        """Whether so many dollars are there to exercise all of a call now, in the quantity that counts."""
+        left, sure, settled = self._power.left, self._power.sure_beside(one), self.of(one)
+        if cost is not None and left is not None and cost > left:
+            return Paid.NO
+        if cost is None or sure is None or settled is None:
+            return Paid.NOT_KNOWN
+        lacks = cost > sure or settled.after.lacks_more_once_exercised(one, cost, sure)
+        return Paid.AT_RISK if lacks else Paid.YES
 
     def purse(self, one: HeldLine) -> Purse:
         """What is there for its assignment any day, before its end."""

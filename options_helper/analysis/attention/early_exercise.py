@@ -8,7 +8,7 @@ interest on its strike is more than its time value and the dividends that its ho
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import exp, expm1, fsum
 from types import MappingProxyType
@@ -17,10 +17,10 @@ from typing import Final
 from msgspec import Struct
 
 from options_helper.analysis.attention.assignments import LACKING, if_exercised, partner_words
-from options_helper.analysis.attention.at_end import AtEnd
+from options_helper.analysis.attention.at_end import AtEnd, Paid
 from options_helper.analysis.attention.deadlines import before_ex_date, class_ends
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
-from options_helper.analysis.attention.expiring import Moment
+from options_helper.analysis.attention.expiring import Moment, Power
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
 from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close_early
 from options_helper.analysis.attention.words import Purse, dollars, listed, money_words
@@ -38,6 +38,7 @@ from options_helper.model.snapshot import LiveSnapshot
 
 # What may be exercised early is in the money, and is told here alone.
 _SHORT: Final = (AttentionKind.IN_THE_MONEY_SHORT,)
+_THEN_SHARES: Final = "then it is shares, which can fall to 0."
 _NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
@@ -76,16 +77,15 @@ def early_entries(
     lives: Sequence[LegLife],
     live: LiveSnapshot,
     moment: Moment,
-    has: float | None,
+    power: Power,
     at_end: Mapping[str, Remedy] = MappingProxyType({}),
     *,
     settle: AtEnd,
-    left: float | None,
 ) -> Iterator[Entry]:
     """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held.
 
     `at_end` are remedies of contracts which end soon, and which to close alone may leave more missing then; `settle` is
-    what any leg ends with. `left` is what of the buying power is there for exercising: what ends soon takes its own.
+    what any leg ends with. What ends soon takes its own of the buying power before anything is exercised.
     """
     entries = Entries(leg.held for leg in lives)
     may_take = fsum(_to_exercise(leg, moment) for leg in lives)
@@ -96,10 +96,10 @@ def early_entries(
         if one.life.last_day == moment.today:
             continue  # what ends today is assigned today
         if one.instrument.option_type == "call":
-            money = _Money(has, left, may_take)
+            money = _Money(power, may_take)
             found = _of_call(leg, live, moment, entries, settle=settle, money=money)
         elif one.is_short:
-            found = _of_put(leg, live, moment, has, entries, settle=settle)
+            found = _of_put(leg, live, moment, power.has, entries, settle=settle)
         else:
             continue
         other = at_end.get(one.instrument.live_symbol) if one.is_short else None
@@ -145,7 +145,7 @@ def _of_call(
             by=by,
             deadlines=deadlines,
             passed=passed,
-            has=money.has,
+            has=money.power.has,
         )
         yield entry if passed else _with_its_group(entry, one, settle)
     elif one.is_long and extrinsic is not None and extrinsic < dividend.amount:
@@ -156,30 +156,35 @@ def _of_call(
             by=by,
             deadlines=deadlines,
             money=money,
-            sell=_sell(one, settle),
+            settle=settle,
         )
 
 
-class _Money(Struct, frozen=True, gc=False):
-    """What is there for exercising, dollars; None: not known."""
+@dataclass(frozen=True, slots=True)
+class _Money:
+    """What is there for exercising."""
 
-    has: float | None  # the options buying power
-    left: float | None  # of it, after what ends soon; negative: so much is missing
-    may_take: float  # all of that kind together
+    power: Power
+    may_take: float  # dollars of all of that kind together
 
     @property
     def purse(self) -> Purse:
         """What is there for it."""
-        return Purse(self.has, others=0.0 if self.has is None or self.left is None else self.has - self.left)
+        return Purse(self.power.has, others=0.0 if self.power.has is None else self.power.together)
 
-    def exercise_words(self, needs: float | None) -> str:
+    def exercise_words(self, one: HeldLine, needs: float | None, settle: AtEnd) -> str:
         """That a call may be exercised instead, a sentence more; empty where the money is known to be missing."""
-        if needs is None or self.left is None:
-            return " Or exercise it before the ex-date, if the money is there: then it is shares, which can fall to 0."
-        if needs > self.left:
-            return ""
-        others = "" if self.may_take <= self.left else " and nothing else that takes its money"
-        return f" Or exercise it{others} before the ex-date: then it is shares, which can fall to 0."
+        match settle.paid(one, needs):
+            case Paid.NO:
+                return ""
+            case Paid.AT_RISK:
+                return " To exercise it would take money or shares that what else ends may need."
+            case Paid.NOT_KNOWN:
+                return f" Or exercise it before the ex-date, if the money is there: {_THEN_SHARES}"
+            case Paid.YES:
+                sure = self.power.sure_beside(one) or 0.0
+                others = "" if self.may_take <= sure else " and nothing else that takes its money"
+                return f" Or exercise it{others} before the ex-date: {_THEN_SHARES}"
 
 
 def _to_exercise(leg: LegLife, moment: Moment) -> float:
@@ -302,13 +307,14 @@ def _long_call(
     by: datetime | None,
     deadlines: tuple[Deadline, ...],
     money: _Money,
-    sell: Remedy,
+    settle: AtEnd,
 ) -> Entry:
     said, outcome = if_exercised("Exercised", one)
     needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
     lacks = money_words(needs, money.purse)
     is_read = not one.in_doubt or one.in_account is not None
-    exercise = money.exercise_words(needs) if is_read else ""
+    sell = _sell(one, settle)
+    exercise = money.exercise_words(settle.counted(one), needs, settle) if is_read else ""
     extrinsic = max(one.extrinsic_at_bid or 0.0, 0.0)
     gain = (dividend.amount - extrinsic) * one.shares
     return Entry(
@@ -326,7 +332,7 @@ def _long_call(
         remedy=f"{sell.words}{exercise}",
         remedy_without_amounts=f"{sell.discreet}{exercise}" if sell.discreet else "",
         needs=needs,
-        has=money.has,
+        has=money.power.has,
         shares=None if outcome is None else outcome.shares,
     )
 

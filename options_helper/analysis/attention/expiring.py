@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
+from functools import cached_property
 from math import fsum
-from typing import TypeAlias
+from typing import NamedTuple, TypeAlias
 
 from options_helper.analysis.attention.aftermath import Aftermath
 from options_helper.analysis.attention.collateral import Collateral
@@ -19,7 +20,7 @@ from options_helper.analysis.attention.delivery import (
     together,
 )
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
-from options_helper.analysis.attention.held_legs import HeldLine, basis_words, is_fixed, is_over
+from options_helper.analysis.attention.held_legs import CENT, HeldLine, basis_words, is_fixed, is_over
 from options_helper.analysis.attention.remedies import (
     CLOSE_IT,
     SEE_FIRST,
@@ -117,22 +118,81 @@ class Ending:
         return tuple(one.instrument.live_symbol for one in self.all_legs)
 
 
-@dataclass(frozen=True, slots=True)
+class Taken(NamedTuple):
+    """What an end takes at one price."""
+
+    price: float
+    dollars: float  # to be paid, 0 or more
+    aside: float  # of these, set aside for what ends
+    shares: float | None  # to be delivered and not free, 0 or more; None: not known
+
+    @property
+    def beside(self) -> float:
+        """Dollars of the buying power, beside what is set aside."""
+        return self.dollars - self.aside
+
+
+def taken_at(ending: Ending, prices: Iterable[float]) -> list[Taken] | None:
+    """What it takes at each of these prices, in the quantities that count; None: what a leg delivers is not known."""
+    counted = ending.judged
+    if counted.demand is None:
+        return None
+    found = []
+    for price in prices:
+        outcome = together(counted.legs, price)
+        if outcome is None:
+            return None
+        wanted = demand(outcome, counted.demand.free)
+        aside = min(wanted.dollars, counted.collateral.at(price))
+        found.append(Taken(price, wanted.dollars, aside, wanted.shares))
+    return found
+
+
+def prices_around(strikes: Iterable[float]) -> list[float]:
+    """Each strike and a cent on either side: between two of them the same is exercised at every price."""
+    return sorted({round(strike + step, 6) for strike in strikes for step in (-CENT, 0.0, CENT)})
+
+
+@dataclass(frozen=True)
 class Power:
-    """The account's options buying power, and what all that ends soon takes of it."""
+    """The account's options buying power, and what all that ends soon takes of it.
+
+    Without slots: what is taken at the worst is asked for by few, and worked out once.
+    """
 
     has: float | None  # dollars; None: not known
-    together: float  # dollars, beside what is set aside
+    living: tuple[Ending, ...]  # what ends soon and can still be traded
 
     @classmethod
     def of(cls, has: float | None, found: Iterable[Ending]) -> Power:
         """What all takes that can still be traded."""
-        return cls(has, fsum(one.takes for one in found if not one.is_over))
+        return cls(has, tuple(one for one in found if not one.is_over))
+
+    @cached_property
+    def together(self) -> float:
+        """Dollars that all of it takes at the prices of now, beside what is set aside."""
+        return fsum(one.takes for one in self.living)
 
     @property
     def left(self) -> float | None:
         """After all of it; negative: so much is missing."""
         return None if self.has is None else self.has - self.together
+
+    def sure_beside(self, one: HeldLine) -> float | None:
+        """What is left at whatever prices all ends but that of this line; None: not known."""
+        symbol = one.instrument.live_symbol
+        found = [
+            most
+            for ending, most in zip(self.living, self._at_most, strict=True)
+            if symbol not in ending.symbols
+        ]
+        known = [most for most in found if most is not None]
+        return None if self.has is None or len(known) < len(found) else self.has - fsum(known)
+
+    @cached_property
+    def _at_most(self) -> list[float | None]:
+        """What each takes at the price that is worst for it; what is beyond all strikes counts at twice the last."""
+        return [_takes_at_most(one) for one in self.living]
 
     def purse(self, ending: Ending, price: float | None = None) -> Purse:
         """What is there for one end, at a price or at that of now."""
@@ -439,6 +499,12 @@ def settlement_of(ending: Ending, power: Power, spot: float | None = None) -> Se
         counted.beside,
         is_money_asked_of_these=counted.collateral.is_known,
     )
+
+
+def _takes_at_most(ending: Ending) -> float | None:
+    strikes = [one.instrument.strike or 0.0 for one in ending.judged.legs]
+    found = taken_at(ending, [0.0, *prices_around(strikes), 2 * max(strikes, default=0.0)])
+    return None if found is None else max(one.beside for one in found)
 
 
 # By when and of which underlying; None: what it brings is not known.

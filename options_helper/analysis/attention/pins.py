@@ -7,14 +7,17 @@ from dataclasses import dataclass
 from math import fsum, inf
 from typing import Final
 
-from options_helper.analysis.attention.delivery import Outcome, demand, is_pinned, together
+from options_helper.analysis.attention.delivery import Outcome, is_pinned, together
 from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import (
     Ending,
     Moment,
     Power,
+    Taken,
+    prices_around,
     settlement_of,
     settles_at_open,
+    taken_at,
     unless_in_doubt,
 )
 from options_helper.analysis.attention.held_legs import CENT, HeldLine, basis_words
@@ -64,49 +67,39 @@ class _Worst:
     """What the end of one underlying takes at the closing prices that are worst for it, of those that are possible."""
 
     ending: Ending
-    price: float  # worst for the money
-    dollars: float
-    aside: float  # set aside for what ends, at that price; no more than it takes
-    price_of_shares: float  # worst for the shares
-    shares: float | None  # to be delivered and not free; None: not known
+    of_money: Taken
+    of_shares: Taken
 
     @property
     def words(self) -> Iterator[str]:
         """What it takes of either: "AAPL at 179.99 takes $18,000"."""
         name, said = self.ending.underlying, self.ending.judged.quantities.value
-        if self.dollars:
-            yield f"{name} at {plain_number(self.price)}{said} takes {dollars(self.dollars)}"
-        if self.shares:
-            lacks = f"{plain_number(self.shares)} {name} are to be delivered that are not free"
-            yield f"at {plain_number(self.price_of_shares)}{said} {lacks}"
-        elif self.shares is None:
+        if self.of_money.dollars:
+            yield f"{name} at {plain_number(self.of_money.price)}{said} takes {dollars(self.of_money.dollars)}"
+        if self.of_shares.shares:
+            lacks = f"{plain_number(self.of_shares.shares)} {name} are to be delivered that are not free"
+            yield f"at {plain_number(self.of_shares.price)}{said} {lacks}"
+        elif self.of_shares.shares is None:
             yield f"whether the {name} to be delivered are free is not known"
 
     @property
     def is_of_two_prices(self) -> bool:
-        return bool(self.dollars and self.shares) and self.price != self.price_of_shares
+        needs_both = bool(self.of_money.dollars and self.of_shares.shares)
+        return needs_both and self.of_money.price != self.of_shares.price
 
 
 def _worst(ending: Ending, pinned: Iterable[HeldLine]) -> _Worst | None:
-    """Between the pinned strikes and a cent beyond them; None: what a leg delivers is not known.
-
-    Where the same legs are exercised the same is taken, so it is asked at each strike and a cent on either side.
-    """
+    """Between the pinned strikes and a cent beyond them; None: what a leg delivers is not known."""
     counted = ending.judged
     strikes = [one.instrument.strike or 0.0 for one in pinned]
     between = {one.instrument.strike or 0.0 for one in counted.legs}
     between = {strike for strike in between if min(strikes) <= strike <= max(strikes)} | {*strikes}
-    takes: list[tuple[float, float, float, float | None]] = []
-    for price in sorted(round(strike + step, 6) for strike in between for step in (-CENT, 0.0, CENT)):
-        outcome = together(counted.legs, price)
-        if outcome is None or counted.demand is None:
-            return None
-        wanted = demand(outcome, counted.demand.free)
-        aside = min(wanted.dollars, counted.collateral.at(price))
-        takes.append((price, wanted.dollars, aside, wanted.shares))
-    price, needs, aside, _ = max(takes, key=lambda one: one[1] - one[2])
-    of_shares = max(takes, key=lambda one: inf if one[3] is None else one[3])
-    return _Worst(ending, price, needs, aside, of_shares[0], of_shares[3])
+    found = taken_at(ending, prices_around(between))
+    if found is None:
+        return None
+    of_money = max(found, key=lambda one: one.beside)
+    of_shares = max(found, key=lambda one: inf if one.shares is None else one.shares)
+    return _Worst(ending, of_money, of_shares)
 
 
 def _together(pinned: Sequence[tuple[Ending, Sequence[HeldLine]]], moment: Moment, power: Power) -> Entry:
@@ -120,12 +113,12 @@ def _together(pinned: Sequence[tuple[Ending, Sequence[HeldLine]]], moment: Momen
     now = fsum(ending.takes for ending, _ in pinned if not ending.is_over)
     purse = Purse(
         power.has,
-        aside=0.0 if power.has is None else fsum(one.aside for one in known),
+        aside=0.0 if power.has is None else fsum(one.of_money.aside for one in known),
         others=max(0.0, power.together - now),
     )
-    needs = fsum(one.dollars for one in known)
+    needs = fsum(one.of_money.dollars for one in known)
     taken = [words for one in known for words in one.words]
-    total = f"together {dollars(needs)}" if sum(bool(one.dollars) for one in known) > 1 else ""
+    total = f"together {dollars(needs)}" if sum(bool(one.of_money.dollars) for one in known) > 1 else ""
     said = "; ".join(filter(None, (listed(taken) if taken else "nothing", total, money_words(needs, purse))))
     deadlines = tuple(
         sorted({one for ending, _ in pinned for one in ending.deadlines}, key=lambda one: (one.at, one.what))

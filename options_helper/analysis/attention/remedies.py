@@ -230,7 +230,8 @@ def _way_words(way: Way, own: HeldLine | None, settled: Settlement, *, with_amou
     name = "it" if all_of_it and len(way) == 1 and way[0].leg is own else parts
     if way[0].leg.quantity > 0:
         them = "so many" if not all_of_it else "it" if len(way) == 1 else "them"
-        return f"Sell {name}, or ask Alpaca not to exercise {them}."
+        gives_up = max(part.leg.inside or 0.0 for part in way)
+        return f"Sell {name}, or ask Alpaca not to exercise {them}, which gives up {gives_up:,.2f} a share."
     return f"Close {name if all_of_it else f'the surplus, {parts}'}, or roll it to a later expiry."
 
 

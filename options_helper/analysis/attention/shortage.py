@@ -274,7 +274,7 @@ def settlement(
     there, power = max(0.0, free or 0.0), max(0.0, money or 0.0)
     ending = tuple(one for one in legs if one.quantity)
     aside = Collateral(ending, tuple(beside), is_money_asked_of_these and money is not None)
-    after = Aftermath(ending, tuple(beside), there, power, spot, aside)
+    after = Aftermath(ending, tuple(beside), there, power, spot, aside, owed=max(0.0, -(free or 0.0)))
     found = Settlement(tuple(parts), tuple(outcomes), there, power + aside.at(spot), after)
     lacks = found.missing()
     in_doubt = (free is None and lacks.shares > 0) or (money is None and lacks.dollars > 0)

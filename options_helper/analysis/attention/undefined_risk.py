@@ -8,14 +8,30 @@ from decimal import Decimal
 from math import ceil, fsum
 from typing import Final
 
-from options_helper.analysis.attention.at_end import AtEnd
+from msgspec import structs
+
+from options_helper.analysis.attention.at_end import AtEnd, Paid
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.held_legs import HeldLine
-from options_helper.analysis.attention.remedies import CORRECT_THE_FILE, SEE_FIRST, Remedy, to_end_risk
+from options_helper.analysis.attention.remedies import (
+    CORRECT_THE_FILE,
+    SEE_FIRST,
+    Remedy,
+    part_words,
+    to_end_risk,
+)
+from options_helper.analysis.attention.shortage import Part
 from options_helper.analysis.attention.two_books import Quantities, TwoBooks
 from options_helper.analysis.attention.words import dollars, listed
 from options_helper.analysis.live_health import Level
-from options_helper.analysis.payoffs import NEVER, Uncovered, end_of, slope_of, uncovered_entries
+from options_helper.analysis.payoffs import (
+    NEVER,
+    Uncovered,
+    end_of,
+    slope_of,
+    uncovered_ends,
+    uncovered_entries,
+)
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_symbols import plain_number, short_date
 from options_helper.model.portfolio import PortfolioLine
@@ -32,6 +48,10 @@ class _Short:
     uncovered: Uncovered
     lines: tuple[HeldLine, ...]
     others: tuple[HeldLine, ...] = ()  # sold too, and there until that end: closing these ends it as well
+    living: tuple[HeldLine, ...] = ()  # all calls and shares on the underlying
+    covers_puts: bool = (
+        False  # shares that are short stand behind puts that were sold: those gain what these lose
+    )
 
     @property
     def is_shares(self) -> bool:
@@ -158,8 +178,11 @@ def _uncovered(lines: Sequence[HeldLine]) -> tuple[_Short, ...]:
     if not any(one.quantity < 0 for one in living):
         return ()
     held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity)) for one in living]
+    sells_puts = any(
+        one.instrument.option_type == "put" and one.quantity < 0 and not one.ended for one in lines
+    )
     return tuple(
-        _Short(short, _sold(short, living, entries), _alive(short, living))
+        _Short(short, _sold(short, living, entries), _alive(short, living), tuple(living), sells_puts)
         for short, entries in uncovered_entries(held)
     )
 
@@ -237,7 +260,10 @@ def _remedies(
 def _remedy(name: str, short: _Short, at_end: AtEnd, has: float | None) -> Remedy:
     """What can be done about one part of it: the cheapest that ends it and leaves nothing worse when it ends itself."""
     if short.is_shares:
-        return Remedy(f"Buy back {short.part}: {_ENDS}.", f"Buy back what is uncovered: {_ENDS}.")
+        words, discreet = _or_exercise(short, at_end) or Remedy("", "")
+        return Remedy(
+            f"Buy back {short.part}: {_ENDS}.{words}", f"Buy back what is uncovered: {_ENDS}.{discreet}"
+        )
     for other in short.instead():
         if _needed_with(name, other, at_end) is None:
             return _waited(short, Remedy(f"Close {other.part}", f"Close {other.lines[0].instrument.label}"))
@@ -251,6 +277,65 @@ def _remedy(name: str, short: _Short, at_end: AtEnd, has: float | None) -> Remed
         )
     )
     return _waited(short, Remedy(words, discreet))
+
+
+def _or_exercise(short: _Short, at_end: AtEnd) -> Remedy | None:
+    """Which call of one's own delivers shares that were sold short, and what that takes and gives up; None: none does.
+
+    It is the one of the lowest strike, since any other would cost more than what the shares can cost as they stand. No
+    more of it than shares are short: the rest could fall to 0. And not where puts are sold as well: what these lose in
+    a fall the shares that are short gain.
+    """
+    part = _call_for(short)
+    if part is None or short.covers_puts or not _covers(short, part):
+        return None
+    one = structs.replace(part.leg, quantity=part.contracts)
+    cost = _delivered(part) * (one.instrument.strike or 0.0)
+    paid = at_end.paid(one, cost)
+    if paid not in (Paid.YES, Paid.NOT_KNOWN):
+        return None
+    is_paid = "" if paid is Paid.YES else ", if the money is there"
+    value = one.extrinsic_at_bid
+    gives_up = (
+        f"{one.no_bid}, so what time value that gives up is not known"
+        if value is None
+        else f"it gives up {max(value, 0.0):,.2f} a share of time value"
+    )
+    return Remedy(
+        f" Or exercise {part_words(part)}{is_paid}: that takes {dollars(cost)}, and {gives_up}.",
+        f" Or exercise {part_words(part, with_amounts=False)}{is_paid}: {gives_up}.",
+    )
+
+
+def _call_for(short: _Short) -> Part | None:
+    """What is held of the lowest strike, if that may be exercised and is worth it."""
+    calls = [one for one in short.living if one.instrument.option_type == "call" and one.quantity > 0]
+    one = min(calls, key=lambda call: call.instrument.strike or 0.0, default=None)
+    if one is None or one.life is None or not one.life.is_american or not one.is_in_the_money:
+        return None
+    count = min(one.quantity, float(short.uncovered.slope) // _delivered(Part(one, 1)))
+    return Part(one, count) if count else None
+
+
+def _delivered(part: Part) -> float:
+    """Shares."""
+    return float(slope_of(_line(part.leg, part.contracts)))
+
+
+def _covers(short: _Short, part: Part) -> bool:
+    """Whether less is uncovered once so much of a call has become shares, and does not only lay another call bare."""
+    left = [
+        _line(one, one.quantity - part.contracts if one is part.leg else one.quantity) for one in short.living
+    ]
+    shares = next(one for one in short.living if not one.instrument.is_option)
+    brought = _line(shares, _delivered(part))
+    return _uncovered_in_all([*left, brought]) < _uncovered_in_all(
+        [_line(one, one.quantity) for one in short.living]
+    )
+
+
+def _uncovered_in_all(lines: Sequence[PortfolioLine]) -> Decimal:
+    return sum((one.slope for one in uncovered_ends(line for line in lines if line.quantity)), Decimal(0))
 
 
 def _waited(short: _Short, remedy: Remedy) -> Remedy:

@@ -139,7 +139,7 @@ def test_what_is_set_aside_for_one_pays_for_no_other():
     )
     lacking = only(found, AttentionKind.LONG_WITHOUT_MONEY)
     assert (
-        lacking.remedy == "Sell it, or ask Alpaca not to exercise it."
+        lacking.remedy == "Sell it, or ask Alpaca not to exercise it, which gives up 6.90 a share."
     )  # the put's closing is no way: it costs too
 
 

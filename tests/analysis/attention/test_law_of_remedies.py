@@ -1,5 +1,8 @@
 """No remedy, carried out alone, leaves the account worse off than doing nothing does, at any price of the end.
 
+Of an exercise that is so too, except that shares can fall to 0, which it has to say, with the time value that it gives
+up; and its money has to be there, whatever else ends meanwhile takes.
+
 Each is read as a holder reads it, done to the book, and what is left is held against the book as it was, by a
 computation of the test's own: calls and shares sold short without cover, the greatest loss of what ends together, and
 the shares and dollars that are missing at its end.
@@ -136,9 +139,71 @@ def worse(
     return ""
 
 
+def exercised(book: Book, symbol: str, count: float) -> Book:
+    """What is held after so many calls have become shares."""
+    left = closed(book, {symbol: count})
+    return (*(one for one in left if one.kind != "shares"), Held(shares_of(book) + 100 * count))
+
+
+def shares_of(book: Book) -> float:
+    return sum(one.count for one in book if one.kind == "shares")
+
+
+def exercise(entry: Entry, book: Book) -> tuple[Held, float] | None:
+    """The call that it says may be exercised, and how many of it; None: it says so of none."""
+    found = re.search(r"Or exercise (?P<what>[^:]+): ", entry.remedy)
+    if found is None:
+        return None
+    what = found["what"]
+    if what.startswith("it"):
+        return next((one, one.count) for one in book if entry.symbols == (one.symbol,))
+    one = next(one for one in book if re.search(rf"{re.escape(one.label)}(?! \d)", what))
+    part = re.match(r"(\d+) of \d+ contracts? of", what)
+    return one, float(part[1]) if part else one.count
+
+
+def worse_exercised(entry: Entry, book: Book, call: Held, count: float, money: float | None) -> Iterator[str]:
+    """In what that leaves more than doing nothing does and does not say so."""
+    said, cost = f"{entry.sentence} {entry.remedy}", count * 100 * call.strike
+    after, ends = exercised(book, call.symbol, count), [one.ends for one in book if one.kind != "shares"]
+    if call.kind != "call" or not 0 < count <= call.count:
+        yield "it is not held"
+    for day in {one.ends for one in book}:
+        if naked(after, day) > naked(book, day):
+            yield f"naked until {day}"
+    together = [
+        min(
+            -paid + shares_of(held) * price + sum(one.worth(price) for one in held if one.ends in ends)
+            for price in (*PRICES, *(one.strike for one in book))
+        )
+        for held, paid in ((book, 0.0), (after, cost))
+    ]
+    if together[1] < together[0] - 1e-6 and "can fall to 0" not in said:
+        yield f"loss of {together}"
+    if "0.01 a share of time value" not in said:  # all is bid a cent above what exercising brings
+        yield "the time value it gives up"
+    if money is not None and money >= cost:
+        yield from missing_once_exercised(book, after, call, cost, money)
+    elif money is not None or "if the money is there" not in entry.remedy:
+        yield "money"
+
+
+def missing_once_exercised(book: Book, after: Book, call: Held, cost: float, money: float) -> Iterator[str]:
+    before_it = {FRIDAY, call.ends}
+    most = {day: max(missing(book, day, price, 0, 0)[1] for price in PRICES) for day in before_it}
+    for day in before_it:
+        # What else ends before has taken its own at the worst; that of today may come before it or after.
+        others = 0.0 if day == FRIDAY else most[FRIDAY]
+        for price in PRICES:
+            had = missing(book, day, price, free(book, day), money - others)
+            has = missing(after, day, price, free(after, day), money - others - cost)
+            if any(now > then + 1e-6 for now, then in zip(has, had, strict=True)):
+                yield f"missing on {day} at {price}: {had} to {has}"
+
+
 def alternatives(remedy: str) -> Iterator[str]:
     """What may be done, each without its reasons."""
-    for each in re.split(" Or instead: | In place of that, to end the risk too: ", remedy):
+    for each in re.split(" Or instead: | In place of that, to end the risk too: | Or exercise ", remedy):
         yield re.split(r": |(?<=\.) | To close | But not |, or wait |, or cover ", each, maxsplit=1)[0]
 
 
@@ -203,6 +268,12 @@ def broken(
     ends = {one.symbol: one.ends for one in book if one.kind != "shares"}
     said = []
     for entry in found.entries:
+        if (call := exercise(entry, book)) is not None:
+            said += [f"{entry.remedy!r}: {why}" for why in worse_exercised(entry, book, *call, money)]
+        if "not to exercise" in entry.remedy and not re.search(
+            r"not to exercise (it|them|so many), which gives up \d+\.\d\d a share", entry.remedy
+        ):
+            said.append(f"{entry.remedy!r}: what is given up")
         for words in alternatives(entry.remedy):
             counts = done(words, entry, book)
             if not counts:
@@ -377,6 +448,27 @@ class TestTheTradersBooks:
             in entry.amounts
         )
         assert entry.remedy == "Sell it before the ex-date."
+
+    def test_a_call_is_not_exercised_with_money_that_a_put_of_today_may_take(self):
+        """At the price of now 60 P takes nothing; below it, 6,000 of the 9,000 dollars."""
+        book = (Held(1, 55, "call", HALF_DAY), Held(-1, 60, "put", FRIDAY))
+        entry = only(look(book, 9_000), AttentionKind.EARLY_EXERCISE)
+
+        assert entry.remedy == (
+            "Sell it before the ex-date. To exercise it would take money or shares that what else ends may need."
+        )
+        assert "Or exercise it before" in only(look(book, 11_500), AttentionKind.EARLY_EXERCISE).remedy
+
+    def test_nor_where_a_call_of_today_takes_the_shares_that_it_would_bring(self):
+        """Then nothing delivers into 60 C of next week, which the call itself does."""
+        book = (Held(1, 55, "call", HALF_DAY), Held(-1, 60, "call", HALF_DAY), Held(-1, 50, "call", FRIDAY))
+        long = next(
+            one
+            for one in of_kind(look(book, 40_000), AttentionKind.EARLY_EXERCISE)
+            if one.symbols == (book[0].symbol,)
+        )
+
+        assert long.remedy.endswith("To exercise it would take money or shares that what else ends may need.")
 
     def test_a_partner_is_said_to_end_worthless_only_on_its_last_day(self):
         legs = [leg("short", 60, expiry=HALF_DAY), leg("long", 65, expiry=HALF_DAY)]

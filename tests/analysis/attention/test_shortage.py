@@ -32,7 +32,7 @@ from tests.analysis.attention.world import (
 from tests.kit.builders import holding, leg, portfolio, position, structure
 
 KO = 62.22
-SELL = "Sell it, or ask Alpaca not to exercise it."
+SELL = "Sell it, or ask Alpaca not to exercise it, which gives up 2.22 a share."
 CLOSE = "Close it, or roll it to a later expiry."
 
 
@@ -151,7 +151,10 @@ def test_a_short_put_that_offsets_a_part_of_the_long_ones_is_not_closed():
     """Two long puts deliver 200 KO, of which the short one brings 100."""
     found = today(spread(option("long", 65, "put", 2), option("short", 70, "put")), power=20_000)
 
-    sell = "Sell 1 of 2 contracts of KO 20 Nov 26 65 P, or ask Alpaca not to exercise so many."
+    sell = (
+        "Sell 1 of 2 contracts of KO 20 Nov 26 65 P, or ask Alpaca not to exercise so many, "
+        "which gives up 2.78 a share."
+    )
     assert told(found) == (
         {symbol(65, "P"): sell},
         {symbol(70, "P"): f"{sell} To close KO 20 Nov 26 70 P alone leaves 200 KO missing."},
@@ -167,9 +170,8 @@ def test_where_either_of_two_legs_is_enough_both_lines_say_so():
     assert told(found) == (
         {symbol(60, "C"): f"{SELL} Or instead: close KO 20 Nov 26 70 P, or roll it to a later expiry. {one}"},
         {
-            symbol(
-                70, "P"
-            ): f"{CLOSE} Or instead: sell KO 20 Nov 26 60 C, or ask Alpaca not to exercise it. {one}"
+            symbol(70, "P"): f"{CLOSE} Or instead: sell KO 20 Nov 26 60 C, or ask Alpaca not to exercise it, "
+            f"which gives up 2.22 a share. {one}"
         },
     )
 
@@ -245,7 +247,8 @@ def test_of_two_long_legs_the_one_is_blamed_that_takes_the_money():
     (entry,) = of_kind(found, AttentionKind.LONG_WITHOUT_MONEY)
     assert entry.symbols == symbol(60, "C")
     assert entry.remedy == (
-        "Sell 2 of 3 contracts of KO 20 Nov 26 60 C, or ask Alpaca not to exercise so many."
+        "Sell 2 of 3 contracts of KO 20 Nov 26 60 C, or ask Alpaca not to exercise so many, "
+        "which gives up 2.22 a share."
     )
 
 
@@ -267,7 +270,7 @@ def test_a_spread_that_costs_more_than_is_there_is_closed_as_a_whole():
 def test_what_is_exercised_without_its_money_is_still_told_to_be_sold():
     found = today(position("KO", 55, "call", contracts=1, expiry=FRIDAY))
 
-    assert told(found) == ({symbol(55, "C"): SELL}, {})
+    assert told(found) == ({symbol(55, "C"): SELL.replace("2.22", "7.22")}, {})
 
 
 def test_a_spread_is_closed_as_a_pair_also_where_its_sold_leg_is_out_of_the_money():

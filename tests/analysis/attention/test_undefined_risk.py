@@ -77,6 +77,65 @@ def test_no_call_covers_shares_that_were_sold_for_good():
     )
 
 
+NO_BID = "nobody bids for it, so what time value that gives up is not known"
+BUY_BACK = "Buy back 100 shares: a call bought against them ends, and they do not."
+ASSIGNED = [
+    SHORT_SHARES,
+    position("AAPL", 180, identity="long"),
+    position("AAPL", 175, "put", identity="put"),
+]
+
+
+@pytest.mark.parametrize(
+    ("bid", "power", "words"),
+    [
+        (10.5, 18_000, " Or exercise {}: that takes $18,000, and it gives up 0.50 a share of time value."),
+        (9.8, 18_000, " Or exercise {}: that takes $18,000, and it gives up 0.00 a share of time value."),
+        (
+            None,
+            18_000,
+            f" Or exercise {{}}: that takes $18,000, and {NO_BID}.",
+        ),
+        (
+            10.5,
+            None,
+            " Or exercise {}, if the money is there: that takes $18,000, and it gives up 0.50 a share of time value.",
+        ),
+        (10.5, 17_999, ""),
+    ],
+)
+def test_shares_that_an_assignment_left_short_are_delivered_by_ones_own_call_where_its_money_is_there(
+    bid: float | None, power: float | None, words: str
+):
+    prices = {"AAPL": (189.99, 190.01), CALL_180: (bid, 11.0)}
+    live = live_at("2026-11-20 12:00", prices, held=ASSIGNED, power=power)
+
+    found = only(attention(ASSIGNED, live), KIND)
+    assert found.remedy == BUY_BACK + words.format("AAPL 18 Dec 26 180 C")
+    assert "$" not in found.discreet_remedy
+
+
+@pytest.mark.parametrize(
+    ("others", "price"),
+    [
+        (
+            [position("AAPL", 170, "put", contracts=-1, identity="sold put")],
+            190.0,
+        ),  # the short shares pay for it
+        ([position("AAPL", 185, contracts=-1, identity="sold call")], 190.0),  # it covers that one
+        ([], 179.0),  # to buy them costs less
+    ],
+    ids=["sold put", "sold call", "out of the money"],
+)
+def test_and_not_where_something_else_is_worse_then(others: list[PortfolioEntry], price: float):
+    book = [*ASSIGNED, *others]
+    live = live_at(
+        "2026-11-20 12:00", {"AAPL": (price - 0.01, price + 0.01), CALL_180: (10.5, 11.0)}, held=book
+    )
+
+    assert "exercise" not in only(attention(book, live), KIND).remedy
+
+
 def test_nobody_delivers_an_index():
     found = only(judged(position("SPX", 6_000, contracts=-1)), KIND)
 
