@@ -15,7 +15,7 @@ import sys
 import urllib.error
 import urllib.request
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -157,6 +157,39 @@ class Tab:
         self.page.bring_to_front()
         self.page.get_by_test_id("stMain").get_by_role("button", name=name, exact=True).first.click()
 
+    def open_sidebar(self) -> None:
+        """Open the sidebar, and wait until it has slid in: Playwright scrolls what is still on its way."""
+        self.page.get_by_test_id("stExpandSidebarButton").click()
+        sidebar = self.page.get_by_test_id("stSidebar")
+        wait_until(lambda: sidebar.bounding_box()["x"] == 0, timeout=A_PROCESS, saw=sidebar.bounding_box)
+
+    def close_sidebar(self) -> None:
+        """Give its room back to the page."""
+        self.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+
+    def pick(self, label: str, option: str) -> None:
+        """Choose an option in the list of a box of several.
+
+        An open list closes by design where anything around it scrolls, be it because Playwright brings into view what
+        it is to press; a person would press again, and so does this, until the box has what was chosen.
+        """
+        box = self.page.get_by_role("combobox", name=label)
+        listed = self.page.get_by_role("option", name=option, exact=True)
+        chosen = self.page.get_by_test_id("stMultiSelect").filter(has=box).locator("[data-tag]")
+
+        def is_chosen() -> bool:
+            if option in chosen.all_inner_texts():
+                return True
+            if box.get_attribute("aria-expanded") == "true":
+                press_if_there(listed)
+            else:
+                box.click()
+            return False
+
+        wait_until(is_chosen, timeout=A_PROCESS, every=0.1, saw=chosen.all_inner_texts)
+        if box.get_attribute("aria-expanded") == "true":
+            self.page.keyboard.press("Escape")
+
     def open_details(self) -> None:
         """Open what is behind Details; it stays open over refreshes."""
         if not self.page.locator(".st-key-details").count():
@@ -181,6 +214,14 @@ class Tab:
     def is_over(self) -> bool:
         """Whether no run is on, as the page says."""
         return self.state in ("not started", "stopped")
+
+
+def press_if_there(element: Any) -> None:
+    """Press it, unless it goes meanwhile."""
+    from playwright.sync_api import Error
+
+    with suppress(Error):
+        element.click(timeout=5_000)
 
 
 class Chromium:

@@ -136,11 +136,9 @@ def choose(tab: Tab, account: str) -> None:
 
 def test_two_accounts_are_two_rows_with_whose_they_are_their_sum_and_each_alone_where_it_is_chosen(browser):
     tab = browser.open(wishes="book=account")
-    tab.page.get_by_test_id("stExpandSidebarButton").click()
-    tab.page.get_by_role("combobox", name="Together with").click()
-    tab.page.get_by_role("option", name="ira").click()
-    tab.page.keyboard.press("Escape")
-    tab.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    tab.open_sidebar()
+    tab.pick("Together with", "ira")
+    tab.close_sidebar()
     tab.press("Start")
 
     see(lambda: {MINE, THEIRS, SHARES} <= set(tab.rows), saw=lambda: (tab.rows, tab.text(".oh-bar")))
@@ -164,11 +162,9 @@ def test_two_accounts_are_two_rows_with_whose_they_are_their_sum_and_each_alone_
 
 def test_over_a_bus_two_accounts_of_one_owner_are_shown_as_its_own_page_would(desk_browser, desk_server):
     tab = desk_browser.open(wishes="book=account")
-    tab.page.get_by_test_id("stExpandSidebarButton").click()
-    tab.page.get_by_role("combobox", name="Together with").click()
-    tab.page.get_by_role("option", name="ira").click()
-    tab.page.keyboard.press("Escape")
-    tab.page.get_by_test_id("stSidebarCollapseButton").get_by_role("button").click()
+    tab.open_sidebar()
+    tab.pick("Together with", "ira")
+    tab.close_sidebar()
     tab.press("Start")
 
     see(lambda: {MINE, THEIRS, SHARES} <= set(tab.rows), saw=lambda: (tab.rows, tab.text(".oh-bar")))

@@ -348,7 +348,7 @@ def beyond_their_tiles(tab):
 def test_no_figure_reaches_over_its_tile_where_the_sidebar_takes_of_the_width(browser):
     tab = started(browser.open())
     wide = tab.page.locator(".oh-tiles").bounding_box()["width"]
-    tab.page.get_by_test_id("stExpandSidebarButton").click()
+    tab.open_sidebar()
     see(lambda: tab.page.locator(".oh-tiles").bounding_box()["width"] < wide - 200)
     assert beyond_their_tiles(tab) == []
 

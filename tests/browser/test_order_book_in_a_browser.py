@@ -41,7 +41,7 @@ def book_word(tab):
 
 def named(tab, books):
     """These are written into the sidebar's box."""
-    tab.page.get_by_test_id("stExpandSidebarButton").click()
+    tab.open_sidebar()
     box = tab.page.get_by_role("textbox", name="Order books of")
     box.fill(books)
     box.press("Enter")
