@@ -7,6 +7,7 @@ from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import groupby
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.capture.capture_config import CaptureConfig, wanted_streams
@@ -25,6 +26,7 @@ from options_helper.data.recording.journal import (
 from options_helper.data.recording.loss_log import JOURNAL_GONE, LossLog, loss_rows
 from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureStatus
+from options_helper.model.frames import Place
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.snapshot import Phase, StreamHealth
@@ -239,8 +241,11 @@ class SessionLog:
         """The last record of a session that ends as it should."""
         return facts_record(RecordKind.END, now_ns, _totals(status))
 
-    def end(self, put_off: int, now_ns: int) -> None:
-        """Note that the capture has ended, how much its files lack, and what the server would not send."""
+    def end(self, put_off: int, now_ns: int, places: Mapping[StreamId, Place] = MappingProxyType({})) -> None:
+        """Note that the capture has ended, how much its files lack, and what the server would not send.
+
+        And how far its journal had followed a desk: whoever deletes the journal leaves the next one that.
+        """
         refused = tuple(gap for gap in self._note.gaps if gap.symbols)
         self._note = replace(
             self._note,
@@ -251,6 +256,7 @@ class SessionLog:
             put_off=put_off,
             gaps=(),
             refused=refused,
+            places={str(stream): place for stream, place in places.items()},
         )
         self.save(durable=True)
 

@@ -83,6 +83,7 @@ class WriteAhead:
         self._queue = queue
         self._desk = desk
         self._places: dict[StreamId, Place] = {}
+        self.places: Mapping[StreamId, Place] = {}  # how far the journal is, once it is whole
         self._journal = journal
         self._recorder = recorder
         self._heard: dict[StreamId, Continuity] = {}
@@ -319,6 +320,7 @@ class WriteAhead:
         """Write what is unwritten, if the disk takes it now, and give back the journal's file; OSError when not."""
         if self._journal is not None:
             self._journal.close()
+            self.places = dict(self._places)
 
     def ledger(self) -> Ledger:
         """What queue, journal and rows have of each stream."""

@@ -360,7 +360,7 @@ class CaptureWriter:
             self.has_ended = True
 
     def _note_end(self) -> None:
-        self._log.end(self._final_put_off(), self._now_ns())
+        self._log.end(self._final_put_off(), self._now_ns(), self._records.places)
 
     def _final_put_off(self) -> int:
         """Events that are no rows; where nobody can count those, their records."""

@@ -374,7 +374,7 @@ class Capture:
             display.say(
                 "It goes on where this folder's recording of that desk had got."
                 if is_known
-                else "It begins with what comes next: this folder has no recording of that desk to go on from."
+                else "It begins with what comes next: this folder does not say where a recording of it had got."
             )
         for warning in self._plan.warnings:
             display.say(f"Note: {warning}")

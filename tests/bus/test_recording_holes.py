@@ -447,3 +447,19 @@ def test_what_an_owner_of_another_feed_published_before_the_present_one_is_a_gap
     (row,) = ledger(tmp_path)
     assert (row.lost, row.since_ns, row.until_ns) == (10, NOON + 4 * MILLISECOND, NOON + 10 * MILLISECOND)
     assert "10 events came of the sip feed, and this recording is of the iex feed" in row.reason
+
+
+def test_a_recording_goes_on_behind_its_last_record_though_its_journal_was_deleted(tmp_path: Path):
+    """As may be done with days that are verified."""
+    with nats_server() as server:
+        desk = WrittenDesk(server.address)
+        begun(server.address, tmp_path)
+        desk.write(quotes(0, 1))
+        recorded(server.address, tmp_path, 2)
+        assert audit(tmp_path).problems == ()
+        shutil.rmtree(tmp_path / "journal")
+        desk.write(quotes(1, 1))
+        recorded(server.address, tmp_path, 2)
+
+    assert bids(tmp_path) == as_expected(range(2))
+    assert not ledger(tmp_path)

@@ -10,7 +10,6 @@ id, one byte, and the id, so that each record says by itself whose it is.
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import struct
@@ -18,7 +17,7 @@ from bisect import bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
-from contextlib import ExitStack, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import asdict
 from datetime import UTC, datetime
 from enum import IntEnum
@@ -31,7 +30,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from options_helper.data.atomic_file import sync_folder
-from options_helper.data.intraday.contents import reading
+from options_helper.data.intraday.contents import is_passing, reading
 from options_helper.data.intraday.files import Disk, Displaced, MemberFile, create_file
 from options_helper.data.intraday.members import (
     encode_member,
@@ -59,8 +58,6 @@ MAX_FILE_BYTES: Final = 512 * 1024 * 1024
 _MARK_EVERY: Final = 2_000
 # A connection announces its market before its first frame.
 _ANNOUNCED_WITHIN: Final = 1_000
-# What says nothing about a file.
-_PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 _HEAD: Final = struct.Struct("<BBQII")
 _STREAMS: Final = tuple(StreamName)
@@ -375,19 +372,34 @@ def recorded_market(root: Path) -> MarketKind | None:
 
 
 def _announced(files: Sequence[Path]) -> str:
-    """Which market was announced before the first frame of a journal; empty where none was."""
-    with suppress(OSError, ValueError, StoreError, IndexError, struct.error):
-        for record in islice(read_records(files), _ANNOUNCED_WITHIN):
+    """Which market was announced as a journal begins, whatever of it was deleted; empty where none was."""
+    records = islice(read_records(files, on_hole=lambda _: None), _ANNOUNCED_WITHIN)
+    with _passing_over_broken_files(), suppress(ValueError, IndexError, struct.error):
+        for record in records:
             if record.kind is RecordKind.MARKET:
                 announced = Announcement.parse(record.payload.decode())
                 return announced.replay_of or announced.kind
     return ""
 
 
+@contextmanager
+def _passing_over_broken_files() -> Iterator[None]:
+    """Leave alone what is gone or broken of a journal; StoreError where only for now it cannot be read."""
+    try:
+        yield
+    except OSError as error:
+        if is_passing(error):
+            why = f"{error.filename or 'A journal'} cannot be read now ({error.strerror})."
+            raise StoreError(f"{why} Try again in a moment.") from error
+
+
 def reached_places(files: Sequence[Path], desk: str) -> dict[StreamId, Place] | None:
-    """How far a session had followed a desk when its journal ended; None where it says nothing of that one."""
+    """How far a session had followed a desk when its journal ended; None where it says nothing of that one.
+
+    StoreError where that cannot be read now.
+    """
     for path in reversed(files):
-        with suppress(OSError), reading(path) as (read_at, size):
+        with _passing_over_broken_files(), reading(path) as (read_at, size):
             for member in reversed(scan(read_at, size, check_bytes=0).members):
                 places = _places_in(member_text(read_at, member) if member.rows else None, desk)
                 if places is not None:
@@ -430,16 +442,31 @@ def unnoted_sessions(root: Path) -> list[str]:
 
 
 def session_number(files: Sequence[Path]) -> int:
-    """The number that the first record of a journal gives to its session; 0 where it gives none, or is gone."""
+    """The number that the first record of a journal gives to its session; 0 where it gives none, or is gone.
+
+    StoreError where that cannot be read now.
+    """
+    return int(session_facts(files).get("number", 0))
+
+
+def session_facts(files: Sequence[Path]) -> dict[str, Any]:
+    """What the first record of a journal says of its session; nothing where that one is gone.
+
+    StoreError where it cannot be read now.
+    """
     for path in files[:1]:
-        with suppress(OSError, ValueError, struct.error), reading(path) as (read_at, size):
+        with (
+            _passing_over_broken_files(),
+            suppress(ValueError, struct.error),
+            reading(path) as (read_at, size),
+        ):
             header = member_at(read_at, 0, size)
             member = None if header is None else member_at(read_at, header.end, size)
             text = None if member is None or member.foreign else member_text(read_at, member)
             first = next(records_in(text), None) if text else None
             if first is not None and first.kind is RecordKind.SESSION:
-                return int(first.facts.get("number", 0))
-    return 0
+                return first.facts
+    return {}
 
 
 def read_records(
@@ -490,7 +517,7 @@ def _read(  # noqa: C901 - one walk over files, members and holes
         try:
             descriptor = os.open(path, os.O_RDONLY)
         except OSError as error:
-            if error.errno in _PASSING:
+            if is_passing(error):
                 raise
             why = f"{path.name} cannot be read ({error.strerror or error})"
             continue

@@ -17,6 +17,7 @@ import msgspec
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.decoders import converter, json_decoder
+from options_helper.model.frames import Place
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS
 
@@ -51,6 +52,9 @@ class SessionNote:
     # When it was seen, by what nobody sets and no end of a process stops: seconds of this start of the computer.
     seen_elapsed: float = 0.0
     boot: str = ""  # which start that was; empty: not known
+    places: Mapping[str, Place] = field(
+        default_factory=dict
+    )  # stream → how far that desk was followed, at the end
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
 
     @property

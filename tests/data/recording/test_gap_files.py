@@ -122,6 +122,7 @@ def test_the_note_of_a_session_tells_what_lasts(tmp_path: Path):
  "ran_seconds": 0.0,
  "seen_elapsed": 0.0,
  "boot": "",
+ "places": {},
  "filed": 0
 }
 """
