@@ -11,6 +11,7 @@ from enum import StrEnum
 from pathlib import Path
 from typing import Final
 
+from options_helper.data.atomic_file import make_folder
 from options_helper.data.firing_log import FiringLog
 from options_helper.data.lease import Lease
 from options_helper.data.secret_name import secret_name
@@ -58,7 +59,7 @@ def open_books(
         folder = state_folder(environ) / FOLDER
     except RuntimeError as error:
         raise OSError("this user has no home") from error
-    folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+    make_folder(folder, mode=0o700)
     account = _account(settings) if account is None else f"{socket.gethostname()}\0{account}"
     book = f"{account}\0{'' if portfolio is None else os.fspath(portfolio.resolve())}"
     return {

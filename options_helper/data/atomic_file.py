@@ -104,10 +104,13 @@ def _lock(descriptor: int, *, wait: bool) -> bool:
     return True
 
 
-def make_folder(folder: Path) -> None:
-    """Make it and those it lies in, and wait until the disk has the names of the new ones; OSError when it refuses."""
+def make_folder(folder: Path, *, mode: int = 0o777) -> None:
+    """Make it and those it lies in, and wait until the disk has the names of the new ones; OSError when it refuses.
+
+    `mode` is the permissions of the folder itself, less what the process takes away.
+    """
     new = [one for one in (folder, *folder.parents) if not one.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
+    folder.mkdir(mode=mode, parents=True, exist_ok=True)
     for one in new:
         sync_folder(one.parent)
 

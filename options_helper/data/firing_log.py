@@ -25,7 +25,7 @@ from typing import Any, Final, assert_never
 import msgspec
 from msgspec import Struct
 
-from options_helper.data.atomic_file import sync_folder
+from options_helper.data.atomic_file import make_folder, sync_folder
 from options_helper.data.file_lock import lock_file
 from options_helper.data.notify.messages import Attempt, Outcome
 from options_helper.decoders import json_decoder
@@ -33,7 +33,7 @@ from options_helper.model.alerts import Firing, RuleState
 
 log = logging.getLogger(__name__)
 
-# From this size on the file is written anew, with what is still of use.
+# From this size on the file is written anew, with what is still of use; then from twice of what that was.
 LARGE_BYTES: Final = 2_000_000
 KEPT: Final = timedelta(days=30)
 KEPT_AT_MOST: Final = 1_000
@@ -170,6 +170,7 @@ class FiringLog:
         self._fold = _Fold()
         self._read_to = 0
         self._inode: tuple[int, int] | None = None
+        self._anew_bytes = 0  # of the file when this one wrote it anew; 0: it has not
         self._shown: Logged | None = None
         self.problem: str | None = None  # replaced whole, so any thread may read it
 
@@ -201,7 +202,7 @@ class FiringLog:
             with self._lock:
                 self._follow()
             # Without the lock two programs would write one file of one name.
-            if self._read_to >= LARGE_BYTES and self._is_locked:
+            if self._read_to >= max(LARGE_BYTES, 2 * self._anew_bytes) and self._is_locked:
                 with suppress(OSError):
                     self._write_anew(now)
 
@@ -220,7 +221,9 @@ class FiringLog:
                 file.write(b"".join(map(_line, rows)))
                 file.flush()
                 os.fsync(file.fileno())
+                size = file.tell()
             self._new.replace(self._path)
+            self._anew_bytes = size
         except BaseException:
             self._new.unlink(missing_ok=True)
             raise
@@ -249,7 +252,7 @@ class FiringLog:
         self._is_barred = False
         deadline = time.monotonic() + self._patience_seconds
         try:
-            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            make_folder(self._path.parent, mode=0o700)
             while (descriptor := lock_file(self._path.with_suffix(".lock"))) is None:
                 if time.monotonic() >= deadline:
                     self._is_barred = True
@@ -431,12 +434,12 @@ class _Fold:
 
     def worth_keeping(self, now: datetime) -> Iterator[Row]:
         """Rows that say the same of what has fired lately, and of all that is still to be sent."""
-        since = now - KEPT
-        newest = list(self._firings.values())[-KEPT_AT_MOST:]
+        since, settled_from = now - KEPT, len(self._firings) - KEPT_AT_MOST
         yield Took(self._term, now)
         yield Round(states=dict(self._states))
-        for logged in newest:
-            if logged.firing.fired_at < since and not (logged.unsettled or logged.is_unaddressed):
+        for place, logged in enumerate(self._firings.values()):
+            is_old = place < settled_from or logged.firing.fired_at < since
+            if is_old and not (logged.unsettled or logged.is_unaddressed):
                 continue
             key = logged.firing.key
             yield Round(fired=(logged.firing,), unaddressed=(key,) * logged.is_unaddressed)
@@ -464,13 +467,19 @@ def tried(attempt: Attempt) -> Tried:
 
 
 def _append(path: Path, data: bytes, *, durable: bool) -> None:
-    """Add it; OSError when the disk refuses, and then a part of it may stand there."""
+    """Add it; OSError when the disk refuses, and then a part of it may stand there.
+
+    `durable` waits for the name of a new file too: without it the disk has a row that nobody finds.
+    """
+    is_new = not path.exists()
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | getattr(os, "O_NOFOLLOW", 0)
     with open(os.open(path, flags, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
         file.write(data)
         file.flush()
         if durable:
             os.fsync(file.fileno())
+    if durable and is_new:
+        sync_folder(path.parent)
 
 
 def _line(row: Row) -> bytes:

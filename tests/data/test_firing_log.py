@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import stat
 import subprocess
 import sys
 import threading
@@ -318,7 +319,8 @@ def test_what_is_to_be_sent_is_on_the_disk_before_it_is_said_to_be_written(
 
     def noted(descriptor: int) -> None:
         fsync(descriptor)
-        on_disk.append(os.fstat(descriptor).st_size)
+        if not stat.S_ISDIR((status := os.fstat(descriptor)).st_mode):
+            on_disk.append(status.st_size)
 
     monkeypatch.setattr(os, "fsync", noted)
     log = FiringLog(path)
@@ -350,6 +352,61 @@ def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatc
     assert after.firings["k1"].deliveries["phone"] == before.firings["k1"].deliveries["phone"]
     assert (after.states, after.firings["k1"].acknowledged_at, after.term) == ({"b": ARMED}, AT, 3)
     assert after.firings["k1"].unsettled == ("phone",)
+
+
+def test_what_is_still_to_be_sent_is_kept_however_much_has_fired_since(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    monkeypatch.setattr(firing_log, "LARGE_BYTES", 1)
+    monkeypatch.setattr(firing_log, "KEPT_AT_MOST", 2)
+    log = FiringLog(path)
+    log.append(
+        Round(fired=(firing("unsent"), firing("unaddressed", targets=())), unaddressed=("unaddressed",))
+    )
+    log.append(Round(fired=tuple(firing(f"shown {number}", targets=()) for number in range(3))))
+
+    log.shorten(AT)
+
+    assert list(FiringLog(path).look().firings) == ["unsent", "unaddressed", "shown 1", "shown 2"]
+
+
+def test_a_file_that_stays_large_is_written_anew_once_it_has_doubled(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """A thousand long firings are more than a file may have; each look would write, and wait for the disk."""
+    log = FiringLog(path)
+    log.append(Round(fired=tuple(firing(f"k{number}") for number in range(10))))
+    large = path.stat().st_size
+    monkeypatch.setattr(firing_log, "LARGE_BYTES", large)
+
+    times, inode = [], path.stat().st_ino
+    for number in range(50):
+        log.append(Round(fired=(firing(f"later {number}"),)))
+        log.shorten(AT)
+        if path.stat().st_ino != inode:
+            inode = path.stat().st_ino
+            times.append(number)
+
+    assert times == [0, 12, 36], "at first, then at twice and at four times of what is kept"
+
+
+@pytest.mark.skipif(os.name == "nt", reason="Windows opens no folder")
+def test_of_the_first_row_the_disk_has_the_names_of_file_and_folders_too(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """The power may go right after it was sent: a row in a file without a name is told of again."""
+    on_disk: list[os.stat_result] = []
+    fsync = os.fsync
+
+    def noted(descriptor: int) -> None:
+        fsync(descriptor)
+        on_disk.append(os.fstat(descriptor))
+
+    monkeypatch.setattr(os, "fsync", noted)
+    FiringLog(path).append(Round(fired=(firing(),)))
+
+    for one in (path, path.parent, path.parent.parent):
+        assert any(os.path.samestat(one.stat(), known) for known in on_disk), one
 
 
 @pytest.mark.parametrize("step", ["os.open", "os.fsync", "pathlib.Path.replace"])
