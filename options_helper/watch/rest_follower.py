@@ -5,8 +5,9 @@ from __future__ import annotations
 import logging
 import threading
 from collections.abc import Callable
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from datetime import datetime
+from functools import partial
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -27,6 +28,17 @@ PACE_SECONDS: Final = 15.0
 STOP_SECONDS: Final = 0.9
 
 
+@dataclass(slots=True)
+class _Asking:
+    """One stretch of asking, and all that it has; what comes late of one that was stopped is nobody's any more."""
+
+    stopping: threading.Event = field(default_factory=threading.Event)
+    rest: AlpacaRest | None = None
+    # Replaced whole, so that any thread may read them.
+    snapshot: LiveSnapshot | None = None  # of prices only; None: none yet
+    problem: str | None = None
+
+
 class RestFollower:
     """Asks for the newest prices of what is watched on a thread of its own, `live-look`, until it is stopped.
 
@@ -45,26 +57,32 @@ class RestFollower:
         self._settings, self._now, self._rest_cls = settings, now, rest_cls
         self._limits, self._pace = limits or RequestLimits(), pace_seconds
         self._symbols: tuple[tuple[str, ...], tuple[str, ...]] = ((), ())
-        # Replaced whole, so that any thread may read them.
-        self.snapshot: LiveSnapshot | None = None  # of prices only; None: none yet
-        self.problem: str | None = None
-        self._stopping = threading.Event()
         self._task: PeriodicTask | None = None
-        self._rest: AlpacaRest | None = None
+        self._asking: _Asking | None = None
 
     @property
     def is_on(self) -> bool:
         """Whether it asks."""
-        return self._task is not None
+        return self._asking is not None
+
+    @property
+    def problem(self) -> str | None:
+        """What is wrong with what was asked last, as a sentence."""
+        asking = self._asking
+        return None if asking is None else asking.problem
 
     def follow(self, stocks: tuple[str, ...], contracts: tuple[str, ...]) -> None:
         """Ask for these from now on; at once where they are others than before."""
         has_changed = (stocks, contracts) != self._symbols
         self._symbols = (stocks, contracts)
         if self._task is None:
-            self._stopping = threading.Event()
+            self._asking = asking = _Asking()
             self._task = PeriodicTask(
-                "live-look", self._look, self._pace, self._note, stopping=self._stopping
+                "live-look",
+                partial(self._look, asking),
+                self._pace,
+                partial(_note, asking),
+                stopping=asking.stopping,
             )
             self._task.start(after=0)
         elif has_changed:
@@ -72,21 +90,22 @@ class RestFollower:
 
     def stop(self) -> None:
         """Ask no more, and forget what was told; harmless when it does not."""
-        task, self._task = self._task, None
-        if task is None:
+        task, asking = self._task, self._asking
+        self._task = self._asking = None
+        if task is None or asking is None:
             return
         task.request_stop()
-        rest, self._rest = self._rest, None
-        if rest is not None:
+        if (
+            rest := asking.rest
+        ) is not None:  # else it is being made, and hears of it with its first question
             rest.stop()
         task.stop(STOP_SECONDS)
-        self.snapshot = self.problem = None
 
-    def _look(self) -> None:
-        stopping = self._stopping
-        rest = self._rest
+    def _look(self, asking: _Asking) -> None:
+        rest = asking.rest
         if rest is None:
-            self._rest = rest = self._rest_cls(self._settings, stopping=stopping, limits=self._limits)
+            # On this thread, since the SDK may have to be imported for it.
+            asking.rest = rest = self._rest_cls(self._settings, stopping=asking.stopping, limits=self._limits)
         at = server_time(rest) or self._now()
         stocks, contracts = self._symbols
         quotes: dict[str, Any] = {}
@@ -109,11 +128,9 @@ class RestFollower:
                 greeks |= {one.symbol: one for one in batch.greeks}
         except OptionsHelperError as error:
             problem = f"Not everything could be priced: {error}"
-        if stopping.is_set():
-            return
-        before = self.snapshot or LiveSnapshot(at)
-        self.problem = problem
-        self.snapshot = replace(
+        before = asking.snapshot or LiveSnapshot(at)
+        asking.problem = problem
+        asking.snapshot = replace(
             before,
             as_of=at,
             quotes=MappingProxyType({**before.quotes, **quotes}),
@@ -125,15 +142,10 @@ class RestFollower:
             ),
         )
 
-    def _note(self, error: Exception) -> None:
-        """A round that failed; what was told before stays, and grows old."""
-        self.problem = (
-            str(error) if isinstance(error, OptionsHelperError) else f"{type(error).__name__} over REST"
-        )
-
     def beside(self, own: LiveSnapshot) -> LiveSnapshot | None:
         """The newest look, with what the run's own threads know beside prices; None before the first."""
-        told = self.snapshot
+        asking = self._asking
+        told = None if asking is None else asking.snapshot
         if told is None:
             return None
         feeds = {
@@ -152,3 +164,10 @@ class RestFollower:
             ),
             streams={**own.streams, **{name: StreamHealth(name, feed=feed) for name, feed in feeds.items()}},
         )
+
+
+def _note(asking: _Asking, error: Exception) -> None:
+    """A round that failed; what was told before stays, and grows old."""
+    asking.problem = (
+        str(error) if isinstance(error, OptionsHelperError) else f"{type(error).__name__} over REST"
+    )
