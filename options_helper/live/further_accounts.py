@@ -6,13 +6,18 @@ import logging
 import threading
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Final, Protocol
 
 from options_helper.analysis.reconcile.account_book import AccountBook
+from options_helper.clock import utc_now
 from options_helper.data.streaming.live_manager import LiveStreamConfig
+from options_helper.data.streaming.polling.expiry_reading import BEHIND
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import AccountBooks
+from options_helper.model.contract_symbols import parse_contract_symbol
+from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.snapshots_together import Unusable
@@ -53,6 +58,8 @@ class _Run:
     manager: Manager
     config: LiveStreamConfig
     books: AccountBooks = field(default_factory=AccountBooks)
+    # Of whose contracts, and until which day, it is asked what becomes of them.
+    followed: tuple[Portfolio, date] | None = None
     refused: str | None = None  # why its newest contracts are not asked for, as logged
 
 
@@ -62,8 +69,10 @@ class FurtherAccounts:
     `start` and `stop` are called one at a time, everything else from any thread.
     """
 
-    def __init__(self, build_manager: Callable[[Settings], Manager]) -> None:
-        self._build_manager = build_manager
+    def __init__(
+        self, build_manager: Callable[[Settings], Manager], now: Callable[[], datetime] = utc_now
+    ) -> None:
+        self._build_manager, self._now = build_manager, now
         # Replaced whole, so that whoever looks takes no lock.
         self._runs: Mapping[str, _Run] = {}
         self._problems: Mapping[str, str] = {}
@@ -149,19 +158,21 @@ class FurtherAccounts:
     def follow_ends(self) -> None:
         """Ask each of them what became of the contracts that it holds now and held in this run.
 
-        Nothing happens where it is asked that already; one that cannot be asked is at the next call.
+        Nothing happens where it is asked that already; one that cannot be asked is at the next call. Of a contract
+        that ended long ago nothing is asked any more.
         """
+        today = new_york_date(self._now())
         with self._lock:
             for name, run in self._runs.items():
                 book = run.books.newest
-                if book is None:
+                if book is None or run.followed == (book.portfolio, today):
                     continue
                 held = (one.live_symbol for one in book.portfolio.instruments if one.is_option)
-                config = config_of(tuple(dict.fromkeys((*run.config.ending_contracts, *held))))
-                if config == run.config:
-                    continue
+                asked = dict.fromkeys((*run.config.ending_contracts, *held))
+                config = config_of(tuple(one for one in asked if _is_of_use(one, today)))
                 try:
-                    run.manager.start(config)
+                    if config != run.config:
+                        run.manager.start(config)
                 except Exception as error:  # noqa: BLE001 - whatever it is, the others are asked theirs
                     if str(error) != run.refused:
                         log.warning(
@@ -169,7 +180,12 @@ class FurtherAccounts:
                         )
                     run.refused = str(error)
                 else:
-                    run.config, run.refused = config, None
+                    run.config, run.refused, run.followed = config, None, (book.portfolio, today)
+
+
+def _is_of_use(contract: str, today: date) -> bool:
+    """Whether anything of it is still to be told, as it ends or has ended lately."""
+    return parse_contract_symbol(contract).expiry >= today - BEHIND
 
 
 def _each_at_once(work: Sequence[Callable[[], None]]) -> None:

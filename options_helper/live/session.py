@@ -216,7 +216,7 @@ class LiveSession:
         self.looks = SharedLook()
         self._ticks = SharedTicks()
         self._books = AccountBooks()
-        self._further = FurtherAccounts(self._build_manager)
+        self._further = FurtherAccounts(self._build_manager, now)
         self._further_looks: dict[str, SharedLook] = {}  # by account; they stay
         self._alerts = alerts
         self._make_alerts = further_alerts

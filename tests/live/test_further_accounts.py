@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 import pytest
 from pydantic import SecretStr
@@ -41,16 +42,17 @@ class Accounts:
     def __init__(self) -> None:
         self.made: list[Faulty] = []
         self.faults: dict[str, BaseException] = {}
-        self.runs = FurtherAccounts(self._build)
+        self.now = datetime(2026, 11, 20, 15, 32, tzinfo=UTC)
+        self.runs = FurtherAccounts(self._build, lambda: self.now)
 
     def _build(self, settings: Settings) -> Faulty:
         self.made.append(Faulty(settings))
         self.made[-1].fault = self.faults.get(settings.account)
         return self.made[-1]
 
-    def hold(self) -> None:
+    def hold(self, *contracts: str) -> None:
         for one in self.made:
-            one.hold({CALL: -1})
+            one.hold(dict.fromkeys(contracts or (CALL,), -1))
         self.runs.snapshots(["ira", "roth"])
 
     @property
@@ -118,6 +120,20 @@ def test_one_that_cannot_be_asked_of_its_ends_is_asked_again_and_the_others_are_
     asked = len(ira.configs)
     accounts.runs.follow_ends()
     assert len(ira.configs) == asked, "who is asked already is not asked again"
+
+
+def test_of_contracts_that_ended_more_than_a_week_ago_nothing_is_asked_any_more():
+    """A run that lasts for months would ask each second whether of all that it ever held nothing is to be asked."""
+    accounts = Accounts()
+    accounts.runs.start(BOTH[:1])
+    (ira,) = accounts.made
+    for day, kept in ((20, [0]), (21, [0, 1]), (27, [0, 1, 7]), (28, [1, 7, 8])):
+        accounts.now = accounts.now.replace(day=day)
+        accounts.hold(f"AAPL2611{day}C00180000")
+
+        accounts.runs.follow_ends()
+
+        assert ira.configs[-1].ending_contracts == tuple(f"AAPL2611{20 + one}C00180000" for one in kept)
 
 
 def test_new_keys_begin_another_run_and_end_the_one_before():

@@ -8,7 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "expiry_reading": ("read_expiry_facts",),
+    "expiry_reading": ("BEHIND", "read_expiry_facts"),
     "account_look": ("look_at_account",),
     "book_poller": ("read_books",),
     "pace": ("WatchPolicy",),
