@@ -11,6 +11,7 @@ from options_helper.alerting.judging import Observed, RuleJudge
 from options_helper.alerting.runner import AlertRunner, AlertStatus
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.data.alerts_file import RulesFile
+from options_helper.data.at_once import do_at_once
 from options_helper.data.firing_log import LoggedFiring
 from options_helper.data.lease_course import Holder
 from options_helper.data.notify.lifesign import Called
@@ -115,9 +116,8 @@ class ProgramAlerts:
             runner.start()
 
     def stop(self) -> None:
-        """Send no more, and give the leases back; harmless twice."""
-        for runner in self._runners.values():
-            runner.stop()
+        """Send no more, and give the leases back; a second at most, harmless twice."""
+        do_at_once([runner.stop for runner in self._runners.values()], "live-alerts-end")
 
     @property
     def needs_book(self) -> bool:

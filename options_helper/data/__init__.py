@@ -16,6 +16,7 @@ PUBLIC: Final = {
         "load_settings",
     ),
     "alerts_file": ("RulesFile", "reread_rules", "rules_file"),
+    "at_once": ("do_at_once",),
     "atomic_file": ("make_folder", "replace_file", "sync_folder"),
     "betas_file": ("load_betas",),
     "dividends_file": ("load_dividends",),

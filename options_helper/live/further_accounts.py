@@ -12,6 +12,7 @@ from typing import Final, Protocol
 
 from options_helper.analysis.reconcile.account_book import AccountBook
 from options_helper.clock import utc_now
+from options_helper.data.at_once import do_at_once
 from options_helper.data.streaming.live_manager import LiveStreamConfig
 from options_helper.data.streaming.polling.expiry_reading import BEHIND
 from options_helper.errors import ConfigError
@@ -120,7 +121,7 @@ class FurtherAccounts:
     def stop(self) -> None:
         """End all of them at once, as one may take its second; what they said last stays."""
         with self._lock:
-            _each_at_once([run.manager.stop for run in self._runs.values()])
+            do_at_once([run.manager.stop for run in self._runs.values()], "live-account-end")
 
     def forget(self) -> None:
         """Stop, and know nothing of any of them any more."""
@@ -186,17 +187,6 @@ class FurtherAccounts:
 def _is_of_use(contract: str, today: date) -> bool:
     """Whether anything of it is still to be told, as it ends or has ended lately."""
     return parse_contract_symbol(contract).expiry >= today - BEHIND
-
-
-def _each_at_once(work: Sequence[Callable[[], None]]) -> None:
-    """Do all of it, each on a thread of its own but the first, and wait for it."""
-    threads = [threading.Thread(target=one, name="live-account-end", daemon=True) for one in work[1:]]
-    for thread in threads:
-        thread.start()
-    for one in work[:1]:
-        one()
-    for thread in threads:
-        thread.join()
 
 
 def _end(runs: dict[str, _Run], name: str) -> None:

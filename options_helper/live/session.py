@@ -33,6 +33,7 @@ from options_helper.bus.accounts import alerts_key
 from options_helper.bus.address import bus_of, desk_accounts_of
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now
+from options_helper.data.at_once import do_at_once
 from options_helper.data.betas_file import load_betas
 from options_helper.data.dividends_file import load_dividends
 from options_helper.data.earnings_file import load_earnings
@@ -436,8 +437,7 @@ class LiveSession:
         if self._alerts is not None:
             file = None if run.of_account else run.portfolio_file.path
             self._follow_log(self._alerts, run.settings.account, run.settings, file, keys)
-        for reader in self._further_alerts.values():
-            reader.stop()
+        do_at_once([reader.stop for reader in self._further_alerts.values()], "live-alerts-end")
         found: dict[str, AlertsReader] = {}
         for one in run.further:
             if one.settings is not None and self._make_alerts is not None:
@@ -595,11 +595,9 @@ class LiveSession:
             housekeeper.request_stop()
         if heartbeat is not None:
             heartbeat.close()
-        if self._alerts is not None:
-            # Under the lock, so that it cannot end those of a run that begins meanwhile.
-            self._alerts.stop()
-        for reader in self._further_alerts.values():
-            reader.stop()
+        readers = [] if self._alerts is None else [self._alerts]
+        # Under the lock, so that it cannot end those of a run that begins meanwhile.
+        do_at_once([one.stop for one in (*readers, *self._further_alerts.values())], "live-alerts-end")
 
     def _follow_file(self, *, unchanged_too: bool = False) -> None:
         run = self._run

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -29,7 +30,7 @@ from options_helper.model.streams import DEFAULT_ACCOUNT, fills_of
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.settings import Settings
 from tests.kit.builders import AS_OF, quote, snapshot_with
-from tests.kit.waiting import until_no_thread
+from tests.kit.waiting import AT_ONCE, until_no_thread
 from tests.portal.scenes import account_position
 
 MAIN = Settings(api_key=SecretStr("main"), api_secret=SecretStr("s"), account="main")
@@ -241,6 +242,20 @@ def test_an_account_that_cannot_be_asked_costs_the_others_nothing_and_says_why(s
     assert stage.held == {"main": {"AAPL": 10}, "ira": None}
     assert snapshot.accounts["ira"].account.reports[RestTask.POSITIONS].problem == said
     assert snapshot.accounts["main"].account.view is not None
+
+
+def test_the_alerts_of_all_accounts_end_together(stage: Stage, monkeypatch: pytest.MonkeyPatch):
+    """Each may take a second, for a message that is on its way; nobody else can press anything meanwhile."""
+    stage.start()
+    together = threading.Barrier(2, timeout=AT_ONCE)
+    for reader in stage.alerts:
+        monkeypatch.setattr(reader, "stop", together.wait)
+
+    stage.session.stop()
+
+    assert not together.broken
+    for reader in stage.alerts:
+        monkeypatch.setattr(reader, "stop", lambda: None)
 
 
 def test_a_stop_ends_all_and_what_was_known_last_stays(stage: Stage):
