@@ -21,6 +21,8 @@ from tests.kit.jetstream import JetStream
 
 OWNERS: Final = ("den", "attic", "cellar")
 LOOK_SECONDS: Final = 0.25
+# What a server loses: all it has, or one store.
+WHAT: Final = ("", "", "market", "account", "state")
 # At the end nothing goes wrong for so long.
 _CALM_SECONDS: Final = 25.0
 
@@ -53,7 +55,30 @@ class LeaseSubject:
             since, since + lasts, rng.choice((2, 2, 3)), rng.choice((0.2, 0.7, 3.0)), rng.random() < 0.5,
             rng.choice((0.0, 0.2, 0.9)),
         )  # fmt: skip
-        return served, tuple(self._troubles(rng, served))
+        dice = random.Random(f"{day.seed}/lease, forgetful")
+        return served, (*self._troubles(rng, served), *self._losses(dice, served))
+
+    @staticmethod
+    def _losses(dice: random.Random, served: Served) -> Iterable[Trouble]:
+        """A server that has another past when it is back: nothing, or a copy of some seconds before."""
+        if dice.random() < 0.6:
+            return
+        last = served.until - _CALM_SECONDS
+        moments = sorted(
+            round(dice.uniform(served.since + 5, last), 2) for _ in range(dice.choice((1, 1, 2)))
+        )
+        for turn, at in enumerate(moments):
+            if turn and at - moments[0] < 7:
+                continue  # while the server is still away
+            # A copy of before the first loss would count on from what those who follow have left behind.
+            age = 0.0 if turn else dice.choice((0.0, 4.0, 15.0, 60.0))
+            what, how = dice.choice(WHAT), "old copy" if age else "emptied"
+            yield Trouble(at, "lease", what, dice.choice((0.3, 1.5, 6.0)), how, age)
+            if dice.random() < 0.5:
+                # Somebody's batch is on its way then, or who runs no more knows nothing of it.
+                how, whose = dice.choice(("lost", "frozen", "kill")), OWNERS[dice.randrange(served.owners)]
+                before = round(at - dice.uniform(0.1, 2.5), 2)
+                yield Trouble(before, "lease", whose, dice.choice((2.5, 6.0, 9.0)), how)
 
     @staticmethod
     def _troubles(rng: random.Random, served: Served) -> Iterable[Trouble]:
@@ -95,13 +120,9 @@ class LeaseSubject:
         wishes = [(one, one.subjects[0].rstrip(">")) for one in stores_of(NAMES, DEFAULT_KEEP_BYTES)]
         wishes.append((lease_store(BusAddress.parse("nats://127.0.0.1")), "$KV."))
         self._server = Server(stage, JetStream(wishes, ids_first=served.ids_first, late=served.late))
-        oracle = self._oracle = DeskOracle(
-            stage,
-            self._server,
-            STREAMS,
-            {NAMES.published(stream): stream for stream in STREAMS},
-            NAMES.lease_key,
-        )
+        oracle = self._oracle = DeskOracle(stage, self._server, STREAMS, NAMES)
+        self._server.forgot = oracle.forgot
+        self._copies = {0.0: self._server.values.copied()}  # as it began, and as it was at each asked moment
         self._alpaca = Alpaca(stage)
         for name in OWNERS[: served.owners]:
             network = Network(stage.dice(f"{name}'s way to the bus"))
@@ -116,6 +137,10 @@ class LeaseSubject:
         stage.agenda.at(at(served.since), partial(self._play, 0))
         stage.agenda.at(at(served.since), self._look, product=True)
         stage.agenda.at(at(served.until), self._close)
+        for one in stage.day.troubles:
+            if one.kind == "lease" and one.how == "old copy":
+                moment = max(served.since, one.at - one.number)
+                stage.agenda.at(at(moment), partial(self._copy, one.at))
 
     def begin(self, stage: Stage) -> None:
         """Name the law."""
@@ -130,6 +155,17 @@ class LeaseSubject:
         for frame in frames(number):
             self._alpaca.frame(frame)
         self._stage.agenda.after(self._served.every, partial(self._play, number + 1))
+
+    def _copy(self, name: float) -> None:
+        self._copies[name] = self._server.values.copied()
+
+    def _lose(self, trouble: Trouble) -> None:
+        copy = self._copies[trouble.at if trouble.how == "old copy" else 0.0]
+        stores = {"market": [NAMES.market_store], "account": [NAMES.account_store, NAMES.account_state_store],
+                  "state": [NAMES.state_store]}  # fmt: skip
+        lost = stores.get(trouble.whose, list(copy))
+        self._server.lose({name: copy[name] for name in lost})
+        self._server_back()
 
     def _look(self) -> None:
         oracle = self._oracle
@@ -152,6 +188,9 @@ class LeaseSubject:
         elif trouble.how == "server":
             self._server.go_down()
             after(self._server_back)
+        elif trouble.how in ("emptied", "old copy"):
+            self._server.go_down()
+            after(partial(self._lose, trouble))
         else:
             self._strike_owner(self._owners[trouble.whose], trouble, after)
 

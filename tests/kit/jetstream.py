@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Coroutine, Iterable
-from dataclasses import dataclass, field
+from collections.abc import Coroutine, Iterable, Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any, Final, TypeVar
 
 from options_helper.bus.connection import Stored, StoreWish, WrongSequence
@@ -41,6 +41,10 @@ class KeptStore:
         self.ids = {
             one: (at, when) for one, (at, when) in self.ids.items() if now - when < self.wish.duplicates
         }
+
+    def copied(self) -> KeptStore:
+        """The same as it is now, whatever is stored later."""
+        return replace(self, messages=list(self.messages), ids=dict(self.ids))
 
     def newest(self, subject: str) -> Message | None:
         """The newest message of a subject."""
@@ -116,6 +120,14 @@ class JetStream:
         kept.messages = [one for one in kept.messages if one.sequence <= sequence]
         kept.last_sequence = min(kept.last_sequence, sequence)
         kept.ids = {one: at for one, at in kept.ids.items() if at[0] <= sequence}
+
+    def copied(self) -> dict[str, KeptStore]:
+        """All stores as they are now, for `restore`."""
+        return {name: one.copied() for name, one in self.stores.items()}
+
+    def restore(self, copy: Mapping[str, KeptStore]) -> None:
+        """Have these stores again as they were; the others stay."""
+        self.stores |= {name: one.copied() for name, one in copy.items()}
 
 
 class AnswersAtOnce:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Coroutine, Generator
+from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, Protocol
 
@@ -11,7 +11,7 @@ from options_helper.bus.connection import ANSWER_SECONDS, Stored
 from options_helper.errors import StreamError
 from tests.days.clocks import NS
 from tests.days.stage import Stage
-from tests.kit.jetstream import JetStream
+from tests.kit.jetstream import JetStream, KeptStore
 
 GONE: Final = "The connection to the bus ended."
 NO_ANSWER: Final = "The bus does not answer."
@@ -95,10 +95,17 @@ class Server:
         self.is_down = False
         self.networks: list[Network] = []
 
+        self.forgot: Callable[[frozenset[str]], None] = lambda _: None  # hears which stores have another past
+
     @property
     def now(self) -> float:
         """Its time, in seconds."""
         return self.stage.clocks.true_ns / NS
+
+    def lose(self, copy: Mapping[str, KeptStore]) -> None:
+        """Go on from that copy, in the stores that it has."""
+        self.values.restore(copy)
+        self.forgot(frozenset(copy))
 
     def go_down(self) -> None:
         """End all connections, and answer nobody."""

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Final
 from options_helper.bus.batch import Batch, decode
 from options_helper.bus.continuity import Position, Verdict
 from options_helper.bus.lease import TTL_SECONDS, read_claim
+from options_helper.bus.names import Names
 from options_helper.data.recording.journal import RecordKind
 from options_helper.model.streams import StreamId
 from tests.days.clocks import NS
@@ -41,20 +42,28 @@ class Followed:
     newest: int = -1  # of the frames
     is_hole_told: bool = True  # since that frame
     epoch: int = 0
+    desk: Desk | None = None  # whose term that is
+    # The server has lost what this stream's store had: until the next term begins, nothing is refused.
+    is_forgotten: bool = False
+    may_repeat: bool = False  # what was on its way as that happened
+
+
+@dataclass(frozen=True, slots=True)
+class _Given:
+    """The lease as the server has it."""
+
+    whose: tuple[str, int]
+    since_ns: int
+    renewed_ns: int
+    is_free: bool
 
 
 class DeskOracle:
     """Hears everything that is stored, and looks at who leads."""
 
-    def __init__(
-        self,
-        stage: Stage,
-        server: Server,
-        streams: Sequence[StreamId],
-        names: dict[str, StreamId],
-        lease_key: str,
-    ) -> None:
-        self._stage, self._server, self._subjects = stage, server, names
+    def __init__(self, stage: Stage, server: Server, streams: Sequence[StreamId], names: Names) -> None:
+        self._stage, self._server, self._names = stage, server, names
+        self._subjects = {names.published(stream): stream for stream in streams}
         self._streams = {stream: Followed() for stream in streams}
         self.owners: list[Owner] = []
         self.is_over = False
@@ -66,12 +75,7 @@ class DeskOracle:
         # Of the last look at which somebody led, and at which no two did.
         self._led_ns = self._alone_ns = self._woke_ns = 0
         self._freed_ns: int | None = None  # since nobody leads
-        self._lease_key = lease_key
-        self._lease: tuple[tuple[str, int], int, bool] = (
-            ("", 0),
-            0,
-            True,
-        )  # whose, since when, and whether it is free
+        self._lease = _Given(("", 0), 0, 0, is_free=True)
 
     @property
     def now_ns(self) -> int:
@@ -91,6 +95,15 @@ class DeskOracle:
         """Something went wrong, or is well again."""
         self._troubled_ns, self._freed_ns = self.now_ns, None
 
+    def forgot(self, stores: frozenset[str]) -> None:
+        """The server has another past in these stores than it had acknowledged."""
+        self.trouble()
+        if self._names.lease_store in stores:
+            self._lease = _Given(("", 0), self.now_ns, self.now_ns, is_free=True)
+        for stream, followed in self._streams.items():
+            if self._names.store(stream) in stores:
+                followed.is_forgotten = True
+
     @property
     def _is_calm(self) -> bool:
         return self.now_ns - self._troubled_ns > CALM_SECONDS * NS
@@ -102,9 +115,9 @@ class DeskOracle:
 
     # What is stored.
 
-    def stored(self, life: tuple[str, int], subject: str, data: bytes) -> None:
-        """The server has taken something new of this process."""
-        if subject == self._lease_key:
+    def stored(self, life: tuple[str, int], desk: Desk | None, subject: str, data: bytes) -> None:
+        """The server has taken something new of this process, in that time of leading."""
+        if subject == self._names.lease_key:
             self._claimed(life, data)
         stream = self._subjects.get(subject)
         if stream is None:
@@ -114,39 +127,66 @@ class DeskOracle:
             self._breaks(f"what {life} published is no batch")
             return
         followed, epoch = self._streams[stream], batch.head.epoch
-        if self._whose.setdefault(epoch, life) != life:
-            self._breaks(f"{life} and {self._whose[epoch]} publish in the same term")
-        whose, at_ns, _ = self._lease
-        if epoch > followed.epoch and whose != life and self.now_ns - at_ns > LATE_SECONDS * NS:
-            self._breaks(f"{life} begins a term of {stream}, and {whose} has the lease")
-        if epoch < followed.epoch:
-            self._breaks(f"{life} published in {stream} after another's term had begun")
-        followed.epoch = max(epoch, followed.epoch)
         key = life, stream
         self._stored[key] = self._stored.get(key, 0) + batch.head.events
+        if self._whose.setdefault(epoch, life) != life:
+            self._breaks(f"{life} and {self._whose[epoch]} publish in the same term")
+        if epoch > followed.epoch:
+            self._begins(life, stream, batch)
+        if epoch < followed.epoch:
+            # A server that has forgotten the newer term refuses nothing, and who follows does.
+            if not followed.is_forgotten:
+                self._breaks(f"{life} published in {stream} after another's term had begun")
+            return
+        leads_on = epoch == followed.epoch or (desk is not None and desk is followed.desk)
+        is_after_loss = epoch > followed.epoch and followed.is_forgotten
+        if epoch > followed.epoch:
+            followed.is_forgotten, followed.may_repeat = False, is_after_loss and leads_on
+        followed.epoch, followed.desk = epoch, desk
         followed.position, arrival = followed.position.take(batch.head)
-        if not arrival.is_new or arrival.missed or arrival.missed is None:
+        may_be_uncounted = is_after_loss and arrival.verdict is Verdict.NEW_OWNER
+        if not arrival.is_new or arrival.missed or (arrival.missed is None and not may_be_uncounted):
             self._breaks(f"a batch of {stream} does not go on from the one before: {arrival}")
-        followed.is_hole_told |= arrival.verdict in (Verdict.NEW_OWNER, Verdict.HOLE)
-        self._follow(stream, followed, batch)
+        # Who leads on has heard everything that came meanwhile.
+        followed.is_hole_told |= arrival.verdict in (Verdict.NEW_OWNER, Verdict.HOLE) and not leads_on
+        self._follow(key, followed, batch)
+
+    def _begins(self, life: tuple[str, int], stream: StreamId, batch: Batch) -> None:
+        """A new term: by whom, and with which word."""
+        if self._has_another(life):
+            self._breaks(f"{life} begins a term of {stream}, and {self._lease.whose} has the lease")
+        if batch.head.number or batch.records[0].kind is not RecordKind.TICK:
+            self._breaks(f"a term of {stream} begins with no word of its feed")
 
     def _claimed(self, life: tuple[str, int], data: bytes) -> None:
         """The lease has another holder only when it was free, or has run out."""
-        claim = read_claim(data)
-        whose, at_ns, is_free = self._lease
-        if not is_free and whose != life and self.now_ns - at_ns < TTL_SECONDS * NS:
-            self._breaks(f"{life} takes the lease while {whose} has it")
-        self._lease = life, self.now_ns, claim is None or claim.free
+        claim, lease = read_claim(data), self._lease
+        if not lease.is_free and lease.whose != life and self.now_ns - lease.renewed_ns < TTL_SECONDS * NS:
+            self._breaks(f"{life} takes the lease while {lease.whose} has it")
+        is_renewal = lease.whose == life and not lease.is_free
+        since_ns = lease.since_ns if is_renewal else self.now_ns
+        self._lease = _Given(life, since_ns, self.now_ns, is_free=claim is None or claim.free)
         if claim is not None and not claim.free:
             self._freed_ns = None  # whoever has taken it may sleep before it leads
 
-    def _follow(self, stream: StreamId, followed: Followed, batch: Batch) -> None:
+    def _has_another(self, life: tuple[str, int]) -> bool:
+        """Whether somebody else has the lease, for longer than a first word may be on its way."""
+        lease, now = self._lease, self.now_ns
+        runs = not lease.is_free and now - lease.renewed_ns < TTL_SECONDS * NS
+        return runs and lease.whose != life and now - lease.since_ns > LATE_SECONDS * NS
+
+    def _follow(self, key: tuple[tuple[str, int], StreamId], followed: Followed, batch: Batch) -> None:
+        _, stream = key
         for record in batch.records:
             if record.kind is RecordKind.GAP:
                 followed.is_hole_told = True
             if record.kind is not RecordKind.FRAME:
                 continue
             number = int(record.payload)
+            if number <= followed.newest and followed.may_repeat:
+                self._stored[key] -= record.events  # its answer was lost with what the server had
+                continue
+            followed.may_repeat = False
             if number <= followed.newest:
                 self._breaks(f"frame {number} of {stream} is stored behind frame {followed.newest}")
             if number > followed.newest + 1 and not followed.is_hole_told:
@@ -175,8 +215,7 @@ class DeskOracle:
 
     def freed(self, owner: Owner) -> None:
         """One has ended in order: whoever waits takes the lease at once."""
-        whose, _, is_free = self._lease
-        if is_free or whose == owner.life:
+        if self._lease.is_free or self._lease.whose == owner.life:
             self._freed_ns = self.now_ns
 
     def woke(self) -> None:

@@ -342,13 +342,13 @@ class Owner:
 
     def connect(self) -> Line:
         """A connection of its own."""
-        line = Line(self._server, self.network, self, partial(self._stored, self.life))
+        line = Line(self._server, self.network, self, partial(self._stored, self.life, self.desk))
         if self._server.is_down:
             line.end()
         return line
 
-    def _stored(self, life: tuple[str, int], subject: str, data: bytes) -> None:
-        self.oracle.stored(life, subject, data)
+    def _stored(self, life: tuple[str, int], desk: Desk | None, subject: str, data: bytes) -> None:
+        self.oracle.stored(life, desk, subject, data)
         if self.ends_as_it_takes and subject == NAMES.lease_key and life == self.life and self._stands_by:
             self.ends_as_it_takes = False
             self.later(0.0, partial(self._end_standing_by, self.oracle.now_ns))
