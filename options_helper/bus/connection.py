@@ -303,13 +303,23 @@ class BusConnection:
             self._end("closed")
         await asyncio.sleep(0)
 
-    async def subscribe(self, subject: str, heard: Heard) -> Followed:
-        """Call `heard` on this loop with subject, data and how to answer, for each message from now on."""
+    async def subscribe(self, subject: str, heard: Heard, *, behind_others: bool = False) -> Followed:
+        """Call `heard` on this loop with subject, data and how to answer, for each message from now on.
+
+        In their order; of two subjects another may be heard first than came first, but for one that is heard
+        `behind_others`: whatever had come before it was heard by then.
+        """
+        loop = asyncio.get_running_loop()
 
         async def called(message: Msg) -> None:
             # Whoever asks may name any place for the answer, also one to which only we may publish.
             may_answer = message.reply.startswith(_INBOXES)
-            heard(message.subject, message.data, message.respond if may_answer else None)
+            respond = message.respond if may_answer else None
+            if behind_others:
+                # The client has a queue for each subject, and who reads it takes all there is in one turn of the loop.
+                loop.call_soon(heard, message.subject, message.data, respond)
+            else:
+                heard(message.subject, message.data, respond)
 
         with self._asked(f"{subject} cannot be followed", subject, follows=True):
             made = await self._open_client.subscribe(

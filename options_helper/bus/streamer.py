@@ -199,7 +199,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         if self._account == DEFAULT_ACCOUNT:
             # Before anything is told of a connection that will bring nothing.
             await bus.require_may_follow(names.followed(self._stream))
-        await bus.subscribe(names.told("health"), lambda _, data, __: self._hear_health(data, news))
+        await self._hear_words(bus, names.told("health"), lambda data: self._hear_health(data, news))
         stored = await bus.kept(names.state_store, names.state("health"))
         if stored is not None:
             self._hear_health(stored.data, news)
@@ -256,7 +256,11 @@ class BusStreamer(ConnectionRunner[BusLink]):
         await bus.require_may_follow(names.followed(self._stream))
         if self._of_further:
             subject = names.account_told("health", place.account)
-            await bus.subscribe(subject, lambda _, data, __: self._hear_account(data, news))
+            await self._hear_words(bus, subject, lambda data: self._hear_account(data, news))
+
+    async def _hear_words(self, bus: BusConnection, subject: str, hear: Callable[[bytes], None]) -> None:
+        """Hear what the owner says of itself, each word behind the batches that came before it, as it counts them."""
+        await bus.subscribe(subject, lambda _, data, __: hear(data), behind_others=True)
 
     def _goes_on(self, bus: BusConnection) -> bool:
         """Whether anything is to be asked of this connection: a task that swallowed its end sees it by this."""

@@ -2,20 +2,30 @@
 
 from __future__ import annotations
 
+import asyncio
+import secrets
 import threading
 import time
+from dataclasses import replace
 
 import pytest
 
+from options_helper.bus.connection import BusConnection
+from options_helper.bus.owner import stores_of
+from options_helper.bus.publisher import DeskPublisher
+from options_helper.bus.teller import DeskTeller
+from options_helper.bus.truth import DeskHealth, Published
 from options_helper.bus.viewer import BusManager
-from options_helper.model.snapshot import Phase
+from options_helper.model.announcement import MarketKind
+from options_helper.model.frames import Frame
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.settings import Settings
 from tests.bus.test_viewer import STOCKS, WANTED, WELL, bid, is_well, stocks, viewing
-from tests.kit.bus import nats_server
-from tests.kit.fakes import deliver, wait_for
+from tests.kit.bus import NatsServer, nats_server
+from tests.kit.fakes import NOON, deliver, wait_for
 from tests.kit.pace import LONG
-from tests.kit.serving import Relay, Serving, quotes, serving
-from tests.kit.waiting import wait_until
+from tests.kit.serving import KEEP, Relay, Serving, quotes, serving
+from tests.kit.waiting import A_PROCESS, wait_until
 
 FIRST, SECOND = "From Alpaca to the owner: ", "From the owner to this program: "
 
@@ -165,3 +175,62 @@ def test_a_viewer_that_was_parted_before_anything_came_counts_what_it_missed():
             lambda: (stocks(viewer).received, stocks(viewer).missed) == (8, 6), saw=lambda: stocks(viewer)
         )
         assert [gap.lost for gap in stocks(viewer).gaps if gap.lost] == [6]
+
+
+def test_what_came_between_two_words_of_an_owner_is_not_missed_by_one_that_was_held_up_as_it_began():
+    """It has all three at once, and counts from the second word what will not come any more."""
+
+    async def story(server: NatsServer, relay: Relay, viewer: BusManager) -> None:
+        owner, names = BusConnection(server.address), server.address.names
+        await owner.open("an owner")
+        for wish in stores_of(names, KEEP):
+            await owner.keep(wish)
+        made, teller = DeskPublisher(names, [STOCKS], 1), DeskTeller(names)
+
+        async def say(at_ns: int, untold: str = "") -> None:
+            streams = {str(STOCKS): StreamHealth(STOCKS, Phase.LIVE)}
+            published = {str(STOCKS): Published(*made.progress[STOCKS])}
+            word = DeskHealth(
+                program="1",
+                host="den",
+                pid=1,
+                at_ns=at_ns,
+                market=MarketKind.ALPACA,
+                running=True,
+                streams=streams,
+                published=published,
+                untold={"news": untold},
+            )
+            await teller.tell(owner, "health", word)
+
+        async def publish(number: int) -> None:
+            made.offer([Frame(STOCKS, quotes(number, 1)[0], 2, NOON + number)])
+            await made.publish(owner)
+
+        await made.begin(owner, {})
+        await teller.begin(owner, made.epoch)
+        await say(1)
+        viewer.start(replace(WANTED, stream_options=False, stream_fills=False))
+        # It follows the stream, and has heard no word since.
+        await asyncio.to_thread(wait_until, lambda: viewer._source.legs.holes)  # noqa: SLF001
+        await publish(0)
+        await asyncio.to_thread(wait_until, lambda: stocks(viewer).received == 2, saw=lambda: stocks(viewer))
+        relay.mute()
+        # More than the relay holds at a time, so that its end comes with the rest.
+        await say(2, secrets.token_hex(80_000))
+        await publish(1)
+        await say(3)
+        await owner.settle()
+        relay.unmute()
+        await asyncio.to_thread(wait_until, lambda: stocks(viewer).received == 4, saw=lambda: stocks(viewer))
+        await say(4)
+        await asyncio.to_thread(wait_until, lambda: stocks(viewer).applied == 4, saw=lambda: stocks(viewer))
+        await owner.close()
+
+    with nats_server() as server, Relay(server.port) as relay:
+        viewer = BusManager(Settings(), relay.address)
+        try:
+            asyncio.run(asyncio.wait_for(story(server, relay, viewer), A_PROCESS))
+        finally:
+            viewer.stop()
+        assert (stocks(viewer).missed, stocks(viewer).gaps) == (0, ())

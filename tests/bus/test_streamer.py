@@ -255,7 +255,7 @@ class Followable:
     async def ask(self, *_: object) -> bytes:
         return b"1"
 
-    async def subscribe(self, subject: str, _: object) -> Followable:
+    async def subscribe(self, subject: str, _: object, *, behind_others: bool = False) -> Followable:
         self.followed.append(subject.rpartition(".")[0])
         return self
 
@@ -367,7 +367,7 @@ class Prompt(Followable):
         self.heard = heard
         self.told_before: list[str] = []
 
-    async def subscribe(self, subject: str, told: Any) -> Followable:
+    async def subscribe(self, subject: str, told: Any, *, behind_others: bool = False) -> Followable:
         if subject == ADDRESS.names.followed(STOCKS):
             told(subject, batch(0, 0, 3), None)
             await asyncio.sleep(0)

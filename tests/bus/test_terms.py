@@ -8,9 +8,11 @@ import threading
 import time
 from collections.abc import Coroutine
 from dataclasses import replace
+from functools import partial
 from typing import Any
 
 import pytest
+from msgspec.structs import replace as replace_told
 
 from options_helper.bus.batch import Batch, decode
 from options_helper.bus.connection import BusConnection
@@ -19,7 +21,7 @@ from options_helper.bus.names import Names
 from options_helper.bus.owner import further_stores_of, stores_of
 from options_helper.bus.publisher import DeskPublisher, Fenced, Progress
 from options_helper.bus.teller import DeskTeller
-from options_helper.bus.truth import DeskHealth
+from options_helper.bus.truth import DeskHealth, Published
 from options_helper.bus.truth import decode as read_truth
 from options_helper.bus.viewer import BusManager
 from options_helper.errors import StreamError
@@ -388,6 +390,53 @@ def read(server: NatsServer, what: str) -> bytes | None:
         return None if stored is None else stored.data
 
     return asyncio.run(asyncio.wait_for(look(), AT_ONCE))
+
+
+@both_servers
+def test_whoever_follows_has_each_batch_before_the_word_that_says_how_far_the_stream_was_published(binary):
+    """By that a viewer knows what will not come any more: the two are of two stores, and come over one connection."""
+
+    async def story(server: NatsServer) -> None:
+        owner = await connect(server)
+        made, teller = DeskPublisher(NAMES, [STOCKS], 1), DeskTeller(NAMES)
+        await made.begin(owner, {})
+        await teller.begin(owner, 1)
+        viewers, late = [BusConnection(server.address) for _ in range(3)], []
+        behind = [Position() for _ in viewers]
+
+        def follow(number: int, _: str, data: bytes, __: object) -> None:
+            batch = decode(data)
+            assert isinstance(batch, Batch)
+            behind[number] = behind[number].take(batch.head)[0]
+
+        def hear(number: int, _: str, data: bytes, __: object) -> None:
+            told = read_truth(data, DeskHealth)
+            assert told is not None
+            at = told.published[str(STOCKS)]
+            if behind[number].is_behind(at.epoch, at.events):
+                late.append((number, at, behind[number].last))
+
+        for number, viewer in enumerate(viewers):
+            await viewer.open("a viewer")
+            await viewer.subscribe(NAMES.followed(STOCKS), partial(follow, number))
+            await viewer.subscribe(NAMES.told("health"), partial(hear, number), behind_others=True)
+        for number in range(500):
+            # Small ones and such as take the server a while to send.
+            payload = bytes(200_000 if number % 10 == 0 else 20)
+            made.offer([Frame(STOCKS, payload, 1, number)])
+            await made.publish(owner)
+            published = {str(name): Published(*at) for name, at in made.progress.items()}
+            await teller.tell(owner, "health", replace_told(health("here"), published=published))
+        for viewer in viewers:
+            await viewer.settle()
+            await viewer.close()
+        await owner.close()
+
+        assert not late
+        assert [one.received for one in behind] == [500] * len(viewers)
+
+    with nats_server(binary) as server:
+        run(story(server))
 
 
 def test_an_idle_owner_notices_that_another_has_begun_and_what_it_says_is_heard_by_nobody():
