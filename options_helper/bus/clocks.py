@@ -2,17 +2,27 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Self
 
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
+from options_helper.bus.truth import DeskHealth
 from options_helper.errors import StreamError
 from options_helper.model.clock_skew import format_span
 from options_helper.model.instants import NANOSECONDS
 
 WORTH_SAYING_NS: Final = NANOSECONDS
+# It is measured anew so often, and where an owner's word does not fit, or it gave no answer, after a moment.
+CLOCK_SECONDS: Final = 30.0
+AGAIN_SECONDS: Final = 1.0
+# Owners whose last batches may still come after another has spoken.
+KEPT_TERMS: Final = 4
+NOT_KNOWN: Final = (
+    "The owner has not told its time: where its clock and this computer's differ, ages are not corrected."
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +33,7 @@ class Offset:
     doubt_ns: int = 0
 
     @classmethod
-    def of(cls, sent_ns: int, owner_ns: int, answered_ns: int) -> Offset:
+    def of(cls, sent_ns: int, owner_ns: int, answered_ns: int) -> Self:
         """What a question that was sent and answered then tells."""
         return cls(owner_ns - (sent_ns + answered_ns) // 2, max(0, (answered_ns - sent_ns) // 2))
 
@@ -36,6 +46,19 @@ class Offset:
         """A moment of the owner's clock on this computer's; as it is where the clocks agree."""
         return owner_ns - self.ahead_ns if self.matters else owner_ns
 
+    def there(self, ns: int) -> int:
+        """A moment of this computer's clock on the owner's."""
+        return ns + self.ahead_ns if self.matters else ns
+
+    def fits(self, owner_ns: int, heard_ns: int) -> bool:
+        """Whether a word that the owner said then, and that was heard then, leaves this possible."""
+        return abs(owner_ns - heard_ns - self.ahead_ns) < self.doubt_ns + WORTH_SAYING_NS
+
+    def better(self, other: Offset) -> Offset:
+        """The more exact one of two, where both may be true; else the other, which is newer."""
+        agree = abs(self.ahead_ns - other.ahead_ns) <= self.doubt_ns + other.doubt_ns
+        return self if agree and self.doubt_ns <= other.doubt_ns else other
+
     @property
     def sentence(self) -> str | None:
         """What to say of it; None where it is nothing."""
@@ -46,12 +69,102 @@ class Offset:
         return f"This computer's clock is {span} {direction} the owner's; ages are corrected."
 
 
-async def measure_offset(bus: BusConnection, names: Names, now_ns: Callable[[], int]) -> Offset:
-    """Ask the owner for its time; no offset where it does not answer, which its health tells anyway."""
-    sent_ns = now_ns()
-    try:
-        answer = await bus.ask(names.ask("time"))
-        owner_ns = int(answer)
-    except (StreamError, ValueError):
-        return Offset()
-    return Offset.of(sent_ns, owner_ns, now_ns())
+class DeskClock:
+    """The owner's clock, as all who follow one desk in this program know it; for any thread.
+
+    It is measured for each owner, now and then, and where its word does not fit, as after either clock was set. What
+    was measured holds until something better is known; an owner on the same computer as the one before has its clock.
+    """
+
+    def __init__(self, now_ns: Callable[[], int], monotonic: Callable[[], float]) -> None:
+        self._now_ns, self._monotonic = now_ns, monotonic
+        self._lock = threading.Lock()
+        # Guarded by the lock, as all of the rest.
+        self._owner: tuple[str, int, int] | None = (
+            None  # computer, process and term of the one that spoke last
+        )
+        self._known: dict[int, Offset] = {}  # by term
+        self._due_at = self._measured_at = 0.0  # by the monotonic clock
+        self._asked_in_vain = False  # of this owner
+
+    @property
+    def offset(self) -> Offset | None:
+        """That of the owner that spoke last; None where it is not known."""
+        with self._lock:
+            return None if self._owner is None else self._known.get(self._owner[2])
+
+    def offset_of(self, epoch: int) -> Offset | None:
+        """That of the owner of a term; None where it is not known (yet)."""
+        with self._lock:
+            if epoch in self._known:
+                return self._known[epoch]
+            says_no_term = self._owner is not None and not self._owner[2]
+            return self._known.get(0) if says_no_term else None
+
+    @property
+    def sentence(self) -> str | None:
+        """What to say of it; None where it is nothing."""
+        offset = self.offset
+        if offset is not None:
+            return offset.sentence
+        with self._lock:
+            return NOT_KNOWN if self._asked_in_vain else None
+
+    def hear(self, health: DeskHealth, *, now: bool) -> None:
+        """The owner's word; `now` where it was heard and not found."""
+        owner = (health.where, health.pid, health.epoch)
+        with self._lock:
+            before = self._owner
+            if owner != before:
+                if before is not None and before[2] > health.epoch and not now:
+                    return  # what is found may be of before
+                self._owner, self._due_at, self._asked_in_vain = owner, self._monotonic(), False
+                if before is not None:
+                    self._follow_on(before, owner)
+                return
+            known = self._known.get(owner[2])
+            if now and known is not None and not known.fits(health.at_ns, self._now_ns()):
+                self._due_at = min(self._due_at, self._measured_at + AGAIN_SECONDS)
+
+    async def measure(self, bus: BusConnection, names: Names) -> None:
+        """Ask the owner for its time, where that is due; where it does not answer, what was known holds."""
+        with self._lock:
+            owner, asked_at = self._owner, self._monotonic()
+            if owner is None or asked_at < self._due_at:
+                return
+            if owner[2] in self._known:
+                self._due_at = asked_at + AGAIN_SECONDS  # one is enough to ask anew
+        found = await self._ask(bus, names)
+        with self._lock:
+            if owner != self._owner:
+                return  # whose answer this is, nobody knows
+            now = self._measured_at = self._monotonic()
+            if found is None:
+                self._asked_in_vain, self._due_at = True, now + AGAIN_SECONDS
+                return
+            known = self._known.get(owner[2])
+            self._keep(owner[2], found if known is None else known.better(found))
+            self._due_at = now + CLOCK_SECONDS
+
+    async def _ask(self, bus: BusConnection, names: Names) -> Offset | None:
+        asked_at = self._monotonic()
+        try:
+            owner_ns = int(await bus.ask(names.ask("time")))
+        except (StreamError, ValueError):
+            return None
+        # Counted back from the answer: this clock may have been set since it was asked.
+        answered_ns = self._now_ns()
+        took_ns = int((self._monotonic() - asked_at) * NANOSECONDS)
+        return Offset.of(answered_ns - took_ns, owner_ns, answered_ns)
+
+    def _follow_on(self, before: tuple[str, int, int], owner: tuple[str, int, int]) -> None:
+        offset = self._known.get(before[2]) if before[0] == owner[0] else None
+        if before[2] == owner[2]:  # neither says its term
+            self._known.pop(owner[2], None)
+        if offset is not None and owner[2] not in self._known:
+            self._keep(owner[2], offset)
+
+    def _keep(self, epoch: int, offset: Offset) -> None:
+        self._known[epoch] = offset
+        while len(self._known) > KEPT_TERMS:
+            del self._known[next(iter(self._known))]

@@ -6,14 +6,14 @@ import asyncio
 import logging
 import threading
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any, Final
 
 import msgspec
 
 from options_helper.bus.accounts import TRUTH, Place, place_of
 from options_helper.bus.address import BusAddress
-from options_helper.bus.clocks import Offset, measure_offset
+from options_helper.bus.clocks import DeskClock
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.loop import LoopThread
 from options_helper.bus.truth import (
@@ -34,7 +34,6 @@ log = logging.getLogger(__name__)
 
 RETRY_SECONDS: Final = 0.5
 REFUSED_SECONDS: Final = 5.0  # what the server does not let us do, it will not a moment later
-CLOCK_SECONDS: Final = 30.0
 LOOK_SECONDS: Final = 0.1
 # An owner's first word after a hole may be of before it, its second is not; and its picture is told before its word.
 # One that has not applied yet what it received is looked at again, until so many.
@@ -67,7 +66,6 @@ class Desk:
     risk_inputs: RiskInputs | None = None
     news: DeskNews | None = None
     books: DeskBooks | None = None
-    offset: Offset = field(default_factory=Offset)
     problem: str | None = None  # of the connection to the bus
 
 
@@ -102,16 +100,16 @@ class DeskFollower:
         self,
         address: BusAddress,
         *,
-        now_ns: Callable[[], int],
+        clock: DeskClock,
         monotonic: Callable[[], float],
         holes: Callable[[], int],
-        pictured: Callable[[Sequence[PictureEvent], Offset], object],
+        pictured: Callable[[Sequence[PictureEvent]], object],
         account: str | None = DEFAULT_ACCOUNT,
         of_market: bool = True,
     ) -> None:
         self._account, self._of_market = account, of_market
         self._address, self._names = address, address.names
-        self._now_ns, self._monotonic = now_ns, monotonic
+        self._clock, self._monotonic = clock, monotonic
         self._holes, self._pictured = holes, pictured
         self._loop = LoopThread("live-follower")
         self._stopping = threading.Event()
@@ -155,14 +153,16 @@ class DeskFollower:
             await self._take_kept(bus, self._names.state_store, self._names.state(what))
         place = self._place()
         await self._hear_account(bus, place)
-        seen, next_clock, looks = -1, 0.0, _Looks()
+        seen, looks = -1, _Looks()
         while not bus.ended.done() and not self._stopping.is_set():
             if (found := self._place()) != place:
                 if place is not None:
                     return  # the owner serves others now: what was followed is not that account any more
                 place = found
                 await self._hear_account(bus, found)
-            now, holes = self._monotonic(), self._holes()
+            # Before a picture is taken over: it has the receipts of that clock.
+            await self._clock.measure(bus, self._names)
+            holes = self._holes()
             if not self._of_market:
                 pass
             elif holes != seen:
@@ -171,9 +171,6 @@ class DeskFollower:
             elif looks.is_due(self._words):
                 looks = looks.after(self._words, lags=self._lags())
                 await self._look(bus)
-            if now >= next_clock:
-                next_clock = now + CLOCK_SECONDS
-                self.desk = replace(self.desk, offset=await measure_offset(bus, self._names, self._now_ns))
             await asyncio.wait([bus.ended], timeout=LOOK_SECONDS)
         if bus.ended.done():
             raise StreamError(
@@ -227,6 +224,7 @@ class DeskFollower:
             case "health":
                 if (health := decode(data, DeskHealth)) is not None:
                     self._words += heard
+                    self._clock.hear(health, now=heard)
                     heard_at = self._monotonic() if heard else self.desk.heard_at
                     self.desk = replace(self.desk, health=health, heard_at=heard_at)
             case "risk":
@@ -250,4 +248,4 @@ class DeskFollower:
             stored = await bus.kept(self._names.state_store, self._names.state(f"picture.{number}"))
             picture = None if stored is None else decode(stored.data, Picture)
             if picture is not None:
-                self._pictured(picture.events, self.desk.offset)
+                self._pictured(picture.events)

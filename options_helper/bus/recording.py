@@ -19,7 +19,7 @@ from typing import Final, Protocol, cast
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Head, decode, opened_feed, read_head
-from options_helper.bus.clocks import Offset, measure_offset
+from options_helper.bus.clocks import DeskClock, Offset
 from options_helper.bus.connection import BusConnection, Pull
 from options_helper.bus.demand import RECORDS
 from options_helper.bus.legs import FIRST_LEG, both_legs
@@ -102,7 +102,7 @@ class BusRecording:
         self._ended: tuple[float, int] | None = None
         # Replaced whole by the stream threads.
         self.heard = _Heard()
-        self.offset = Offset()
+        self.clock = DeskClock(now_ns, monotonic)
 
     @property
     def desk(self) -> str:
@@ -215,7 +215,7 @@ class BusRecording:
         if known is None or ended is None:
             return ()
         at, at_ns = ended
-        owners_ns = at_ns + (self.offset.ahead_ns if self.offset.matters else 0)  # as all receipts
+        owners_ns = self._offset.there(at_ns)  # as all receipts
         return tuple(_gap_of(stream, span, at, owners_ns) for span in known.spans(at))
 
     def _both(self, mine: StreamHealth) -> StreamHealth:
@@ -226,10 +226,14 @@ class BusRecording:
         if health.phase is Phase.STOPPED and mine.phase is not Phase.STOPPED:
             # Of a capture that says its own end: this one waits for the next owner, and is silent until then.
             health = replace(health, phase=Phase.RECONNECTING)
-        if health.last_event_at is not None and self.offset.matters:
-            ahead = timedelta(microseconds=self.offset.ahead_ns / 1_000)
+        if health.last_event_at is not None and (offset := self._offset).matters:
+            ahead = timedelta(microseconds=offset.ahead_ns / 1_000)
             health = replace(health, last_event_at=health.last_event_at - ahead)
         return health
+
+    @property
+    def _offset(self) -> Offset:
+        return self.clock.offset or Offset()
 
     def _lasting(self, mine: StreamHealth) -> Gap | None:
         if mine.phase is Phase.OFF or not mine.gaps or mine.gaps[-1].until_ns is not None:
@@ -273,7 +277,7 @@ class BusRecordStreamer(BusStreamer):
 
     def __init__(self, recording: BusRecording, stream: StreamId, feed: str, sink: PlacedSink) -> None:
         super().__init__(
-            recording.address, stream, sink, Legs(), viewer=recording.viewer, now_ns=recording.now_ns
+            recording.address, stream, sink, Legs(), viewer=recording.viewer, clock=recording.clock
         )
         self._recording, self._feed, self._placed_sink = recording, feed, sink
         self._announced: Announcement | None = None
@@ -302,6 +306,7 @@ class BusRecordStreamer(BusStreamer):
         tasks = [
             asyncio.create_task(self._pull(bus, news)),
             asyncio.create_task(self._keep_asking(bus, news, self._ask_now)),
+            asyncio.create_task(self._keep_clock(bus)),
         ]
         tasks[0].add_done_callback(lambda _: news.set())
         try:
@@ -327,11 +332,12 @@ class BusRecordStreamer(BusStreamer):
     def _find_health(self, data: bytes) -> None:
         self._health = health = decode_truth(data, DeskHealth)
         if health is not None:
+            self._clock.hear(health, now=False)
             self._recording.hear(health, now=False)
             self._note_feed()
 
-    def _hear_health(self, data: bytes, news: asyncio.Event) -> None:
-        super()._hear_health(data, news)
+    def _hear_health(self, data: bytes, news: asyncio.Event, *, now: bool = True) -> None:
+        super()._hear_health(data, news, now=now)
         health = self._health
         if health is None:
             return
@@ -376,7 +382,6 @@ class BusRecordStreamer(BusStreamer):
         """Hand over what the store has from the place on, and what comes, until the connection is gone."""
         names = self._address.names
         store, subject = names.store(self._stream), names.published(self._stream)
-        self._recording.offset = await measure_offset(bus, names, self._now_ns)
         reader = self._reader or await self._begin(bus, store, subject)
         self._note_feed()
         while not self._stopped:
@@ -402,7 +407,7 @@ class BusRecordStreamer(BusStreamer):
                 place = Place(stored.sequence, head.epoch, head.number, head.events_until)
                 if _says_feed(stored.data):  # with it, as it says of which feed all is that follows
                     place = Place(stored.sequence - 1, events=head.events_before)
-        self._placed_sink.mark(Mark(place), self._now_ns())
+        self._placed_sink.mark(Mark(place), self._recording.now_ns())
         return self._recording.begin(self._stream, place, self._feed)
 
     async def _read(self, bus: BusConnection, pull: Pull, reader: PlaceReader) -> None:
@@ -475,7 +480,7 @@ class BusRecordStreamer(BusStreamer):
                 continue
             if record is not None and record.kind is RecordKind.MARKET:
                 self._announce(record.payload)
-            self._placed_sink.mark(mark, mark.place.received_ns or self._now_ns())
+            self._placed_sink.mark(mark, mark.place.received_ns or self._recording.now_ns())
 
     def _announce(self, payload: bytes) -> None:
         """Another market than was told last; its time is that of then, and the owner's newest word has the present."""

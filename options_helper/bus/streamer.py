@@ -7,6 +7,7 @@ import logging
 import threading
 import time
 import uuid
+from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -15,9 +16,9 @@ import msgspec
 
 from options_helper.bus.accounts import Place, place_of
 from options_helper.bus.address import BusAddress
-from options_helper.bus.batch import Batch
+from options_helper.bus.batch import Batch, read_head
 from options_helper.bus.batch import decode as decode_batch
-from options_helper.bus.clocks import Offset, measure_offset
+from options_helper.bus.clocks import DeskClock, Offset
 from options_helper.bus.conflation import behind, left_out
 from options_helper.bus.connection import BusConnection, Followed
 from options_helper.bus.continuity import Verdict
@@ -48,6 +49,9 @@ PACE_SECONDS: Final = 0.25
 BETWEEN_SECONDS: Final = 1.0
 # A slow feed speaks three times a second.
 SILENT_SECONDS: Final = 3.0
+# What comes of an owner whose clock is not known waits so long for that, and then counts as if the clocks agreed.
+CLOCK_PATIENCE_SECONDS: Final = 2.0
+CLOCK_LOOK_SECONDS: Final = 0.1
 NO_OWNER: Final = -1  # in place of a term
 # The first of an owner's words that was surely said after the stream was followed: one may wait to be read then.
 OWN_WORD: Final = 2
@@ -141,23 +145,25 @@ class BusStreamer(ConnectionRunner[BusLink]):
         legs: Legs,
         *,
         viewer: str,
-        now_ns: Callable[[], int] = utc_now_ns,
+        clock: DeskClock | None = None,
         monotonic: Callable[[], float] = time.monotonic,
         fill: Callable[[], float] = lambda: 0.0,
         account: str = DEFAULT_ACCOUNT,
     ) -> None:
-        """Of a stream of orders `account` says whose; where that is on the bus, the owner's word says."""
+        """Of a stream of orders `account` says whose; where that is on the bus, the owner's word says.
+
+        `clock` is the desk's, for all who follow it here; None: nobody else does.
+        """
         super().__init__(stream, ConnectionTiming())
         self._account = account if stream.kind.carries_orders else DEFAULT_ACCOUNT
         self._monotonic, self._fill = monotonic, fill
-        self._now_ns = now_ns
+        self._clock = clock or DeskClock(utc_now_ns, monotonic)
         self._viewer = viewer
         self._address, self._stream, self._sink, self._legs = address, stream, sink, legs
         # Guarded by self._wanted_lock: changed from any thread.
         self._wanted_lock = threading.Lock()
         self._wanted: dict[str, frozenset[str]] = {}
         # The rest belongs to the thread that runs it.
-        self._offset = Offset()
         self._health: DeskHealth | None = None
         self._told: object = None
         self._complained = False
@@ -169,7 +175,10 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._words = 0  # of the owner's on this stream since it is followed
         self._of_further = False  # whether those are of an account beside the desk's own
         self._slow_heard_at = 0.0  # or when it was asked for
-        self._early: list[bytes] | None = None  # what came before the answer to the wishes was told
+        # What came before the answer to the wishes was told, or before the clock was known by which it was received.
+        self._early: deque[tuple[bytes, Detail]] = deque()
+        self._is_answered = True
+        self._early_until: float | None = None  # by the monotonic clock; None: none waits for a clock
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Want these too."""
@@ -202,23 +211,26 @@ class BusStreamer(ConnectionRunner[BusLink]):
         await self._hear_words(bus, names.told("health"), lambda data: self._hear_health(data, news))
         stored = await bus.kept(names.state_store, names.state("health"))
         if stored is not None:
-            self._hear_health(stored.data, news)
+            self._hear_health(stored.data, news, now=False)
         health, place = await self._await_owner(connection, news, ended)
         if self._account != DEFAULT_ACCOUNT:
             await self._begin_account(bus, place, news)
-        self._offset = await measure_offset(bus, names, self._now_ns)
+        await self._clock.measure(bus, names)
         self._sink.connected(_readable(health.announcement))
         # Nobody is told that it is heard before the server sends what comes; and of that, nothing before the answer.
-        self._feeds, self._followed, self._early = Feeds(), {}, []
+        self._feeds, self._followed, self._is_answered = Feeds(), {}, False
+        self._early.clear()
         await self._follow(bus, Detail.FULL)
         self._words = 0
         self._answer()
-        early, self._early = self._early, None
-        for data in early:
-            self._hear(data)
+        self._is_answered = True
+        self._hear_early()
         self._legs.want_picture()
         self._ask_now = asyncio.Event()
-        tasks = [asyncio.create_task(self._keep_asking(bus, news, self._ask_now))]
+        tasks = [
+            asyncio.create_task(self._keep_asking(bus, news, self._ask_now)),
+            asyncio.create_task(self._keep_clock(bus)),
+        ]
         if self._stream.kind.channels and not self._stream.kind.carries_orders:
             tasks.append(asyncio.create_task(self._keep_pace(bus, self._ask_now)))
         try:
@@ -295,6 +307,17 @@ class BusStreamer(ConnectionRunner[BusLink]):
                 async with asyncio.timeout(ASK_SECONDS):
                     await ask_now.wait()
 
+    async def _keep_clock(self, bus: BusConnection) -> None:
+        """Know the owner's clock, whichever owner it is, and let go what waits for that."""
+        while self._goes_on(bus):
+            try:
+                await self._clock.measure(bus, self._address.names)
+                self._hear_early()
+            except Exception:
+                # This task's last line: what waits would wait for ever.
+                log.exception("the clock of the owner of %s could not be measured", self._stream)
+            await asyncio.sleep(CLOCK_LOOK_SECONDS)
+
     async def _keep_pace(self, bus: BusConnection, ask_now: asyncio.Event) -> None:
         """Follow all prices, or the slow feed where that is asked for or this viewer is behind."""
         while self._goes_on(bus):
@@ -357,11 +380,12 @@ class BusStreamer(ConnectionRunner[BusLink]):
         """The term of the owner, as far as it was heard of."""
         return NO_OWNER if self._health is None else self._health.epoch
 
-    def _hear_health(self, data: bytes, news: asyncio.Event) -> None:
+    def _hear_health(self, data: bytes, news: asyncio.Event, *, now: bool = True) -> None:
         health = decode_truth(data, DeskHealth)
         if health is None:
             return
         before, self._health = self._health, health
+        self._clock.hear(health, now=now)
         if not self._of_further:
             self._note_published(health)
         if before is not None and self._told is not None and _is_another(before, health):
@@ -410,10 +434,23 @@ class BusStreamer(ConnectionRunner[BusLink]):
             self._sink.subscribed(*answer)
 
     def _take(self, data: bytes, feed: Detail) -> None:
-        if self._early is None:
-            self._hear(data, feed)
-        else:
-            self._early.append(data)
+        self._early.append((data, feed))
+        self._hear_early()
+
+    def _hear_early(self) -> None:
+        """Hear what has come, in its order, as far as that may be."""
+        while self._is_answered and self._early and self._has_its_clock(self._early[0][0]):
+            self._hear(*self._early.popleft())
+
+    def _has_its_clock(self, data: bytes) -> bool:
+        """Whether the clock is known by which this was received, or is not to be waited for any more."""
+        head, now = read_head(data), self._monotonic()
+        if head is None or self._clock.offset_of(head.epoch) is not None:
+            self._early_until = None
+            return True
+        if self._early_until is None:
+            self._early_until = now + CLOCK_PATIENCE_SECONDS
+        return now >= self._early_until
 
     def _hear(self, data: bytes, feed: Detail = Detail.FULL) -> None:
         batch = decode_batch(data)
@@ -433,6 +470,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
             self._use(one, of)
 
     def _use(self, batch: Batch, feed: Detail) -> None:
+        offset = self._clock.offset_of(batch.head.epoch) or Offset()
         frames = [record for record in batch.records if record.kind is RecordKind.FRAME]
         first, last = (frames[0].received_ns, frames[-1].received_ns) if frames else (None, None)
         leg, arrival = self._legs.of(self._stream).take(
@@ -449,7 +487,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
             self._sink.connected(None)  # what is made of changes does not go on from here
         for record in records:
             if record.kind is RecordKind.FRAME:
-                self._sink.frame(record.payload, record.events, self._offset.here(record.received_ns))
+                self._sink.frame(record.payload, record.events, offset.here(record.received_ns))
             elif record.kind is RecordKind.MARKET:
                 self._sink.connected(_readable(record.payload))
 
@@ -491,7 +529,7 @@ class BusSource:
         self._monotonic, self._fill = monotonic, fill
         self.legs = Legs(address.detail)
         self._viewer = uuid.uuid4().hex
-        self._now_ns = now_ns
+        self.clock = DeskClock(now_ns, monotonic)
 
     @property
     def streams(self) -> Sequence[StreamId]:
@@ -516,7 +554,7 @@ class BusSource:
             sink,
             self.legs,
             viewer=self._viewer,
-            now_ns=self._now_ns,
+            clock=self.clock,
             monotonic=self._monotonic,
             fill=self._fill,
             account=self._account,

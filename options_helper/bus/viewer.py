@@ -14,7 +14,7 @@ from msgspec.structs import replace as replace_event
 from options_helper.bus.account_look import AccountLook
 from options_helper.bus.accounts import TRUTH
 from options_helper.bus.address import BusAddress
-from options_helper.bus.clocks import Offset
+from options_helper.bus.clocks import WORTH_SAYING_NS, Offset
 from options_helper.bus.detail import slowness
 from options_helper.bus.follower import Desk, DeskFollower
 from options_helper.bus.legs import Leg, both_legs
@@ -82,7 +82,7 @@ class BusManager:
                 self._source.legs.forget()
                 self._follower = DeskFollower(
                     self._address,
-                    now_ns=self._now_ns,
+                    clock=self._source.clock,
                     monotonic=self._monotonic,
                     holes=lambda: self._source.legs.holes,
                     pictured=self._take_picture,
@@ -113,11 +113,17 @@ class BusManager:
         health = _health_of(stream, desk)
         return health is not None and self._source.legs.of(_wire(stream, desk)).is_behind(health)
 
-    def _take_picture(self, events: Sequence[PictureEvent], offset: Offset) -> None:
-        follower = self._follower
+    def _take_picture(self, events: Sequence[PictureEvent]) -> None:
+        follower, offset = self._follower, self._source.clock.offset
         health = None if follower is None else follower.desk.health
-        if offset.matters and health is not None and not health.market.plays:
-            events = [replace_event(event, received_ns=offset.here(event.received_ns)) for event in events]
+        if offset is not None and health is not None and not health.market.plays:
+            here = (
+                replace_event(event, received_ns=offset.here(event.received_ns)) if offset.matters else event
+                for event in events
+            )
+            # What seems to come later is of an owner that has not told of itself yet: it is looked at again then.
+            until_ns = self._now_ns() + WORTH_SAYING_NS
+            events = [event for event in here if event.received_ns <= until_ns]
         self.streams.restore(events)
 
     def snapshot(self) -> LiveSnapshot:
@@ -181,12 +187,12 @@ class BusManager:
     def _books_of(self, desk: Desk, told: DeskBooks, snapshot: LiveSnapshot) -> Mapping[str, Book]:
         """The owner's, of what this viewer wants, with receipts on the clock that is shown."""
         found = dict(snapshot.books)
-        plays = snapshot.market.plays
+        offset, plays = self._source.clock.offset or Offset(), snapshot.market.plays
         # What an owner of before kept may still be stored.
         streamed = () if desk.health is None else desk.health.books
         for symbol in self._config.book_symbols:
             if symbol in streamed and (book := told.books.get(symbol)) is not None:
-                found[symbol] = book if plays else _here(book, desk.offset)
+                found[symbol] = book if plays else _here(book, offset)
         return MappingProxyType(found)
 
     def _remarks(self, desk: Desk, snapshot: LiveSnapshot, problem: str | None) -> DeskRemarks:
@@ -195,7 +201,7 @@ class BusManager:
         if health is not None:
             owner += f", served by {health.where} (process {health.pid})"
         legs = [self._source.legs.of(_wire(name, desk)) for name in self._source.streams]
-        remarks = [desk.problem, problem, desk.offset.sentence, self._slowness(legs, snapshot)]
+        remarks = [desk.problem, problem, self._source.clock.sentence, self._slowness(legs, snapshot)]
         if self._look.is_for_prices:
             remarks.append(
                 "This computer's seed is for prices: positions, orders and fills are not shown here."

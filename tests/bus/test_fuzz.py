@@ -15,6 +15,7 @@ import pytest
 from options_helper.analysis.live_health import headline
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Head, encode
+from options_helper.bus.clocks import DeskClock
 from options_helper.bus.demand import Answer, Wish, demands, read_wish
 from options_helper.bus.follower import Desk, DeskFollower
 from options_helper.bus.lease import Claim, read_claim
@@ -181,7 +182,11 @@ STATES = {
 def test_states_and_what_a_viewer_shows_of_them(chance: random.Random):
     """Bytes that happen to be a state may say anything; the screen is made of it all the same."""
     follower = DeskFollower(
-        ADDRESS, now_ns=lambda: NOON, monotonic=lambda: 1.0, holes=lambda: 0, pictured=lambda *_: None
+        ADDRESS,
+        clock=DeskClock(lambda: NOON, lambda: 1.0),
+        monotonic=lambda: 1.0,
+        holes=lambda: 0,
+        pictured=lambda *_: None,
     )
     viewer = BusManager(Settings(), ADDRESS, now_ns=lambda: NOON, monotonic=lambda: 1.0)
     viewer._follower = follower
@@ -204,7 +209,11 @@ def test_an_owner_that_names_more_pictures_than_there_are_is_asked_for_no_more_t
             asked.append(subject)
 
     follower = DeskFollower(
-        ADDRESS, now_ns=lambda: NOON, monotonic=lambda: 1.0, holes=lambda: 0, pictured=lambda *_: None
+        ADDRESS,
+        clock=DeskClock(lambda: NOON, lambda: 1.0),
+        monotonic=lambda: 1.0,
+        holes=lambda: 0,
+        pictured=lambda *_: None,
     )
     follower.desk = replace(follower.desk, health=msgspec.structs.replace(health(), picture_parts=2**40))
     asyncio.run(asyncio.wait_for(follower._look(Asked()), 60))  # type: ignore[arg-type]

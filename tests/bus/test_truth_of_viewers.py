@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
@@ -16,6 +17,7 @@ from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
+from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
@@ -31,6 +33,7 @@ from tests.kit.fakes import (
     SteppedClock,
     acknowledge,
     deliver,
+    wait_for,
 )
 from tests.kit.serving import quotes, serving
 from tests.kit.simulated import settings_for
@@ -169,6 +172,30 @@ def test_between_two_looks_at_the_owners_age_the_viewers_is_between_them(off_sec
         wait_until(lambda: "ages are corrected" in said(viewer))
         sink = owner.source_stream().sink
         wait_until(lambda: between(viewer, owner.manager, lambda payload: sink.frame(payload, 2)))
+
+
+@pytest.mark.parametrize("ahead_seconds", [-60, 60])
+def test_a_viewer_that_stays_has_the_next_owners_prices_by_that_ones_clock(ahead_seconds: int):
+    """It stands by on another computer, and whoever follows the desk keeps the connection."""
+    with nats_server() as nats, viewing(nats.address) as viewer:
+        with serving(nats, deliver(*quotes(0, 1))):
+            wait_until(lambda: bid(viewer.snapshot()) == 100)
+        gate = threading.Event()
+        with serving(
+            nats,
+            wait_for(gate),
+            deliver(*quotes(50, 1)),
+            epoch=NOON + 1,
+            host="attic",
+            now_ns=lambda: utc_now_ns() + ahead_seconds * SECOND,
+        ):
+            wait_until(lambda: of(viewer).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: of(viewer))
+            sent = utc_now_ns()
+            gate.set()
+            wait_until(lambda: bid(viewer.snapshot()) == 150)
+            wait_until(lambda: "ages are corrected" in said(viewer), saw=lambda: said(viewer))
+            received = datetime_nanoseconds(viewer.snapshot().quotes["AAPL"].received_at)
+            assert sent - SECOND <= received <= utc_now_ns()
 
 
 def bid(snapshot: LiveSnapshot) -> float | None:

@@ -61,6 +61,8 @@ class Serving:
         queue: int = 100_000,
         epoch: int = NOON,
         accounts: Sequence[str] = (DEFAULT_ACCOUNT,),
+        host: str = "here",
+        now_ns: Callable[[], int] = utc_now_ns,
     ) -> None:
         self._queue = queue
         scripted: dict[StreamId, ScriptedStreams] = {
@@ -73,15 +75,17 @@ class Serving:
         self.source = AnnouncedSource(ScriptedSource(scripted))
         self.owner = BusOwner(
             server.address,
-            Owner("here", 1, epoch),
+            Owner(host, 1, epoch),
             self.source.streams,
-            now_ns=utc_now_ns,
+            now_ns=now_ns,
             announced=lambda: self.source.announced,
             keep_bytes=KEEP,
             limits={StreamName.STOCKS: 3},
             accounts=accounts,
         )
-        self.manager = LiveStreamManager(SETTINGS, source=self.source, rest_cls=None, carry=self.owner.carry)
+        self.manager = LiveStreamManager(
+            SETTINGS, source=self.source, rest_cls=None, carry=self.owner.carry, now_ns=now_ns
+        )
 
     def start(self) -> None:
         """Begin its streams: until then its words name no feed."""
@@ -110,15 +114,10 @@ class Serving:
 
 @contextmanager
 def serving(
-    server: Bus,
-    *stocks: Step,
-    fills: tuple[Step, ...] = (),
-    queue: int = 100_000,
-    epoch: int = NOON,
-    accounts: Sequence[str] = (DEFAULT_ACCOUNT,),
+    server: Bus, *stocks: Step, epoch: int = NOON, queue: int = 100_000, **more: Any
 ) -> Iterator[Serving]:
     """An owner that runs; it ends in order."""
-    with beginning(server, *stocks, fills=fills, queue=queue, epoch=epoch, accounts=accounts) as made:
+    with beginning(server, *stocks, epoch=epoch, queue=queue, **more) as made:
         made.start()
         yield made
 

@@ -1,0 +1,393 @@
+"""Whose clock a receipt is of: an owner's, which may be another, and either may be set; and what is said of it."""
+
+# ruff: noqa: SLF001 - what a subscription hands in is handed in here, without a server
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import pytest
+
+from options_helper.bus.address import BusAddress
+from options_helper.bus.batch import Head, encode
+from options_helper.bus.clocks import (
+    AGAIN_SECONDS,
+    CLOCK_SECONDS,
+    KEPT_TERMS,
+    NOT_KNOWN,
+    DeskClock,
+    Offset,
+)
+from options_helper.bus.follower import DeskFollower
+from options_helper.bus.streamer import CLOCK_PATIENCE_SECONDS, BusStreamer, Legs
+from options_helper.bus.truth import DeskAccount, DeskHealth
+from options_helper.bus.truth import encode as encode_truth
+from options_helper.data.recording.journal import Record, RecordKind
+from options_helper.errors import StreamError
+from options_helper.model.account import AccountState
+from options_helper.model.announcement import MarketKind
+from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.streams import StreamName
+from tests.kit.fakes import NOON
+from tests.kit.waiting import AT_ONCE
+
+SECOND = 1_000_000_000
+STOCKS = StreamName.STOCKS
+ADDRESS = BusAddress.parse("nats://127.0.0.1:4222", "desk")
+
+
+class Computer:
+    """The two clocks of this computer."""
+
+    def __init__(self) -> None:
+        self.seconds, self.set_by = 0.0, 0
+
+    def monotonic(self) -> float:
+        return 1_000.0 + self.seconds
+
+    def now_ns(self) -> int:
+        return NOON + self.set_by + int(self.seconds * SECOND)
+
+
+class Owners:
+    """A bus on which one owner after another answers, by a clock of its own; an answer takes its time."""
+
+    def __init__(self, here: Computer) -> None:
+        self.here, self.ahead, self.took = here, 0, 0.02
+        self.answers = True
+        self.asked = 0
+        self.set_meanwhile = 0
+
+    async def ask(self, subject: str) -> bytes:
+        assert subject == ADDRESS.names.ask("time")
+        self.asked += 1
+        await asyncio.sleep(0)
+        self.here.seconds += self.took / 2
+        at_ns = self.at_ns
+        self.here.seconds += self.took / 2
+        self.here.set_by += self.set_meanwhile
+        if not self.answers:
+            raise StreamError("oh.desk.ask.time did not answer (timeout).")
+        return str(at_ns).encode()
+
+    @property
+    def at_ns(self) -> int:
+        """The owner's time; it does not follow this computer's clock where that is set."""
+        return NOON + int(self.here.seconds * SECOND) + self.ahead
+
+    def word(self, epoch: int = 1, host: str = "den") -> DeskHealth:
+        return DeskHealth(
+            program="1", host=host, pid=epoch, epoch=epoch, at_ns=self.at_ns, market=MarketKind.ALPACA
+        )
+
+
+@pytest.fixture
+def here() -> Computer:
+    return Computer()
+
+
+@pytest.fixture
+def owners(here: Computer) -> Owners:
+    return Owners(here)
+
+
+@pytest.fixture
+def clock(here: Computer) -> DeskClock:
+    return DeskClock(here.now_ns, here.monotonic)
+
+
+def measured(clock: DeskClock, owners: Owners) -> Offset | None:
+    asyncio.run(clock.measure(owners, ADDRESS.names))  # type: ignore[arg-type]
+    return clock.offset
+
+
+def said(clock: DeskClock) -> str:
+    return clock.sentence or ""
+
+
+def ahead(offset: Offset | None) -> int | None:
+    """Whole seconds."""
+    return None if offset is None else round(offset.ahead_ns / SECOND)
+
+
+def test_an_offset_holds_until_it_is_time_to_measure_it_anew_and_one_answer_that_fails_changes_nothing(
+    here: Computer, owners: Owners, clock: DeskClock
+):
+    owners.ahead = 5 * SECOND
+    assert measured(clock, owners) is None, "there is nobody to ask"
+    clock.hear(owners.word(), now=True)
+    assert ahead(measured(clock, owners)) == 5
+    assert owners.asked == 1
+    here.seconds += CLOCK_SECONDS / 2
+    measured(clock, owners)
+    assert owners.asked == 1
+
+    owners.answers = False
+    here.seconds += CLOCK_SECONDS
+    assert ahead(measured(clock, owners)) == 5
+    assert owners.asked == 2
+    assert "ages are corrected" in said(clock)
+    owners.answers = True
+    here.seconds += AGAIN_SECONDS
+    measured(clock, owners)
+    assert owners.asked == 3
+
+
+def test_of_an_owner_that_does_not_answer_it_is_said_that_ages_are_not_corrected(
+    here: Computer, owners: Owners, clock: DeskClock
+):
+    clock.hear(owners.word(), now=True)
+    assert not said(clock), "it was not asked yet"
+    owners.answers = False
+
+    assert measured(clock, owners) is None
+    assert said(clock) == NOT_KNOWN
+    owners.answers = True
+    here.seconds += AGAIN_SECONDS
+    assert ahead(measured(clock, owners)) == 0
+    assert not said(clock)
+
+
+@pytest.mark.parametrize(("host", "at_first"), [("den", 5), ("attic", None)])
+def test_another_owner_is_asked_at_once_and_has_the_same_clock_on_the_same_computer_only(
+    owners: Owners, clock: DeskClock, host: str, at_first: int | None
+):
+    owners.ahead = 5 * SECOND
+    clock.hear(owners.word(), now=True)
+    measured(clock, owners)
+    owners.ahead = 65 * SECOND
+    clock.hear(owners.word(2, host), now=True)
+
+    assert ahead(clock.offset) == at_first
+    assert ahead(clock.offset_of(1)) == 5, "what that one sent last comes yet"
+    assert ahead(measured(clock, owners)) == 65
+    assert (ahead(clock.offset_of(1)), ahead(clock.offset_of(2))) == (5, 65)
+    assert clock.offset_of(3) is None
+    clock.hear(owners.word(), now=False)
+    assert ahead(clock.offset) == 65, "what is found in the store may be of before"
+
+
+def test_owners_that_say_no_term_are_told_apart(owners: Owners, clock: DeskClock):
+    owners.ahead = 5 * SECOND
+    clock.hear(owners.word(0), now=True)
+    measured(clock, owners)
+    assert ahead(clock.offset_of(77)) == 5
+    clock.hear(owners.word(0, "attic"), now=True)
+    assert clock.offset_of(77) is None
+
+
+def test_only_the_last_owners_clocks_are_kept(owners: Owners, clock: DeskClock):
+    for epoch in range(1, KEPT_TERMS + 3):
+        clock.hear(owners.word(epoch), now=True)
+        measured(clock, owners)
+    assert [epoch for epoch in range(1, KEPT_TERMS + 3) if clock.offset_of(epoch)] == [3, 4, 5, 6]
+
+
+@pytest.mark.parametrize("whose", ["this computer's", "the owner's"])
+def test_a_clock_that_was_set_is_measured_anew_as_soon_as_the_owner_speaks(
+    here: Computer, owners: Owners, clock: DeskClock, whose: str
+):
+    clock.hear(owners.word(), now=True)
+    measured(clock, owners)
+    here.seconds += 2 * AGAIN_SECONDS
+    clock.hear(owners.word(), now=True)
+    measured(clock, owners)
+    assert owners.asked == 1, "its word fits"
+    if whose == "the owner's":
+        owners.ahead += 60 * SECOND
+    else:
+        here.set_by -= 60 * SECOND
+    clock.hear(owners.word(), now=False)
+    measured(clock, owners)
+    assert owners.asked == 1, "when that was said nobody knows"
+    clock.hear(owners.word(), now=True)
+
+    assert ahead(measured(clock, owners)) == 60
+
+
+def test_a_clock_that_is_set_while_an_answer_is_on_its_way_is_known_truly(
+    here: Computer, owners: Owners, clock: DeskClock
+):
+    owners.set_meanwhile = 40 * SECOND
+    clock.hear(owners.word(), now=True)
+    assert ahead(measured(clock, owners)) == -40
+
+
+def test_an_answer_of_an_owner_that_is_followed_by_another_meanwhile_is_nobodys(
+    owners: Owners, clock: DeskClock
+):
+    async def story() -> None:
+        clock.hear(owners.word(), now=True)
+        asking = asyncio.create_task(clock.measure(owners, ADDRESS.names))  # type: ignore[arg-type]
+        await asyncio.sleep(0)
+        clock.hear(owners.word(2, "attic"), now=True)
+        await asking
+
+    asyncio.run(story())
+    assert (clock.offset_of(1), clock.offset_of(2)) == (None, None)
+
+
+def test_a_slow_answer_replaces_no_exact_one_that_may_be_as_true():
+    exact, slow, other = Offset(5 * SECOND, 10), Offset(5 * SECOND + 100, SECOND), Offset(9 * SECOND, SECOND)
+    assert exact.better(slow) is exact
+    assert slow.better(exact) is exact
+    assert exact.better(other) is other
+
+
+class Received:
+    """A sink that notes when each frame was received, by this computer's clock."""
+
+    def __init__(self) -> None:
+        self.frames: list[tuple[bytes, int | None]] = []
+
+    def connected(self, announcement: str | None) -> None: ...
+
+    def subscribed(
+        self, requested: Sequence[str], acknowledged: Sequence[str], refusals: Mapping[str, str]
+    ) -> None: ...
+
+    def frame(self, payload: bytes, events: int, received_ns: int | None = None) -> None:
+        self.frames.append((payload, received_ns))
+
+    def notice(self, problem: str) -> None: ...
+
+
+class Standby:
+    """A viewer of an owner whose clock is this computer's, and of one on another computer, a minute ahead."""
+
+    def __init__(self, here: Computer, owners: Owners, clock: DeskClock) -> None:
+        self.here, self.owners, self.clock = here, owners, clock
+        self.received = Received()
+        self.legs = Legs()
+        self.streamer = BusStreamer(
+            ADDRESS,
+            STOCKS,
+            self.received,  # type: ignore[arg-type]
+            self.legs,
+            viewer="v",
+            clock=clock,
+            monotonic=here.monotonic,
+        )
+        self.before = {1: 0, 2: 0}
+
+    def speak(self, epoch: int) -> None:
+        word = self.owners.word(epoch, "den" if epoch == 1 else "attic")
+        self.streamer._hear_health(encode_truth(word), asyncio.Event())
+
+    def come(self, payload: bytes, epoch: int, *, at_ns: int) -> None:
+        """A batch with one frame, received then by its owner's clock."""
+        number, before = self.before[epoch], sum(self.before.values())
+        self.before[epoch] += 1
+        record = Record(RecordKind.FRAME, at_ns, payload, STOCKS, 1)
+        self.streamer._take(encode(Head(epoch, number, before, 1), [record]), self.streamer._feeds.wanted)
+
+    def measure(self) -> None:
+        measured(self.clock, self.owners)
+        self.streamer._hear_early()
+
+
+@pytest.fixture
+def standby(here: Computer, owners: Owners, clock: DeskClock) -> Standby:
+    return Standby(here, owners, clock)
+
+
+@pytest.mark.parametrize("speaks_first", [True, False])
+def test_what_an_owner_on_another_computer_received_is_of_its_clock_on_a_connection_that_goes_on(
+    standby: Standby, owners: Owners, *, speaks_first: bool
+):
+    """A price of two minutes ago looked as fresh as one of a minute, or one of now as a minute old."""
+    standby.speak(1)
+    standby.measure()
+    standby.come(b"of den", 1, at_ns=NOON)
+    owners.ahead = 60 * SECOND
+    if speaks_first:
+        standby.speak(2)
+    standby.come(b"of attic", 2, at_ns=NOON + 61 * SECOND)
+    standby.come(b"and again", 2, at_ns=NOON + 62 * SECOND)
+    assert [payload for payload, _ in standby.received.frames] == [b"of den"]
+    standby.speak(2)
+    standby.measure()
+
+    moments = [
+        (payload, round((at_ns or 0) / SECOND) - NOON // SECOND) for payload, at_ns in standby.received.frames
+    ]
+    assert moments == [(b"of den", 0), (b"of attic", 1), (b"and again", 2)]
+
+
+def test_what_the_owner_of_before_sent_last_is_of_its_own_clock(standby: Standby, owners: Owners):
+    standby.speak(1)
+    standby.measure()
+    owners.ahead = 60 * SECOND
+    standby.speak(2)
+    standby.measure()
+    standby.come(b"of den", 1, at_ns=NOON)
+
+    assert standby.received.frames == [(b"of den", NOON)]
+
+
+def test_an_owner_that_tells_no_time_holds_up_nothing_for_long(
+    standby: Standby, owners: Owners, here: Computer
+):
+    standby.speak(1)
+    standby.measure()
+    owners.answers = False
+    standby.speak(2)
+    standby.come(b"one", 2, at_ns=NOON + SECOND)
+    standby.measure()
+    assert not standby.received.frames
+    here.seconds += CLOCK_PATIENCE_SECONDS
+    standby.come(b"two", 2, at_ns=NOON + 2 * SECOND)
+
+    assert standby.received.frames == [(b"one", NOON + SECOND), (b"two", NOON + 2 * SECOND)]
+    assert said(standby.clock) == NOT_KNOWN
+
+
+class Slow:
+    """A bus to a follower whose owner tells its time late; what is subscribed to is handed in by the test."""
+
+    def __init__(self) -> None:
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self.heard: dict[str, Any] = {}
+        self.followed, self.asked, self.may_answer = asyncio.Event(), asyncio.Event(), asyncio.Event()
+
+    async def subscribe(self, subject: str, heard: Any) -> None:
+        self.heard[subject] = heard
+        self.followed.set()
+
+    async def kept(self, *_: str) -> None: ...
+
+    async def ask(self, *_: object) -> bytes:
+        self.asked.set()
+        await self.may_answer.wait()
+        return b"1"
+
+
+def test_what_a_follower_hears_while_it_waits_for_the_owners_time_is_not_forgotten(
+    owners: Owners, clock: DeskClock, here: Computer
+):
+    async def story() -> bool:
+        bus = Slow()
+        follower = DeskFollower(
+            ADDRESS, clock=clock, monotonic=here.monotonic, holes=lambda: 0, pictured=lambda _: None
+        )
+        following = asyncio.create_task(follower._hear(bus))  # type: ignore[arg-type]
+        async with asyncio.timeout(AT_ONCE):
+            await bus.followed.wait()
+        names = ADDRESS.names
+        bus.heard[names.told("*")](names.told("health"), encode_truth(owners.word()), None)
+        async with asyncio.timeout(AT_ONCE):
+            await bus.asked.wait()
+        told = DeskAccount(AccountState(), (), ExpiryFacts(), "paper")
+        account = names.account_told("*")
+        bus.heard[account](account.replace("*", "truth"), encode_truth(told), None)
+        bus.may_answer.set()
+        bus.ended.set_result("cut")
+        with pytest.raises(StreamError, match="cut"):
+            await following
+        follower.stop()
+        assert clock.offset is not None
+        return follower.desk.account == told
+
+    assert asyncio.run(story())
