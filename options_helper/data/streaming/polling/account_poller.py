@@ -75,6 +75,8 @@ class AccountPoller:
                 if self._context.stopping.is_set():
                     # What a stopped run still hears changes nothing.
                     return self._policy.poll
+                # The answer itself says what time it is there.
+                self._context.correct_clock()
                 question = self._course.answered(self._seen(), answer)
         self._want_closes_of(question.closes_of)
         return question.again
@@ -90,9 +92,15 @@ class AccountPoller:
 
     def _positions(self, rest: AlpacaRest, *, with_cash: bool) -> AccountPositions:
         # As old as the question: what changes while an answer is awaited may be in it, or not.
-        as_of = self._context.now()
+        context = self._context
+        asked = context.moment()
         positions = rest.positions()
-        reading = read_account(positions, rest.account() if with_cash else {}, as_of)
+        account = rest.account() if with_cash else {}
+        with context.lock:
+            # By the clock as the answers put it right: it may have been set since, or been wrong before.
+            context.correct_clock()
+            as_of = context.time_of(asked)
+        reading = read_account(positions, account, as_of)
         for problem in reading.problems:
             log.warning("%s", problem)
         return reading.view

@@ -52,6 +52,8 @@ class PollContext:
         self.risk_inputs = RiskInputs()
         self.expiry_facts = ExpiryFacts()
         self.stopping = threading.Event()
+        # Guarded by the lock: False from when somebody sets the clock until an answer says what time it is.
+        self.knows_time = True
         self._now_ns = now_ns
         self._elapsed = elapsed
         self._connect = connect
@@ -95,7 +97,9 @@ class PollContext:
         self.notice_set_clock()
         if not self.state.clock.plays:
             self._server_clock.streamed(self.state.take_lags())
-            self.state.correct_clock(self._server_clock.skew)
+            skew = self._server_clock.skew
+            self.state.correct_clock(skew)
+            self.knows_time = self.knows_time or (skew is not None and not skew.at_least)
 
     def notice_set_clock(self) -> None:
         """Let what was received keep its age where somebody has set the computer's clock; under the lock."""
@@ -104,6 +108,7 @@ class PollContext:
             if not self.state.clock.plays:
                 # What was known of the old clock corrects the new one no more, not for a moment.
                 self.state.correct_clock(None)
+                self.knows_time = False
 
     def market_ns(self) -> int:
         """The market's time."""
@@ -116,6 +121,10 @@ class PollContext:
     def moment(self) -> Moment:
         """Now, as a course is given it."""
         return Moment(self.market_ns(), self._elapsed(), self.state.clock.speed)
+
+    def time_of(self, earlier: Moment) -> datetime:
+        """When that was, by the market's clock as it is known now; nobody sets that of a session that is played."""
+        return earlier.now if self.state.clock.plays else self.moment().time_of(earlier)
 
     def report(self, task: RestTask, **changes: Any) -> None:
         """Say how a task is getting on."""

@@ -65,7 +65,8 @@ class NewsPoller:
                 return
             is_another = connections != self._connections
             self._connections = connections
-            if connections == self._closed:
+            if connections == self._closed and self._context.knows_time:
+                # By a clock that is an hour ahead the next question would miss what is written in that hour.
                 self._complete_until = now
         if is_another:
             self._ask_now()
@@ -83,7 +84,7 @@ class NewsPoller:
         self._task.stop(timeout)
 
     def _poll(self) -> float | None:
-        began = self._context.now()
+        began = self._context.moment()
         with self._context.lock:
             symbols, is_new, self._is_new = self._symbols, self._is_new, False
             connections, complete_until = self._connections, self._complete_until
@@ -100,7 +101,7 @@ class NewsPoller:
             self._context.report(RestTask.NEWS, phase=RestPhase.FAILED, problem=str(error))
             return self._again
         with self._context.lock:
-            self._closed, self._complete_until = connections, began
+            self._closed, self._complete_until = connections, self._context.time_of(began)
         self._context.report(
             RestTask.NEWS, phase=RestPhase.DONE, done=found, finished_at=self._context.now(), problem=None
         )
@@ -121,6 +122,8 @@ class NewsPoller:
             log.warning("%s", problem)
         context = self._context
         with context.lock:
+            # The answer itself says what time it is there.
+            context.correct_clock()
             fresh = context.state.seed_news(page.articles, context.market_ns())
         self._tell([_told(news) for news in fresh])
         return len(fresh)

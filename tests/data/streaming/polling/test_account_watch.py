@@ -12,6 +12,7 @@ from typing import Any, cast
 
 import pytest
 
+from options_helper.clock import elapsed_seconds
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_watch import AccountWatch
@@ -165,6 +166,7 @@ class Harness:
                 minimum_interval=minimum_interval,
                 race_window=race_window,
             ),
+            elapsed=self._clock.monotonic if isinstance(self._clock, SteppedClock) else elapsed_seconds,
         )
         if listening:
             self._observe(watch, 0, listening=True)
@@ -515,15 +517,14 @@ def test_the_day_stands_without_its_fills_only_while_the_positions_are_what_is_k
 
 def test_positions_are_as_old_as_the_question_however_long_the_cash_is_awaited():
     """What was executed meanwhile is not in them."""
-    ticks = iter(range(1_000))
+    clock = SteppedClock()
 
     class SlowAccount(ScriptedRest):
         def account(self) -> dict[str, Any]:
-            for _ in range(30):
-                next(ticks)
+            clock.advance(31)
             return {}
 
-    harness = Harness(clock=lambda: NOON + next(ticks) * 10**9)
+    harness = Harness(clock)
     with harness.watching(SlowAccount(lambda: 1)) as account_state:
         wait_until(lambda: account_state().view is not None, saw=account_state)
         known = account_state()
@@ -532,3 +533,40 @@ def test_positions_are_as_old_as_the_question_however_long_the_cash_is_awaited()
     assert view is not None
     assert finished_at is not None
     assert (finished_at - view.as_of).total_seconds() > 30
+
+
+class TellingTime(ScriptedRest):
+    """An account whose positions say what time it is there; before they are asked for, the clock is put forward."""
+
+    clock: SteppedClock
+    ahead = 0
+
+    def __call__(self, *_: Any, server_clock: ServerClock, **__: Any) -> ScriptedRest:
+        self._server_clock = server_clock
+        return self
+
+    def orders(self, *_: Any) -> Iterator[list[Any]]:
+        """None."""
+        self.clock.put_forward(3_600)
+        self.ahead += 3_600
+        return iter(())
+
+    def positions(self) -> list[dict[str, Any]]:
+        """As scripted."""
+        received_at = utc_datetime(self.clock())
+        date = format_datetime(received_at - timedelta(seconds=self.ahead), usegmt=True)
+        self._server_clock.answered({"Date": date}, received_at, 0.0)
+        return super().positions()
+
+
+def test_positions_are_as_old_as_their_question_by_the_clock_that_their_answer_put_right():
+    """By the clock that nobody had put right yet they would be still to come."""
+    rest = TellingTime(lambda: 1)
+    rest.clock = SteppedClock()
+    with Harness(rest.clock).watching(rest, poll=FOREVER) as account_state:
+        wait_until(lambda: account_state().executions_day is not None, saw=account_state)
+        view = account_state().view
+
+    assert rest.ahead == 3_600
+    assert view is not None
+    assert abs(view.as_of - utc_datetime(NOON)) < timedelta(seconds=5)
