@@ -66,6 +66,7 @@ _WRONG_SEQUENCE: Final = (10071, 10164)
 _NAME_IN_USE: Final = 10058
 _NO_MESSAGE: Final = 10037
 _NO_JETSTREAM: Final = (10039, 10076)  # for the account, or at all
+_SAYS_NO_STORE: Final = (2, 10, 0)  # from that version on, also where the newest of a subject is asked for
 _NO_ROOM: Final = (10023, 10047)
 _API: Final = "$JS.API"
 _INBOXES: Final = "_INBOX."
@@ -458,17 +459,30 @@ class BusConnection:
         return await self._get(store, subject=subject, direct=direct)
 
     async def kept(self, store: str, subject: str) -> Stored | None:
-        """The newest message of a subject, None also where there is no such store yet; StreamError once we are cut off.
+        """The newest message of a subject, None also where there is no such store yet.
 
-        Of a store that is not there, older servers say nothing at all.
+        StreamError where it does not say so: a server that is slow is asked once more. Of a store that is not there,
+        older servers say nothing at all; where they say nothing twice, none is.
         """
-        try:
-            return await self.last(store, subject)
-        except StreamRefused:
-            raise
-        except StreamError:
-            if self.ended.done():
+        for is_asked_again in (False, True):
+            try:
+                return await self.last(store, subject)
+            except NoStore:
+                break
+            except StreamRefused:
                 raise
+            except StreamError as error:
+                if self.ended.done() or (is_asked_again and self.version >= _SAYS_NO_STORE):
+                    raise
+                log.info("bus: %s", error)
+        return None
+
+    async def recorded(self, store: str, subject: str) -> Stored | None:
+        """The same for whoever may ask after the store itself, as a recorder may: of any server, None is certain."""
+        try:
+            await self.last_sequence(store)
+            return await self.last(store, subject)
+        except NoStore:
             return None
 
     async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:

@@ -400,7 +400,7 @@ class BusRecordStreamer(BusStreamer):
         """The first time: behind what is there now. It is written down at once, so that a kill changes nothing."""
         published = None if self._health is None else self._health.published.get(str(self._stream))
         place = Place(events=0 if published is None else published.events)
-        stored = await bus.kept(store, subject)
+        stored = await bus.recorded(store, subject)
         if stored is not None:
             place = Place(stored.sequence, events=place.events)
             if (head := read_head(stored.data)) is not None:
@@ -508,8 +508,10 @@ async def _first_of(bus: BusConnection, store: str, subject: str, place: Place, 
     What was recorded already is known by its number, so too low is never wrong.
     """
     behind = place.sequence + place.whole
+    newest = await bus.recorded(store, subject)
+    if newest is None:
+        return 1
     stored = None if place.epoch == BEGINNING else await bus.message(store, place.sequence)
     if stored is not None:
         return behind if is_place_of(place, stream, stored.data) else 1
-    newest = await bus.kept(store, subject)
-    return behind if newest is not None and newest.sequence >= place.sequence else 1
+    return behind if newest.sequence >= place.sequence else 1
