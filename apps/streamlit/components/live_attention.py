@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import lru_cache
 from html import escape
 from typing import Final
 
 from apps.streamlit.components.live_expiry import expiry_panels
 from apps.streamlit.components.style import tag
+from options_helper.analysis.attention.entries import AttentionKind
 from options_helper.analysis.live_health import Level
 from options_helper.live.attention import Item
 from options_helper.live.screen import ScreenModel
@@ -77,13 +79,22 @@ def attention_html(screen: ScreenModel, items: Sequence[Item]) -> str:
 
 
 def _item(item: Item) -> str:
-    sign, colour = SIGNS.get(item.level, TO_KNOW)
-    remedy = tag("em", item.remedy, "") if item.remedy else ""
-    kind = "" if item.kind is None else f' data-kind="{escape(item.kind)}"'
+    return _item_html(
+        item.level, item.kind, item.subject, item.what, countdown=_countdown(item), remedy=item.remedy
+    )
+
+
+@lru_cache(maxsize=1_024)  # from one minute to the next most say the same
+def _item_html(
+    level: Level, kind: AttentionKind | None, subject: str, what: str, *, countdown: str, remedy: str
+) -> str:
+    sign, colour = SIGNS.get(level, TO_KNOW)
+    todo = tag("em", remedy, "") if remedy else ""
+    data = "" if kind is None else f' data-kind="{escape(kind)}"'
     return (
-        f'<li style="--level:var(--{colour})" data-level="{escape(item.level)}"{kind} tabindex="-1"><i>{sign}</i>'
-        f'<span><span class="oh-gist">{tag("strong", item.subject, "")} {_countdown(item)}'
-        f"{tag('span', item.what, '')}</span>{remedy}</span></li>"
+        f'<li style="--level:var(--{colour})" data-level="{escape(level)}"{data} tabindex="-1"><i>{sign}</i>'
+        f'<span><span class="oh-gist">{tag("strong", subject, "")} {countdown}'
+        f"{tag('span', what, '')}</span>{todo}</span></li>"
     )
 
 

@@ -149,10 +149,12 @@ def _ago(at: datetime, now: datetime) -> str:
 
 def _clocks(lines: Sequence[CockpitLine], now: datetime) -> Iterator[str]:
     """Whose instants are ahead, each once."""
+    # Those of one class and day are the same value, which most lines have.
+    of_each = {id(one.deadlines): one.deadlines for one in lines}
     ahead = {
         (each.at, each.who, each.what)
-        for one in lines
-        for each in one.deadlines
+        for deadlines in of_each.values()
+        for each in deadlines
         if each.counts_down and each.at > now
     }
     for at, who, what in sorted(ahead):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Final
 
@@ -56,6 +57,7 @@ def figure_html(figure: str, beside: str = "", *, tone: str = "", **attributes: 
     )
 
 
+@lru_cache(maxsize=1_024)
 def _ems(text: str) -> float:
     """How wide it is at most, in sizes of its letters."""
     return sum(_WIDTHS.get(sign, MOST) for sign in text)

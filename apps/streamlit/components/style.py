@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from html import escape
 from typing import Any, Final
 
@@ -239,12 +240,13 @@ def colour_variables() -> str:
 def tag(name: str, text: str, css_class: str, **attributes: str) -> str:
     """One element around a text of any origin."""
     extra = "".join(f' {key}="{escape(value)}"' for key, value in attributes.items())
-    return f'<{name} class="{css_class}"{extra}>{escape(_signs_kept(text))}</{name}>'
+    return f'<{name} class="{css_class}"{extra}>{_escaped(text)}</{name}>'
 
 
-def _signs_kept(text: str) -> str:
+@lru_cache(maxsize=4_096)  # most of what a refresh says the one before has said
+def _escaped(text: str) -> str:
     """A browser may end a line between a sign and its dollars, and a loss would read as a gain; a joiner forbids it."""
-    return _SIGN_OF_DOLLARS.sub(f"\\g<0>{WORD_JOINER}", text)
+    return escape(_SIGN_OF_DOLLARS.sub(f"\\g<0>{WORD_JOINER}", text))
 
 
 def line(text: str, css_class: str, *, whole: bool = False, **attributes: str) -> str:

@@ -88,6 +88,8 @@ class Aftermath:
         return {}
 
     def _harm(self, closed: Closed) -> Harm | None:
+        if self._closes_all(closed):
+            return None
         if (naked := self._uncovered(closed)) is not None:
             return Harm(f"leaves {naked} uncovered")
         more = self._more_missing(closed)
@@ -99,9 +101,13 @@ class Aftermath:
             return Harm(f"leaves more missing {self._ranges[int(more.argmax())].words}")
         return None
 
+    def _closes_all(self, closed: Closed) -> bool:
+        """Whether nothing is left on the underlying, so that nothing can be worse; of several legs it is worked out."""
+        return not self.beside and len(self.ending) == 1 and abs(kept(self.ending[0], closed)) <= ROUNDING
+
     def missing(self, closed: Closed = NONE_CLOSED) -> Missing:
         """What is not there when it ends at the price of now."""
-        if not self._delivers:
+        if not self.delivers:
             return NOTHING_MISSING
         shares, dollars = self._table.missing(closed, self._aside_after(closed))
         return Missing(float(shares[0]), float(dollars[0]))
@@ -111,7 +117,7 @@ class Aftermath:
 
         A share that it brings may be delivered at that end, if nothing else needs it; it is no dollar there.
         """
-        if not self._delivers:
+        if not self.delivers:
             return False
         less = money - self.money
         brings = max(0.0, abs(one.quantity) * _units(one) - self.owed)
@@ -127,7 +133,8 @@ class Aftermath:
         return tuple(sorted(sold, key=lambda one: end_of(one.instrument)))
 
     @cached_property
-    def _delivers(self) -> bool:
+    def delivers(self) -> bool:
+        """Whether shares come or go at the end, and not cash alone."""
         return any(one.life is None or not one.life.is_cash for one in self.ending)
 
     @cached_property
@@ -164,7 +171,7 @@ class Aftermath:
 
     def _more_missing(self, closed: Closed) -> NDArray[np.bool_] | None:
         """In which range more of either is missing; None: nothing is delivered."""
-        if not self._delivers:
+        if not self.delivers:
             return None
         shares, dollars = self._missing_before
         then_shares, then_dollars = self._table.missing(closed, self._aside_after(closed))

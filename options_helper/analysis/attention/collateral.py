@@ -44,7 +44,7 @@ class Collateral:
 
     def at_each(self, prices: Floats) -> Floats:
         """The same at each of these prices."""
-        return self._at_each(prices, NONE_CLOSED) if self._has_any else np.zeros(len(prices))
+        return self._at_each(prices, NONE_CLOSED) if self.has_any else np.zeros(len(prices))
 
     def after(self, closed: Closed, prices: Floats, before: Floats) -> Floats:
         """What of it is sure after so many contracts were closed, `before` which it is `at_each` of these prices.
@@ -60,8 +60,11 @@ class Collateral:
         return Collateral((one,), (*others, *self.beside), self.is_known).at(price)
 
     @cached_property
-    def _has_any(self) -> bool:
-        """An adjusted contract, and shares sold short beside puts, make it another sum, which nobody knows here."""
+    def has_any(self) -> bool:
+        """Whether something is set aside, and known.
+
+        An adjusted contract, and shares sold short beside puts, make it another sum, which nobody knows here.
+        """
         held = (*self.ending, *self.beside)
         is_another = any(
             one.delivers_something_else or (one.quantity < 0 and not one.instrument.is_option) for one in held

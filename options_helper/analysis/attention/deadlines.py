@@ -250,11 +250,28 @@ def before_ex_date(
     one: Instrument, ex_date: date, facts: ExpiryFacts, told: ToldSessions, *, held: bool
 ) -> tuple[Deadline, ...]:
     """The instants of the session before an ex-date: until then a call can be sold, or closed, or exercised if held."""
+    if told:
+        return _before_ex_date(one.live_symbol, one.underlying, ex_date, facts, told, held=held)
+    late_close = facts.late_close.get(one.underlying)
+    return _usual_before_ex_date(one.live_symbol, one.underlying, ex_date, late_close=late_close, held=held)
+
+
+@lru_cache(maxsize=4_096)  # asked of each underlying at each refresh
+def _usual_before_ex_date(
+    symbol: str, underlying: str, ex_date: date, *, late_close: bool | None, held: bool
+) -> tuple[Deadline, ...]:
+    facts = ExpiryFacts(late_close={} if late_close is None else {underlying: late_close})
+    return _before_ex_date(symbol, underlying, ex_date, facts, NOTHING_TOLD, held=held)
+
+
+def _before_ex_date(
+    symbol: str, underlying: str, ex_date: date, facts: ExpiryFacts, told: ToldSessions, *, held: bool
+) -> tuple[Deadline, ...]:
     day = session_before(ex_date, told)
     session = None if day is None else regular_session(day, told)
     if day is None or session is None:
         return ()
-    ends = class_ends(one.live_symbol, one.underlying, day, facts, told)
+    ends = class_ends(symbol, underlying, day, facts, told)
     exercise = Deadline(
         session.closes, Who.BROKER, "takes no exercise any more before the ex-date", EXERCISE_PAGE
     )

@@ -116,6 +116,11 @@ def in_order(entries: Iterable[Entry]) -> tuple[Entry, ...]:
 
 
 def due(deadlines: Iterable[Deadline], now: datetime) -> datetime | None:
-    """The first instant that counts and is still ahead; the last one where all have passed; None: there is none."""
-    instants = sorted(one.at for one in deadlines if one.counts_down)
-    return next((at for at in instants if at > now), instants[-1] if instants else None)
+    """The first that counts and is ahead, of those in order; the last where all have passed; None: there is none."""
+    last = None
+    for one in deadlines:
+        if one.counts_down:
+            last = one.at
+            if last > now:
+                break
+    return last

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime
-from functools import cached_property
+from functools import cached_property, lru_cache
 from math import fsum
 from typing import NamedTuple, TypeAlias
 
@@ -39,6 +39,7 @@ from options_helper.analysis.attention.words import (
     shortage_words,
 )
 from options_helper.analysis.live_health import Level
+from options_helper.analysis.remembered import Itself
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import (
     ToldSessions,
@@ -265,7 +266,7 @@ def _of_two(
         before = _beside(by_file, last_known, books.last_known_on.get(name, ()), Quantities.LAST_KNOWN)
         if _takes_more(before.demand, by_file.demand):
             return replace(by_file, by_account=before)
-    return replace(by_file, quantities=quantities)
+    return by_file if quantities is by_file.quantities else replace(by_file, quantities=quantities)
 
 
 def _beside(
@@ -326,6 +327,7 @@ def _ending(
     first = legs[0]
     life, spot = first.life, next((one.spot for one in legs if one.spot is not None), None)
     outcome = None if spot is None else together(legs, spot)
+    others = _others(book, legs)
     return Ending(
         underlying=name,
         legs=tuple(legs),
@@ -336,8 +338,8 @@ def _ending(
         deadlines=() if life is None else last_day_deadlines(life, moment.told),
         outcome=outcome,
         demand=None if outcome is None else demand(outcome, free_shares(book, legs)),
-        beside=_others(book, legs),
-        collateral=Collateral(tuple(legs), _others(book, legs), is_as_asked),
+        beside=others,
+        collateral=Collateral(tuple(legs), others, is_as_asked),
     )
 
 
@@ -435,14 +437,19 @@ def _why_unknown(ending: Ending) -> str:
 
 def _broker_words(ending: Ending, moment: Moment) -> str:
     """Both of the broker's instants, the stricter first; once it has passed, that it has."""
-    sell_outs = [one for one in ending.deadlines if one.sells_out]
-    if not sell_outs or ending.last_day != moment.today:
+    strict = next((one for one in ending.deadlines if one.sells_out), None)
+    if strict is None or ending.last_day != moment.today:
         return ""
-    strict = sell_outs[0]
-    others = "".join(f", {clock(one.at)} by another page" for one in sell_outs[1:])
-    if moment.at >= strict.at:
-        return f" Since {clock(strict.at)}{others} Alpaca may close what lacks money or shares."
-    return f" Alpaca may close what lacks money or shares from {clock(strict.at)}{others}."
+    return _sold_out_words(Itself(ending.deadlines), is_since=moment.at >= strict.at)
+
+
+@lru_cache(maxsize=1_024)  # asked of each end at each refresh
+def _sold_out_words(deadlines: Itself[tuple[Deadline, ...]], *, is_since: bool) -> str:
+    strict, *others = [one for one in deadlines.value if one.sells_out]
+    times = f"{clock(strict.at)}{''.join(f', {clock(one.at)} by another page' for one in others)}"
+    if is_since:
+        return f" Since {times} Alpaca may close what lacks money or shares."
+    return f" Alpaca may close what lacks money or shares from {times}."
 
 
 def _at_open(ending: Ending, moment: Moment, has: float | None) -> Entry:

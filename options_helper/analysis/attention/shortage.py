@@ -77,7 +77,12 @@ class Settlement:
 
     def missing(self, closed: Closed = NONE_CLOSED) -> Missing:
         """What is missing when so many contracts were closed before."""
-        return self.after.missing(closed)
+        if not self.after.delivers:
+            return NOTHING_MISSING
+        if closed and self.after.collateral.has_any:
+            return self.after.missing(closed)  # of what is set aside less may be sure then
+        shares, dollars = self._spare(closed)
+        return Missing(max(0.0, -shares), max(0.0, -dollars))
 
     def harm(self, closed: Closed) -> Harm | None:
         """What is worse after closing these, at this price or at any other; None: nothing is."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from decimal import Decimal
+from functools import lru_cache
 from math import ceil, fsum
 from typing import Final
 
@@ -32,9 +33,10 @@ from options_helper.analysis.payoffs import (
     uncovered_ends,
     uncovered_entries,
 )
+from options_helper.analysis.remembered import Itself
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_symbols import plain_number, short_date
-from options_helper.model.portfolio import PortfolioLine
+from options_helper.model.portfolio import Instrument, PortfolioLine
 from options_helper.model.text import format_count, named
 
 _NAMED_AT_MOST: Final = 4
@@ -204,7 +206,12 @@ def _sold(short: Uncovered, living: Sequence[HeldLine], entries: tuple[str, ...]
 
 
 def _line(one: HeldLine, quantity: float) -> PortfolioLine:
-    return PortfolioLine(one.instrument, Decimal(str(quantity)), None)
+    return _line_of(Itself(one.instrument), quantity)
+
+
+@lru_cache(maxsize=4_096)  # asked of each line several times at each refresh
+def _line_of(instrument: Itself[Instrument], quantity: float) -> PortfolioLine:
+    return PortfolioLine(instrument.value, Decimal(str(quantity)), None)
 
 
 def _entry(

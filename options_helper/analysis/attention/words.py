@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date, datetime
+from functools import lru_cache
 from math import isclose
 
 from msgspec import Struct
@@ -35,6 +36,7 @@ def dollars(amount: float) -> str:
     return f"${amount:,.0f}" if abs(amount) >= 100 or isclose(amount, round(amount)) else f"${amount:,.2f}"
 
 
+@lru_cache(maxsize=4_096)  # said of each end several times at each refresh
 def outcome_words(outcome: Outcome | None, underlying: str) -> str:
     """What an end brings: "+200 SPY for $112,000"."""
     if outcome is None:

@@ -402,6 +402,37 @@ def _no_more(after: tuple[float, float], before: tuple[float, float]) -> bool:
     return all(one <= more for one, more in zip(after, before, strict=True))
 
 
+@given(LEGS, st.sampled_from([None, 0.0, 100.0, 250.0]), st.sampled_from([None, 0, 700, 40_000]), st.data())
+def test_what_is_missing_now_is_what_the_table_of_all_prices_says_of_now(
+    legs: list[tuple[int, str, int]], shares: float | None, money: float | None, data: st.DataObject
+):
+    """Most ends are asked for the price of now alone, and then no table is made."""
+    found = _settled(legs, shares, money)
+    symbols = [one.instrument.live_symbol for one in found.after.ending]
+    closed = {
+        one: float(data.draw(st.integers(0, 4))) for one in data.draw(st.sets(st.sampled_from(symbols)))
+    }
+
+    for each in ({}, closed):
+        now, by_table = found.missing(each), found.after.missing(each)
+        assert (now.shares, now.dollars) == pytest.approx((by_table.shares, by_table.dollars))
+
+
+@given(st.sampled_from([55, 65]), st.sampled_from(["call", "put"]), st.integers(-3, 3).filter(bool))
+def test_nothing_is_worse_after_closing_all_of_one_leg_and_something_is_after_closing_more(
+    strike: int, kind: str, contracts: int
+):
+    """Closing more than there is would open the opposite, which for a call that was held has no cover."""
+    found = _settled([(strike, kind, contracts)], 0.0, 500)
+    (own,) = symbol(strike, kind[0].upper())
+    held = float(abs(contracts))
+
+    assert found.harm({own: held}) is None
+    assert not found.after.missing({own: held})
+    if contracts > 0 and kind == "call":
+        assert found.harm({own: held + 1}) is not None
+
+
 @given(LEGS, st.sampled_from([0.0, 100.0, 250.0]), st.integers(0, 40_000))
 def test_after_each_way_nothing_is_missing_and_one_contract_less_does_not_do(
     legs: list[tuple[int, str, int]], shares: float, money: int
