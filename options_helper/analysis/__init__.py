@@ -54,7 +54,7 @@ SHARED: Final = {
     "deliveries": ("ALL_USUAL", "Usual", "as_usual", "usual_instruments"),
     "day_pnl": ("AccountDay", "dollars_per_point", "read_account_day"),
     "holdings": ("Holdings", "is_unread", "was_split"),
-    "marks": ("Flags", "Integers", "Numbers", "believed_middle", "believed_sides"),
+    "marks": ("Flags", "Integers", "Numbers", "believed_middle", "believed_sides", "plain_middle"),
     "option_events": ("halves",),
     "payoffs": (
         "NEVER",

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import cache
 from typing import Any, Final
 
@@ -34,7 +34,8 @@ from options_helper.analysis.marks import (
     warning_lists,
 )
 from options_helper.analysis.payoffs import believable_range
-from options_helper.analysis.priced_lines import PricedLines, numbers
+from options_helper.analysis.priced_lines import PricedLines, numbers, price_entries
+from options_helper.analysis.remembered import remembered
 from options_helper.analysis.row_table import RowTable, row_table
 from options_helper.analysis.structure_kinds import structure_kind
 from options_helper.model.account import Source
@@ -45,6 +46,7 @@ from options_helper.model.snapshot import LiveSnapshot
 DEFAULT_WIDE_SPREAD_PCT: Final = 25.0
 # Of what the legs were worth one by one: on less than that no percentage of a day stands.
 _SMALLEST_BASE: Final = 0.05
+_ANY_TIME: Final = datetime(2026, 1, 2, 15, 0, tzinfo=UTC)
 
 
 def position_table(
@@ -87,6 +89,28 @@ def multileg_tables(
     portfolio: Portfolio, live: LiveSnapshot, priced: PricedLines, account_day: AccountDay | None = None
 ) -> tuple[RowTable, RowTable]:
     """One row for each structure, and one for each of their legs; `priced` and the day as for the positions."""
+    if not portfolio.structures:
+        return _no_structures(portfolio, None)
+    return _multileg_tables(portfolio, live, priced, account_day)
+
+
+@remembered
+def _no_structures(portfolio: Portfolio, _: None) -> tuple[RowTable, RowTable]:
+    """Tables without rows, which no price changes."""
+    live = LiveSnapshot(as_of=_ANY_TIME)
+    priced = price_entries(
+        portfolio.positions,
+        portfolio,
+        live,
+        stale_after_seconds=0,
+        wide_spread_pct=DEFAULT_WIDE_SPREAD_PCT,
+    )
+    return _multileg_tables(portfolio, live, priced, None)
+
+
+def _multileg_tables(
+    portfolio: Portfolio, live: LiveSnapshot, priced: PricedLines, account_day: AccountDay | None
+) -> tuple[RowTable, RowTable]:
     structures = portfolio.structures
     owned_legs = [
         (entry, index, leg, line)

@@ -25,18 +25,18 @@ from options_helper.analysis.marks import (
     SessionTimes,
     read_marks,
 )
-from options_helper.analysis.remembered import remembered
+from options_helper.analysis.remembered import Itself, remembered
 from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_hours import (
-    has_ended,
+    ended_since,
     is_settled_at_open,
     last_trading_day,
     latest_session,
     option_trading_ends_at,
 )
-from options_helper.model.contract_records import named_at_open
+from options_helper.model.contract_records import ContractRecord, named_at_open
 from options_helper.model.instants import datetime_nanoseconds
-from options_helper.model.market_hours import expects_data, new_york_date
+from options_helper.model.market_hours import Session, ToldSessions, expects_data, new_york_date
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioEntry
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import StreamName
@@ -116,6 +116,12 @@ class _Held:
     underlying_of: Integers  # of each line, its place among them
     columns: Mapping[str, Any]
 
+    @property
+    def symbols(self) -> Sequence[str]:
+        """The symbol of each line, as it is streamed."""
+        symbols: Sequence[str] = self.columns["live_symbol"]
+        return symbols
+
 
 @remembered
 def _all_held(portfolio: Portfolio, _: None) -> _Held:
@@ -151,31 +157,29 @@ def _price_lines(
     wide_spread_pct: float,
 ) -> PricedLines:
     """Price each line by the snapshot."""
-    instruments, quantity = held.instruments, held.quantity
+    quantity = held.quantity
     marks = read_marks(
-        [live.quotes.get(item.live_symbol) for item in instruments],
-        [live.trades.get(item.live_symbol) for item in instruments],
+        list(map(live.quotes.get, held.symbols)),
+        list(map(live.trades.get, held.symbols)),
         is_option=held.is_option,
         as_of=live.as_of,
         short=quantity < 0,
-        hours=latest_hours(instruments, live),
+        hours=latest_hours(held.instruments, live),
     )
     today = new_york_date(live.as_of)
-    dte = numbers((item.expiry - today).days if item.expiry else None for item in instruments)
-    lives = _contract_lives(instruments, live)
+    of_day = _of_day(held, (today, Itself(live.told_sessions), Itself(live.expiry_facts.records)))
     # After its end the last quote is no price any more: what it settled at is not known here.
-    ended = _flags(life.ended for life in lives)
-    last_days = [life.last_day for life in lives]
+    ended = of_day.ended_ns <= datetime_nanoseconds(live.as_of)
     price = np.where(ended, np.nan, marks.price)
     natural = np.where(ended, np.nan, marks.natural(long=quantity > 0))
     is_moved = _among(held, holdings.moved)
     findings = {
         QuoteWarning.EXPIRED: ended,
-        **_last_day_findings(instruments, lives, ended, today),
+        **of_day.findings(ended),
         QuoteWarning.ADJUSTED_CONTRACT: held.adjusted,
         QuoteWarning.QUANTITY_IN_DOUBT: ~ended & _among(held, holdings.in_doubt),
         QuoteWarning.OTHER_SHARE: ~ended & is_moved,
-        **_only(~ended, _quote_findings(marks, instruments, live, stale_after_seconds, wide_spread_pct)),
+        **_only(~ended, _quote_findings(marks, held, live, stale_after_seconds, wide_spread_pct)),
     }
     return PricedLines(
         today=today,
@@ -190,8 +194,8 @@ def _price_lines(
             **held.columns,
             **_mark_columns(marks, ended),
             **_underlying_columns(held, live),
-            "dte": dte,
-            "last_day": last_days,
+            "dte": of_day.dte,
+            "last_day": of_day.last_days,
             "multiplier": held.multiplier,
             "mark": price,
             "natural": natural,
@@ -200,53 +204,58 @@ def _price_lines(
     )
 
 
-@dataclass(frozen=True, slots=True)
-class _ContractLife:
-    """When contracts of one class and expiry stop; all false and None for shares."""
+@dataclass(frozen=True, slots=True, eq=False)
+class _OfDay:
+    """What of n lines follows from portfolio, calendar and records, and so lasts a day; nobody changes it."""
 
-    ended: bool = False
-    last_day: date | None = None  # on which it is traded
-    at_open: bool = False  # settled by the opening prices
+    ended_ns: Integers  # from when on each has no price any more, epoch nanoseconds
+    last_days: list[date | None]  # on which each is traded; None: it has no end
+    dte: Numbers
+    is_last: Flags
+    expires: Flags
+    at_open: Flags  # settled by the opening prices
+
+    def findings(self, ended: Flags) -> Findings:
+        """What is to be said of their last days."""
+        return {
+            QuoteWarning.EXPIRES_TODAY: self.expires & ~ended,
+            QuoteWarning.LAST_TRADING_DAY: self.is_last & ~self.expires & ~ended,
+            QuoteWarning.SETTLED_AT_OPEN: self.at_open & (ended | self.expires),
+        }
 
 
-def _contract_lives(instruments: Sequence[Instrument], live: LiveSnapshot) -> list[_ContractLife]:
-    """The life of each line's contract, worked out once for all that share class and expiry."""
-    known: dict[tuple[str, date, bool | None], _ContractLife] = {}
-    lives: list[_ContractLife] = []
-    for item in instruments:
+@remembered
+def _of_day(
+    held: _Held, known: tuple[date, Itself[ToldSessions], Itself[Mapping[str, ContractRecord]]]
+) -> _OfDay:
+    today, told, records = known[0], known[1].value, known[2].value
+    ended_ns: list[int] = []
+    last_days: list[date | None] = []
+    at_open: list[bool] = []
+    for item in held.instruments:
         if item.expiry is None:
-            lives.append(_NO_CONTRACT)
+            ended_ns.append(_NEVER_NS)
+            last_days.append(None)
+            at_open.append(False)
             continue
-        named = named_at_open(item, live.expiry_facts.records)
-        terms = (item.symbol, item.expiry, named)
-        if terms not in known:
-            symbol, expiry, told = item.live_symbol, item.expiry, live.told_sessions
-            known[terms] = _ContractLife(
-                has_ended(symbol, expiry, live.as_of, told, at_open=named),
-                last_trading_day(symbol, expiry, told, at_open=named),
-                is_settled_at_open(symbol, expiry, told, named=named),
-            )
-        lives.append(known[terms])
-    return lives
+        named = named_at_open(item, records)
+        since = ended_since(item.live_symbol, item.expiry, today, told, at_open=named)
+        ended_ns.append(_NEVER_NS if since is None else datetime_nanoseconds(since))
+        last_days.append(last_trading_day(item.live_symbol, item.expiry, told, at_open=named))
+        at_open.append(is_settled_at_open(item.live_symbol, item.expiry, told, named=named))
+    return _OfDay(
+        ended_ns=np.array(ended_ns, dtype=np.int64),
+        last_days=last_days,
+        dte=numbers((item.expiry - today).days if item.expiry else None for item in held.instruments),
+        is_last=_flags(day == today for day in last_days),
+        expires=_flags(item.expiry == today for item in held.instruments),
+        at_open=_flags(at_open),
+    )
 
 
-_NO_CONTRACT: Final = _ContractLife()
-
-
-def _last_day_findings(
-    instruments: Sequence[Instrument], lives: Sequence[_ContractLife], ended: Flags, today: date
-) -> Findings:
-    at_open = _flags(life.at_open for life in lives)
-    is_last = _flags(life.last_day == today for life in lives)
-    expires = _flags(item.expiry == today for item in instruments)
-    return {
-        QuoteWarning.EXPIRES_TODAY: expires & ~ended,
-        QuoteWarning.LAST_TRADING_DAY: is_last & ~expires & ~ended,
-        QuoteWarning.SETTLED_AT_OPEN: at_open & (ended | expires),
-    }
-
-
-def latest_hours(instruments: Iterable[Instrument | str], live: LiveSnapshot) -> SessionTimes | None:
+def latest_hours(
+    instruments: Sequence[Instrument] | Sequence[str], live: LiveSnapshot
+) -> SessionTimes | None:
     """The hours of the latest session; a line that is only a name is a share's or a coin's.
 
     A coin's session is the day up to now, whatever the exchange does.
@@ -254,24 +263,35 @@ def latest_hours(instruments: Iterable[Instrument | str], live: LiveSnapshot) ->
     session = latest_session(live.as_of, live.told_sessions)
     if session is None:
         return None
-    opens_ns, closes_ns = datetime_nanoseconds(session.opens), datetime_nanoseconds(session.closes)
+    hours, is_coin = _hours_of(instruments, (session, Itself(live.told_sessions)))
+    if not is_coin.any():
+        return hours
     a_day_ago_ns = datetime_nanoseconds(live.as_of - _COIN_SESSION)
+    return SessionTimes(np.where(is_coin, a_day_ago_ns, hours.opens_ns), hours.ends_ns)
+
+
+@remembered
+def _hours_of(
+    instruments: Sequence[Instrument] | Sequence[str], known: tuple[Session, Itself[ToldSessions]]
+) -> tuple[SessionTimes, Flags]:
+    """The hours of a session for each line, and which lines are coins, whose own have no end."""
+    session, told = known[0], known[1].value
+    opens_ns, closes_ns = datetime_nanoseconds(session.opens), datetime_nanoseconds(session.closes)
     day = session.opens.date()
-    ends: dict[str, int] = {}
-    of_lines: list[tuple[int, int]] = []
+    of_class: dict[str, int] = {}
+    ends: list[int] = []
+    coins: list[bool] = []
     for item in instruments:
-        if is_coin_pair(item) if isinstance(item, str) else item.is_coin:
-            of_lines.append((a_day_ago_ns, _NEVER_NS))
+        coins.append(is_coin_pair(item) if isinstance(item, str) else item.is_coin)
+        if coins[-1] or isinstance(item, str) or not item.is_option:
+            ends.append(_NEVER_NS if coins[-1] else closes_ns)
             continue
-        if isinstance(item, str) or not item.is_option:
-            of_lines.append((opens_ns, closes_ns))
-            continue
-        if item.underlying not in ends:
-            ends_at = option_trading_ends_at(item.underlying, day, live.told_sessions)
-            ends[item.underlying] = datetime_nanoseconds(ends_at or session.closes)
-        of_lines.append((opens_ns, ends[item.underlying]))
-    times = np.array(of_lines, dtype=np.int64).reshape(-1, 2)
-    return SessionTimes(times[:, 0], times[:, 1])
+        if item.underlying not in of_class:
+            ends_at = option_trading_ends_at(item.underlying, day, told)
+            of_class[item.underlying] = datetime_nanoseconds(ends_at or session.closes)
+        ends.append(of_class[item.underlying])
+    times = SessionTimes(np.full(len(ends), opens_ns, dtype=np.int64), np.array(ends, dtype=np.int64))
+    return times, _flags(coins)
 
 
 def _contract_columns(instruments: Sequence[Instrument]) -> dict[str, Any]:
@@ -317,8 +337,8 @@ def _underlyings(held: _Held, live: LiveSnapshot) -> tuple[Numbers, Numbers, NDA
     """Price of what each line is written on, the age of that price and the way it came."""
     names, places = held.underlyings, held.underlying_of
     marks = read_marks(
-        [live.quotes.get(name) for name in names],
-        [live.trades.get(name) for name in names],
+        list(map(live.quotes.get, names)),
+        list(map(live.trades.get, names)),
         is_option=np.zeros(len(names), dtype=bool),
         as_of=live.as_of,
         hours=latest_hours(names, live),
@@ -331,34 +351,48 @@ def _underlyings(held: _Held, live: LiveSnapshot) -> tuple[Numbers, Numbers, NDA
 
 def _quote_findings(
     marks: Marks,
-    instruments: Sequence[Instrument],
+    held: _Held,
     live: LiveSnapshot,
     stale_after_seconds: float,
     wide_spread_pct: float,
 ) -> Findings:
-    moving = _expected_to_move(instruments, live)
+    moving = _expected_to_move(held.instruments, live)
     from_trade = marks.findings[QuoteWarning.MARK_FROM_TRADE]
     return {
         **marks.findings,
-        **_subscription_findings(instruments, live),
+        **_subscription_findings(held, live),
         QuoteWarning.STALE_QUOTE: moving & (marks.quote_age > stale_after_seconds),
         QuoteWarning.STALE_TRADE: moving & from_trade & (marks.age > stale_after_seconds),
         QuoteWarning.WIDE_SPREAD: marks.is_wide(wide_spread_pct),
     }
 
 
-def _subscription_findings(instruments: Sequence[Instrument], live: LiveSnapshot) -> Findings:
+def _subscription_findings(held: _Held, live: LiveSnapshot) -> Findings:
     # Whichever stream brings a symbol's prices, one of any provider among them.
     priced = [health for name, health in live.streams.items() if not name.kind.carries_orders]
-    requested = {symbol for stream in priced for symbol in stream.requested}
-    refused = {symbol for stream in priced for symbol in stream.refused_symbols}
-    # A stream that has not got round to asking yet has left nothing out.
-    settled = {name: live.running and _has_asked(live, name) for name in _PRICE_STREAMS}
+    return _subscribed(
+        held,
+        (
+            tuple([stream.requested for stream in priced]),
+            tuple([stream.refused_symbols for stream in priced]),
+            # A stream that has not got round to asking yet has left nothing out.
+            tuple([live.running and _has_asked(live, name) for name in _PRICE_STREAMS]),
+        ),
+    )
+
+
+@remembered
+def _subscribed(
+    held: _Held, told: tuple[tuple[Sequence[str], ...], tuple[Sequence[str], ...], tuple[bool, ...]]
+) -> Findings:
+    """What of these lines no stream was asked for, or refused; `told` is what each was, and which have asked."""
+    requested, refused = ({symbol for symbols in each for symbol in symbols} for each in told[:2])
+    settled = dict(zip(_PRICE_STREAMS, told[2], strict=True))
     return {
         QuoteWarning.NOT_SUBSCRIBED: _flags(
-            settled[_stream_of(item)] and item.live_symbol not in requested for item in instruments
+            settled[_stream_of(item)] and item.live_symbol not in requested for item in held.instruments
         ),
-        QuoteWarning.REFUSED_SYMBOL: _flags(item.live_symbol in refused for item in instruments),
+        QuoteWarning.REFUSED_SYMBOL: _flags(item.live_symbol in refused for item in held.instruments),
     }
 
 
@@ -384,6 +418,8 @@ def _expected_to_move(instruments: Sequence[Instrument], live: LiveSnapshot) -> 
     stocks_move = expects_data(StreamName.STOCKS, stocks_feed, live.as_of, told=told)
     # In the session all do, after it those of some classes for a while.
     all_move = expects_data(StreamName.OPTIONS, options_feed, live.as_of, told=told)
+    if all_move and stocks_move:
+        return np.ones(len(instruments), dtype=bool)
     options_move = {
         name: all_move or expects_data(StreamName.OPTIONS, options_feed, live.as_of, (name,), told)
         for name in {item.underlying for item in instruments}

@@ -364,9 +364,10 @@ def _grades(table: RowTable) -> list[Grade]:
 def _tally(*columns: Numbers, grades: Sequence[Grade] = ()) -> Tally:
     values = np.concatenate(columns)
     is_known = ~np.isnan(values)
-    lower = (
+    lower = [
         grade
-        for grade, known in zip(grades, is_known, strict=False)
+        for grade, known in zip(grades, is_known.tolist(), strict=False)
         if known and grade is not Grade.TWO_SIDED
-    )
-    return Tally(fsum(values[is_known]), counted=int(is_known.sum()), of=len(values), grades=tuple(lower))
+    ]
+    known = values[is_known].tolist()
+    return Tally(fsum(known), counted=len(known), of=len(values), grades=tuple(lower))

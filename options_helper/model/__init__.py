@@ -71,6 +71,7 @@ PUBLIC: Final = {
     "contract_hours": (
         "MINUTES_A_YEAR",
         "contract_ended_at",
+        "ended_since",
         "has_ended",
         "is_settled_at_open",
         "last_trading_day",

@@ -28,6 +28,7 @@ _SETTLED_AT_OPEN: Final = frozenset({"DJX", "NDX", "RUT", "SPX"})  # where they 
 _ALWAYS_SETTLED_AT_OPEN: Final = frozenset({"VIX", "VIXW"})
 # No holiday keeps the exchange closed for longer, so a contract that expires later has not ended.
 _LONGEST_CLOSURE: Final = timedelta(days=10)
+_ALWAYS: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 MINUTES_A_YEAR: Final = 365 * 24 * 60
 
@@ -142,13 +143,27 @@ def has_ended(
     at_open: bool | None = None,
 ) -> bool:
     """Whether it has no price any more at `at`: it is expired, or settled."""
-    today = new_york_date(at)
+    since = ended_since(symbol, expiry, new_york_date(at), told, at_open=at_open)
+    return since is not None and at >= since
+
+
+def ended_since(
+    symbol: str,
+    expiry: date,
+    today: date,
+    told: ToldSessions = NOTHING_TOLD,
+    *,
+    at_open: bool | None = None,
+) -> datetime | None:
+    """Of a New York day, from when on it has no price any more; the beginning of time for what expired before it.
+
+    None: not on that day.
+    """
     if expiry < today:
-        return True
+        return _ALWAYS
     if expiry - today > _LONGEST_CLOSURE:
-        return False  # without the calendar of its year, which takes its time to make
-    ended_at = contract_ended_at(symbol, expiry, told, at_open=at_open)
-    return ended_at is not None and at >= ended_at
+        return None  # without the calendar of its year, which takes its time to make
+    return contract_ended_at(symbol, expiry, told, at_open=at_open)
 
 
 def option_trading_ends_at(symbol: str, day: date, told: ToldSessions = NOTHING_TOLD) -> datetime | None:

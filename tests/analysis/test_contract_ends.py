@@ -12,14 +12,18 @@ from options_helper.analysis.attention.deadlines import contract_life
 from options_helper.analysis.live_portfolio_metrics import (
     compute_live_multileg_rows,
 )
+from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.priced_lines import PricedLines, price_entries
 from options_helper.analysis.risk.book_risk import assess_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.model.contract_hours import is_settled_at_open, option_trading_ends_at
 from options_helper.model.contract_records import ContractRecord
 from options_helper.model.contract_symbols import INDEX_ROOTS
 from options_helper.model.expiry_facts import ExpiryFacts
-from options_helper.model.market_hours import NOTHING_TOLD
-from tests.kit.builders import leg, new_york, portfolio, position, quote, snapshot_with, structure
+from options_helper.model.market_hours import NOTHING_TOLD, Session
+from options_helper.model.portfolio import Portfolio
+from options_helper.model.snapshot import LiveSnapshot
+from tests.kit.builders import health, leg, new_york, portfolio, position, quote, snapshot_with, structure
 from tests.kit.tables import row, totals_of
 
 FRIDAY, HALF_DAY = date(2026, 11, 20), date(2026, 11, 27)
@@ -52,6 +56,50 @@ def test_from_the_end_of_its_last_session_a_contract_has_no_price_and_no_natural
         (0, None, 0) if has_ended else (1, 1500, 2000)
     )
     assert (total.nearest_expiry is None) is has_ended
+
+
+def priced(book: Portfolio, live: LiveSnapshot) -> PricedLines:
+    return price_entries(book.positions, book, live, stale_after_seconds=30, wide_spread_pct=25)
+
+
+def test_what_lasts_a_day_is_looked_up_once_and_the_end_of_a_contract_comes_at_its_instant():
+    """The same portfolio is priced each second; what the day before, or the last record, said holds no longer."""
+    book = portfolio(position("SPY", expiry=FRIDAY), position("SPX", expiry=FRIDAY), position("AAPL"))
+    symbols = [one.live_symbol for one in book.instruments]
+    day = [new_york(f"2026-11-20 {time}") for time in ("09:31", "15:59:59", "16:14:59", "16:15")]
+    moments = [new_york("2026-11-19 12:00"), *day, new_york("2026-11-21 00:00")]
+    ended, days = [], []
+    for moment in moments:
+        found = priced(book, snapshot_with(requested=symbols, as_of=moment))
+        ended.append(found.ended.tolist())
+        days.append(found.columns["dte"].tolist())
+
+    # SPX ends at the open of its third Friday, SPY a quarter of an hour after the close.
+    assert ended == [[False] * 3, *[[False, True, False]] * 3, *[[True, True, False]] * 2]
+    assert days == [[1, 1, 29], *[[0, 0, 28]] * 4, [-1, -1, 27]]
+
+    at_close = ContractRecord(symbol=symbols[1], settled_at_open=False)
+    live = snapshot_with(requested=symbols, as_of=day[0])
+    told = replace(live, expiry_facts=ExpiryFacts(records={symbols[1]: at_close}))
+    assert priced(book, told).ended.tolist() == [False] * 3
+    short = replace(live, as_of=day[1], told_sessions={FRIDAY: Session(day[0], new_york("2026-11-20 13:00"))})
+    assert priced(book, short).ended.tolist() == [True, True, False]
+
+
+def test_what_a_stream_was_asked_for_is_looked_at_whenever_it_is_another():
+    book = portfolio(position(), position("SPY"))
+    first, second = (one.live_symbol for one in book.instruments)
+    both, one_of_them = snapshot_with(requested=[first, second]), snapshot_with(requested=[first])
+    refused = health("options", requested=(first, second), refused_symbols=(second,))
+
+    def said(live: LiveSnapshot) -> tuple[list[bool], list[bool]]:
+        findings = priced(book, live).findings
+        return findings[QuoteWarning.NOT_SUBSCRIBED].tolist(), findings[QuoteWarning.REFUSED_SYMBOL].tolist()
+
+    for _ in range(2):
+        assert said(both) == ([False, False], [False, False])
+        assert said(one_of_them) == ([False, True], [False, False])
+        assert said(snapshot_with(streams=[refused])) == ([False, False], [False, True])
 
 
 def test_a_calendar_whose_front_has_ended_tonight_waits_for_its_back():

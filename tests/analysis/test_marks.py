@@ -20,6 +20,7 @@ from options_helper.analysis.marks import (
     QuoteWarning,
     believed_middle,
     believed_sides,
+    plain_middle,
     read_marks,
     warning_lists,
 )
@@ -236,6 +237,27 @@ def test_a_price_that_is_no_price_is_not_known(nonsense: float):
 
 def test_an_event_received_while_the_snapshot_is_taken_has_no_negative_age():
     assert mark_of(quote(AAPL_CALL, age=-0.5)).age == 0.0
+
+
+PRICES = st.one_of(
+    st.none(),
+    st.sampled_from([0.0, -1.0, inf, float("nan")]),
+    st.integers(1, 3_000).map(lambda cents: cents / 100),
+)
+SIZES = st.sampled_from([None, 0, 5])
+
+
+@given(bid=PRICES, ask=PRICES, sizes=st.tuples(SIZES, SIZES), last=PRICES)
+def test_a_middle_that_is_told_without_arrays_is_the_mark(
+    bid: float | None, ask: float | None, sizes: tuple[int | None, int | None], last: float | None
+):
+    one = quote("SPY", bid, ask, bid_size=sizes[0], ask_size=sizes[1])
+    trades = [None if last is None else trade("SPY", last)]
+    told, marks = plain_middle(one), read_marks([one], trades, is_option=np.array([False]), as_of=AS_OF)
+
+    assert (told is not None) == (marks.source[0] == MarkSource.MID)
+    assert told is None or told == marks.price[0]
+    assert plain_middle(None) is None
 
 
 @pytest.mark.parametrize(

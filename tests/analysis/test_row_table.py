@@ -20,7 +20,8 @@ from options_helper.analysis.marks import UNKNOWN_TIME
 from options_helper.analysis.priced_lines import price_entries
 from options_helper.analysis.row_table import RowTable, late_table, row_table, table_of_frame
 from options_helper.analysis.totals import sum_up
-from options_helper.model.portfolio import load_portfolio
+from options_helper.model.portfolio import Portfolio, load_portfolio
+from tests.kit.builders import holding, leg, portfolio, position, structure
 from tests.portal import scenes
 
 DECLARED = tuple(
@@ -96,6 +97,23 @@ def test_totals_of_tables_are_those_of_their_frames():
         frames[0], compute_live_position_rows(book, live, stale_after_seconds=30, wide_spread_pct=25)
     )
     assert tuple(frames[0]) == POSITION_COLUMNS
+
+
+def test_a_book_without_structures_has_their_tables_without_rows_and_they_are_made_once():
+    book = portfolio(position(), holding())
+    with_one = portfolio(structure(leg("long", 180), leg("short", 190)))
+    live = scenes.live()
+
+    def tables_of(held: Portfolio) -> tuple[RowTable, RowTable]:
+        priced = price_entries(held.positions, held, live, stale_after_seconds=30, wide_spread_pct=25)
+        return multileg_tables(held, live, priced)
+
+    empty, again = tables_of(book), tables_of(book)
+
+    assert [len(table) for table in empty] == [0, 0]
+    assert [table.kinds for table in empty] == [table.kinds for table in tables_of(with_one)]
+    assert all(first is second for first, second in zip(empty, again, strict=True))
+    assert tables_of(with_one)[0] is not tables_of(with_one)[0]
 
 
 def test_a_late_column_is_made_when_it_is_first_read_and_once():

@@ -408,12 +408,13 @@ def _several(cells: Cells, column: BoardColumn) -> Callable[[Row], Cell]:
         return lambda row: cells.risk.summed(row.parts, first) if first.sums else EMPTY
     if first.sums:
         return lambda row: _summed(_sum(cells, row, column), first, cells, _doubtful(cells, row, column))
-    of_group = {Kind.MARK: _spot, Kind.QUOTE: _change}.get(first.kind)
+    group = {Kind.MARK: _spot, Kind.QUOTE: _change}.get(first.kind)
+    of_group = None if group is None else group(cells)
 
     def said(row: Row) -> Cell:
         if row.kind is RowKind.ENTRY:
             return _of_combined(cells, row, column)
-        return EMPTY if of_group is None or row.underlying is None else of_group(cells, row)
+        return EMPTY if of_group is None or row.underlying is None else of_group(row)
 
     return said
 
@@ -528,40 +529,60 @@ def _share(cells: Cells, refs: Iterable[Ref]) -> float | None:
     return 100 * profit / base if base else None
 
 
-def _spot(cells: Cells, row: Row) -> Cell:
+def _spot(cells: Cells) -> Callable[[Row], Cell]:
     """The underlying's price, which lines on it have; older than the threshold, with its age."""
-    for ref in row.parts:
-        price = cells.tables.value(ref, "underlying_price")
-        if price is None:
-            continue
-        seconds, via = (
-            cells.tables.value(ref, name) for name in ("underlying_age_seconds", "underlying_via")
-        )
-        title = "" if seconds is None else f"{'REST' if via == Source.REST else 'stream'} · {age(seconds)}"
-        limit = cells.screen.options.preferences.stale_after_seconds
-        is_old = seconds is not None and seconds > limit
-        aged = f" · {age(seconds)}" if is_old else ""
-        doubtful = is_old and cells.risk.is_moving(str(row.underlying))
-        return Cell(f"{price:,.2f}{aged}", "warning" if doubtful else "", title)
-    return EMPTY
+    of_tables = {
+        table: [
+            cells.tables.column(table, name)
+            for name in ("underlying_price", "underlying_age_seconds", "underlying_via")
+        ]
+        for table in Table
+    }
+    limit = cells.screen.options.preferences.stale_after_seconds
+
+    def drawn(row: Row) -> Cell:
+        for table, place in row.parts:
+            price, seconds, via = (column[place] for column in of_tables[table])
+            if price is None:
+                continue
+            title = (
+                "" if seconds is None else f"{'REST' if via == Source.REST else 'stream'} · {age(seconds)}"
+            )
+            is_old = seconds is not None and seconds > limit
+            aged = f" · {age(seconds)}" if is_old else ""
+            doubtful = is_old and cells.risk.is_moving(str(row.underlying))
+            return Cell(f"{price:,.2f}{aged}", "warning" if doubtful else "", title)
+        return EMPTY
+
+    return drawn
 
 
-def _change(cells: Cells, row: Row) -> Cell:
+def _change(cells: Cells) -> Callable[[Row], Cell]:
     """The underlying's own change since the close of the session before; nothing where that is not known."""
-    snapshot = cells.screen.snapshot
-    close = snapshot.account.closes.get(row.underlying or "")
-    spot = next(
-        (price for ref in row.parts if (price := cells.tables.value(ref, "underlying_price")) is not None),
-        None,
+    snapshot, prices = (
+        cells.screen.snapshot,
+        {table: cells.tables.column(table, "underlying_price") for table in Table},
     )
     day = session_before(new_york_date(snapshot.as_of), snapshot.told_sessions)
-    if close is None or spot is None or close.day != day or not close.price:
-        return EMPTY
-    change = spot - float(close.price)
-    words = (
-        f"{written(change, 2, signed=True)} · {written(100 * change / float(close.price), 2, signed=True)} %"
-    )
-    return Cell(words, "", f"against {close.price:,.2f}, the close of {short_date(close.day)}")
+
+    def drawn(row: Row) -> Cell:
+        close = snapshot.account.closes.get(row.underlying or "")
+        if close is None or close.day != day or not close.price:
+            return EMPTY
+        spot = next(
+            (price for table, place in row.parts if (price := prices[table][place]) is not None), None
+        )
+        if spot is None:
+            return EMPTY
+        was = float(close.price)
+        percent = 100 * (spot - was) / was
+        return Cell(
+            f"{written(spot - was, 2, signed=True)} · {written(percent, 2, signed=True)} %",
+            "",
+            f"against {close.price:,.2f}, the close of {short_date(close.day)}",
+        )
+
+    return drawn
 
 
 def _of_book(cells: Cells, column: BoardColumn) -> Cell:

@@ -17,7 +17,12 @@ from msgspec import Raw
 
 from apps.streamlit.components.board_cell import Cell
 from apps.streamlit.components.board_cells import Cells
-from apps.streamlit.components.board_columns import BoardColumn, leaving_widths, shown_columns
+from apps.streamlit.components.board_columns import (
+    BoardColumn,
+    board_columns,
+    leaving_widths,
+    shown_columns,
+)
 from apps.streamlit.components.board_risk import RiskCells
 from apps.streamlit.components.board_rows import (
     Grouping,
@@ -30,7 +35,7 @@ from apps.streamlit.components.board_rows import (
     sorted_rows,
 )
 from apps.streamlit.components.piece_delta import piece_delta
-from options_helper.analysis.columns import COLUMNS, Column, Kind
+from options_helper.analysis.columns import COLUMNS, COLUMNS_OF_ACCOUNTS, Column, Kind
 from options_helper.live.screen import ScreenModel
 
 # A text alone, or text, tone, tooltip and pills: what most cells say is short.
@@ -59,6 +64,7 @@ LARGE_PIXELS: Final = 9.0
 CELL_PADDING_PIXELS: Final = 17
 NEVER_LEAVES: Final = 99  # as a column's `stays`
 NAME: Final = "Position"
+_PLACES: Final = tuple(str(place) for place in range(len(board_columns(COLUMNS_OF_ACCOUNTS))))
 WORDS: Final = frozenset(
     {Kind.TEXT, Kind.WARNINGS, Kind.MARK_ORIGIN, Kind.MARKS_ORIGIN, Kind.PRICE_ORIGIN, Kind.TREND}
 )
@@ -191,7 +197,9 @@ def column_pixels(column: BoardColumn, wires: Iterable[Wire]) -> int:
     declared = column.first.width or 0
     if column.first.kind in WORDS:
         return declared
-    longest = max([text_pixels(wire if isinstance(wire, str) else wire[0]) for wire in wires], default=0)
+    # Of many rows most say nothing, or what another says.
+    texts = {wire if isinstance(wire, str) else wire[0] for wire in wires}
+    longest = max(map(text_pixels, texts), default=0)
     return max(declared, longest + CELL_PADDING_PIXELS)
 
 
@@ -267,10 +275,10 @@ def _fit(board: Board, before: Board) -> bool:
 def _differing(before: Sequence[Wire] | None, after: Sequence[Wire]) -> dict[str, Wire]:
     """The cells by their place, of a row of which nothing was sent `before` all."""
     if before is None:
-        return {str(place): wire for place, wire in enumerate(after)}
+        return dict(zip(_PLACES, after, strict=False))
     if before == after:
         return {}
-    return {str(place): new for place, (old, new) in enumerate(zip(before, after, strict=True)) if old != new}
+    return {place: new for place, old, new in zip(_PLACES, before, after, strict=False) if old != new}
 
 
 def opened_rows(count: int, view: Mapping[str, str]) -> str | None:

@@ -11,7 +11,15 @@ from typing import Any, Final, Self
 import numpy as np
 
 from options_helper.analysis.deliveries import Usual, usual_instruments
-from options_helper.analysis.marks import Flags, Integers, MarkSource, Numbers, QuoteWarning, read_marks
+from options_helper.analysis.marks import (
+    Flags,
+    Integers,
+    MarkSource,
+    Numbers,
+    QuoteWarning,
+    plain_middle,
+    read_marks,
+)
 from options_helper.analysis.priced_lines import PricedLines, numbers, price_entries
 from options_helper.analysis.remembered import remembered
 from options_helper.analysis.risk.beta import Beta, BetaWeighted, DeltaDollars, beta_of, beta_weighted
@@ -44,7 +52,7 @@ from options_helper.analysis.risk.second_voice import Disagreement, Voice, compa
 from options_helper.analysis.risk.spot_check import SpotDoubt, spot_doubts
 from options_helper.model.alpaca_symbols import fund_of_index
 from options_helper.model.contract_records import is_usual
-from options_helper.model.portfolio import Portfolio, PortfolioLine
+from options_helper.model.portfolio import Instrument, Portfolio, PortfolioLine
 from options_helper.model.risk_inputs import DailyCloses, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -70,8 +78,8 @@ def assess_book(
 
     `priced` are all lines of the portfolio, in its order, where they have been priced already.
     """
-    owned = [(entry.id, line) for entry in portfolio.positions for line in entry.lines]
-    lines = [line for _, line in owned]
+    held = _held(portfolio, None)
+    owned, lines = held.owned, held.lines
     priced = priced or price_entries(
         portfolio.positions,
         portfolio,
@@ -79,12 +87,10 @@ def assess_book(
         stale_after_seconds=stale_after_seconds,
         wide_spread_pct=wide_spread_pct,
     )
-    options = np.array([n for n, line in enumerate(lines) if line.instrument.is_option], dtype=np.int64)
-    others = np.array([n for n, line in enumerate(lines) if not line.instrument.is_option], dtype=np.int64)
-    legs = _option_legs(lines, priced, options, live, choices, earlier=earlier, budget=budget)
+    options, others = held.options, held.others
+    legs = _option_legs(held, priced, live, choices, earlier=earlier, budget=budget)
     greeks = _in_order(legs.greeks, _of_shares(priced, others), np.concatenate([options, others]))
     adder = GreekAdder(greeks)
-    ids = [identity for identity, _ in owned]
     doubts = spot_doubts(live, choices)
     reasons = _reasons(priced, stale_after_seconds)
     plain = _PlainColumns.of(priced, greeks, legs)
@@ -93,7 +99,6 @@ def assess_book(
             n,
             *owned[n],
             priced=priced,
-            greeks=greeks,
             plain=plain,
             legs=legs,
             reasons=reasons[n] + _about_spot(doubts.get(lines[n].instrument.underlying)),
@@ -104,13 +109,13 @@ def assess_book(
     usual = usual_instruments(portfolio.instruments, live.expiry_facts.records)
     extremes = book_risk(portfolio, ended=ended, usual=usual)
     in_doubt = quantity_doubt(portfolio, live, priced.holdings, ended)
-    names = [line.instrument.underlying for line in lines]
+    names = held.underlyings
     betas = _betas(
         live.risk_inputs.closes,
         (tuple(dict.fromkeys(names)), choices.index, tuple(choices.own_betas.items())),
     )
-    held = {one.name: one for one in extremes.underlyings}
-    entries_of = _entries_of(portfolio)
+    extremes_of = {one.name: one for one in extremes.underlyings}
+    entries_of = held.entries_of
     lines_on: dict[str, list[LineRisk]] = {name: [] for name in betas}
     for one in found:
         lines_on[one.underlying].append(one)
@@ -123,9 +128,9 @@ def assess_book(
             spot_expiry=_implied_by(by),
             sums=sums,
             beta=betas[name],
-            held=held.get(name),
+            held=extremes_of.get(name),
             ended=extremes.ended.on(name),
-            next_expiry=held[name].first_end if name in held else None,
+            next_expiry=extremes_of[name].first_end if name in extremes_of else None,
             pnl_today=_profit(entries_of[name], profits.today),
             unrealized=_profit(entries_of[name], profits.unrealized),
         )
@@ -146,8 +151,8 @@ def assess_book(
         lines=found,
         underlyings=underlyings,
         sums=adder.whole(),
-        sums_by_entry=adder.by(ids),
-        sums_by_expiry=adder.by([line.instrument.expiry for line in lines]),
+        sums_by_entry=adder.by(held.ids),
+        sums_by_expiry=adder.by(held.expiries),
         beta_weighted=weighted,
         extremes=extremes,
         doubt=in_doubt,
@@ -160,7 +165,54 @@ def assess_book(
             *extremes.ended.sentences,
         ),
         computed=legs.risk,
-        scenario=_scenario(lines, priced, options, others, legs),
+        scenario=_scenario(held, priced, legs),
+    )
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Held:
+    """What of n lines follows from the portfolio alone; nobody changes it."""
+
+    owned: Sequence[tuple[str, PortfolioLine]]  # with the id of the entry that has it
+    lines: Sequence[PortfolioLine]
+    ids: Sequence[str]
+    underlyings: Sequence[str]
+    expiries: Sequence[date | None]
+    options: Integers  # the places of the option lines
+    others: Integers
+    place_of: Mapping[int, int]  # of an option line by its place in the book
+    contract: Integers  # of each option line, its place among the contracts
+    once: Integers  # the first line of each contract
+    contracts: tuple[Instrument, ...]
+    entries_of: Mapping[str, tuple[str, ...] | None]  # as `_entries_of` says
+    labels: tuple[str, ...]  # of the option lines
+    share_labels: tuple[str, ...]
+
+
+@remembered
+def _held(portfolio: Portfolio, _: None) -> _Held:
+    owned = [(entry.id, line) for entry in portfolio.positions for line in entry.lines]
+    instruments = [line.instrument for _, line in owned]
+    options = [n for n, one in enumerate(instruments) if one.is_option]
+    first: dict[str, int] = {}
+    for n in options:
+        first.setdefault(instruments[n].live_symbol, n)
+    places = {symbol: place for place, symbol in enumerate(first)}
+    return _Held(
+        owned=owned,
+        lines=[line for _, line in owned],
+        ids=[identity for identity, _ in owned],
+        underlyings=[one.underlying for one in instruments],
+        expiries=[one.expiry for one in instruments],
+        options=np.array(options, dtype=np.int64),
+        others=np.array([n for n, one in enumerate(instruments) if not one.is_option], dtype=np.int64),
+        place_of={n: place for place, n in enumerate(options)},
+        contract=np.array([places[instruments[n].live_symbol] for n in options], dtype=np.int64),
+        once=np.array(list(first.values()), dtype=np.int64),
+        contracts=tuple([instruments[n] for n in first.values()]),
+        entries_of=_entries_of(portfolio),
+        labels=tuple([instruments[n].label for n in options]),
+        share_labels=tuple([one.label for one in instruments if not one.is_option]),
     )
 
 
@@ -185,26 +237,20 @@ class _OptionLegs:
 
 
 def _option_legs(
-    lines: Sequence[PortfolioLine],
+    held: _Held,
     priced: PricedLines,
-    options: Integers,
     live: LiveSnapshot,
     choices: RiskChoices,
     *,
     earlier: LegRisk | None,
     budget: int,
 ) -> _OptionLegs:
-    first: dict[str, int] = {}
-    for n in options.tolist():
-        first.setdefault(lines[n].instrument.live_symbol, n)
-    places = {symbol: place for place, symbol in enumerate(first)}
-    contract = np.array([places[lines[n].instrument.live_symbol] for n in options.tolist()], dtype=np.int64)
-    once = np.array(list(first.values()), dtype=np.int64)
+    options, contract, once = held.options, held.contract, held.once
     columns = priced.columns
     is_mid = columns["mark_source"][once] == MarkSource.MID
     gathered = gather(
         Contracts(
-            instruments=tuple(lines[n].instrument for n in once.tolist()),
+            instruments=held.contracts,
             ended=priced.ended[once],
             bid=columns["bid"][once],
             ask=columns["ask"][once],
@@ -218,19 +264,22 @@ def _option_legs(
     )
     inputs = gathered.inputs
     risk = refresh(inputs, earlier, budget)
-    terms, market = inputs.terms.take(contract), inputs.market.take(contract)
-    volatility, per_share = taken(risk.volatility, contract), taken(risk.greeks, contract)
+    terms, market, volatility, per_share = inputs.terms, inputs.market, risk.volatility, risk.greeks
+    if len(held.contracts) < len(options):  # else each line is a contract of its own, in their order
+        terms, market = terms.take(contract), market.take(contract)
+        volatility, per_share = taken(volatility, contract), taken(per_share, contract)
     points_a_share = gathered.points_a_share[contract]
     worth, mark = priced.worth[options] / points_a_share, priced.mark[options] * points_a_share
     second = european_voice(terms, market, volatility)
-    told = [live.risk_inputs.vendor_greeks.get(lines[n].instrument.live_symbol) for n in options.tolist()]
+    told_of = [live.risk_inputs.vendor_greeks.get(one.live_symbol) for one in held.contracts]
+    told = [told_of[place] for place in contract.tolist()]
     vendor = Voice(
         numbers(None if one is None else one.implied_volatility for one in told),
         numbers(None if one is None else one.delta for one in told),
     )
     ours = Voice(volatility.volatility, per_share.delta)
     return _OptionLegs(
-        place_of={n: place for place, n in enumerate(options.tolist())},
+        place_of=held.place_of,
         contract=contract,
         gathered=gathered,
         risk=risk,
@@ -285,6 +334,10 @@ class _PlainColumns:
     underlying_age: list[float | None]
     of_contracts: Mapping[str, list[float | None]]
     of_legs: Mapping[str, list[float | None]]
+    # What is no figure: by line, by contract and by leg.
+    said_of_lines: Mapping[str, list[Any]]
+    said_of_contracts: Mapping[str, list[Any]]
+    said_of_legs: Mapping[str, list[Any]]
 
     @classmethod
     def of(cls, priced: PricedLines, greeks: PositionGreeks, legs: _OptionLegs) -> Self:
@@ -313,6 +366,27 @@ class _PlainColumns:
                 "vendor_delta": _plain(legs.vendor.delta),
                 "vendor_iv": _plain(legs.vendor.volatility),
             },
+            said_of_lines={
+                "ended": priced.ended.tolist(),
+                "mark_source": columns["mark_source"].tolist(),
+                "delta_state": greeks.delta_state.tolist(),
+                "is_last_day": greeks.is_last_day.tolist(),
+            },
+            said_of_contracts={
+                "iv_state": volatility.state.tolist(),
+                "iv_reason": volatility.reason.tolist(),
+                "is_waiting": legs.risk.is_waiting.tolist(),
+                "is_by_parity": gathered.is_by_parity.tolist(),
+                "partner_age": gathered.partner_age.tolist(),
+                "as_of": legs.risk.as_of.tolist(),
+                "points_a_share": gathered.points_a_share.tolist(),
+            },
+            said_of_legs={
+                "contract": legs.contract.tolist(),
+                "is_by_lattice": legs.is_by_lattice.tolist(),
+                "voices_apart": legs.against_second.is_flagged.tolist(),
+                "vendor_apart": legs.against_vendor.is_flagged.tolist(),
+            },
         )
 
 
@@ -333,21 +407,19 @@ def _of_one_moment(
 
 
 def _scenario(
-    lines: Sequence[PortfolioLine],
+    held: _Held,
     priced: PricedLines,
-    options: Integers,
-    others: Integers,
     legs: _OptionLegs,
 ) -> ScenarioLines:
-    inputs = legs.gathered.inputs
+    inputs, others = legs.gathered.inputs, held.others
     return ScenarioLines(
-        labels=tuple(lines[n].instrument.label for n in options.tolist()),
+        labels=held.labels,
         terms=inputs.terms.take(legs.contract),
         market=inputs.market.take(legs.contract),
         volatility=legs.risk.volatility.volatility[legs.contract],
         mark=legs.mark,
         slope=legs.worth,
-        share_labels=tuple(lines[n].instrument.label for n in others.tolist()),
+        share_labels=held.share_labels,
         share_worth=priced.worth[others] * priced.mark[others],
     )
 
@@ -400,13 +472,12 @@ def _line(
     line: PortfolioLine,
     *,
     priced: PricedLines,
-    greeks: PositionGreeks,
     plain: _PlainColumns,
     legs: _OptionLegs,
     reasons: tuple[str, ...],
 ) -> LineRisk:
     """One line of the book in plain values."""
-    instrument, columns = line.instrument, priced.columns
+    instrument, said = line.instrument, plain.said_of_lines
     common: dict[str, Any] = {
         "position_id": identity,
         "symbol": instrument.live_symbol,
@@ -415,12 +486,12 @@ def _line(
         "expiry": instrument.expiry,
         "quantity": float(line.quantity),
         "multiplier": instrument.multiplier,
-        "has_ended": bool(priced.ended[n]),
+        "has_ended": said["ended"][n],
         # Of what has ended too: no sum has it, and the account may lack it all the same.
         "quantity_in_doubt": instrument.live_symbol in priced.holdings.in_doubt,
-        "mark_source": columns["mark_source"][n],
+        "mark_source": said["mark_source"][n],
         **{name: of_lines[n] for name, of_lines in plain.of_lines.items()},
-        "delta_state": FigureState(greeks.delta_state[n]),
+        "delta_state": FigureState(said["delta_state"][n]),
     }
     place = legs.place_of.get(n)
     if place is None:
@@ -434,13 +505,13 @@ def _line(
             greek_age_seconds=age,
             reasons=(*reasons, *unpriced),
         )
-    at = int(legs.contract[place])
-    gathered, volatility = legs.gathered, legs.risk.volatility
-    iv_reason = _iv_reason(volatility.reason[at], is_known=not isnan(gathered.points_a_share[at]))
+    said_of_leg, at = plain.said_of_legs, plain.said_of_legs["contract"][place]
+    gathered, told = legs.gathered, plain.said_of_contracts
+    iv_reason = _iv_reason(told["iv_reason"][at], is_known=not isnan(told["points_a_share"][at]))
     is_known = common["delta"] is not None
-    waiting = ("Its inputs moved; it waits for its turn.",) if legs.risk.is_waiting[at] else ()
-    by_partner = volatility.state[at] is VolatilityState.FROM_PARTNER
-    partner_age = float(gathered.partner_age[at]) if by_partner else 0.0
+    waiting = ("Its inputs moved; it waits for its turn.",) if told["is_waiting"][at] else ()
+    by_partner = told["iv_state"][at] is VolatilityState.FROM_PARTNER
+    partner_age = told["partner_age"][at] if by_partner else 0.0
     of_contracts: dict[str, Any] = {name: values[at] for name, values in plain.of_contracts.items()}
     of_legs: dict[str, Any] = {name: values[place] for name, values in plain.of_legs.items()}
     apart = _apart(legs, place)
@@ -450,25 +521,25 @@ def _line(
         **common,
         **of_contracts,
         **of_legs,
-        spot_source=_spot_source(gathered, at),
+        spot_source=_spot_source(of_contracts["spot"], is_by_parity=told["is_by_parity"][at]),
         reasons=(*spoken, *bound, *reasons, *gathered.notes[at], *waiting, *apart),
-        iv_state=VolatilityState(volatility.state[at]),
+        iv_state=VolatilityState(told["iv_state"][at]),
         iv_reason=iv_reason,
         iv_at=gathered.quoted_at[at],
-        model=(LATTICE if legs.is_by_lattice[place] else EUROPEAN) if is_known else None,
-        is_last_day=bool(greeks.is_last_day[n]),
-        greek_age_seconds=_age(legs.risk, at, gathered, partner_age) if is_known else None,
+        model=(LATTICE if said_of_leg["is_by_lattice"][place] else EUROPEAN) if is_known else None,
+        is_last_day=said["is_last_day"][n],
+        greek_age_seconds=_age(told["as_of"][at], gathered.at_seconds, partner_age) if is_known else None,
         dividends_state=gathered.dividends[at].state,
-        voices_apart=bool(legs.against_second.is_flagged[place]),
-        vendor_apart=bool(legs.against_vendor.is_flagged[place]),
+        voices_apart=said_of_leg["voices_apart"][place],
+        vendor_apart=said_of_leg["vendor_apart"][place],
         in_exercise_region=legs.in_exercise_region[place],
     )
 
 
-def _spot_source(gathered: Gathered, at: int) -> SpotSource | None:
-    if isnan(gathered.inputs.market.spot[at]):
+def _spot_source(spot: float | None, *, is_by_parity: bool) -> SpotSource | None:
+    if spot is None:
         return None
-    return SpotSource.OPTIONS if gathered.is_by_parity[at] else SpotSource.OWN
+    return SpotSource.OPTIONS if is_by_parity else SpotSource.OWN
 
 
 def _implied_by(line: LineRisk | None) -> date | None:
@@ -514,9 +585,9 @@ def _shares_apart(against: Disagreement, place: int) -> str:
     return f"{shares:+,.1f} shares of delta from ours"
 
 
-def _age(risk: LegRisk, at: int, gathered: Gathered, partner_age: float) -> float | None:
+def _age(as_of: float, at_seconds: float, partner_age: float) -> float | None:
     """How old the oldest input of its figures was at the snapshot's instant."""
-    return _known(max(0.0, partner_age, gathered.at_seconds - risk.as_of[at]))
+    return _known(max(0.0, partner_age, at_seconds - as_of))
 
 
 @remembered
@@ -540,9 +611,12 @@ def _beta(name: str, closes: Mapping[str, DailyCloses], index: str, own: Mapping
 
 
 def _price_of(symbol: str, live: LiveSnapshot) -> float | None:
+    quote, trade = live.quotes.get(symbol), live.trades.get(symbol)
+    if (middle := plain_middle(quote)) is not None or (quote is None and trade is None):
+        return middle
     marks = read_marks(
-        [live.quotes.get(symbol)],
-        [live.trades.get(symbol)],
+        [quote],
+        [trade],
         is_option=np.zeros(1, dtype=bool),
         as_of=live.as_of,
     )

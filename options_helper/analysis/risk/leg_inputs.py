@@ -15,6 +15,7 @@ import numpy as np
 
 from options_helper.analysis.marks import Flags, MarkSource, Numbers, read_marks
 from options_helper.analysis.priced_lines import latest_hours, numbers
+from options_helper.analysis.remembered import remembered
 from options_helper.analysis.risk.dividends import (
     DividendState,
     LegDividends,
@@ -480,10 +481,14 @@ def _partners(
     legs: Sequence[Instrument], live: LiveSnapshot, points_a_share: Numbers
 ) -> tuple[OptionQuotes, tuple[str, ...], Numbers]:
     """The quotes of the other type at the same strike and expiry where there are any, their names, and their ages."""
-    symbols = [other_type(one.live_symbol) for one in legs]
+    symbols, names = _partners_of(legs, None)
     asked = live.risk_inputs.partners
+    found = [live.quotes.get(symbol) or asked.get(symbol) for symbol in symbols]
+    if not any(found):
+        unknown = np.full(len(legs), np.nan)
+        return OptionQuotes(unknown, unknown, unknown, _ticks(legs, unknown, unknown)), names, unknown
     marks = read_marks(
-        [live.quotes.get(symbol) or asked.get(symbol) for symbol in symbols],
+        found,
         [None] * len(legs),
         is_option=np.ones(len(legs), dtype=bool),
         as_of=live.as_of,
@@ -491,11 +496,19 @@ def _partners(
         hours=latest_hours(legs, live),
     )
     mid = np.where(marks.source == MarkSource.MID, marks.price, np.nan)
-    names = tuple(
-        f"{plain_number(one.strike or 0.0)} {'put' if one.option_type == 'call' else 'call'}" for one in legs
-    )
     quotes = OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask))
     return _of_one_share(quotes, points_a_share), names, marks.quote_age
+
+
+@remembered
+def _partners_of(legs: Sequence[Instrument], _: None) -> tuple[Sequence[str], tuple[str, ...]]:
+    """Symbols and names of the other type at the same strike and expiry."""
+    return [other_type(one.live_symbol) for one in legs], tuple(
+        [
+            f"{plain_number(one.strike or 0.0)} {'put' if one.option_type == 'call' else 'call'}"
+            for one in legs
+        ]
+    )
 
 
 def _note_ages(

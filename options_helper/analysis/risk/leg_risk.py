@@ -129,7 +129,7 @@ def _compute(
     bound = found.delta_bound.copy()
     bound[bounded] = of_all.delta[len(legs) :]
     per_share = taken(of_all, own)
-    sharpened = _sharpened(found, inputs.terms.take(legs), inputs.market.take(legs), per_share)
+    sharpened = _sharpened(found, *_of_now(inputs, legs), per_share)
     return replace(found, delta_bound=bound, solution=sharpened), per_share
 
 
@@ -139,7 +139,7 @@ def _bounded_by_ask(found: ImpliedVolatility, inputs: LegInputs, legs: Integers)
     Nobody bids for them, or a cent is so much of them that no volatility can be read from it. Their delta grows with
     the volatility.
     """
-    terms, market, quotes = inputs.terms.take(legs), inputs.market.take(legs), inputs.quotes.take(legs)
+    (terms, market), quotes = _of_now(inputs, legs), inputs.quotes.take(legs)
     may_be = (terms.sign * (market.spot - terms.strike) < 0) & (quotes.ask > 0)
     highest = np.where(found.reason == VolatilityReason.NO_BID, found.solution.volatility, np.nan)
     cent = np.flatnonzero(may_be & (found.reason == VolatilityReason.LOW_VEGA))
@@ -151,9 +151,16 @@ def _bounded_by_ask(found: ImpliedVolatility, inputs: LegInputs, legs: Integers)
     return bounded, highest[bounded]
 
 
+def _of_now(inputs: LegInputs, legs: Integers) -> tuple[Terms, Market]:
+    """Terms and market of some of the legs, each once and in their order; of all of them nothing is copied."""
+    if len(legs) == len(inputs.keys):
+        return inputs.terms, inputs.market
+    return inputs.terms.take(legs), inputs.market.take(legs)
+
+
 def _when_quoted(inputs: LegInputs, legs: Integers) -> tuple[Terms, Market]:
     """Terms and market of when the quotes of some of the legs were made; what has ended by now has ended."""
-    terms, market = inputs.terms.take(legs), inputs.market.take(legs)
+    terms, market = _of_now(inputs, legs)
     years = np.where(terms.years > 0, inputs.quoted_years[legs], terms.years)
     return replace(terms, years=years), replace(market, spot=inputs.quoted_spot[legs])
 
