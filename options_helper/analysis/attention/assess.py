@@ -104,7 +104,18 @@ def assess_attention(
     money = Power.of(power, found)
     settled = settlements(found, money)
     at_end = AtEnd(books, found, settled, money)
-    early = tuple(early_entries(lives, live, moment, money, _remedies_at_end(found, settled), settle=at_end))
+    early = tuple(
+        early_entries(
+            lives,
+            live,
+            moment,
+            money,
+            _remedies_at_end(found, settled),
+            books=books,
+            found=found,
+            settle=at_end,
+        )
+    )
     told = {symbol for one in early for symbol in one.symbols}
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
     entries = (

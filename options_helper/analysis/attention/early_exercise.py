@@ -7,7 +7,7 @@ interest on its strike is more than its time value and the dividends that its ho
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from math import exp, expm1, fsum
@@ -20,9 +20,11 @@ from options_helper.analysis.attention.assignments import LACKING, if_exercised,
 from options_helper.analysis.attention.at_end import AtEnd, Paid
 from options_helper.analysis.attention.deadlines import before_ex_date, class_ends
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
-from options_helper.analysis.attention.expiring import Moment, Power
+from options_helper.analysis.attention.expiring import Ending, Moment, Power
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
+from options_helper.analysis.attention.over_ex_date import Delivered, delivered_before
 from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close_early
+from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import Purse, dollars, listed, money_words
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import believed_sides
@@ -80,26 +82,37 @@ def early_entries(
     power: Power,
     at_end: Mapping[str, Remedy] = MappingProxyType({}),
     *,
+    books: TwoBooks,
+    found: Sequence[Ending],
     settle: AtEnd,
 ) -> Iterator[Entry]:
     """Calls before an ex-date and puts on carry, in the money and American; both those sold and those held.
 
     `at_end` are remedies of contracts which end soon, and which to close alone may leave more missing then; `settle` is
-    what any leg ends with. What ends soon takes its own of the buying power before anything is exercised.
+    what any leg ends with. What ends soon takes its own of the buying power before anything is exercised. `books` have
+    the partners of each leg and the shares that a sold call delivers; what ends soon (`found`) has its own of these.
     """
-    entries = Entries(leg.held for leg in lives)
-    may_take = fsum(_to_exercise(leg, moment) for leg in lives)
-    for leg in lives:
+    early = [leg for leg in lives if _may_be_exercised(leg.held, moment)]
+    money = _Money(power, fsum(_to_exercise(leg, moment) for leg in early))
+    calls = {leg.held.instrument.live_symbol: _reasons(leg, live, moment) for leg in early if _is_call(leg)}
+    sold = [(leg.held, reasons.dividend) for leg, reasons in _sold_calls(early, calls)]
+    delivered = delivered_before(sold, books, found, moment)
+    for leg in early:
         one = leg.held
-        if one.life is None or not one.life.is_american or not one.is_in_the_money or is_over(one, moment.at):
-            continue
-        if one.life.last_day == moment.today:
-            continue  # what ends today is assigned today
-        if one.instrument.option_type == "call":
-            money = _Money(power, may_take)
-            found = _of_call(leg, live, moment, entries, settle=settle, money=money)
-        elif one.is_short:
-            found = _of_put(leg, live, moment, power.has, entries, settle=settle)
+        symbol = one.instrument.live_symbol
+        if (reasons := calls.get(symbol)) is not None:
+            entries = _of_call(
+                one,
+                reasons,
+                live,
+                moment,
+                books.entries,
+                delivered=delivered.get(symbol),
+                settle=settle,
+                money=money,
+            )
+        elif one.is_short and one.instrument.option_type == "put":
+            entries = _of_put(leg, live, moment, power.has, books.entries, settle=settle)
         else:
             continue
         other = at_end.get(one.instrument.live_symbol) if one.is_short else None
@@ -107,41 +120,75 @@ def early_entries(
             entry
             if other is None or not entry.remedy.startswith("Close")
             else replace(entry, remedy=other.words, remedy_without_amounts=other.discreet)
-            for entry in found
+            for entry in entries
         )
 
 
+def _may_be_exercised(one: HeldLine, moment: Moment) -> bool:
+    """Whether that would be worth something, and before its end; what ends today is assigned today."""
+    if one.life is None or not one.life.is_american or not one.is_in_the_money:
+        return False
+    return not is_over(one, moment.at) and one.life.last_day != moment.today
+
+
+def _is_call(leg: LegLife) -> bool:
+    return leg.held.instrument.option_type == "call"
+
+
+@dataclass(frozen=True, slots=True)
+class _Reasons:
+    """Why a holder gains by exercising a call for a dividend."""
+
+    dividend: Dividend
+    signs: tuple[str, ...]  # what says so; of a call of one's own that is its time value alone
+
+
+def _reasons(leg: LegLife, live: LiveSnapshot, moment: Moment) -> _Reasons | None:
+    """None: nothing says that a holder would."""
+    dividend, one = next_session_dividend(leg, moment), leg.held
+    if dividend is None:
+        return None
+    signs = _signs(one, dividend, live)
+    extrinsic = one.extrinsic_at_bid
+    return _Reasons(dividend, signs) if extrinsic is None or extrinsic < dividend.amount or signs else None
+
+
+def _sold_calls(
+    legs: Iterable[LegLife], calls: Mapping[str, _Reasons | None]
+) -> Iterator[tuple[LegLife, _Reasons]]:
+    for leg in legs:
+        reasons = calls.get(leg.held.instrument.live_symbol)
+        if reasons is not None and leg.held.is_short:
+            yield leg, reasons
+
+
 def _of_call(
-    leg: LegLife,
+    one: HeldLine,
+    reasons: _Reasons,
     live: LiveSnapshot,
     moment: Moment,
     entries: Entries,
     *,
+    delivered: Delivered | None,
     settle: AtEnd,
     money: _Money,
 ) -> Iterator[Entry]:
-    dividend = next_session_dividend(leg, moment)
-    one = leg.held
-    if dividend is None or one.inside is None:
-        return
-    extrinsic = one.extrinsic_at_bid
+    """`delivered` is with which shares, of a call that was sold."""
+    dividend, extrinsic = reasons.dividend, one.extrinsic_at_bid
     deadlines = before_ex_date(
         one.instrument, dividend.ex_date, live.expiry_facts, live.told_sessions, held=not one.is_short
     )
     by = due(deadlines, moment.at)
     pays = f"{one.instrument.underlying} goes ex {_paid_words(dividend)}"
-    signs = _signs(one, dividend, live)
-    if extrinsic is not None and extrinsic >= dividend.amount and not signs:
-        return
     passed = by is not None and moment.at >= by
-    if one.is_short:
+    if delivered is not None:
         against = _against(one, dividend)
-        signs = (*signs, against) if against else signs
         entry = _short_call(
             one,
             pays,
-            signs,
+            (*reasons.signs, against) if against else reasons.signs,
             partner_words(one, entries, moment.today),
+            delivered,
             by=by,
             deadlines=deadlines,
             passed=passed,
@@ -271,6 +318,7 @@ def _short_call(
     pays: str,
     signs: Sequence[str],
     partners: str,
+    delivered: Delivered,
     *,
     by: datetime | None,
     deadlines: tuple[Deadline, ...],
@@ -286,14 +334,15 @@ def _short_call(
         subject=one.instrument.underlying,
         symbols=(one.instrument.live_symbol,),
         what=(
-            f"{_named(one)} is short and in the money, and {pays}: {'; '.join(signs)}. {told} {partners}".rstrip()
+            f"{_named(one)} is short and in the money, and {pays}: {'; '.join(signs)}. {told}{delivered.warning} "
+            f"{partners}".rstrip()
             + basis_words([one])
         ),
         by=by,
         deadlines=deadlines,
-        amounts=f"{said}, and without the dividend.",
+        amounts=f"{said}{delivered.words}.",
         remedy="Look at the account on the ex-date." if passed else "Close it or roll it before the ex-date.",
-        needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
+        needs=delivered.owed,
         has=has,
         shares=None if outcome is None else outcome.shares,
     )

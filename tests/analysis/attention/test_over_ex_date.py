@@ -1,0 +1,136 @@
+"""Who is short of a share over its ex-date owes the dividend, and what assignment leaves an account so is said."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import date
+
+import pytest
+
+from options_helper.analysis.attention.entries import AttentionKind, Entry
+from options_helper.model.portfolio import PortfolioEntry
+from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
+from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
+
+DECEMBER, MONDAY = date(2026, 12, 18), date(2026, 11, 23)
+
+
+def sold(strike: float = 180, contracts: int = 2, expiry: date = DECEMBER) -> PortfolioEntry:
+    return position(
+        "AAPL", strike, "call", contracts=-contracts, expiry=expiry, identity=f"{strike:g} {expiry}"
+    )
+
+
+def at_noon(*book: PortfolioEntry, account: list[PortfolioEntry] | None = None):
+    """AAPL at 190 goes ex 0.26 on Monday; every call in the money has a tenth of a dollar of time value at the bid."""
+    prices: dict[str, tuple[float | None, float | None]] = {"AAPL": (189.99, 190.01)}
+    for line in (line for entry in book for line in entry.lines if line.instrument.is_option):
+        bid = max(0.0, 190 - (line.instrument.strike or 0.0)) + 0.1
+        prices[line.instrument.live_symbol] = (bid, bid + 0.1)
+    held = book if account is None else account
+    return live_at("2026-11-20 12:00", prices, held=held, actions=[dividend("AAPL", MONDAY, 0.26)])
+
+
+def calls(*book: PortfolioEntry) -> list[Entry]:
+    return of_kind(attention(book, at_noon(*book)), AttentionKind.EARLY_EXERCISE)
+
+
+SHORT = "Assigned, it owes the dividend on shares that are not free."
+
+
+@pytest.mark.parametrize(
+    ("shares", "said", "owed"),
+    [
+        (200, "Assigned: -200 AAPL and receives $36,000, and without the dividend.", None),
+        (300, "Assigned: -200 AAPL and receives $36,000, and without the dividend.", None),
+        (
+            0,
+            (
+                "Assigned: -200 AAPL and receives $36,000; 200 AAPL are to be delivered that are not free: "
+                "$52 of dividend is owed on them."
+            ),
+            52,
+        ),
+        (
+            100,
+            (
+                "Assigned: -200 AAPL and receives $36,000; 100 of them are free and go without the dividend; "
+                "100 AAPL are to be delivered that are not free: $26 of dividend is owed on them."
+            ),
+            26,
+        ),
+        # What is sold short already brings none.
+        (
+            -100,
+            (
+                "Assigned: -200 AAPL and receives $36,000; 200 AAPL are to be delivered that are not free: "
+                "$52 of dividend is owed on them."
+            ),
+            52,
+        ),
+    ],
+)
+def test_a_call_whose_shares_are_not_there_owes_the_dividend(shares: float, said: str, owed: float | None):
+    (entry,) = calls(sold(), *([holding("AAPL", shares)] if shares else []))
+
+    assert (entry.amounts, entry.needs) == (said, owed)
+    assert (SHORT in entry.what) is (owed is not None)
+
+
+def test_without_amounts_that_it_owes_is_said_all_the_same():
+    (entry,) = calls(sold())
+
+    assert SHORT in entry.what
+    assert not any(part in entry.what for part in ("200", "$52"))
+
+
+def test_a_share_is_delivered_once():
+    """Two calls, and shares for one of them: the deeper one has them."""
+    deep, other = calls(sold(170, 1), sold(180, 1), holding("AAPL", 100))
+
+    assert (deep.needs, other.needs) == (None, 26)
+    assert "since what is free goes to AAPL 18 Dec 26 170 C first: $26 of dividend" in other.amounts
+
+
+def test_what_a_bought_call_brings_comes_after_the_ex_date():
+    (entry,) = calls(structure(leg("short", 180, expiry=DECEMBER), leg("long", 185, expiry=DECEMBER)))[:1]
+
+    assert (entry.symbols, entry.needs) == (("AAPL261218C00180000",), 26)
+
+
+def test_shares_that_go_today_are_not_there_tomorrow():
+    """A call of today takes the shares; what a put of today may bring counts for nothing."""
+    gone = sold(150, 1, FRIDAY)
+    comes = position("AAPL", 250, "put", contracts=-1, expiry=FRIDAY)
+
+    assert [one.needs for one in calls(sold(180, 1), gone, holding("AAPL", 100))] == [26]
+    assert [one.needs for one in calls(sold(180, 1), comes)] == [26]
+
+
+def test_the_accounts_shares_count_and_not_the_files():
+    live = at_noon(sold(180, 1), holding("AAPL", 100), account=[sold(180, 1)])
+
+    entry = only(attention([sold(180, 1), holding("AAPL", 100)], live), AttentionKind.EARLY_EXERCISE)
+
+    assert entry.needs == 26
+
+
+def test_shares_of_which_nobody_knows_are_not_taken_to_be_there_nor_to_be_missing():
+    book = [sold(180, 1), holding("AAPL", 100)]
+    live = at_noon(*book)
+    account = replace(live.account, moved=frozenset({"AAPL"}), unsettled=frozenset({"AAPL"}))
+
+    entry = only(attention(book, replace(live, account=account)), AttentionKind.EARLY_EXERCISE)
+
+    assert entry.needs is None
+    assert "Whether the AAPL to be delivered are free is not known" in entry.what
+    assert entry.amounts.endswith("; on those that are not free $0.26 a share is owed.")
+
+
+def test_the_shares_of_a_covered_call_are_its_partner():
+    covered = structure(share_leg(), leg("short", 180, expiry=DECEMBER))
+
+    (entry,) = calls(covered)
+
+    assert "Partner: AAPL shares, which are delivered." in entry.what
+    assert portfolio(covered).quantities["AAPL"] == 100
