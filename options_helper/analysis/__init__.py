@@ -40,7 +40,7 @@ PUBLIC: Final = {
         "compute_live_position_rows",
     ),
     "live_tables": ("multileg_tables", "position_table"),
-    "marks": ("MarkSource", "QuoteWarning", "read_marks"),
+    "marks": ("DELAYED_SECONDS", "MarkSource", "QuoteWarning", "read_marks"),
     "priced_lines": ("price_entries",),
     "own_volatility": ("OptionQuote", "Term", "ThirtyDayVolatility", "thirty_day_volatility"),
     "remembered": ("Itself", "remembered"),

@@ -288,8 +288,8 @@ PRICE_COLUMNS: Final = (
     Column(
         "mark_origin",
         {POSITION: 270, LEG: 270},
-        "Which event the mark came from, and how old that event is. REST: asked for, not streamed. Of a structure: "
-        "how many of its legs' marks came from which, and how old the oldest is.",
+        "Which event the mark came from, and how long ago that came. REST: asked for, not streamed. Of a structure: "
+        "how many of its legs' marks came from which, and how long ago the oldest came.",
         "Mark from",
         150,
         kind=Kind.MARK_ORIGIN,
@@ -298,8 +298,8 @@ PRICE_COLUMNS: Final = (
     Column(
         "marks_origin",
         {STRUCTURE: 270},
-        "Which event the mark came from, and how old that event is. REST: asked for, not streamed. Of a structure: "
-        "how many of its legs' marks came from which, and how old the oldest is.",
+        "Which event the mark came from, and how long ago that came. REST: asked for, not streamed. Of a structure: "
+        "how many of its legs' marks came from which, and how long ago the oldest came.",
         "Mark from",
         150,
         kind=Kind.MARKS_ORIGIN,

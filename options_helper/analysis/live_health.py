@@ -12,7 +12,7 @@ from math import ceil
 from typing import Final, assert_never
 
 from options_helper.analysis.grades import Grade
-from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.marks import DELAYED_SECONDS, QuoteWarning
 from options_helper.analysis.totals import LiveTotals
 from options_helper.model.announcement import MarketKind
 from options_helper.model.clock_skew import FEED_AHEAD_SECONDS, ClockSkew, format_span
@@ -85,7 +85,10 @@ def headline(
 def book_caveats(totals: LiveTotals) -> tuple[str, ...]:
     """What the totals rest on that is no good price of now, or no quantity of the account's, each in a few words."""
     facts = (
-        (totals.with_warning(QuoteWarning.DELAYED_PRICE), "more than a minute behind the exchange"),
+        (
+            totals.with_warning(QuoteWarning.DELAYED_PRICE),
+            f"more than {DELAYED_SECONDS} s behind the exchange",
+        ),
         (totals.unpriced, "without a price"),
         (totals.without_multiplier, "without a multiplier, so without a value"),
         (totals.holdings.account_only, f"of {totals.holdings.holder} that {totals.holdings.lacking}"),

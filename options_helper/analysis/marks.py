@@ -84,8 +84,10 @@ class QuoteWarning(StrEnum):
 # Which of n lines each warning speaks against, as n flags. A warning that is not in it speaks against none.
 Findings: TypeAlias = Mapping[QuoteWarning, Flags]
 
-# An event that is this old when it comes is not of now, however fresh its arrival.
-_DELAYED_NS: Final = 60 * NANOSECONDS
+# An event that is older when it comes is not of now, however fresh its arrival. Feeds take a fraction of a second, and
+# a clock here that is wrong by seconds is put right.
+DELAYED_SECONDS: Final = 10
+_DELAYED_NS: Final = DELAYED_SECONDS * NANOSECONDS
 # One nickel tick is as narrow as many contracts can be quoted, whatever share of the price it is.
 _NEVER_WIDE: Final = 0.05 + 1e-9
 # From here on the sides support no middle: percent of it, and dollars that they are apart at least. One in 1,400 of
@@ -293,7 +295,10 @@ def _times(events: Sequence[Quote | Trade | None]) -> _Times:
         ),
         np.array(received, dtype=np.int64),
         np.array(
-            [ns is not None and came - ns > _DELAYED_NS for came, ns in zip(received, made, strict=True)],
+            [
+                ns is not None and came - ns > DELAYED_SECONDS * NANOSECONDS
+                for came, ns in zip(received, made, strict=True)
+            ],
             dtype=np.bool_,
         ),
     )

@@ -14,7 +14,7 @@ from typing import Any, Final
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.morning_after import EndedState
 from options_helper.analysis.live_health import Level
-from options_helper.analysis.marks import QuoteWarning
+from options_helper.analysis.marks import DELAYED_SECONDS, QuoteWarning
 from options_helper.analysis.risk.figures_together import in_all_or_of
 from options_helper.analysis.row_table import RowTable
 from options_helper.live.screen import ACCOUNT, Banner, ScreenModel
@@ -389,7 +389,8 @@ _SAY: Final[Mapping[QuoteWarning, Say]] = {
         remedy="The market is open: the mark is as old as that.",
     ),
     QuoteWarning.DELAYED_PRICE: _says(
-        "Its price came late", "It was made more than a minute before it came."
+        "Its price came late",
+        f"It was made more than {DELAYED_SECONDS} s before it came; ages count from when it came.",
     ),
     QuoteWarning.CROSSED_MARKET: _says("Bid above ask", "Such a quote is not believed."),
     QuoteWarning.LOCKED_MARKET: _says("Bid equal to ask"),

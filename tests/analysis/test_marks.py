@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 from msgspec import structs
 
 from options_helper.analysis.marks import (
+    DELAYED_SECONDS,
     UNKNOWN_TIME,
     MarkSource,
     QuoteWarning,
@@ -368,12 +369,18 @@ def test_the_mids_of_a_recorded_chain_are_the_publishers(real_data: Path):
 
 def test_a_price_that_was_long_made_when_it_came_is_said_to_be_delayed():
     """A feed a quarter of an hour behind arrives fresh: the age of its receipt alone would hide that."""
-    received = nanoseconds(AS_OF)
-    late = Quote(
-        symbol="A", timestamp=received - 900 * 10**9, received_ns=received, bid_price=1.0, ask_price=1.1
-    )
-    prompt = Quote(symbol="B", timestamp=received - 10**9, received_ns=received, bid_price=1.0, ask_price=1.1)
+    received, late = nanoseconds(AS_OF), (900.0, DELAYED_SECONDS + 0.1, DELAYED_SECONDS - 0.1, 1.0)
+    quotes = [
+        Quote(
+            symbol=f"S{seconds:g}",
+            timestamp=received - round(seconds * 1e9),
+            received_ns=received,
+            bid_price=1.0,
+            ask_price=1.1,
+        )
+        for seconds in late
+    ]
 
-    marks = read_marks([late, prompt, None], [None] * 3, is_option=np.array([True] * 3), as_of=AS_OF)
+    marks = read_marks([*quotes, None], [None] * 5, is_option=np.array([True] * 5), as_of=AS_OF)
 
-    assert list(marks.findings[QuoteWarning.DELAYED_PRICE]) == [True, False, False]
+    assert list(marks.findings[QuoteWarning.DELAYED_PRICE]) == [True, True, False, False, False]
