@@ -86,6 +86,21 @@ def start_with_both(portal: Portal, **address: str) -> AppTest:
     return tab
 
 
+def test_an_account_that_is_picked_is_not_told_back_to_who_picks_the_next_one(both: Portal):
+    """A browser that is told a choice takes it for newer than what was picked while that was on its way."""
+    tab = both.open(book="account")
+    tab.multiselect(key="further_accounts").set_value(["ira"]).run()
+
+    box = tab.multiselect(key="further_accounts")
+    assert box.value == ["ira"]
+    assert not box.proto.set_value
+
+    # What is offered no more is taken out.
+    tab.selectbox(key="account_name").set_value("ira").run()
+    assert tab.multiselect(key="further_accounts").value == []
+    assert not tab.exception
+
+
 def of_rows(tab: AppTest, column: str) -> list[tuple[str, str]]:
     shown = board(tab)
     return [(name, said) for name, said in zip(shown.index, shown[column], strict=True)]

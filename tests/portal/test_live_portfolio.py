@@ -542,7 +542,7 @@ def test_the_portfolio_may_come_from_the_account_and_says_so_where_costs_stand(p
 
     assert portal.session.run.of_account
     words = " ".join(caption.value for caption in tab.caption)
-    assert "Running with the account" in words
+    assert "Running with" not in words, "what the controls show is what runs"
     assert "at Alpaca's costs, before fees" in tile(tab, "Unrealized P&L")
     assert "there is no file to compare it with" in words
     assert "each fill is in them" in words

@@ -76,10 +76,9 @@ def further_box(account: str | None, portfolio_file: PortfolioFile) -> tuple[str
     names, usual = offered
     first = account or _written(portfolio_file) or (names[0] if follows_a_bus() else usual)
     others = [name for name in names if name != first]
-    # Streamlit takes no choice that is not offered.
-    st.session_state[FURTHER_KEY] = [
-        name for name in st.session_state.get(FURTHER_KEY) or () if name in others
-    ]
+    # Streamlit takes no choice that is not offered; told one again, it takes back what was picked meanwhile.
+    if not set(st.session_state.get(FURTHER_KEY) or ()) <= set(others):
+        st.session_state[FURTHER_KEY] = [name for name in st.session_state[FURTHER_KEY] if name in others]
     chosen = st.multiselect("Together with", others, key=FURTHER_KEY, help=FURTHER_HELP)
     return tuple(name for name in others if name in chosen)
 

@@ -20,6 +20,7 @@ from apps.streamlit.components.live_accounts import (
 from apps.streamlit.components.live_alarm import notification_button
 from apps.streamlit.components.live_focus import keep_focus
 from apps.streamlit.components.live_recording import recording_switch
+from apps.streamlit.components.style import draw
 from options_helper.data.accounts_file import load_settings
 from options_helper.data.portfolio_file import (
     PortfolioFile,
@@ -123,6 +124,8 @@ def sidebar_controls(session: LiveSession) -> Controls:
             local_breeze=_is_breeze_local(),
         )
         with actions:
+            # What is empty Streamlit does not draw at all, and its place is to be there for good.
+            draw("")
             _pending_changes(session, controls)
     return controls
 
@@ -216,14 +219,17 @@ def _begin(session: LiveSession, portfolio_file: PortfolioFile, choices: RunSett
 
 
 def _pending_changes(session: LiveSession, controls: Controls) -> None:
-    """Say what runs, and offer to change it when this tab has chosen something else."""
+    """Say what runs and offer to change it, where this tab has chosen something else.
+
+    It lies over the sidebar's end and moves nothing: where the sidebar scrolls by itself, an open list in it closes.
+    """
     run = session.run
     if run is None or not session.running:
         return
-    st.caption(plain(f"Running with {describe(run.choices, run.portfolio_file.name)}."))
     if (run.choices, run.portfolio_file.path) == (controls.choices, controls.portfolio_file.path):
         return
     with st.container(border=True, key="pending"):
+        st.caption(plain(f"Running with {describe(run.choices, run.portfolio_file.name)}."))
         st.caption(plain(f"This tab has chosen {describe(controls.choices, controls.portfolio_file.name)}."))
         st.button(
             "Apply (restarts for all tabs)",

@@ -61,6 +61,13 @@ STYLE: Final = """
   .st-key-header { padding-right: 2.4rem; }
   .stApp:has([data-testid=stExpandSidebarButton]) .st-key-header { padding-left: 2.4rem; }
 }
+/* What a tab has chosen and nobody applied lies over the sidebar's end, and has its place there while it is not. */
+[data-testid=stSidebarUserContent] { padding-bottom: 0; }
+[data-testid=stSidebarUserContent] :has(> .st-key-actions) { order: 1; position: sticky; bottom: 0; height: 19rem;
+  flex-shrink: 0; z-index: 2; pointer-events: none; }
+.st-key-actions { position: absolute; bottom: .5rem; }
+.st-key-pending { background: light-dark(#ffffff, #0e141d); pointer-events: auto; max-height: 18.5rem;
+  overflow-y: auto; }
 .oh { font-variant-numeric: tabular-nums; line-height: 1.35; }
 .oh-bar { display: flex; gap: 0 .8rem; align-items: center; min-height: 30px; padding: 0 .75rem; font-size: 13px;
   border: 1px solid color-mix(in srgb, var(--level) 45%, transparent); border-radius: .4rem;
