@@ -27,6 +27,14 @@ def watch(
         bool, typer.Option("--account", help="Watch the account's positions, grouped by rule, and no file.")
     ] = False,
     account_name: AccountNameOption = None,
+    together_with: Annotated[
+        list[str] | None,
+        typer.Option(
+            "--together-with",
+            metavar="NAME|all",
+            help="Over a bus: watch the positions of these accounts of its owner too, each by itself.",
+        ),
+    ] = None,
     rules: Annotated[
         Path | None,
         typer.Option("--rules", metavar="PATH", help="The file of rules.", show_default="config/alerts.toml"),
@@ -63,12 +71,14 @@ def watch(
     Rules stand in config/alerts.toml, targets in config/alert-targets.toml. Of several on this computer that watch
     the same account one sends, and another takes over within half a minute when that one is gone. While
     another program has the account's streams, prices are asked for over REST; then the streams are taken. With `--bus`
-    they are those of `stream serve`, and no keys are needed. No order is sent.
+    they are those of `stream serve`, and no keys are needed; of its accounts more can be watched, `--together-with`. No
+    order is sent.
 
     Exit codes: 0, it was asked to end or its time is over; 1, a message did not reach its target; 2, it cannot begin:
     the file, the rules, the targets, an option or the keys; 75, what is in the way may pass.
     """
     from options_helper.commands.bus_request import asked_bus
+    from options_helper.commands.capture_options import read_names
     from options_helper.commands.durations import parse_duration
     from options_helper.commands.watch_run import WatchRequest, run_watch, settings_of
     from options_helper.errors import ConfigError
@@ -92,5 +102,6 @@ def watch(
         metrics_port=metrics_port,
         state=state,
         bus=None if bus is None else asked_bus(bus, desk, detail),
+        together_with=read_names(together_with),
     )
     raise typer.Exit(run_watch(request, settings_of(request, account_name)))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
@@ -15,6 +15,21 @@ if TYPE_CHECKING:
     from rich.live import Live
 
 LINE_EVERY: Final = timedelta(minutes=5)
+
+
+def activity_of(watchings: Mapping[str, Watching]) -> str:
+    """In one line what a watch is at; by account where it has several, whose names they have then."""
+    return " | ".join(of_account(account, one.activity) for account, one in watchings.items())
+
+
+def problems_of(watchings: Mapping[str, Watching]) -> tuple[str, ...]:
+    """What is wrong with the portfolios and the streams, as sentences, each with its account likewise."""
+    return tuple(of_account(account, said) for account, one in watchings.items() for said in one.problems)
+
+
+def of_account(account: str, text: str) -> str:
+    """The text with the account's name before it; an only one has none."""
+    return f"{account}: {text}" if account else text
 
 
 class WatchDisplay:
@@ -30,7 +45,7 @@ class WatchDisplay:
         self._said: str | None = None
         self._said_at: datetime | None = None
         self._problems: frozenset[str] = frozenset()
-        self._firings: dict[str, tuple[str, ...]] = {}
+        self._firings: dict[tuple[str, str], tuple[str, ...]] = {}  # by account, and key
 
     def say(self, sentence: str, at: datetime) -> None:
         """Print it with the time in New York."""
@@ -38,15 +53,22 @@ class WatchDisplay:
             f"{at.astimezone(NEW_YORK):%H:%M:%S} {sentence}", markup=False, highlight=False, soft_wrap=True
         )
 
-    def show(self, watching: Watching, at: datetime) -> None:
-        """How it stands: problems and firings when they are new, the rest at a change and every few minutes."""
-        problems = frozenset((*watching.problems, *watching.alerts.problems))
+    def show(self, watchings: Mapping[str, Watching], at: datetime) -> None:
+        """How it stands: problems and firings when they are new, the rest at a change and every few minutes.
+
+        By account; the name of an only one is empty.
+        """
+        of_alerts = [
+            of_account(account, said) for account, one in watchings.items() for said in one.alerts.problems
+        ]
+        problems = frozenset((*problems_of(watchings), *of_alerts))
         for problem in sorted(problems - self._problems):
             self.say(problem, at)
         self._problems = problems
-        for sentence in self._news(watching.alerts.firings):
-            self.say(sentence, at)
-        text = watching.activity
+        for account, watching in watchings.items():
+            for sentence in self._news(account, watching.alerts.firings):
+                self.say(sentence, at)
+        text = activity_of(watchings)
         if self._live is not None:
             from rich.text import Text
 
@@ -55,21 +77,22 @@ class WatchDisplay:
             self._said, self._said_at = text, at
             self.say(text, at)
 
-    def known(self, firings: Iterable[LoggedFiring]) -> None:
-        """What has fired before this run, which is not told again."""
+    def known(self, account: str, firings: Iterable[LoggedFiring]) -> None:
+        """What has fired of an account before this run, which is not told again."""
         for one in firings:
-            self._firings[one.firing.key] = _states(one)
+            self._firings[account, one.firing.key] = _states(one)
 
-    def _news(self, firings: Iterable[LoggedFiring]) -> Iterable[str]:
+    def _news(self, account: str, firings: Iterable[LoggedFiring]) -> Iterable[str]:
         for one in reversed(tuple(firings)):
-            before, now = self._firings.get(one.firing.key), _states(one)
-            self._firings[one.firing.key] = now
+            before, now = self._firings.get((account, one.firing.key)), _states(one)
+            self._firings[account, one.firing.key] = now
+            title = of_account(account, one.firing.title)
             if before is None:
                 text = one.firing.text_with_amounts if self._amounts else one.firing.text
-                yield f"{one.firing.severity.upper()}: {one.firing.title}. {text}"
+                yield f"{one.firing.severity.upper()}: {title}. {text}"
             for state in now:
                 if state not in (before or ()):
-                    yield f"  {one.firing.title}: {state}"
+                    yield f"  {title}: {state}"
 
 
 def _states(one: LoggedFiring) -> tuple[str, ...]:

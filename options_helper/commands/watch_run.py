@@ -5,12 +5,13 @@ from __future__ import annotations
 import logging
 import os
 import time
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
+from types import MappingProxyType
 from typing import Final
 
 from options_helper.alerting.books import AlertBooks, Scope, open_books
@@ -19,6 +20,7 @@ from options_helper.alerting.program import ProgramAlerts
 from options_helper.bus.accounts import alerts_key, why_not_served
 from options_helper.bus.address import BusAddress
 from options_helper.bus.first_look import look_at_desk
+from options_helper.bus.roles import ALL_ACCOUNTS
 from options_helper.bus.viewer import BusManager
 from options_helper.capture.hours import CaptureHours
 from options_helper.clock import elapsed_seconds, utc_now
@@ -26,8 +28,9 @@ from options_helper.commands.capture_display import open_console
 from options_helper.commands.capture_session import Signals
 from options_helper.commands.rest_look import DEFAULT_FILE, risk_choices
 from options_helper.commands.shutdown_signals import ShutdownSignals
-from options_helper.commands.watch_display import WatchDisplay
+from options_helper.commands.watch_display import WatchDisplay, activity_of, of_account, problems_of
 from options_helper.data.accounts_file import load_accounts, load_desk_settings
+from options_helper.data.at_once import do_at_once
 from options_helper.data.earnings_file import load_earnings
 from options_helper.data.notify.messages import Outcome
 from options_helper.data.notify.targets import load_targets
@@ -36,8 +39,8 @@ from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.live_manager import LiveStreamManager
-from options_helper.errors import Unavailable
-from options_helper.model.snapshot import LiveSnapshot
+from options_helper.errors import ConfigError, Unavailable
+from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName
 from options_helper.monitoring.heartbeat import Heartbeat, Role, WatchStatus
 from options_helper.monitoring.heartbeat_file import file_of, forget_heartbeats, remember_run
@@ -72,6 +75,25 @@ class WatchRequest:
     metrics_port: int | None = None
     state: Path | None = None
     bus: BusAddress | None = None  # whose streams, where they are another program's
+    together_with: tuple[str, ...] = ()  # further accounts of its owner, by name, or "all"
+
+
+@dataclass(frozen=True, slots=True)
+class WatchedAccount:
+    """An account that is watched, by itself: whose positions, and where its alerts are kept."""
+
+    settings: Settings
+    file: Path | None  # None: the account's positions
+    key: str | None = None  # in place of what the settings say, where the account is another program's
+
+
+@dataclass(frozen=True, slots=True)
+class _Watched:
+    """The same at work."""
+
+    account: str  # how it is called here; empty where it is the only one
+    watch: Watch
+    alerts: ProgramAlerts
 
 
 def settings_of(request: WatchRequest, account: str | None) -> Settings:
@@ -98,42 +120,40 @@ def run_watch(
     load_sdk()
     load_targets()  # a file that cannot be used is told before anybody relies on it
     file = None if request.from_account else request.file or DEFAULT_FILE
-    book: Book = AccountBook() if file is None else FileBook(file)
+    own_book: Book = AccountBook() if file is None else FileBook(file)
     rules = named_rules(request.rules)
     risk = RiskSettings.load()
-    observer = Observer(risk_choices(risk), now, load_earnings(risk.events_file))
+    choices, earnings = risk_choices(risk), load_earnings(risk.events_file)
     limits = RequestLimits(PAGE)
-    key = None if request.bus is None else _key_on_bus(request.bus, settings.account)
-    alerts = ProgramAlerts(
-        _books(settings, file, now(), key),
-        rules,
-        load_targets,
-        simulated=settings.local_market,
-        account=settings.account,
-        now=now,
-    )
-    watch = Watch(
-        settings,
-        book,
-        manager=_manager(request, settings, limits),
-        follower=_follower(request, settings, limits, now),
-        alerts=alerts,
-        observer=observer,
-        holder=partial(_holder, settings, now) if request.bus is None else lambda: None,
-        now=now,
-        monotonic=time.monotonic,
-    )
-    run = _Run(request, settings, watch, alerts, now)
+    accounts = accounts_of(request, settings, file)
+
+    def watched(one: WatchedAccount) -> _Watched:
+        alerts = ProgramAlerts(
+            _books(one.settings, one.file, now(), one.key),
+            rules,
+            load_targets,
+            simulated=one.settings.local_market,
+            account=one.settings.account,
+            now=now,
+        )
+        watch = Watch(
+            one.settings,
+            own_book if one is accounts[0] else AccountBook(),
+            manager=_manager(request, one.settings, limits),
+            follower=_follower(request, one.settings, limits, now),
+            alerts=alerts,
+            observer=Observer(choices, now, earnings),
+            holder=partial(_holder, one.settings, now) if request.bus is None else lambda: None,
+            now=now,
+            monotonic=time.monotonic,
+        )
+        return _Watched(one.settings.account if len(accounts) > 1 else "", watch, alerts)
+
+    run = _Run(request, settings, [watched(one) for one in accounts], now)
     with ShutdownSignals() as shutdown, open_console() as (console, live):
         display = WatchDisplay(console, live, amounts=request.amounts)
-        display.known(alerts.status().firings)
-        alerts.start()
-        try:
-            with run.shown_from_outside(limits, display):
-                run.take_turns(Signals(shutdown), display, turn_seconds)
-        finally:
-            watch.stop()
-            alerts.stop()
+        with run.judging(display), run.shown_from_outside(limits, display):
+            run.take_turns(Signals(shutdown), display, turn_seconds)
         return run.conclude(display)
 
 
@@ -158,20 +178,26 @@ class _Run:
         self,
         request: WatchRequest,
         settings: Settings,
-        watch: Watch,
-        alerts: ProgramAlerts,
+        watched: Sequence[_Watched],
         now: Callable[[], datetime],
     ) -> None:
-        self._request, self._settings, self._watch, self._alerts, self._now = (
-            request,
-            settings,
-            watch,
-            alerts,
-            now,
-        )
+        self._request, self._settings, self._watched, self._now = request, settings, watched, now
         self._began_at = now()
-        # Replaced whole by the main thread, read by the heartbeat's.
-        self._last: Watching | None = None
+        # How each stands, the first account's first. Replaced whole by the main thread, read by the heartbeat's.
+        self._last: Mapping[str, Watching] = {}
+
+    @contextmanager
+    def judging(self, display: WatchDisplay) -> Iterator[None]:
+        """Have part in the alerts of each account; in the end streams, questions and leases are given up."""
+        for one in self._watched:
+            display.known(one.account, one.alerts.status().firings)
+        try:
+            for one in self._watched:
+                one.alerts.start()
+            yield
+        finally:
+            stops = [stop for one in self._watched for stop in (one.watch.stop, one.alerts.stop)]
+            do_at_once(stops, "watch-end")
 
     @contextmanager
     def shown_from_outside(self, limits: RequestLimits, display: WatchDisplay) -> Iterator[None]:
@@ -197,9 +223,9 @@ class _Run:
         """Until somebody asks for the end, or the time is over."""
         limit, began = self._request.duration_seconds, elapsed_seconds()
         while limit is None or elapsed_seconds() - began < limit:
-            watching = self._watch.turn(is_open=self._is_open())
-            self._last = watching
-            display.show(watching, self._now())
+            is_open = self._is_open()
+            self._last = {one.account: one.watch.turn(is_open=is_open) for one in self._watched}
+            display.show(self._last, self._now())
             if signals.wait(turn_seconds):
                 display.say("Asked to end.", self._now())
                 return
@@ -208,8 +234,9 @@ class _Run:
     def conclude(self, display: WatchDisplay) -> int:
         """Say what did not arrive of what fired in this run; the exit code."""
         lost = [
-            f"{one.firing.title} did not reach {name}: {delivered.why}"
-            for one in self._alerts.status().firings
+            f"{of_account(watched.account, one.firing.title)} did not reach {name}: {delivered.why}"
+            for watched in self._watched
+            for one in watched.alerts.status().firings
             if one.firing.fired_at >= self._began_at
             for name, delivered in one.deliveries.items()
             if delivered.outcome is Outcome.GAVE_UP
@@ -222,22 +249,25 @@ class _Run:
         """Whether this is an hour to stream in, by the market's clock once it has told that it has one of its own."""
         if not self._request.market_hours:
             return True
-        last = self._last
-        own = _feeds(self._settings)
-        feeds = own if self._request.bus is None else feeds_told(None if last is None else last.snapshot)
-        if last is None:
+        snapshot = next((one.snapshot for one in self._last.values()), None)
+        feeds = _feeds(self._settings) if self._request.bus is None else feeds_told(snapshot)
+        if snapshot is None:
             return CaptureHours(feeds).connected(self._now())
-        snapshot = last.snapshot
         at = snapshot.as_of if snapshot.market.plays else self._now()
         return CaptureHours(feeds, told=snapshot.told_sessions).connected(at)
 
     def _status(self) -> WatchStatus | None:
         last = self._last
-        return (
-            None
-            if last is None
-            else WatchStatus(last.snapshot, last.activity, " ".join(last.problems) or None)
-        )
+        if not last:
+            return None
+        own, *others = [one.snapshot for one in last.values()]
+        streams = dict(own.streams)
+        for name, health in (item for one in others for item in one.streams.items()):
+            # Each account's watch has streams of its own: where several have one, the first one's is told.
+            if name not in streams or streams[name].phase is Phase.OFF:
+                streams[name] = health
+        snapshot = replace(own, streams=MappingProxyType(streams))
+        return WatchStatus(snapshot, activity_of(last), " ".join(problems_of(last)) or None)
 
     @contextmanager
     def _metrics(self, read: Callable[[], Heartbeat], display: WatchDisplay) -> Iterator[None]:
@@ -249,19 +279,45 @@ class _Run:
             yield
 
 
-def _key_on_bus(address: BusAddress, account: str) -> str | None:
-    """What the account's alerts are kept under; Unavailable where nobody says whether there is such an account."""
-    if account == DEFAULT_ACCOUNT:
-        return alerts_key(address, account, None)
+def accounts_of(request: WatchRequest, settings: Settings, file: Path | None) -> tuple[WatchedAccount, ...]:
+    """Each account that is watched, the first the one of the file; over a bus, of those that its owner serves.
+
+    Unavailable where nobody says whether there is such an account, or it is not served; ConfigError where several
+    are asked for without a bus, or one twice.
+    """
+    address, wanted = request.bus, request.together_with
+    if address is None:
+        if wanted:
+            raise ConfigError(
+                "--together-with watches accounts that an owner serves over a bus: name that with --bus."
+            )
+        return (WatchedAccount(settings, file),)
+    if settings.account == DEFAULT_ACCOUNT and not wanted:
+        return (WatchedAccount(settings, file, alerts_key(address, DEFAULT_ACCOUNT, None)),)
     health = look_at_desk(address)
     if health is None:
         raise Unavailable(
-            f"Nobody has served the desk {address.names.desk} at {address.url} yet, so whether it has the account "
-            f"{account} is not known. Start its owner first."
+            f"Nobody has served the desk {address.names.desk} at {address.url} yet, so which accounts it has is not "
+            "known. Start its owner first."
         )
-    if (why := why_not_served(account, health)) is not None:
-        raise Unavailable(why)
-    return alerts_key(address, account, (health.accounts or (None,))[0])
+    served = health.accounts or ()
+    own = next(iter(served), None)
+    first = own if wanted and own is not None and settings.account == DEFAULT_ACCOUNT else settings.account
+    if first in wanted:
+        raise ConfigError(f"--together-with {first}: that account is watched already. Leave it out.")
+    others = [one for one in served if one != first and (ALL_ACCOUNTS in wanted or one in wanted)]
+    lacking = [one for one in wanted if one not in (ALL_ACCOUNTS, *served)]
+    for name in (first, *lacking):
+        if (why := why_not_served(name, health)) is not None:
+            raise Unavailable(why)
+    if wanted and not others:
+        raise Unavailable(f"--together-with all: the owner serves no account beside {first}.")
+    return tuple(
+        WatchedAccount(
+            replace(settings, account=name), file if name == first else None, alerts_key(address, name, own)
+        )
+        for name in (first, *others)
+    )
 
 
 def _books(

@@ -35,7 +35,7 @@ def printed(*turns: Watching, terminal: bool = False, amounts: bool | None = Non
     out = StringIO()
     display = WatchDisplay(Console(file=out, force_terminal=terminal), None, amounts=amounts)
     for turn in turns:
-        display.show(turn, OPEN)
+        display.show({"": turn}, OPEN)
     return out.getvalue().splitlines()
 
 
@@ -66,12 +66,27 @@ def test_a_problem_is_said_when_it_is_new_and_when_it_comes_back():
 def test_a_firing_is_told_once_and_how_it_stands_every_few_minutes():
     out = StringIO()
     display = WatchDisplay(Console(file=out), None)
-    display.known([LoggedFiring(replace(HALF, key="of yesterday", title="old"))])
+    display.known("", [LoggedFiring(replace(HALF, key="of yesterday", title="old"))])
     for minute in range(6):
-        display.show(
-            watching(HALF, replace(HALF, key="of yesterday", title="old")), OPEN + timedelta(minutes=minute)
-        )
+        turn = watching(HALF, replace(HALF, key="of yesterday", title="old"))
+        display.show({"": turn}, OPEN + timedelta(minutes=minute))
 
     said = out.getvalue()
     assert (said.count("WARNING: half: condor"), said.count("old")) == (1, 0)
     assert said.count("watching 1 leg") == 1 + timedelta(minutes=5) // LINE_EVERY
+
+
+def test_of_several_accounts_each_thing_is_said_with_the_account_it_is_of():
+    """A rule may fire in both of them, by the same key."""
+    out = StringIO()
+    display = WatchDisplay(Console(file=out), None)
+    display.known("roth", [LoggedFiring(replace(HALF, key="of yesterday", title="old"))])
+    display.show({"ira": watching(HALF), "roth": watching(HALF, problems=("It is not read.",))}, OPEN)
+    display.show({"ira": watching(replace(HALF, key="of yesterday", title="old")), "roth": watching()}, OPEN)
+
+    said = out.getvalue()
+    assert said.count("WARNING: ira: half: condor") == said.count("WARNING: roth: half: condor") == 1
+    assert said.count("WARNING: ira: old") == 1
+    assert "roth: It is not read." in said
+    assert "ira: It is not read." not in said
+    assert said.count("ira: watching 1 leg, ") == said.count(" | roth: watching 1 leg, ") == 1

@@ -13,23 +13,28 @@ from pathlib import Path
 
 import pytest
 
+from options_helper.alerting.books import open_books
+from options_helper.bus.accounts import alerts_key
 from options_helper.bus.address import DESK_ACCOUNTS_VARIABLE, BusAddress
 from options_helper.bus.first_look import look_at_desk
 from options_helper.bus.viewer import BusManager
+from options_helper.clock import utc_now
 from options_helper.commands.page_launcher import told_accounts
 from options_helper.commands.serve_run import ServeRequest, further_of
 from options_helper.commands.serve_term import ServeTerm
+from options_helper.commands.watch_run import WatchRequest, accounts_of
 from options_helper.data.accounts_file import Accounts
 from options_helper.data.rest.budget_ledger import PAGE
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStreamManager
-from options_helper.errors import ConfigError
+from options_helper.errors import ConfigError, Unavailable
 from options_helper.live.further_accounts import FurtherAccount
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.snapshots_together import snapshots_together
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamName, fills_of
+from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.settings import DEMO_SECRET, Settings
 from options_helper.simulator.market.market import SilentMarket
@@ -539,6 +544,109 @@ def test_a_watch_follows_the_account_that_is_named_and_no_other(
 
     assert (lost.returncode, watch.returncode) == (75, 0), said
     assert "The owner serves main, ira, and not roth" in said
+
+
+RULE = f"""
+[[rules]]
+name = "dear"
+subject = "leg:{CALL}"
+figure = "mark"
+operator = "above"
+level = 5
+"""
+
+
+@pytest.mark.processes
+def test_a_watch_follows_all_accounts_that_are_served_each_by_its_own_rules_and_lease(
+    simulator: SimulatorServer, nats: NatsServer, tmp_path: Path
+):
+    (tmp_path / "alerts.toml").write_text(RULE)
+    state, folder = tmp_path / "watch.json", tmp_path / "state"
+    environ = {**os.environ, "XDG_STATE_HOME": str(folder)}
+    command = ("watch", "--bus", nats.url, "--account", "--together-with", "all", "--rules", "alerts.toml")
+
+    def activity() -> str:
+        return "" if (beat := read_heartbeat(state)) is None else beat.activity or ""
+
+    with owning(
+        accounts_at(tmp_path, simulator), nats, "ira", config=replace(CONFIG, option_contracts=(CALL,))
+    ):
+        wait_until(lambda: look_at_desk(nats.address))
+        with program(tmp_path, environ, *command, "--state", str(state)) as watch:
+            wait_until(lambda: activity().count("watching 1 leg, ") == 2, A_PROCESS, saw=activity)
+            wait_until(lambda: activity().count("streams over the bus") == 2, A_PROCESS, saw=activity)
+            wait_until(lambda: CALL in simulator.subscribed(OPTIONS), A_PROCESS)
+            simulator.push(OPTIONS, [quote(CALL, 1.0)])
+            wait_until(
+                lambda: (
+                    (beat := read_heartbeat(state))
+                    and (options := beat.streams.get("options"))
+                    and options.applied
+                ),
+                A_PROCESS,
+                saw=lambda: read_heartbeat(state),
+            )
+            simulator.push(OPTIONS, [quote(CALL, 9.0)])
+            books = {
+                name: open_books(
+                    Settings(),
+                    None,
+                    Role.WATCH,
+                    utc_now(),
+                    environ,
+                    account=alerts_key(nats.address, name, "main"),
+                )
+                for name in ("main", "ira")
+            }
+
+            def fired(account: str) -> list[str]:
+                logs = [one.log.look().firings.values() for one in books[account].values()]
+                return [one.firing.rule for log in logs for one in log]
+
+            wait_until(lambda: "dear" in fired("ira"), A_PROCESS, saw=activity)
+            beat = read_heartbeat(state)
+            watch.send_signal(signal.SIGTERM)
+            said, _ = watch.communicate(timeout=A_PROCESS)
+
+    assert watch.returncode == 0, said
+    assert beat is not None
+    assert {"alpaca/main/fills", "alpaca/ira/fills"} <= set(beat.streams)
+    assert "main: watching 1 leg, " in said
+    assert "dear" not in fired("main"), "it holds none of it"
+    assert len(list(folder.rglob("alerts/*.lease"))) == 4, (
+        "of what is the account's and of its positions, each"
+    )
+
+
+def test_which_accounts_a_watch_follows_is_known_before_it_begins_and_under_what_their_alerts_are_kept(
+    simulator: SimulatorServer, nats: NatsServer, tmp_path: Path
+):
+    def asked(*together: str, account: str = DEFAULT_ACCOUNT) -> dict[str, str | None]:
+        request = WatchRequest(bus=nats.address, together_with=together)
+        found = accounts_of(request, replace(Settings(), account=account), tmp_path / "portfolio.json")
+        assert [one.file is None for one in found] == [False, *[True] * len(together)]
+        return {one.settings.account: one.key for one in found}
+
+    with pytest.raises(Unavailable, match="Nobody has served"):
+        asked("all")
+    with owning(accounts_at(tmp_path, simulator), nats, "ira"):
+        wait_until(lambda: look_at_desk(nats.address))
+        main, ira = alerts_key(nats.address, DEFAULT_ACCOUNT, None), alerts_key(nats.address, "ira", "main")
+
+        assert asked() == {DEFAULT_ACCOUNT: main}
+        assert asked("all") == asked("ira") == {"main": main, "ira": ira}
+        assert asked("main", account="ira") == {"ira": ira, "main": main}
+        with pytest.raises(Unavailable, match="serves main, ira, and not roth"):
+            asked("ira", "roth")
+        for own in (DEFAULT_ACCOUNT, "main"):
+            with pytest.raises(ConfigError, match="watched already"):
+                asked("main", account=own)
+    with owning(accounts_at(tmp_path, simulator), nats):
+        wait_until(lambda: (word := look_at_desk(nats.address)) and word.accounts == ("main",))
+        with pytest.raises(Unavailable, match="no account beside main"):
+            asked("all")
+    with pytest.raises(ConfigError, match="--bus"):
+        accounts_of(WatchRequest(together_with=("all",)), Settings(), None)
 
 
 def test_a_page_is_told_which_accounts_there_are_where_its_owner_answers(
