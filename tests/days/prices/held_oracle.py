@@ -74,6 +74,8 @@ class HeldOracle:
         self, desk: HeldDesk, question: Question, answer: Any, asked_ns: int, as_of_ns: int | None
     ) -> None:
         """That was asked then, and this is the answer, as of then."""
+        if self._facts_of is None:
+            self._facts_of = desk.prices.context.expiry_facts  # with nothing in it
         doubt = self._prices.knows_time(desk.prices)
         asked = asked_ns, _UNCORRECTED + (doubt or 1e9)
         if (task := _TASKS.get(type(question))) is not None:

@@ -7,6 +7,7 @@ answers with calls one method at a time.
 from __future__ import annotations
 
 import random
+from collections import deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
@@ -32,6 +33,7 @@ UNDETECTED_SECONDS: Final = 17.0
 # What the clock says and what is counted may differ by this much before it has been set: a sleep that is no absence.
 _SET_NS: Final = int(LATE_SECONDS * NANOSECONDS)
 KEPT_GAPS: Final = 200
+_KEPT_SLEEPS: Final = 200
 DID_NOT_RUN: Final = (
     "This process did not run (asleep or stopped): what came meanwhile was heard late, if at all."
 )
@@ -147,18 +149,18 @@ class StreamCourse:
         # Of the connection that was ended for its silence.
         self._stall: StreamError | None = None
         self._silent_since = began
-        # Of a silence in the midst of which the process did not run: it is judged anew, and began here; and when that
-        # was, in epoch nanoseconds, since the clock that measures may have stood still in between.
+        # Of a silence in the midst of which the process did not run: it is judged anew, and began here.
         self._silent_before: Moment | None = None
-        self._silent_before_ns = 0
         # When the process ran again after the last time that it did not, and since when a dead connection may have
         # brought nothing before that, which its pings would have told only later.
         self._ran_again: Moment | None = None
+        self._undetected = began
+        # The stretches in which the clock that measures stood still: what it showed then, and for how many seconds.
+        self._sleeps: deque[tuple[float, float]] = deque(maxlen=_KEPT_SLEEPS)
         self._gap_opened = began  # the one that lasts, or the last
         self._gap_opened_ns = began.wall_ns  # as it was told then
         self._unjudged: tuple[Silence, ...] = ()  # of a connection that is being ended for another one
         self._gap_closed = began  # when the last one that is over was
-        self._undetected_ns = 0
         # What the server complained about on this connection.
         self._complaint: str | None = None
         self._silence = SilenceJudge(policy.stall_seconds)
@@ -347,13 +349,13 @@ class StreamCourse:
     def absent(self, now: Moment, absence: Absence) -> Nudge | None:
         """Note that nothing was heard, and no silence either."""
         if self._unheard_since() is None:
-            self._silent_before = before = self._silence.since(self._live_since, self._last_frame)
-            self._silent_before_ns = 0 if before is None else _told_before(before, now, absence)
+            self._silent_before = self._silence.since(self._live_since, self._last_frame)
         self._ran_again = now
+        fell_asleep = now.before(absence.seconds - absence.stood_still_seconds)
+        if absence.stood_still_seconds:
+            self._sleeps.append((fell_asleep.monotonic, absence.stood_still_seconds))
         known = latest(self._report.live_since or self.began, self._last_frame)
-        undetected_ns = absence.since_ns - int(UNDETECTED_SECONDS * NANOSECONDS)
-        known_ns = _told_before(known, now, absence)
-        self._undetected_ns = max(undetected_ns, min(known_ns, absence.since_ns))
+        self._undetected = latest(fell_asleep.before(UNDETECTED_SECONDS), known)
         self._silence.restart(now)
         report = self._report
         if self._is_stopping or report.is_final or _lasts(report.gaps):
@@ -381,8 +383,9 @@ class StreamCourse:
             told = self._told(silence.until.tell(silence.since)), self._told(silence.until.wall_ns)
             self._add_gap(Gap(self.name, *told, reason))
         self._unjudged = ()
-        if (before_ns := self._missed_before(now)) is not None:
-            for since_ns, until_ns in _uncovered(self._gaps_of_this_clock(now), self._told(before_ns)):
+        if (before := self._missed_before(now)) is not None:
+            before_ns = self._told(self._tell(before, now))
+            for since_ns, until_ns in _uncovered(self._gaps_of_this_clock(now), before_ns):
                 self._add_gap(Gap(self.name, since_ns, until_ns, reason))
         since_ns = self._after_the_last(gaps, self._told(self._last_received_ns(now)), now)
         self._gap_opened, self._gap_opened_ns = now, self._told(now.wall_ns)
@@ -394,7 +397,7 @@ class StreamCourse:
 
     def _told_end(self, until_ns: int | None, now: Moment) -> int:
         """When the last gap was over, by the clock of now: another one than it was told by, where it was set since."""
-        counted_ns = self._told(now.tell(self._gap_closed))
+        counted_ns = self._told(self._tell(self._gap_closed, now))
         return counted_ns if until_ns is None or abs(counted_ns - until_ns) > _SET_NS else until_ns
 
     def _gaps_of_this_clock(self, now: Moment) -> Sequence[Gap]:
@@ -412,18 +415,18 @@ class StreamCourse:
             for gap in gaps[first:]
         ]
 
-    def _missed_before(self, now: Moment) -> int | None:
-        """Since when nothing may have been heard before the process did not run, in epoch nanoseconds; None: nothing.
+    def _missed_before(self, now: Moment) -> Moment | None:
+        """Since when nothing may have been heard before the process did not run; None: nothing was missed.
 
         Of a connection that turns out to be mute, or that turns out to be lost about as soon as the process runs again.
         """
         if self._stall is not None:
-            return None if self._unheard_since() is None else self._silent_before_ns
+            return self._unheard_since()
         again, live_since = self._ran_again, self._report.live_since
         if again is None or live_since is None or now.monotonic - again.monotonic > UNDETECTED_SECONDS:
             return None
         known = latest(live_since, self._last_frame)
-        return self._undetected_ns if known.monotonic <= again.monotonic else None
+        return self._undetected if known.monotonic <= again.monotonic else None
 
     def _unheard_since(self) -> Moment | None:
         """Since when nothing is heard on this connection, where the process did not run in between; else None."""
@@ -441,11 +444,21 @@ class StreamCourse:
         """Since when nothing may have been received, on the computer's clock."""
         live_since = self._report.live_since
         if live_since is None:
-            return self.began.wall_ns
+            return self._tell(self.began, now)
         if self._stall is not None:
             # The connection answered its pings all the while, so they bound nothing.
-            return now.tell(self._silent_since)
-        return now.tell(latest(live_since, self._last_frame, now.before(UNDETECTED_SECONDS)))
+            return self._tell(self._silent_since, now)
+        return self._tell(latest(live_since, self._last_frame, now.before(UNDETECTED_SECONDS)), now)
+
+    def _passed(self, moment: Moment, now: Moment) -> float:
+        """Seconds from then until now, those that the computer slept among them."""
+        slept = sum(seconds for at, seconds in self._sleeps if moment.monotonic < at)
+        return now.monotonic - moment.monotonic + slept
+
+    def _tell(self, moment: Moment, now: Moment) -> int:
+        """When that was, on the computer's clock as it goes now: exactly, unless somebody has set it since."""
+        counted_ns = now.wall_ns - int(self._passed(moment, now) * NANOSECONDS)
+        return moment.wall_ns if abs(counted_ns - moment.wall_ns) < NANOSECONDS else counted_ns
 
     def _close_gap(self, now: Moment) -> None:
         report = self._report
@@ -454,12 +467,12 @@ class StreamCourse:
         *others, gap = report.gaps
         if report.connections == 1:
             # What the time was on a simulator's clock is only known since it announced it.
-            began_ns = self._told(self.began.wall_ns)
+            began_ns = self._told(self._tell(self.began, now))
             gap = replace(gap, since_ns=self._after_the_last(others, began_ns, now))
-            self._gap_opened_ns = self._told(self._gap_opened.wall_ns)
+            self._gap_opened_ns = self._told(self._tell(self._gap_opened, now))
         # A clock that was put back meanwhile takes nothing of its length: it is told by the clock that it began by.
         until_ns = self._told(now.wall_ns)
-        lasted_ns = int((now.monotonic - self._gap_opened.monotonic) * NANOSECONDS)
+        lasted_ns = int(self._passed(self._gap_opened, now) * NANOSECONDS)
         by_that_clock_ns = max(gap.since_ns, self._gap_opened_ns) + lasted_ns
         if by_that_clock_ns - until_ns > NANOSECONDS:
             until_ns = by_that_clock_ns
@@ -499,7 +512,7 @@ class StreamCourse:
             else self._at(now.wall_ns) + _until(report.next_try, now),
             connections=report.connections,
             connected_since=None if report.live_since is None else self._at(report.live_since.wall_ns),
-            silent_since=None if silent_since is None else self._at(now.tell(silent_since)),
+            silent_since=None if silent_since is None else self._at(self._tell(silent_since, now)),
             requested=wanted or report.requested,
             events_per_second=events_per_second if alive else 0.0,
             acknowledged=report.acknowledged,
@@ -555,16 +568,6 @@ class StreamCourse:
 def _lasts(gaps: Sequence[Gap]) -> bool:
     """Whether the last one is not over."""
     return bool(gaps) and gaps[-1].until_ns is None
-
-
-def _told_before(moment: Moment, now: Moment, absence: Absence) -> int:
-    """When that was, of an instant before an absence that ends now, in epoch nanoseconds of the computer's clock.
-
-    By the clock as it goes now: exactly, unless somebody has set it since.
-    """
-    passed = now.monotonic - moment.monotonic + absence.stood_still_seconds
-    counted_ns = absence.until_ns - int(passed * NANOSECONDS)
-    return moment.wall_ns if abs(counted_ns - moment.wall_ns) < 2 * NANOSECONDS else counted_ns
 
 
 def _uncovered(gaps: Sequence[Gap], since_ns: int) -> Iterator[tuple[int, int]]:

@@ -426,3 +426,34 @@ def test_what_a_mute_connection_lost_before_nothing_was_due_is_told_with_the_res
 
     told = [(gap.since_ns - NOON, gap.until_ns and gap.until_ns - NOON) for gap in talk.health.gaps]
     assert told == [(10 * SECOND, 50 * SECOND), (70 * SECOND, None)][is_heard_again:]
+
+
+@pytest.mark.parametrize("put_forward", [0, 3_600, -40])
+@pytest.mark.parametrize("slept", [0, 600])
+def test_a_gap_from_the_beginning_on_is_as_long_as_it_was_whatever_the_clock_did(
+    put_forward: int, slept: int
+):
+    """Found on a simulated day (seed 7291121): it began by the clock of before it was set, and ended by that of now."""
+    talk = Conversation()
+    talk.after(3).fail(CUT)
+    if slept:
+        talk.sleep(slept)
+    talk.slept += put_forward
+    talk.after(50).go_live()
+
+    (gap,) = talk.health.gaps
+    assert (gap.since_ns, gap.until_ns) == (talk.now.wall_ns - (53 + slept) * SECOND, talk.now.wall_ns)
+
+
+def test_what_a_dead_connection_lost_before_two_sleeps_is_told_beside_both():
+    """The clock that measures stood still in each of them."""
+    talk = Conversation()
+    talk.go_live()
+    talk.after(10).hear()
+    talk.after(2).sleep(40)
+    talk.after(3).sleep(40)
+    talk.after(2).fail(CUT)
+
+    told = [(gap.since_ns - NOON, gap.until_ns and gap.until_ns - NOON) for gap in talk.health.gaps]
+    asleep = [(12 * SECOND, 52 * SECOND), (55 * SECOND, 95 * SECOND)]
+    assert told == [*asleep, (10 * SECOND, 12 * SECOND), (52 * SECOND, 55 * SECOND), (95 * SECOND, None)]
