@@ -11,7 +11,7 @@ from types import MappingProxyType
 from typing import Final
 
 from options_helper.capture.capture_config import CaptureConfig, wanted_streams
-from options_helper.capture.gap_watch import GapWatch
+from options_helper.capture.gap_watch import GapWatch, Instant
 from options_helper.clock import elapsed_seconds
 from options_helper.data.intraday.files import Disk, Displaced
 from options_helper.data.intraday.layout import kinds_of
@@ -70,7 +70,7 @@ class SessionLog:
         first = _first_note(config, session, began_ns)
         self._note = replace(first, seen_elapsed=self._began_elapsed, boot=boot)
         self._losses = LossLog(config.out, session, disk)
-        self._gap_watch = GapWatch(began_ns)
+        self._gap_watch = GapWatch(Instant(began_ns, self._began_elapsed))
         self._gaps = 0
         self._unwritten: deque[Gap] = deque()
         self._told: set[tuple[str, int, int | None, int | None]] | None = None  # by whatever session
@@ -266,7 +266,8 @@ class SessionLog:
     def _found(self, status: CaptureStatus, now_ns: int, *, ending: bool) -> list[Gap]:
         # With a journal, rows that found no room are in it.
         unwritten = {} if self._note.journal else {name: _lost_rows(name, status) for name in status.streams}
-        return self._gap_watch.observe(status.streams, now_ns, unwritten=unwritten, ending=ending)
+        now = Instant(now_ns, self._elapsed())
+        return self._gap_watch.observe(status.streams, now, unwritten=unwritten, ending=ending)
 
 
 def _identity(gap: Gap) -> tuple[str, int, int | None, int | None]:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from options_helper.capture.gap_watch import GapWatch
+from options_helper.capture.gap_watch import GapWatch, Instant
 from options_helper.data.recording.loss_log import COLUMNS, LossLog, loss_rows, read_losses
 from options_helper.data.streaming.engine.worker import KEPT_GAPS
 from options_helper.model.gaps import Gap
@@ -84,12 +84,17 @@ def test_a_ledger_that_is_none_is_told(tmp_path: Path):
     assert "2026-11-05.csv" in problem
 
 
+def at(after_ns: int, put_forward_ns: int = 0) -> Instant:
+    """So long after noon, by a clock that was put forward by so much."""
+    return Instant(NOON + after_ns + put_forward_ns, 1_000 + after_ns / NANOSECONDS)
+
+
 def observed(watch: GapWatch, health: StreamHealth, after_ns: int, **more: object) -> list[Gap]:
-    return watch.observe({STOCKS: health}, NOON + after_ns, **more)  # type: ignore[arg-type]
+    return watch.observe({STOCKS: health}, at(after_ns), **more)  # type: ignore[arg-type]
 
 
 def test_losses_that_go_on_are_a_row_a_minute_and_none_is_left_out():
-    watch = GapWatch(NOON)
+    watch = GapWatch(at(0))
     found = [
         one
         for second in range(1, 200)
@@ -102,7 +107,7 @@ def test_losses_that_go_on_are_a_row_a_minute_and_none_is_left_out():
 
 
 def test_rows_that_the_disk_did_not_take_are_losses():
-    (found,) = observed(GapWatch(NOON), LIVE, NANOSECONDS, unwritten={STOCKS: 7})
+    (found,) = observed(GapWatch(at(0)), LIVE, NANOSECONDS, unwritten={STOCKS: 7})
 
     assert (found.lost, "the disk took no more" in found.reason) == (7, True)
 
@@ -117,7 +122,7 @@ def broken(times: int, *, lasts: bool = False) -> StreamHealth:
 
 @pytest.mark.parametrize("times", [KEPT_GAPS - 1, KEPT_GAPS, KEPT_GAPS + 1, KEPT_GAPS + 50])
 def test_every_gap_is_returned_once_and_those_that_were_not_kept_as_one(times: int):
-    watch = GapWatch(NOON)
+    watch = GapWatch(at(0))
     health = broken(times)
     to_come = watch.unseen({STOCKS: health})
 
@@ -134,7 +139,7 @@ def test_every_gap_is_returned_once_and_those_that_were_not_kept_as_one(times: i
 
 
 def test_what_was_not_kept_lies_between_what_was_returned_and_what_was_kept():
-    watch = GapWatch(NOON)
+    watch = GapWatch(at(0))
     (first,) = observed(watch, broken(1), MINUTE)
     later = broken(KEPT_GAPS + 50, lasts=True)
 
@@ -149,7 +154,7 @@ def test_what_was_not_kept_lies_between_what_was_returned_and_what_was_kept():
 
 
 def test_a_gap_that_lasts_is_counted_before_it_is_told():
-    watch = GapWatch(NOON)
+    watch = GapWatch(at(0))
     cut = replace(LIVE, phase=Phase.RECONNECTING, gaps=(Gap(STOCKS, NOON, None, "cut"),), gap_count=1)
     assert observed(watch, cut, NANOSECONDS) == []
     assert watch.unseen({STOCKS: cut}) == 1
@@ -162,7 +167,7 @@ def test_a_gap_that_lasts_is_counted_before_it_is_told():
 
 
 def test_a_symbol_that_is_refused_for_a_while_has_a_gap_of_its_own():
-    watch = GapWatch(NOON)
+    watch = GapWatch(at(0))
     refusing = replace(LIVE, feed="iex", refused_symbols=("ZZZZ",), last_error="No such symbol.")
     assert observed(watch, refusing, NANOSECONDS) == []
 
@@ -173,7 +178,7 @@ def test_a_symbol_that_is_refused_for_a_while_has_a_gap_of_its_own():
 
 
 def test_silence_that_was_heard_through_is_no_gap():
-    watch = GapWatch(NOON)
+    watch = GapWatch(at(0))
     heard = utc_datetime(NOON)
     stalled = replace(LIVE, phase=Phase.STALLED, last_event_at=heard)
     observed(watch, stalled, MINUTE)
@@ -183,13 +188,66 @@ def test_silence_that_was_heard_through_is_no_gap():
 
 
 def test_silence_that_lasts_is_counted_and_says_nothing_of_an_end_before_there_is_one():
-    watch = GapWatch(NOON)
+    watch = GapWatch(at(0))
     stalled = {STOCKS: replace(LIVE, phase=Phase.STALLED)}
-    assert watch.observe(stalled, NOON + MINUTE) == []
+    assert watch.observe(stalled, at(MINUTE)) == []
 
     (lasting,) = watch.lasting(stalled)
     assert (lasting.reason, watch.unseen(stalled)) == ("No stocks data although the market is open.", 1)
 
-    (row,) = watch.observe(stalled, NOON + 2 * MINUTE, ending=True)
+    (row,) = watch.observe(stalled, at(2 * MINUTE), ending=True)
     assert row.reason == "No stocks data although the market is open, to the end of the capture."
     assert watch.unseen(stalled) == 0
+
+
+HOUR = 60 * MINUTE
+REFUSED = replace(LIVE, refused_symbols=("ZZZZ",))
+CUT = replace(LIVE, gaps=(Gap(STOCKS, NOON + HOUR, None, "cut"),), gap_count=1)
+
+
+@pytest.mark.parametrize(
+    ("health", "since_ns"),
+    [
+        (REFUSED, 0),
+        (CUT, HOUR),
+        (replace(LIVE, phase=Phase.STALLED, silent_since=utc_datetime(NOON + HOUR)), HOUR),
+        (replace(LIVE, phase=Phase.CONNECTING, connections=0), 0),
+    ],
+    ids=["left out", "cut", "silent", "never connected"],
+)
+def test_what_lasts_to_the_end_is_as_long_as_it_was_where_the_clock_was_put_back(
+    health: StreamHealth, since_ns: int
+):
+    """By the clock of then alone it ended before it began, and was told to have no length."""
+    watch = GapWatch(at(0))
+    watch.observe({STOCKS: health}, at(HOUR))
+    stopped = replace(health, phase=Phase.STOPPED) if health.phase is Phase.STALLED else health
+
+    (row,) = watch.observe({STOCKS: stopped}, at(3 * HOUR, put_forward_ns=-5 * HOUR), ending=True)
+
+    assert (row.since_ns - NOON, row.seconds) == (since_ns, (3 * HOUR - since_ns) / NANOSECONDS)
+
+
+def test_a_refusal_that_is_over_is_as_long_as_it_was_where_the_clock_was_put_back():
+    watch = GapWatch(at(0))
+    watch.observe({STOCKS: REFUSED}, at(MINUTE))
+
+    (row,) = watch.observe({STOCKS: LIVE}, at(HOUR, put_forward_ns=-5 * HOUR))
+
+    assert (row.since_ns, row.seconds) == (NOON, 3_600)
+
+
+@pytest.mark.parametrize("put_forward_ns", [-HOUR, HOUR])
+def test_losses_before_and_after_the_clock_was_set_are_rows_of_their_own(put_forward_ns: int):
+    """Each by the clock of its own time: together they were of an hour, or of no time at all."""
+    watch = GapWatch(at(0))
+    watch.observe({STOCKS: replace(LIVE, dropped=1)}, at(MINUTE))
+    assert watch.observe({STOCKS: replace(LIVE, dropped=8)}, at(MINUTE + 1 * NANOSECONDS)) == []
+
+    after = at(MINUTE + 2 * NANOSECONDS, put_forward_ns)
+    (before,) = watch.observe({STOCKS: replace(LIVE, dropped=10)}, after)
+    (since,) = watch.observe({STOCKS: replace(LIVE, dropped=10)}, after, ending=True)
+
+    assert [before.lost, since.lost] == [7, 2]
+    assert (before.since_ns, before.seconds) == (NOON + MINUTE, 1)
+    assert (since.until_ns, since.seconds) == (after.ns, 1)
