@@ -4,15 +4,22 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from datetime import datetime, timedelta
+from types import MappingProxyType
 from typing import Final, Self
+
+from msgspec.structs import replace as replace_struct
 
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
 from options_helper.bus.truth import DeskHealth
 from options_helper.errors import StreamError
+from options_helper.model.account import AccountState
 from options_helper.model.clock_skew import format_span
+from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS
+from options_helper.model.snapshot import StreamHealth
 
 WORTH_SAYING_NS: Final = NANOSECONDS
 # It is measured anew so often, and where an owner's word does not fit, or it gave no answer, after a moment.
@@ -45,6 +52,39 @@ class Offset:
     def here(self, owner_ns: int) -> int:
         """A moment of the owner's clock on this computer's; as it is where the clocks agree."""
         return owner_ns - self.ahead_ns if self.matters else owner_ns
+
+    def moment_here(self, at: datetime | None) -> datetime | None:
+        """The same of a moment that may not be known."""
+        return at if at is None or not self.matters else at - timedelta(microseconds=self.ahead_ns / 1_000)
+
+    def gap_here(self, gap: Gap) -> Gap:
+        """The same of both ends of a gap."""
+        until_ns = None if gap.until_ns is None else self.here(gap.until_ns)
+        return replace(gap, since_ns=self.here(gap.since_ns), until_ns=until_ns)
+
+    def account_here(self, account: AccountState) -> AccountState:
+        """What an owner says of an account, with the moments at which it asked on this computer's clock."""
+        if not self.matters:
+            return account
+        reports = {
+            task: replace(report, finished_at=self.moment_here(report.finished_at))
+            for task, report in account.reports.items()
+        }
+        view = account.view
+        if view is not None:
+            view = replace(view, as_of=self.moment_here(view.as_of) or view.as_of)
+        return replace(account, reports=MappingProxyType(reports), view=view)
+
+    def stream_here(self, health: StreamHealth) -> StreamHealth:
+        """How a stream is at the owner, with its times on this computer's clock."""
+        return replace(
+            health,
+            next_try_at=self.moment_here(health.next_try_at),
+            connected_since=self.moment_here(health.connected_since),
+            silent_since=self.moment_here(health.silent_since),
+            last_event_at=self.moment_here(health.last_event_at),
+            gaps=tuple(map(self.gap_here, health.gaps)),
+        )
 
     def there(self, ns: int) -> int:
         """A moment of this computer's clock on the owner's."""
@@ -92,6 +132,36 @@ class DeskClock:
         """That of the owner that spoke last; None where it is not known."""
         with self._lock:
             return None if self._owner is None else self._known.get(self._owner[2])
+
+    def here(self, health: DeskHealth, told: Offset | None = None) -> DeskHealth:
+        """An owner's word with its times on this computer's clock, as far as that is known.
+
+        `told` is how far what it tells is ahead, where another word of the owner says that: on a further account it
+        does not say it again.
+        """
+        offset, told = self.offset_of(health.epoch) or Offset(), told or self.told_by(health)
+        if not offset.matters and not told.matters:
+            return health
+        return replace_struct(
+            health,
+            at_ns=offset.here(health.at_ns),
+            as_of_ns=told.here(health.as_of_ns) if health.as_of_ns else 0,
+            streams={name: told.stream_here(stream) for name, stream in health.streams.items()},
+        )
+
+    def told_by(self, health: DeskHealth | None) -> Offset:
+        """By how much the times of what an owner tells are ahead of this computer's clock.
+
+        They are on its market's clock, which is its own, put right where it knows by how much that is wrong. Those of a
+        market that is played are shown as they are.
+        """
+        if health is None or health.market.plays:
+            return Offset()
+        offset = self.offset_of(health.epoch) or Offset()
+        skew = health.clock_skew
+        put_right_ns = 0 if skew is None or not skew.matters else int(skew.ahead * NANOSECONDS)
+        ahead_ns, doubt_ns = (offset.ahead_ns, offset.doubt_ns) if offset.matters else (0, 0)
+        return Offset(ahead_ns - put_right_ns, doubt_ns)
 
     def offset_of(self, epoch: int) -> Offset | None:
         """That of the owner of a term; None where it is not known (yet)."""

@@ -35,7 +35,7 @@ _ORDER: Final = (
 
 @dataclass(frozen=True, slots=True)
 class Leg:
-    """What came of one stream over the bus, and what did not; times are the owner's receipts, epoch nanoseconds."""
+    """What came of one stream over the bus, and what did not; times are on this computer's clock, epoch nanoseconds."""
 
     stream: StreamId
     position: Position = field(default_factory=Position)
@@ -151,6 +151,7 @@ def both_legs(
 ) -> StreamHealth:
     """A stream's health as a viewer shows it: the worse phase of the two, with the leg that it is of.
 
+    The times of all three are on this computer's clock, or on that of the market that the owner plays.
     `heard_ago` is how many seconds ago the owner told of itself; None: never. `shift_ns` is added to the times of the
     leg's gaps. `reached` is whether the bus is: an owner that has ended then explains why nothing comes. The ledger is
     this program's own, and what was missed on the way; so received = applied + dropped + rejected + queued + missed.

@@ -14,7 +14,7 @@ import uuid
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
-from datetime import date, timedelta
+from datetime import date
 from typing import Final, Protocol, cast
 
 from options_helper.bus.address import BusAddress
@@ -222,14 +222,12 @@ class BusRecording:
         heard = self.heard
         ago = None if heard.at is None else self.monotonic() - heard.at
         # Its rows are of one feed, whichever the owner has.
-        health = replace(both_legs(mine, heard.health, None, heard_ago=ago), feed=mine.feed)
+        word = None if heard.health is None else self.clock.here(heard.health)
+        health = replace(both_legs(mine, word, None, heard_ago=ago), feed=mine.feed)
         if health.phase is Phase.STOPPED and mine.phase is not Phase.STOPPED:
             # Of a capture that says its own end: this one waits for the next owner, and is silent until then.
             health = replace(health, phase=Phase.RECONNECTING)
-        if health.last_event_at is not None and (offset := self._offset).matters:
-            ahead = timedelta(microseconds=offset.ahead_ns / 1_000)
-            health = replace(health, last_event_at=health.last_event_at - ahead)
-        return health
+        return replace(health, last_event_at=self._offset.moment_here(health.last_event_at))
 
     @property
     def _offset(self) -> Offset:

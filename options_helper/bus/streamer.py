@@ -403,7 +403,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
     def _note_published(self, health: DeskHealth) -> None:
         self._words += 1
         if self._words == OWN_WORD:
-            leg, arrival = self._legs.of(self._stream).begin(health)
+            leg, arrival = self._legs.of(self._stream).begin(self._clock.here(health))
             self._legs.put(leg, hole=arrival.is_broken)
             if arrival.is_broken:
                 self._sink.connected(None)  # what is made of changes does not go on from here
@@ -472,10 +472,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
     def _use(self, batch: Batch, feed: Detail) -> None:
         offset = self._clock.offset_of(batch.head.epoch) or Offset()
         frames = [record for record in batch.records if record.kind is RecordKind.FRAME]
-        first, last = (frames[0].received_ns, frames[-1].received_ns) if frames else (None, None)
-        leg, arrival = self._legs.of(self._stream).take(
-            batch.head, first, last, counted_gaps(batch.records), feed
-        )
+        first, last = (offset.here(frames[at].received_ns) if frames else None for at in (0, -1))
+        told = [offset.gap_here(gap) for gap in counted_gaps(batch.records)]
+        leg, arrival = self._legs.of(self._stream).take(batch.head, first, last, told, feed)
         if not arrival.is_new:
             self._legs.put(leg, hole=False)
             return

@@ -114,9 +114,10 @@ class BusManager:
         return health is not None and self._source.legs.of(_wire(stream, desk)).is_behind(health)
 
     def _take_picture(self, events: Sequence[PictureEvent]) -> None:
-        follower, offset = self._follower, self._source.clock.offset
-        health = None if follower is None else follower.desk.health
-        if offset is not None and health is not None and not health.market.plays:
+        clock = self._source.clock
+        health = None if self._follower is None else self._follower.desk.health
+        offset = clock.told_by(health)
+        if clock.offset is not None and health is not None and not health.market.plays:
             here = (
                 replace_event(event, received_ns=offset.here(event.received_ns)) if offset.matters else event
                 for event in events
@@ -143,9 +144,10 @@ class BusManager:
         self, health: StreamHealth, desk: Desk, shift_ns: int, problem: str | None
     ) -> StreamHealth:
         name, wire = health.name, _wire(health.name, desk)
+        word, clock = _health_of(name, desk), self._source.clock
         both = both_legs(
             health if wire == name else replace(health, name=wire),
-            _health_of(name, desk),
+            None if word is None else clock.here(word, clock.told_by(desk.health)),
             self._source.legs.of(wire),
             heard_ago=None if (at := _heard_at(name, desk)) is None else self._monotonic() - at,
             shift_ns=shift_ns,
@@ -163,16 +165,19 @@ class BusManager:
         account, health = desk.account, desk.health
         if account is not None and account.name not in ("", self._look.name(desk)):
             account = None
+        offset = self._source.clock.told_by(health)
         if problem is not None:
             account, snapshot = None, without_account(snapshot, Unusable(problem), keeping_streams=True)
         return replace(
             snapshot,
-            account=snapshot.account if account is None else account.account,
+            account=snapshot.account if account is None else offset.account_here(account.account),
             fills=snapshot.fills if account is None else account.fills,
             expiry_facts=snapshot.expiry_facts if account is None else account.expiry_facts,
             risk_inputs=snapshot.risk_inputs if desk.risk_inputs is None else desk.risk_inputs,
             news=snapshot.news if desk.news is None else self._wanted_of(desk.news.articles),
-            books=snapshot.books if desk.books is None else self._books_of(desk, desk.books, snapshot),
+            books=snapshot.books
+            if desk.books is None
+            else self._books_of(desk, desk.books, snapshot, offset),
             told_sessions=snapshot.told_sessions if health is None else health.told_sessions,
             desk=self._remarks(desk, snapshot, problem),
         )
@@ -184,15 +189,16 @@ class BusManager:
             return tuple(articles)
         return tuple(one for one in articles if wanted.intersection(one.symbols))
 
-    def _books_of(self, desk: Desk, told: DeskBooks, snapshot: LiveSnapshot) -> Mapping[str, Book]:
+    def _books_of(
+        self, desk: Desk, told: DeskBooks, snapshot: LiveSnapshot, offset: Offset
+    ) -> Mapping[str, Book]:
         """The owner's, of what this viewer wants, with receipts on the clock that is shown."""
         found = dict(snapshot.books)
-        offset, plays = self._source.clock.offset or Offset(), snapshot.market.plays
         # What an owner of before kept may still be stored.
         streamed = () if desk.health is None else desk.health.books
         for symbol in self._config.book_symbols:
             if symbol in streamed and (book := told.books.get(symbol)) is not None:
-                found[symbol] = book if plays else _here(book, offset)
+                found[symbol] = _here(book, offset)
         return MappingProxyType(found)
 
     def _remarks(self, desk: Desk, snapshot: LiveSnapshot, problem: str | None) -> DeskRemarks:

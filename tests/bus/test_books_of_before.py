@@ -7,6 +7,7 @@ from __future__ import annotations
 import pytest
 
 from options_helper.bus.address import BusAddress
+from options_helper.bus.clocks import Offset
 from options_helper.bus.follower import Desk
 from options_helper.bus.truth import DeskBooks, DeskHealth
 from options_helper.bus.viewer import BusManager
@@ -30,5 +31,6 @@ def test_a_book_is_shown_where_the_owner_says_that_it_streams_it(streamed: tuple
     books = DeskBooks({"BTC/USD": Book("BTC/USD", BookState.SYNCED, "crypto")})
     snapshot = LiveSnapshot(utc_datetime(NOON), market=MarketKind.ALPACA)
     assert (
-        tuple(viewer._books_of(Desk(health=health, heard_at=0.0, books=books), books, snapshot)) == streamed
+        tuple(viewer._books_of(Desk(health=health, heard_at=0.0, books=books), books, snapshot, Offset()))
+        == streamed
     )

@@ -6,10 +6,14 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping, Sequence
-from typing import Any
+from datetime import timedelta
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
+from msgspec.structs import replace as replace_struct
 
+from options_helper.bus.accounts import place_of
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Head, encode
 from options_helper.bus.clocks import (
@@ -20,17 +24,23 @@ from options_helper.bus.clocks import (
     DeskClock,
     Offset,
 )
-from options_helper.bus.follower import DeskFollower
+from options_helper.bus.follower import Desk, DeskFollower
 from options_helper.bus.streamer import CLOCK_PATIENCE_SECONDS, BusStreamer, Legs
 from options_helper.bus.truth import DeskAccount, DeskHealth
 from options_helper.bus.truth import encode as encode_truth
+from options_helper.bus.viewer import BusManager
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.errors import StreamError
-from options_helper.model.account import AccountState
+from options_helper.live.pnl_history import was_interrupted
+from options_helper.model.account import AccountPositions, AccountState
 from options_helper.model.announcement import MarketKind
+from options_helper.model.clock_skew import ClockSkew
 from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.gaps import Gap
+from options_helper.model.instants import utc_datetime
+from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import StreamName
-from tests.kit.fakes import NOON
+from tests.kit.fakes import NOON, SETTINGS
 from tests.kit.waiting import AT_ONCE
 
 SECOND = 1_000_000_000
@@ -391,3 +401,69 @@ def test_what_a_follower_hears_while_it_waits_for_the_owners_time_is_not_forgott
         return follower.desk.account == told
 
     assert asyncio.run(story())
+
+
+@pytest.mark.parametrize("wrong_seconds", [0, 60])
+@pytest.mark.parametrize("ahead_seconds", [0, 60, -60])
+def test_what_the_owner_tells_of_itself_and_of_the_account_is_shown_on_the_clock_of_the_screen(
+    here: Computer, owners: Owners, ahead_seconds: int, wrong_seconds: int
+):
+    """A gap of five seconds ago lay a minute in the past or in the future, and broke no line of the chart, or each.
+
+    Where the owner knows by how much its clock is wrong, what it tells is put right by that.
+    """
+    owners.ahead = ahead_seconds * SECOND
+    viewer = BusManager(SETTINGS, ADDRESS, now_ns=here.now_ns, monotonic=here.monotonic)
+    clock = viewer._source.clock
+    clock.hear(owners.word(), now=True)
+    measured(clock, owners)
+    now_ns = owners.at_ns - wrong_seconds * SECOND
+    now = utc_datetime(now_ns)
+    gap = Gap(STOCKS, now_ns - 15 * SECOND, now_ns - 5 * SECOND, "lost")
+    ago = timedelta(seconds=5)
+    theirs = StreamHealth(
+        STOCKS, phase=Phase.LIVE, gaps=(gap,), gap_count=1, silent_since=now - ago, next_try_at=now + ago
+    )
+    view = AccountPositions(now - ago, {})
+    told = DeskAccount(AccountState(view=view), (), ExpiryFacts())
+    skew = ClockSkew(wrong_seconds, 0.1)
+    word = replace_struct(owners.word(), clock_skew=skew, streams={"stocks": theirs})
+    follower = SimpleNamespace(
+        desk=Desk(health=word, heard_at=here.monotonic(), account=told, place=place_of("default", word))
+    )
+    viewer._follower = cast("Any", follower)
+    viewer.streams = cast("Any", SimpleNamespace(snapshot=lambda: of_a_run(here), queue_fill=0.0))
+
+    snapshot = viewer.snapshot()
+    health = snapshot.streams[STOCKS]
+    seconds_ago = [
+        round((snapshot.as_of - at).total_seconds())
+        for at in (health.gaps[0].since, health.gaps[0].until, health.silent_since, health.next_try_at)
+        if at is not None
+    ]
+    assert seconds_ago == [15, 5, 5, -5]
+    assert was_interrupted(snapshot, snapshot.as_of - timedelta(seconds=20))
+    assert not was_interrupted(snapshot, snapshot.as_of - timedelta(seconds=2))
+    assert snapshot.account.view is not None
+    assert round((snapshot.as_of - snapshot.account.view.as_of).total_seconds()) == 5
+
+
+def of_a_run(here: Computer) -> LiveSnapshot:
+    """What is folded here, of a run whose stream is well."""
+    return LiveSnapshot(utc_datetime(here.now_ns()), streams={STOCKS: StreamHealth(STOCKS, phase=Phase.LIVE)})
+
+
+def test_a_takeover_is_a_gap_on_this_computers_clock_whatever_the_two_owners_clocks_say(
+    standby: Standby, owners: Owners, here: Computer
+):
+    standby.speak(1)
+    standby.measure()
+    standby.come(b"of den", 1, at_ns=NOON)
+    owners.ahead = -60 * SECOND
+    here.seconds = 8.0
+    standby.speak(2)
+    standby.measure()
+    standby.come(b"of attic", 2, at_ns=NOON + (8 - 60) * SECOND)
+
+    (gap,) = standby.legs.of(STOCKS).gaps
+    assert [round((at or 0) / SECOND) - NOON // SECOND for at in (gap.since_ns, gap.until_ns)] == [0, 8]
