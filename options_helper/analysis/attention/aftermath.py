@@ -7,7 +7,7 @@ held against doing nothing at every price at which the end may come, and not at 
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
@@ -109,8 +109,30 @@ class Aftermath:
         """What is not there when it ends at the price of now."""
         if not self.delivers:
             return NOTHING_MISSING
-        shares, dollars = self._table.missing(closed, self._aside_after(closed))
+        shares, dollars = self._now.missing(closed, self._aside_now_after(closed))
         return Missing(float(shares[0]), float(dollars[0]))
+
+    def may_be_safe(
+        self, closed: Closed, added: Sequence[tuple[str, float]], *, with_nothing_missing: bool
+    ) -> NDArray[np.bool_]:
+        """Of each of these, closed too or in place of what is closed of it, whether nothing may be worse then.
+
+        For all of them at once, by what is quick to tell: where it is False something is worse, or, where it is asked
+        `with_nothing_missing`, something is missing at the price of now.
+        """
+        if not self.ending:
+            return np.ones(len(added), dtype=bool)
+        table = self._table
+        worth, shares, dollars = table.after_each(closed, added)
+        may: NDArray[np.bool_] = worth.min(axis=0) >= self._worst_before - ROUNDING
+        if not self.delivers:
+            return may
+        lacking = self._missing_before
+        for left, lacked in zip((shares, dollars + self._aside[:, None]), lacking, strict=True):
+            may &= (left >= -lacked[:, None] - ROUNDING).all(axis=0)
+            if with_nothing_missing:
+                may &= left[0] >= -ROUNDING  # the first price is that of now
+        return may
 
     def lacks_more_once_exercised(self, one: HeldLine, cost: float, money: float) -> bool:
         """Whether at any end more is missing when all of one call was exercised before, for so much of the `money`.
@@ -157,6 +179,18 @@ class Aftermath:
     @cached_property
     def _table(self) -> _Table:
         return _Table(self.ending, [one.price for one in self._ranges], self.free, self.money)
+
+    @cached_property
+    def _now(self) -> _Table:
+        """At the price of now alone: it is asked far more often than the other prices."""
+        return _Table(self.ending, [self.spot], self.free, self.money)
+
+    @cached_property
+    def _aside_now(self) -> Floats:
+        return self.collateral.at_each(self._now.prices)
+
+    def _aside_now_after(self, closed: Closed) -> Floats:
+        return self.collateral.after(closed, self._now.prices, self._aside_now) if closed else self._aside_now
 
     @cached_property
     def _aside(self) -> Floats:
@@ -226,25 +260,42 @@ class _Table:
         self._worths = np.array(worths).reshape(len(grid), len(legs))
         self._worth = self._worths @ counts
 
-    def _closed(self, closed: Closed) -> Iterator[tuple[int, float]]:
+    def _counts(self, closed: Closed) -> Floats:
+        """Of each leg how much is closed."""
+        counts = np.zeros(self._shares.shape[1])
         for symbol, count in closed.items():
-            if count and (column := self._columns.get(symbol)) is not None:
-                yield column, count
+            if (column := self._columns.get(symbol)) is not None:
+                counts[column] = count
+        return counts
+
+    def after_each(self, closed: Closed, added: Sequence[tuple[str, float]]) -> tuple[Floats, Floats, Floats]:
+        """Worth, shares and dollars (rows of prices) once each of these is closed too, or in place of what is of it."""
+        columns = [self._columns.get(symbol) for symbol, _ in added]
+        more = [
+            0.0 if column is None else count - closed.get(symbol, 0.0)
+            for (symbol, count), column in zip(added, columns, strict=True)
+        ]
+        places, counts = [column or 0 for column in columns], self._counts(closed)
+        worth, shares, dollars = (
+            (there - each @ counts)[:, None] - each[:, places] * more
+            for there, each in (
+                (self._worth, self._worths),
+                (self._free, self._shares),
+                (self._money, self._cash),
+            )
+        )
+        return worth, shares, dollars
 
     def missing(self, closed: Closed, aside: Floats, *, brought: float = 0.0) -> tuple[Floats, Floats]:
         """Shares and dollars at each price, where so many shares were `brought` before."""
-        shares, dollars = self._free + brought, self._money + aside
-        for column, count in self._closed(closed):
-            shares = shares - count * self._shares[:, column]
-            dollars = dollars - count * self._cash[:, column]
+        counts = self._counts(closed)
+        shares = self._free + brought - self._shares @ counts
+        dollars = self._money + aside - self._cash @ counts
         return np.maximum(0.0, -shares), np.maximum(0.0, -dollars)
 
     def worst(self, closed: Closed) -> float:
         """The least worth at the end, at a price of 0 or at any strike, at most 0; what is beyond has no cover."""
-        worth = self._worth
-        for column, count in self._closed(closed):
-            worth = worth - count * self._worths[:, column]
-        return min(0.0, float(worth.min()))
+        return min(0.0, float((self._worth - self._worths @ self._counts(closed)).min()))
 
 
 NOTHING_MISSING: Final = Missing(0.0, 0.0)

@@ -24,6 +24,7 @@ _ROUNDING: Final = 1e-6
 _DIGITS: Final = 6
 
 Floats: TypeAlias = NDArray[np.float64]
+Places: TypeAlias = NDArray[np.int_]
 
 
 @dataclass(frozen=True)
@@ -82,8 +83,7 @@ class Collateral:
     def _at_each(self, prices: Floats, closed: Closed) -> Floats:
         """How much less is set aside without what ends; what is sold and ends worthless gives back its own later."""
         ending, going_on = self._rights
-        now = ending.held(closed, np.array(prices, ndmin=1))
-        then = going_on.held(closed, np.zeros(len(prices)), all_of_it=True)
+        now, then = ending.held(closed, prices), going_on.all(closed, len(prices))
         shares = np.full(len(prices), _shares(self.beside))
         # Which calls the shares stand behind, the account does not say: by either the least is sure.
         covered, left = now.covered(shares)
@@ -95,29 +95,63 @@ class Collateral:
 
 
 class _Rights:
-    """Rights to buy and to sell shares, as columns; worths are rows of prices by columns of rights."""
+    """Rights to buy and to sell shares, each kind in the order of its strikes; worths are rows of prices."""
 
     def __init__(self, lines: Sequence[HeldLine], grid: Floats) -> None:
-        self.lines = lines
         self.grid = grid
-        self.strikes = np.array([one.instrument.strike or 0.0 for one in lines])
-        self.is_call = np.array([one.instrument.option_type == "call" for one in lines], dtype=bool)
-        self.multipliers = np.array([float(one.instrument.multiplier or 0) for one in lines])
-        inside = np.where(self.is_call, grid[:, None] - self.strikes, self.strikes - grid[:, None])
-        self.worths = np.maximum(0.0, inside)
-
-    def held(self, closed: Closed, prices: Floats, *, all_of_it: bool = False) -> _Held:
-        """What is held of them at each price of the end: without what is sold and ends worthless there."""
-        units = np.array([kept(one, closed) for one in self.lines]) * self.multipliers
-        inside = np.where(
-            self.is_call[:, None], prices - self.strikes[:, None], self.strikes[:, None] - prices
+        strikes = {id(one): one.instrument.strike or 0.0 for one in lines}
+        of_kind = (
+            [one for one in lines if (one.instrument.option_type == "call") is is_call]
+            for is_call in (True, False)
         )
-        counts = all_of_it | (units[:, None] > 0) | (np.round(inside, _DIGITS) >= CENT)
-        each = np.where(counts, units[:, None], 0.0)
-        calls = np.where(self.is_call[:, None], each, 0.0)
-        sold = np.minimum(calls, 0.0)
-        lowest = np.where(sold < 0, self.strikes[:, None], np.inf).min(axis=0, initial=np.inf)
-        return _Held(self.grid, self.worths @ each, -sold.sum(axis=0), calls.sum(axis=0), lowest)
+        self.calls, self.puts = (sorted(of_one, key=lambda one: strikes[id(one)]) for of_one in of_kind)
+        self.call_strikes, self.put_strikes = (
+            np.array([strikes[id(one)] for one in of_one]) for of_one in (self.calls, self.puts)
+        )
+        self.call_worths = np.maximum(0.0, grid[:, None] - self.call_strikes)
+        self.put_worths = np.maximum(0.0, self.put_strikes - grid[:, None])
+
+    def held(self, closed: Closed, prices: Floats) -> _Held:
+        """What is held of them at each price of the end: without what is sold and ends worthless there.
+
+        Of sold calls those up to some strike are exercised, and of puts those from some strike on, so a sum that runs
+        over the strikes has it for every price.
+        """
+        calls, puts = _units(self.calls, closed), _units(self.puts, closed)
+        inside = np.round(prices[:, None] - self.call_strikes, _DIGITS) >= CENT
+        assigned_calls = inside.sum(axis=1)
+        not_assigned = (np.round(self.put_strikes - prices[:, None], _DIGITS) < CENT).sum(axis=1)
+        return self._held(calls, puts, assigned_calls, not_assigned)
+
+    def all(self, closed: Closed, width: int) -> _Held:
+        """All of them, so many times beside each other."""
+        calls, puts = _units(self.calls, closed), _units(self.puts, closed)
+        return self._held(calls, puts, np.full(width, len(calls)), np.zeros(width, dtype=int))
+
+    def _held(self, calls: Floats, puts: Floats, assigned_calls: Places, not_assigned: Places) -> _Held:
+        sold_calls, sold_puts = np.minimum(calls, 0.0), np.minimum(puts, 0.0)
+        bought = self.call_worths @ (calls - sold_calls) + self.put_worths @ (puts - sold_puts)
+        of_calls = _running(self.call_worths * sold_calls)
+        of_puts = _running(self.put_worths * sold_puts)
+        worth = bought[:, None] + of_calls[:, assigned_calls] + of_puts[:, -1:] - of_puts[:, not_assigned]
+        sold = -_running(sold_calls[None, :])[0, assigned_calls]
+        first = int(np.argmax(sold_calls < 0)) if (sold_calls < 0).any() else len(calls)
+        lowest = np.where(
+            assigned_calls > first, self.call_strikes[first] if first < len(calls) else np.inf, np.inf
+        )
+        return _Held(self.grid, worth, sold, (calls - sold_calls).sum() - sold, lowest)
+
+
+def _units(lines: Sequence[HeldLine], closed: Closed) -> Floats:
+    """Shares of each, sold where negative."""
+    return np.array([kept(one, closed) * (one.instrument.multiplier or 0) for one in lines], dtype=np.float64)
+
+
+def _running(rows: Floats) -> Floats:
+    """The sums of none, of the first, of the first two and so on, of each row."""
+    sums = np.zeros((rows.shape[0], rows.shape[1] + 1))
+    np.cumsum(rows, axis=1, out=sums[:, 1:])
+    return sums
 
 
 class _Held(NamedTuple):
@@ -169,7 +203,7 @@ def _of_name(lines: Sequence[HeldLine]) -> float:
     if not any(one.quantity < 0 for one in options):
         return 0.0
     grid = np.array([0.0, *sorted({one.instrument.strike or 0.0 for one in options})])
-    held = _Rights(options, grid).held(NONE_CLOSED, np.zeros(1), all_of_it=True)
+    held = _Rights(options, grid).all(NONE_CLOSED, 1)
     return float(held.covered(np.array([_shares(lines)]))[0].loss()[0])
 
 

@@ -18,6 +18,7 @@ CLOSE_IT: Final = "Close it, or roll it to a later expiry."
 CORRECT_THE_FILE: Final = "Correct the file: by the account's quantities nothing of this is to be closed."
 SEE_FIRST: Final = "Close nothing before it is known what the account holds: how much that is, is in doubt."
 _PAIR: Final = 2
+_LISTED_AT_MOST: Final = 8  # what takes more legs is all that there is, nearly always
 _ONE_OF_TWO: Final = "Do one of the two, not both."
 _RISK_TOO: Final = "Then nothing is missing at the price of now. In place of that, to end the risk too: "
 _NOT_KNOWN: Final = "alone that may leave more missing, which cannot be judged."
@@ -137,10 +138,24 @@ def together_words(parts: Sequence[Part], settled: Settlement) -> Remedy:
     alone = "" if harm is None else f": alone that {harm.words}"
     order = _order(parts)
     words, discreet = (
-        f"Close {said[0]} together with {listed(said[1:] or ['what it covers'])}{order}{alone}."
-        for said in ([part_words(part, with_amounts=amounts) for part in parts] for amounts in (True, False))
+        f"Close {part_words(parts[0], with_amounts=amounts)} together with "
+        f"{_parts_words(parts[1:], settled, with_amounts=amounts)}{order}{alone}."
+        for amounts in (True, False)
     )
     return Remedy(words, "" if words == discreet else discreet)
+
+
+def _parts_words(parts: Sequence[Part], settled: Settlement, *, with_amounts: bool) -> str:
+    """What is closed, leg by leg; of many that are all there is, that."""
+    if not parts:
+        return "what it covers"
+    ending = {one.instrument.live_symbol for one in settled.after.ending}
+    closed = {part.symbol for part in parts}
+    left = len(ending - closed)
+    is_all = left <= 1 and closed <= ending and all(part.is_whole for part in parts)
+    if len(parts) > _LISTED_AT_MOST and is_all:
+        return f"all{' else' if left else ''} on {parts[0].leg.instrument.underlying} that ends with it"
+    return listed([part_words(part, with_amounts=with_amounts) for part in parts])
 
 
 def _order(parts: Iterable[Part]) -> str:
@@ -167,7 +182,7 @@ def to_end_risk(part: str, closed: Closed, name: str, settled: Settlement, *, is
     others = [one for one in parts if one.symbol not in own]
     ways = settled.ways if settled.is_known and is_near else ()
     words, discreet = (
-        f"Close {what} together with {listed([part_words(one, with_amounts=amounts) for one in others])}: "
+        f"Close {what} together with {_parts_words(others, settled, with_amounts=amounts)}: "
         f"alone that {_leaves(own, settled, name, with_amounts=amounts)}."
         for amounts, what in ((True, part), (False, "what is uncovered"))
     )
@@ -219,7 +234,7 @@ def _way_and_others(
 
 
 def _way_words(way: Way, own: HeldLine | None, settled: Settlement, *, with_amounts: bool) -> str:
-    parts = listed([part_words(part, with_amounts=with_amounts) for part in way])
+    parts = _parts_words(way, settled, with_amounts=with_amounts)
     if len(way) > 1 and any(part.leg.quantity < 0 for part in way):
         order = _order(way)
         # Of three and more it would be longer than what is to be done.

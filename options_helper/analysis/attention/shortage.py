@@ -7,7 +7,8 @@ what is missing after each closing, of shares and of dollars, over all that ends
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from bisect import bisect_left
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
 from itertools import permutations
@@ -32,9 +33,10 @@ _TRIED_AT_MOST: Final = 200
 _PAIRED_AT_MOST: Final = 12
 # Of a leg that is to be closed besides, so many numbers are tried before all of it.
 _FEW: Final = 20
-_PASSES: Final = 4
-# Of more legs that may be closed, all or as many as of the first are tried, once: it is asked at each look.
-_LARGE: Final = 40
+# What is spent on one remedy at most: to ask about a closing takes a few, to sort out many by what is quick takes one.
+# A dozen legs never take so much.
+_SPENT_AT_MOST: Final = 1_000
+_TO_ASK: Final = 5
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,8 +126,8 @@ class Settlement:
         """
         if not self.missing():
             return ()
-        enough = list(self._alone())
-        alone = [part for part in enough if self._cures({part.symbol: part.contracts})]
+        enough, search = list(self._alone()), _Search(self, is_cure=True)
+        alone = [part for part in enough if search.is_enough(_closed((part,)))]
         if alone:
             return tuple(
                 (min(side, key=_gives_up),)
@@ -135,86 +137,35 @@ class Settlement:
                 )
                 if side
             )
-        cures = self._cures
         together = [
-            *(way for way in self._pairs() if self._cures(_closed(way))),
-            *(
-                self._way(self._least(self._completed(_closed((part,)), self._cures), {}, self._cures))
-                for part in enough
-            ),
+            *(way for way in self._pairs() if search.is_enough(_closed(way))),
+            *(self._way(search.least(search.completed(_closed((part,))), {})) for part in enough),
         ]
         found = min(together, key=_size, default=None)
-        return (self._way(self._least(self._everything(cures), {}, cures)) if found is None else found,)
+        return (self._way(search.least(search.everything(), {})) if found is None else found,)
 
     def with_what_offsets(self, closed: Closed) -> Way:
         """What to close besides, so that nothing is worse than it is; all else where it has to be."""
-        return self._way(self._completed(closed, self.is_safe))
-
-    def _cures(self, closed: Closed) -> bool:
-        """Whether nothing is missing after it, and nothing is worse at another price."""
-        return not self.missing(closed) and self.is_safe(closed)
-
-    def _completed(self, closed: Closed, is_enough: Callable[[Closed], bool]) -> Closed:
-        """These and what else it takes: one leg more where that does, the one that is cheapest to give up."""
-        if is_enough(closed):
-            return closed
-        with_one = [
-            {**closed, one.symbol: count}
-            for one in self._closable
-            if one.symbol not in closed and (count := self._few(one, closed, is_enough)) is not None
-        ]
-        if with_one:
-            return min(with_one, key=lambda each: _size(self._way(each)))
-        return self._least(self._everything(is_enough), closed, is_enough)
+        key = frozenset(closed.items())
+        if key not in self._offsets:
+            self._offsets[key] = self._way(_Search(self, is_cure=False).completed(closed))
+        return self._offsets[key]
 
     @cached_property
-    def _closable(self) -> tuple[Part, ...]:
+    def _offsets(self) -> dict[frozenset[tuple[str, float]], Way]:
+        """Of a leg it is told in several places."""
+        return {}
+
+    @cached_property
+    def closable(self) -> tuple[Part, ...]:
         """What may be closed: what ends together, and what is sold beside it."""
         return tuple(Part(one, abs(one.quantity)) for one in (*self.after.ending, *self.after.shorts_beside))
-
-    @property
-    def _is_large(self) -> bool:
-        return len(self._closable) > _LARGE
-
-    def _few(self, one: Part, closed: Closed, is_enough: Callable[[Closed], bool]) -> float | None:
-        """The fewest of a leg to close besides; None: no number is enough."""
-        least = closed.get(one.symbol, 0.0)
-        numbers = sorted(
-            {min(float(count), one.contracts) for count in range(1, (0 if self._is_large else _FEW) + 1)}
-            | {*closed.values()}
-        )
-        tried = [count for count in numbers if least < count < one.contracts]
-        return next(
-            (count for count in (*tried, one.contracts) if is_enough({**closed, one.symbol: count})), None
-        )
-
-    def _everything(self, is_enough: Callable[[Closed], bool]) -> Closed:
-        """All that ends together, and what is sold beside it where it has to be."""
-        here = {one.symbol: one.contracts for one in self._closable[: len(self.after.ending)]}
-        return here if is_enough(here) else {one.symbol: one.contracts for one in self._closable}
-
-    def _least(self, closed: Closed, named: Closed, is_enough: Callable[[Closed], bool]) -> Closed:
-        """Of these so much is kept as can be, first what is deepest in the money; `named` is not.
-
-        What one leg leaves may make it enough to close less of one before it, so they are gone through again.
-        """
-        left = dict(closed)
-        for _ in range(1 if self._is_large else _PASSES):
-            before = dict(left)
-            for one in sorted(self._closable, key=_gives_up, reverse=True):
-                if one.symbol in left:
-                    least = {**left, one.symbol: named.get(one.symbol, 0.0)}
-                    few = least[one.symbol] if is_enough(least) else self._few(one, least, is_enough)
-                    left[one.symbol] = left[one.symbol] if few is None else min(few, left[one.symbol])
-            if left == before:
-                break
-        return left
 
     def _way(self, closed: Closed) -> Way:
         """As parts: what is closed besides stands behind, in the order of what ends."""
         return tuple(
             Part(one.leg, closed[one.symbol])
-            for one in self._closable
+            for one in self.closable
             if closed.get(one.symbol, 0.0) > ROUNDING
         )
 
@@ -248,6 +199,79 @@ class Settlement:
                     parts = (Part(first.leg, count), Part(second.leg, few))
                     yield parts if one < other else parts[::-1]
                     break
+
+
+@dataclass(slots=True)
+class _Search:
+    """For closings that are enough: of as few contracts as is found for so much work, and then of more.
+
+    What each question costs grows with the square of the legs, and without an end there would be as many as that.
+    """
+
+    settled: Settlement
+    is_cure: bool  # nothing is missing then; else nothing is worse than it is
+    spent: int = 0
+
+    def is_enough(self, closed: Closed) -> bool:
+        """Whether that is known of it; False too once enough was spent."""
+        if self.spent >= _SPENT_AT_MOST:
+            return False
+        self.spent += _TO_ASK
+        return not (self.is_cure and self.settled.missing(closed)) and self.settled.is_safe(closed)
+
+    def completed(self, closed: Closed) -> Closed:
+        """These and what else it takes: one leg more where that does, the one that is cheapest to give up."""
+        if self.is_enough(closed):
+            return closed
+        numbers = _numbers(closed)
+        others = [one for one in self.settled.closable if one.symbol not in closed]
+        added = [Part(one.leg, count) for one in others for count in (*_below(one, numbers), one.contracts)]
+        one = self._first(closed, sorted(added, key=lambda part: _size((part,))))
+        return self.least(self.everything(), closed) if one is None else {**closed, one.symbol: one.contracts}
+
+    def everything(self) -> Closed:
+        """All that ends together, and what is sold beside it where it has to be."""
+        here = _closed(self.settled.closable[: len(self.settled.after.ending)])
+        return here if self.is_enough(here) else _closed(self.settled.closable)
+
+    def least(self, closed: Closed, named: Closed) -> Closed:
+        """Of these so much is kept as can be, first what is deepest in the money; `named` is not.
+
+        What one leg leaves may make it enough to close less of one before it, so they are gone through again.
+        """
+        left = dict(closed)
+        legs = [one for one in self.settled.closable if one.symbol in left]
+        legs.sort(key=_gives_up, reverse=True)
+        before: Closed = {}
+        while before != left:
+            before = dict(left)
+            for one in legs:
+                least = named.get(one.symbol, 0.0)
+                tried = [least, *(count for count in _below(one, _numbers(left)) if count > least)]
+                fewer = [Part(one.leg, count) for count in tried if count < left[one.symbol]]
+                if (few := self._first(left, fewer)) is not None:
+                    left[one.symbol] = few.contracts
+        return left
+
+    def _first(self, closed: Closed, added: Sequence[Part]) -> Part | None:
+        """The first that is enough with what is closed, or in place of what is closed of it; None: none is."""
+        if self.spent >= _SPENT_AT_MOST:
+            return None
+        self.spent += 1
+        may_be = self.settled.after.may_be_safe(
+            closed, [(one.symbol, one.contracts) for one in added], with_nothing_missing=self.is_cure
+        )
+        found = (one for one, may in zip(added, may_be, strict=True) if may)
+        return next((one for one in found if self.is_enough({**closed, one.symbol: one.contracts})), None)
+
+
+def _numbers(closed: Closed) -> list[float]:
+    """Of a leg are tried before all of it: the first few, and as many as of any other."""
+    return sorted({*(float(count) for count in range(1, _FEW + 1)), *closed.values()})
+
+
+def _below(one: Part, numbers: Sequence[float]) -> Sequence[float]:
+    return numbers[: bisect_left(numbers, one.contracts)]
 
 
 def settlement(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass, field, fields, replace
 from functools import cache
 from itertools import combinations
 from math import copysign
@@ -12,7 +13,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from options_helper.analysis.attention.aftermath import Aftermath, Harm, Missing
 from options_helper.analysis.attention.assess import Attention
+from options_helper.analysis.attention.closings import NONE_CLOSED, Closed
 from options_helper.analysis.attention.entries import AttentionKind
 from options_helper.analysis.attention.held_legs import HeldLine, held_lines
 from options_helper.analysis.attention.remedies import to_close, to_sell
@@ -537,3 +540,48 @@ def test_each_entry_names_a_long_leg_that_adds_to_the_shortage(legs: list[tuple[
         without = _missing(fewer, 0.0, money)
         assert without != whole
         assert all(one <= before for one, before in zip(without, whole, strict=True))
+
+
+@dataclass(frozen=True)
+class Asked(Aftermath):
+    """Counts what it is asked, each time."""
+
+    times: list[int] = field(default_factory=list)
+
+    def harm(self, closed: Closed) -> Harm | None:
+        self.times.append(1)
+        return super().harm(closed)
+
+    def missing(self, closed: Closed = NONE_CLOSED) -> Missing:
+        self.times.append(1)
+        return super().missing(closed)
+
+
+@pytest.mark.parametrize("sides", [(1, -1), (-1, -1)])
+def test_legs_of_one_name_are_asked_about_as_often_as_there_are_legs_and_not_as_their_square(
+    sides: tuple[int, int],
+):
+    """What each question costs grows with them too: 60 legs took a third of a second at each look, and 240 nine."""
+    times = {}
+    for count in (20, 40, 80):
+        legs = [
+            structs.replace(
+                _line(45 + n // 2, "call" if n % 2 else "put"),
+                quantity=float(sides[n // 2 % 2] * (1 + n % 3)),
+            )
+            for n in range(count)
+        ]
+        found = settlement(legs, KO, 0.0, 3_000.0, ())
+        assert found is not None
+        asked = Asked(**{one.name: getattr(found.after, one.name) for one in fields(found.after)})
+        settled = replace(found, after=asked)
+
+        for way in settled.ways:
+            assert not found.missing({part.symbol: part.contracts for part in way})
+        for one in legs:
+            closed = {one.instrument.live_symbol: abs(one.quantity)}
+            parts = settled.with_what_offsets(closed)
+            assert found.harm({part.symbol: part.contracts for part in parts}) is None
+        times[count] = len(asked.times) / count
+
+    assert max(times.values()) < 20, times
