@@ -3,7 +3,8 @@
     python benchmarks/symbol_day.py [ROWS]     a million rows, and then as many as are named
 
 Each step runs in a process of its own, which says its CPU seconds and the most memory that it had. The limit for any
-number of rows, twenty million among them, is 200 MB; and a row costs at most a tenth more than one of a million does.
+number of rows, twenty million among them, is 200 MB, but for `stream verify`, which keeps eight bytes of each row of a
+symbol and day: it may have 100 MB and those. A row costs at most a tenth more than one of a million does.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ DAY_NS = 6 * 3_600 * 1_000_000_000
 FLUSH_ROWS = 500
 PER_FRAME = 20
 LIMIT_MB = 200
+AUDIT_MB, AUDIT_BYTES_A_ROW = 100, 8
 ROWS = 1_000_000
 STEPS = ("record", "verify as recorded", "seal with a copy", "verify sealed", "export", "stream verify")
 
@@ -106,6 +108,10 @@ def run_step(root: Path, step: str, rows: int) -> float:
     return time.process_time() - began
 
 
+def _limit(step: str, rows: int) -> float:
+    return AUDIT_MB + AUDIT_BYTES_A_ROW * rows / 1e6 if step == "stream verify" else LIMIT_MB
+
+
 def bytes_of(root: Path, suffix: str) -> int:
     """The sizes of all files that end so."""
     return sum(path.stat().st_size for path in root.rglob(f"*{suffix}"))
@@ -117,7 +123,7 @@ def report(rows: int, before: dict[str, float]) -> dict[str, float]:
     recorded = 0
     with tempfile.TemporaryDirectory() as folder:
         root = Path(folder) / "recording"
-        print(f"a symbol-day of {rows:,} quotes; the limit is {LIMIT_MB} MB")
+        print(f"a symbol-day of {rows:,} quotes")
         for step in STEPS:
             made = subprocess.run(
                 [sys.executable, __file__, str(root), step, str(rows)],
@@ -129,8 +135,8 @@ def report(rows: int, before: dict[str, float]) -> dict[str, float]:
             costs[step] = seconds / rows
             growth = f"   {costs[step] / before[step]:.2f}x a row of before" if before else ""
             print(
-                f"  {step:<20} {seconds:>7.1f} s CPU {megabytes:>5.0f} MB   {megabytes / LIMIT_MB:.2f}x the limit"
-                f"   {1e6 * costs[step]:.2f} µs a row{growth}",
+                f"  {step:<20} {seconds:>7.1f} s CPU {megabytes:>5.0f} MB   "
+                f"{megabytes / _limit(step, rows):.2f}x the limit   {1e6 * costs[step]:.2f} µs a row{growth}",
                 flush=True,
             )
             if step == "verify as recorded":
