@@ -24,6 +24,7 @@ from options_helper.analysis.attention.expiring import Ending, Moment, Power
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
 from options_helper.analysis.attention.over_ex_date import Delivered, delivered_before
 from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close_early
+from options_helper.analysis.attention.same_night import purses_of_night
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import Purse, dollars, listed, money_words
 from options_helper.analysis.live_health import Level
@@ -97,6 +98,9 @@ def early_entries(
     calls = {leg.held.instrument.live_symbol: _reasons(leg, live, moment) for leg in early if _is_call(leg)}
     sold = [(leg.held, reasons.dividend) for leg, reasons in _sold_calls(early, calls)]
     delivered = delivered_before(sold, books, found, moment)
+    puts = [(leg.held, signs) for leg in early if _is_sold_put(leg) and (signs := _put_signs(leg, moment.at))]
+    purses = purses_of_night([one for one, _ in puts], books, power, settle)
+    signs_of = {one.instrument.live_symbol: signs for one, signs in puts}
     for leg in early:
         one = leg.held
         symbol = one.instrument.live_symbol
@@ -111,8 +115,11 @@ def early_entries(
                 settle=settle,
                 money=money,
             )
-        elif one.is_short and one.instrument.option_type == "put":
-            entries = _of_put(leg, live, moment, power.has, books.entries, settle=settle)
+        elif symbol in purses:
+            entry = _short_put(
+                one, signs_of[symbol], live, moment, entries=books.entries, purse=purses[symbol]
+            )
+            entries = iter((_with_its_group(entry, one, settle),))
         else:
             continue
         other = at_end.get(one.instrument.live_symbol) if one.is_short else None
@@ -133,6 +140,10 @@ def _may_be_exercised(one: HeldLine, moment: Moment) -> bool:
 
 def _is_call(leg: LegLife) -> bool:
     return leg.held.instrument.option_type == "call"
+
+
+def _is_sold_put(leg: LegLife) -> bool:
+    return leg.held.instrument.option_type == "put" and leg.held.is_short
 
 
 @dataclass(frozen=True, slots=True)
@@ -386,28 +397,33 @@ def _long_call(
     )
 
 
-def _of_put(
-    leg: LegLife, live: LiveSnapshot, moment: Moment, has: float | None, entries: Entries, *, settle: AtEnd
-) -> Iterator[Entry]:
-    """A short put whose holder earns more by having its strike now than by waiting."""
+def _put_signs(leg: LegLife, at: datetime) -> tuple[str, ...]:
+    """What says that the holder of a put earns more by having its strike now than by waiting, if anything does."""
     one = leg.held
-    extrinsic, interest = one.extrinsic_at_bid, interest_to_come(leg, moment.at)
+    extrinsic, interest = one.extrinsic_at_bid, interest_to_come(leg, at)
     by_region = bool(one.in_exercise_region)
     by_carry = extrinsic is not None and interest is not None and extrinsic < interest
     if not by_carry and not by_region:
-        return
-    signs = ["by the model it is worth no more than exercising it now"] if by_region else []
+        return ()
+    signs = ("by the model it is worth no more than exercising it now",) if by_region else ()
     value = one.no_bid if extrinsic is None else f"its time value at the bid is {max(extrinsic, 0.0):,.2f}"
     if interest is None:
-        signs.append(value)
-    elif by_carry:
-        signs.insert(0, f"{value}, less than {interest:,.2f} of interest on its strike")
-    else:
-        signs.append(f"{value}, beside {interest:,.2f} of interest on its strike")
+        return (*signs, value)
+    if by_carry:
+        return (f"{value}, less than {interest:,.2f} of interest on its strike", *signs)
+    return (*signs, f"{value}, beside {interest:,.2f} of interest on its strike")
+
+
+def _short_put(
+    one: HeldLine, signs: Sequence[str], live: LiveSnapshot, moment: Moment, *, entries: Entries, purse: Purse
+) -> Entry:
     partners = partner_words(one, entries, moment.today)
     deadlines = _closing_tonight(one, live, moment)
     said, outcome = if_exercised("Assigned", one)
-    entry = Entry(
+    needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
+    money = money_words(needs, purse)
+    is_short = purse.has is not None and purse.lacks(needs) > 0
+    return Entry(
         kind=AttentionKind.EARLY_EXERCISE,
         also=_SHORT,
         level=Level.WARNING,
@@ -417,13 +433,13 @@ def _of_put(
         + basis_words([one]),
         by=due(deadlines, moment.at),
         deadlines=deadlines,
-        amounts=f"{said}.",
-        remedy="Close it or roll it, if the shares are not wanted.",
-        needs=None if outcome is None or outcome.cash >= 0 else -outcome.cash,
-        has=has,
+        amounts=f"{said}{f'; {money}' if money else ''}.",
+        remedy=f"Close it or roll it{': its money is not there' if is_short else ', if the shares are not wanted'}.",
+        needs=needs,
+        has=purse.has,
+        set_aside=purse.aside,
         shares=None if outcome is None else outcome.shares,
     )
-    yield _with_its_group(entry, one, settle)
 
 
 def interest_to_come(leg: LegLife, at: datetime) -> float | None:

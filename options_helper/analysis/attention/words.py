@@ -54,7 +54,8 @@ class Purse(Struct, frozen=True, gc=False):
 
     has: float | None  # the account's options buying power; None: not known
     aside: float = 0.0  # set aside for what was sold of it, as computed here
-    others: float = 0.0  # what else that ends soon takes of the buying power
+    others: float = 0.0  # what else takes of the buying power
+    by: str = "what else ends soon"  # which is that
 
     @property
     def left(self) -> float:
@@ -69,9 +70,9 @@ class Purse(Struct, frozen=True, gc=False):
     def words(self) -> str:
         """As in "options buying power $300 and $19,000 set aside for it, as computed here"."""
         said = f"options buying power {dollars(self.has or 0.0)}"
-        if self.others:
+        if self.others and self.has:
             left = max(0.0, (self.has or 0.0) - self.others)
-            said += f", {dollars(left)} of it left by what else ends soon{',' if self.aside else ''}"
+            said += f", {dollars(left)} of it left by {self.by}{',' if self.aside else ''}"
         return f"{said} and {dollars(self.aside)} set aside for it, as computed here" if self.aside else said
 
 
