@@ -14,12 +14,12 @@ from options_helper.analysis.attention.cockpit import CockpitLine, cockpit_lines
 from options_helper.analysis.attention.early_exercise import (
     LegLife,
     early_entries,
-    ex_dividend_entries,
     leg_lives,
     unread_dividends,
 )
 from options_helper.analysis.attention.entries import AttentionKind, Entry, in_order
 from options_helper.analysis.attention.evidence import account_entries, quote_entries, stream_entries
+from options_helper.analysis.attention.ex_dates import ex_dividend_entries, unread_for_shares, unread_owed
 from options_helper.analysis.attention.expiring import (
     Ending,
     Moment,
@@ -118,13 +118,14 @@ def assess_attention(
     )
     told = {symbol for one in early for symbol in one.symbols}
     by_entry = books if len(merged) == len(each) else two_books(each, side, live)
+    unread_shares = unread_for_shares(books, live, own_dividends)
     entries = (
         *ending_entries(found, moment, money, settled),
         *pin_entries(found, moment, money),
         *short_entries(books, found, moment, money, at_end, told=told),
         *early,
         *undefined_entries(by_entry, at_end, power),
-        *ex_dividend_entries(lives, live.expiry_facts, moment),
+        *ex_dividend_entries(lives, live, moment, books, found=found, own_dividends=own_dividends),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
         *quote_entries(lines),
@@ -141,9 +142,10 @@ def assess_attention(
         not_judged=(
             *_unjudged(found, lines),
             *unread_dividends(lives),
+            *unread_owed(unread_shares),
             *_odd_shorts((*lines, *books.account_alone), {symbol for one in found for symbol in one.symbols}),
         ),
-        unjudged=_unjudged_kinds(found, books, lives),
+        unjudged=_unjudged_kinds(found, books, lives, unread_shares),
         buying_power=power,
         buying_power_at=None if view is None else view.as_of,
         activities_at=live.expiry_facts.executions_read_at,
@@ -163,7 +165,7 @@ def _remedies_at_end(found: Sequence[Ending], settled: Settled) -> Mapping[str, 
 
 
 def _unjudged_kinds(
-    found: Sequence[Ending], books: TwoBooks, lives: Sequence[LegLife]
+    found: Sequence[Ending], books: TwoBooks, lives: Sequence[LegLife], unread_shares: Sequence[HeldLine]
 ) -> Mapping[AttentionKind, frozenset[str]]:
     """By kind the contracts without the price or the dividends that it takes; of adjusted ones nothing is computed.
 
@@ -180,7 +182,7 @@ def _unjudged_kinds(
         AttentionKind.LONG_WITHOUT_MONEY: _symbols(one for one in ending if not one.is_short),
         AttentionKind.IN_THE_MONEY_SHORT: _symbols((*(one for one in unplaced if one.is_short), *odd)),
         AttentionKind.EARLY_EXERCISE: _symbols(early),
-        AttentionKind.EX_DIVIDEND: _symbols(unread),
+        AttentionKind.EX_DIVIDEND: _symbols((*unread, *unread_shares)),
         AttentionKind.UNDEFINED_RISK: _symbols(
             one for one in lines if one.instrument.underlying in books.unread_on
         ),

@@ -283,3 +283,19 @@ def _before_ex_date(
         read_at=ends.read_at,
     )
     return tuple(sorted((exercise, trading) if held else (trading,), key=lambda one: one.at))
+
+
+def share_before_ex_date(ex_date: date, told: ToldSessions) -> tuple[Deadline, ...]:
+    """The close before an ex-date: until then a share is bought and sold with the dividend."""
+    day = session_before(ex_date, told)
+    session = None if day is None else regular_session(day, told)
+    if session is None:
+        return ()
+    return (
+        Deadline(
+            session.closes,
+            Who.EXCHANGE,
+            "the share is traded for the last time with its dividend in the regular session",
+            "the exchange's calendar",
+        ),
+    )

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import UTC, datetime
+from datetime import datetime
 from math import exp, expm1, fsum
 from types import MappingProxyType
 from typing import Final
@@ -22,19 +22,18 @@ from options_helper.analysis.attention.deadlines import before_ex_date, class_en
 from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, Who, due
 from options_helper.analysis.attention.expiring import Ending, Moment, Power
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
-from options_helper.analysis.attention.over_ex_date import Delivered, delivered_before
+from options_helper.analysis.attention.over_ex_date import Delivered, delivered_before, paid_words
 from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close_early
 from options_helper.analysis.attention.same_night import purses_of_night
 from options_helper.analysis.attention.two_books import TwoBooks
-from options_helper.analysis.attention.words import Purse, dollars, listed, money_words
+from options_helper.analysis.attention.words import Purse, dollars, money_words
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import believed_sides
-from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg, own_words
+from options_helper.analysis.risk.dividends import LegDividends, dividends_of_leg
 from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import MINUTES_A_YEAR
-from options_helper.model.contract_symbols import other_type, short_date
-from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.contract_symbols import other_type
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.risk_inputs import Dividend
 from options_helper.model.snapshot import LiveSnapshot
@@ -42,7 +41,6 @@ from options_helper.model.snapshot import LiveSnapshot
 # What may be exercised early is in the money, and is told here alone.
 _SHORT: Final = (AttentionKind.IN_THE_MONEY_SHORT,)
 _THEN_SHARES: Final = "then it is shares, which can fall to 0."
-_NEVER: Final = datetime.max.replace(tzinfo=UTC)
 
 
 class LegLife(Struct, frozen=True, gc=False):
@@ -190,7 +188,7 @@ def _of_call(
         one.instrument, dividend.ex_date, live.expiry_facts, live.told_sessions, held=not one.is_short
     )
     by = due(deadlines, moment.at)
-    pays = f"{one.instrument.underlying} goes ex {_paid_words(dividend)}"
+    pays = f"{one.instrument.underlying} goes ex {paid_words(dividend)}"
     passed = by is not None and moment.at >= by
     if delivered is not None:
         against = _against(one, dividend)
@@ -273,13 +271,6 @@ def _with_its_group(entry: Entry, one: HeldLine, settle: AtEnd) -> Entry:
 
 def _sell(one: HeldLine, settle: AtEnd) -> Remedy:
     return _needed_with(one, settle) or Remedy("Sell it before the ex-date.")
-
-
-def _paid_words(dividend: Dividend) -> str:
-    """How much and when, and whose word that is where nobody announced it."""
-    if dividend.is_own:
-        return own_words(dividend)
-    return f"${dividend.amount:g} on {short_date(dividend.ex_date)}"
 
 
 def next_session_dividend(leg: LegLife, moment: Moment) -> Dividend | None:
@@ -469,48 +460,6 @@ def _closing_tonight(one: HeldLine, live: LiveSnapshot, moment: Moment) -> tuple
             said = "traded for the last time before the next night"
             return (Deadline(ends.at, Who.EXCHANGE, said, ends.source, read_at=ends.read_at),)
     return ()
-
-
-def ex_dividend_entries(lives: Sequence[LegLife], facts: ExpiryFacts, moment: Moment) -> Iterator[Entry]:
-    """What goes ex while legs live, an entry for each underlying; what is in doubt about it is said."""
-    of_name: dict[str, list[LegLife]] = {}
-    for leg in lives:
-        if leg.dividends is not None and not leg.dividends.is_unread:
-            of_name.setdefault(leg.held.instrument.underlying, []).append(leg)
-    for name, legs in of_name.items():
-        longest = max(legs, key=_end)
-        known = () if longest.dividends is None else longest.dividends.dividends
-        notes = () if longest.dividends is None else longest.dividends.notes
-        if not known and not notes:
-            continue
-        first = known[0] if known else None
-        touched = [
-            leg for leg in legs if leg.dividends is not None and (leg.dividends.dividends or not known)
-        ]
-        deadlines = (
-            ()
-            if first is None
-            else before_ex_date(touched[0].held.instrument, first.ex_date, facts, moment.told, held=True)
-        )
-        amounts = listed([_paid_words(one) for one in known]) if known else ""
-        said = f"{name} goes ex {amounts} in the life of its options. " if known else ""
-        yield Entry(
-            kind=AttentionKind.EX_DIVIDEND,
-            level=Level.INFO,
-            subject=name,
-            symbols=tuple(dict.fromkeys(leg.held.instrument.live_symbol for leg in touched)),
-            what=f"{said}{' '.join(notes)}".strip(),
-            by=due(deadlines, moment.at),
-            deadlines=deadlines,
-            remedy="Who holds the share before that day has the dividend; who is short pays it."
-            if known
-            else "",
-        )
-
-
-def _end(leg: LegLife) -> datetime:
-    settles = None if leg.held.life is None else leg.held.life.settles
-    return _NEVER if settles is None else settles
 
 
 def unread_dividends(lives: Sequence[LegLife]) -> Iterator[str]:

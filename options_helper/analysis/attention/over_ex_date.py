@@ -16,7 +16,8 @@ from options_helper.analysis.attention.expiring import Ending, Moment
 from options_helper.analysis.attention.held_legs import HeldLine
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import dollars, listed
-from options_helper.model.contract_symbols import plain_number
+from options_helper.analysis.risk.dividends import own_words
+from options_helper.model.contract_symbols import plain_number, short_date
 from options_helper.model.risk_inputs import Dividend
 
 # Shares below this are none.
@@ -101,15 +102,28 @@ def free_tonight(name: str, books: TwoBooks, found: Sequence[Ending], moment: Mo
     """
     if name in books.unread:
         return None
-    held = fsum(
-        one.quantity
-        for one in books.account_on.get(name, ())
-        if not one.instrument.is_option and not one.ended
-    )
-    for ending in found:
-        if held > 0 and ending.underlying == name and ending.last_day == moment.today:
-            outcome = ending.judged.outcome
-            if outcome is None:
-                return None
-            held += min(0.0, outcome.shares)
+    held = held_shares(name, books)
+    for ending in endings_today(name, found, moment) if held > 0 else ():
+        outcome = ending.judged.outcome
+        if outcome is None:
+            return None
+        held += min(0.0, outcome.shares)
     return max(0.0, held)
+
+
+def held_shares(name: str, books: TwoBooks) -> float:
+    """Shares of one name, signed, by the account's quantities where they are known."""
+    lines = books.account_on.get(name, ())
+    return fsum(one.quantity for one in lines if not one.instrument.is_option and not one.ended)
+
+
+def endings_today(name: str, found: Iterable[Ending], moment: Moment) -> list[Ending]:
+    """What on one name is traded for the last time today."""
+    return [one for one in found if one.underlying == name and one.last_day == moment.today]
+
+
+def paid_words(dividend: Dividend) -> str:
+    """How much and when, and whose word that is where nobody announced it."""
+    if dividend.is_own:
+        return own_words(dividend)
+    return f"${dividend.amount:g} on {short_date(dividend.ex_date)}"

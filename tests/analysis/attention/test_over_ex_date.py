@@ -8,9 +8,11 @@ from datetime import date
 import pytest
 
 from options_helper.analysis.attention.entries import AttentionKind, Entry
+from options_helper.analysis.live_health import Level
 from options_helper.model.portfolio import PortfolioEntry
+from options_helper.model.risk_inputs import CorporateActions, Dividend
 from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
-from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
+from tests.kit.builders import holding, leg, new_york, portfolio, position, share_leg, structure
 
 DECEMBER, MONDAY = date(2026, 12, 18), date(2026, 11, 23)
 
@@ -134,3 +136,108 @@ def test_the_shares_of_a_covered_call_are_its_partner():
 
     assert "Partner: AAPL shares, which are delivered." in entry.what
     assert portfolio(covered).quantities["AAPL"] == 100
+
+
+def over(*book: PortfolioEntry, account: list[PortfolioEntry] | None = None) -> Entry:
+    return only(attention(book, at_noon(*book, account=account)), AttentionKind.EX_DIVIDEND)
+
+
+class TestShares:
+    """What goes ex is told of shares too, whether or not there is an option on them."""
+
+    def test_who_is_short_owes(self):
+        entry = over(holding("AAPL", -1000))
+
+        assert entry.what == (
+            "AAPL goes ex $0.26 on 23 Nov 26. The account is short of it over that day, and owes the dividend."
+        )
+        assert (entry.amounts, entry.needs) == ("Short of 1000 AAPL, $260 is owed.", 260)
+        assert (entry.level, entry.symbols) == (Level.WARNING, ("AAPL",))
+        assert entry.by == new_york("2026-11-20 16:00")
+
+    def test_who_holds_them_is_told_what_they_bring(self):
+        entry = over(holding("AAPL", 100))
+
+        assert entry.what == "AAPL goes ex $0.26 on 23 Nov 26. Its shares are held."
+        assert (entry.amounts, entry.needs, entry.level) == (
+            "100 AAPL held over it bring $26.",
+            None,
+            Level.INFO,
+        )
+
+    def test_a_special_dividend_is_paid_to_shares_too(self):
+        book = [holding("AAPL", -100)]
+        pays = CorporateActions(
+            "AAPL",
+            new_york("2026-11-20 08:00"),
+            date(2027, 11, 20),
+            (Dividend("AAPL", MONDAY, 5, special=True),),
+        )
+        live = live_at("2026-11-20 12:00", {"AAPL": (189.99, 190.01)}, held=book, actions=[pays])
+
+        assert only(attention(book, live), AttentionKind.EX_DIVIDEND).needs == 500
+
+    def test_what_is_later_is_to_be_known(self):
+        book = [holding("AAPL", -100)]
+        live = live_at(
+            "2026-11-19 12:00",
+            {"AAPL": (189.99, 190.01)},
+            held=book,
+            actions=[dividend("AAPL", MONDAY, 0.26)],
+        )
+
+        entry = only(attention(book, live), AttentionKind.EX_DIVIDEND)
+
+        assert (entry.level, entry.needs) == (Level.INFO, 26)
+
+    @pytest.mark.parametrize(
+        ("shares", "owed", "said"),
+        [
+            (0, 26, "Short of 100 AAPL, $26 is owed."),
+            (100, None, ""),
+            (300, None, "200 AAPL held over it bring $52."),
+        ],
+    )
+    def test_what_ends_today_counts_at_the_price_of_now(self, shares: float, owed: float | None, said: str):
+        """A naked call of Friday leaves the account short over a Monday's ex-date."""
+        found = attention(
+            book := [sold(150, 1, FRIDAY), *([holding("AAPL", shares)] if shares else [])], at_noon(*book)
+        )
+
+        entries = of_kind(found, AttentionKind.EX_DIVIDEND)
+
+        assert [(one.needs, one.amounts) for one in entries] == [(owed, said)]
+        assert ("by what ends today, at the price of now" in entries[0].what) is (owed is not None)
+
+    def test_the_accounts_shares_count(self):
+        entry = over(holding("AAPL", 100), account=[holding("AAPL", -50)])
+
+        assert (entry.needs, entry.amounts) == (13, "Short of 50 AAPL, $13 is owed.")
+
+    def test_in_doubt_it_says_whose_quantity_it_is(self):
+        book = [holding("AAPL", -100)]
+        live = at_noon(*book)
+        account = replace(live.account, unsettled=frozenset({"AAPL"}))
+
+        entry = only(attention(book, replace(live, account=account)), AttentionKind.EX_DIVIDEND)
+
+        assert entry.amounts == "By the file's quantity, which is in doubt: short of 100 AAPL, $26 is owed."
+
+    def test_one_entry_has_options_and_shares(self):
+        entry = over(sold(180, 1), holding("AAPL", 100))
+
+        assert (
+            entry.what == "AAPL goes ex $0.26 on 23 Nov 26 in the life of its options. Its shares are held."
+        )
+        assert entry.symbols == ("AAPL261218C00180000", "AAPL")
+
+    @pytest.mark.parametrize(("shares", "is_said"), [(-100, True), (100, False)])
+    def test_unread_is_not_none(self, shares: float, *, is_said: bool):
+        book = [holding("AAPL", shares)]
+        live = live_at("2026-11-20 12:00", {"AAPL": (189.99, 190.01)}, held=book)
+
+        found = attention(book, live)
+
+        said = "AAPL: whether a dividend is owed on what is sold short cannot be judged, since none was read."
+        assert (said in found.not_judged) is is_said
+        assert found.unjudged[AttentionKind.EX_DIVIDEND] == {"AAPL"}

@@ -1,0 +1,215 @@
+"""Ex-dates that are to be known: in the life of options, and of shares, with what they bring or are owed."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime, time, timedelta
+from math import fsum
+from typing import Final
+
+from msgspec import Struct
+
+from options_helper.analysis.attention.deadlines import before_ex_date, share_before_ex_date
+from options_helper.analysis.attention.early_exercise import LegLife
+from options_helper.analysis.attention.entries import AttentionKind, Deadline, Entry, due
+from options_helper.analysis.attention.expiring import Ending, Moment
+from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.analysis.attention.over_ex_date import endings_today, held_shares, paid_words
+from options_helper.analysis.attention.two_books import TwoBooks
+from options_helper.analysis.attention.words import dollars, listed
+from options_helper.analysis.live_health import Level
+from options_helper.analysis.risk.dividends import dividends_of_leg
+from options_helper.model.alpaca_symbols import is_coin_pair
+from options_helper.model.contract_symbols import plain_number
+from options_helper.model.risk_inputs import Dividend
+from options_helper.model.snapshot import LiveSnapshot
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+# Farther ahead than anything is announced.
+_AHEAD: Final = timedelta(days=365)
+_RULE: Final = "Who holds the share before that day has the dividend; who is short pays it."
+
+
+class _Shares(Struct, frozen=True, gc=False):
+    """Shares of one name over its next ex-date."""
+
+    name: str
+    dividend: Dividend
+    held: float  # signed
+    ending: float  # shares that what ends today brings at the price of now, or takes where negative
+    in_doubt: bool  # how many the account holds is not known
+    is_next: bool  # it goes ex in the next session
+
+    @property
+    def over(self) -> float:
+        """Held over the ex-date, signed."""
+        return self.held + self.ending
+
+    @property
+    def owed(self) -> float | None:
+        """Dollars; None: nothing."""
+        return max(0.0, -self.over) * self.dividend.amount or None
+
+    @property
+    def what(self) -> str:
+        """A sentence more without amounts."""
+        if self.over < 0:
+            ends = " by what ends today, at the price of now" if self.ending < 0 else ""
+            return f" The account is short of it over that day{ends}, and owes the dividend."
+        return " Its shares are held." if self.over > 0 else ""
+
+    @property
+    def amounts(self) -> str:
+        """A sentence."""
+        if not self.over:
+            return ""
+        doubt = "By the file's quantity, which is in doubt: " if self.in_doubt else ""
+        amount = dollars(abs(self.over) * self.dividend.amount)
+        count = f"{plain_number(abs(self.over))} {self.name}"
+        said = (
+            f"short of {count}, {amount} is owed" if self.over < 0 else f"{count} held over it bring {amount}"
+        )
+        return f"{doubt}{said}." if doubt else f"{said[0].upper()}{said[1:]}."
+
+
+def ex_dividend_entries(
+    lives: Sequence[LegLife],
+    live: LiveSnapshot,
+    moment: Moment,
+    books: TwoBooks,
+    *,
+    found: Sequence[Ending],
+    own_dividends: Mapping[str, tuple[Dividend, ...]],
+) -> Iterator[Entry]:
+    """What goes ex while legs live or shares are held, an entry for each underlying; what is in doubt of it is said."""
+    of_name: dict[str, list[LegLife]] = {}
+    for leg in lives:
+        if leg.dividends is not None and not leg.dividends.is_unread:
+            of_name.setdefault(leg.held.instrument.underlying, []).append(leg)
+    for name in dict.fromkeys((*of_name, *_with_shares(books), *(one.underlying for one in found))):
+        dividend = _next_dividend(name, live, moment, own_dividends.get(name, ()))
+        shares = _shares(name, dividend, moment, books, found)
+        entry = _entry(name, of_name.get(name, []), shares, live, moment)
+        if entry is not None:
+            yield entry
+
+
+def _with_shares(books: TwoBooks) -> Iterator[str]:
+    for one in (*books.of_file, *books.account_alone):
+        if _is_share(one):
+            yield one.instrument.underlying
+
+
+def _shares(
+    name: str,
+    dividend: Dividend | None,
+    moment: Moment,
+    books: TwoBooks,
+    found: Sequence[Ending],
+) -> _Shares | None:
+    """None: there are none over the next ex-date, or none is known."""
+    if dividend is None:
+        return None
+    in_doubt = name in books.unread
+    held = held_shares(name, books)
+    if in_doubt:
+        lines = books.file_on.get(name, ())
+        held = fsum(one.quantity for one in lines if not one.instrument.is_option and not one.ended)
+    is_next = dividend.ex_date == moment.following
+    outcomes = [one.judged.outcome for one in endings_today(name, found, moment)] if is_next else []
+    ending = fsum(one.shares for one in outcomes if one is not None)
+    shares = _Shares(name, dividend, held, ending, in_doubt, is_next)
+    return shares if held or shares.over else None
+
+
+def _next_dividend(
+    name: str, live: LiveSnapshot, moment: Moment, own: tuple[Dividend, ...]
+) -> Dividend | None:
+    """What goes ex next, as it is announced or the user wrote it down; a special one is paid to shares too."""
+    actions = live.risk_inputs.actions.get(name)
+    # The same instant all day, so that what is remembered of the day is found.
+    end = datetime.combine(moment.today + _AHEAD, time(), UTC)
+    found = list(dividends_of_leg(actions, live.as_of, end, own=own).dividends)
+    if actions is not None:
+        found += [one for one in actions.dividends if one.special and one.ex_date > moment.today]
+    return min(found, key=lambda one: one.ex_date, default=None)
+
+
+def unread_for_shares(books: TwoBooks, live: LiveSnapshot, own: Collection[str]) -> tuple[HeldLine, ...]:
+    """Shares of which nobody says what they pay: neither were their dividends read, nor did the user write any down."""
+    return tuple(
+        one
+        for one in (*books.of_file, *books.account_alone)
+        if _is_share(one)
+        and one.counted
+        and one.instrument.underlying not in live.risk_inputs.actions
+        and one.instrument.underlying not in own
+    )
+
+
+def unread_owed(unread: Iterable[HeldLine]) -> Iterator[str]:
+    """Of which shares sold short nobody can say whether a dividend is owed, a sentence each name."""
+    for name in dict.fromkeys(one.instrument.underlying for one in unread if one.is_short):
+        yield f"{name}: whether a dividend is owed on what is sold short cannot be judged, since none was read."
+
+
+def _is_share(one: HeldLine) -> bool:
+    return not one.instrument.is_option and not is_coin_pair(one.instrument.live_symbol) and not one.ended
+
+
+def _entry(
+    name: str, legs: Sequence[LegLife], shares: _Shares | None, live: LiveSnapshot, moment: Moment
+) -> Entry | None:
+    longest = max(legs, key=_end, default=None)
+    of_legs = None if longest is None else longest.dividends
+    known = () if of_legs is None else of_legs.dividends
+    notes = () if of_legs is None else of_legs.notes
+    if not known and not notes and shares is None:
+        return None
+    touched = [leg for leg in legs if leg.dividends is not None and (leg.dividends.dividends or not known)]
+    said = (
+        [f"{name} goes ex {listed([paid_words(one) for one in known])} in the life of its options."]
+        if known
+        else []
+    )
+    if shares is not None and shares.dividend not in known:
+        said.append(f"{name} goes ex {paid_words(shares.dividend)}.")
+    deadlines = _deadlines(touched, known, shares, live, moment)
+    is_owed = shares is not None and shares.owed is not None
+    symbols = [leg.held.instrument.live_symbol for leg in touched]
+    return Entry(
+        kind=AttentionKind.EX_DIVIDEND,
+        level=Level.WARNING if shares is not None and is_owed and shares.is_next else Level.INFO,
+        subject=name,
+        symbols=tuple(dict.fromkeys([*symbols, *([] if shares is None else [name])])),
+        what=f"{' '.join(said)}{'' if shares is None else shares.what} {' '.join(notes)}".strip(),
+        by=due(deadlines, moment.at),
+        deadlines=deadlines,
+        amounts="" if shares is None else shares.amounts,
+        remedy="" if not known and shares is None else _RULE,
+        needs=None if shares is None else shares.owed,
+    )
+
+
+def _deadlines(
+    touched: Sequence[LegLife],
+    known: Sequence[Dividend],
+    shares: _Shares | None,
+    live: LiveSnapshot,
+    moment: Moment,
+) -> tuple[Deadline, ...]:
+    """The instants before the first of the ex-dates."""
+    if shares is not None and (not known or shares.dividend.ex_date <= known[0].ex_date):
+        of_shares = share_before_ex_date(shares.dividend.ex_date, moment.told)
+    else:
+        of_shares = ()
+    if not known or (shares is not None and shares.dividend.ex_date < known[0].ex_date):
+        return of_shares
+    instrument = touched[0].held.instrument
+    of_options = before_ex_date(instrument, known[0].ex_date, live.expiry_facts, moment.told, held=True)
+    return tuple(sorted((*of_options, *of_shares), key=lambda one: one.at))
+
+
+def _end(leg: LegLife) -> datetime:
+    settles = None if leg.held.life is None else leg.held.life.settles
+    return _NEVER if settles is None else settles
