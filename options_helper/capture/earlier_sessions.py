@@ -10,6 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
+from options_helper.data.intraday.contents import is_passing
 from options_helper.data.intraday.layout import kinds_of
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
@@ -38,6 +39,7 @@ from options_helper.data.recording.session_notes import (
     save_note,
     session_notes,
 )
+from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.streams import StreamName
@@ -83,6 +85,7 @@ class EarlierSessions:
         self._completed: list[str] = []
         self._notes: list[SessionNote] = []
         self._order: list[str] = []
+        self._files: dict[str, list[Path]] = {}  # of their journals
         self.next_number = 1  # what the session that begins counts as, in the folder
         self.rows = 0  # that were made from earlier journals
         self._desk: str | None = None
@@ -94,9 +97,10 @@ class EarlierSessions:
     def find_unfinished(self) -> None:
         """Find those that were killed, and those whose journal has rows that the files lack.
 
-        For whoever holds the folder, before it notes a session of its own.
+        For whoever holds the folder, before it notes a session of its own. StoreError where a note or a journal cannot
+        be read now: what they say must not be told as lost.
         """
-        files = sessions(self._root)
+        files = self._files = sessions(self._root)
         self._remade = [
             _remade_note(session, files.get(session, []), self._began_ns)
             for session in unnoted_sessions(self._root)
@@ -161,7 +165,7 @@ class EarlierSessions:
         """
         note = self._incomplete[0]
         if self._completing is None:
-            files = sessions(self._root).get(note.session, [])
+            files = [path for path in self._files.get(note.session, ()) if path.exists()]
             if not files:
                 return self._journal_gone_since(note)
             log.warning("Making the rows of %s that are in its journal only.", note.session)
@@ -319,8 +323,9 @@ class EarlierSessions:
     def _last_heard(self, note: SessionNote) -> dict[str, int]:
         """When each stream of an earlier capture was last heard, by its journal; none if nothing of it can be read."""
         try:
-            heard = last_heard(sessions(self._root).get(note.session, []), note.asked.keys(), _UNNOTICED_NS)
+            heard = last_heard(self._files.get(note.session, ()), note.asked.keys(), _UNNOTICED_NS)
         except UNREADABLE_JOURNAL as error:
+            _require_readable_now(error)
             log.warning("The journal of %s cannot be read: %s", note.session, error)
             return {}
         # A session that began later than this one was heard by a clock that was put back since.
@@ -351,9 +356,9 @@ class EarlierSessions:
         return gaps
 
     def _change_note(self, session: str, **changes: Any) -> None:
-        for note in session_notes(self._root):
-            if note.session == session:
-                with suppress(OSError):  # the next capture finds it as it was, and does all of this again
+        with suppress(OSError, StoreError):  # the next capture finds it as it was, and does all of this again
+            for note in session_notes(self._root):
+                if note.session == session:
                     save_note(self._root, replace(note, **changes), durable=True)
 
 
@@ -394,6 +399,7 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
         flush_events=facts.get("flush_events", FLUSH_ROWS),
         flush_seconds=facts.get("flush_seconds", FLUSH_SECONDS),
         asked={name: tuple(symbols) for name, symbols in asked.items() if symbols},
+        desk=facts.get("desk", ""),
         ended_ns=last.received_ns if last is not None and ended else None,
         # Whether its files have all, nobody knows: they are held against the journal.
         put_off=1 if ended else 0,
@@ -417,5 +423,12 @@ def _journaled_end(files: Sequence[Path]) -> int | None:
 def _ends_of(files: Sequence[Path]) -> tuple[Record | None, Record | None]:
     try:
         return next(read_records(files, on_hole=lambda _: None), None), last_record(files)
-    except UNREADABLE_JOURNAL:
+    except UNREADABLE_JOURNAL as error:
+        _require_readable_now(error)
         return None, None
+
+
+def _require_readable_now(error: BaseException) -> None:
+    """StoreError where a journal was not read for want of open files: what it says is known a moment later."""
+    if is_passing(error):
+        raise StoreError(f"A journal cannot be read now ({error}). Try again in a moment.") from error

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import errno
+import os
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
@@ -28,6 +30,7 @@ from options_helper.data.recording.loss_log import JOURNAL_LOST, LossLog
 from options_helper.data.recording.session_notes import SessionNote, save_note, session_notes
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
+from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
@@ -587,3 +590,105 @@ def test_a_note_that_is_deleted_is_missed_where_the_journal_says_that_there_was_
     assert reason.startswith("the note of session one is gone")
     assert session_notes(tmp_path)[0].number == 1
     assert told(tmp_path) == []
+
+
+@pytest.fixture
+def open_files(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ends of names that cannot be opened while they stand here, because too many files are open."""
+    full: list[str] = []
+    opened, read = os.open, Path.read_bytes
+
+    def refuse(path: object) -> None:
+        if str(path).endswith(tuple(full)):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    def opens(path: Any, *rest: Any, **more: Any) -> int:
+        refuse(path)
+        return opened(path, *rest, **more)
+
+    def reads(path: Path) -> bytes:
+        refuse(path)
+        return read(path)
+
+    monkeypatch.setattr(os, "open", opens)
+    monkeypatch.setattr(Path, "read_bytes", reads)
+    return full
+
+
+@pytest.mark.parametrize("suffix", [".json", ".jnl.gz"])
+def test_too_many_open_files_replace_no_note_and_tell_of_no_loss(
+    tmp_path: Path, open_files: list[str], suffix: str
+):
+    """A good note was put aside as unreadable, and a poorer one made in its place."""
+    leave_a_killed_session(tmp_path)
+    if suffix == ".jnl.gz":
+        spoil_note(tmp_path)
+    before = {path.name: path.read_text() for path in (tmp_path / "sessions").iterdir()}
+    open_files.append(suffix)
+    with pytest.raises(StoreError, match="cannot be read now"), earlier_than_this(tmp_path):
+        pass
+
+    open_files.clear()
+    assert {path.name: path.read_text() for path in (tmp_path / "sessions").iterdir()} == before
+
+
+def spoil_note(root: Path) -> None:
+    (note,) = (root / "sessions").iterdir()
+    note.write_text("{")
+
+
+def test_a_note_that_cannot_be_read_at_the_end_is_left_to_the_next_capture(
+    tmp_path: Path, open_files: list[str]
+):
+    leave_a_killed_session(tmp_path)
+    with earlier_than_this(tmp_path) as earlier:
+        assert made(earlier) == []
+        (gap,) = earlier.gaps_since_kills()
+        open_files.append(".json")
+        earlier.confirm_missed()
+        earlier.confirm_completed()
+    open_files.clear()
+
+    with earlier_than_this(tmp_path) as earlier:
+        assert earlier.gaps_since_kills() == [gap]
+
+
+def test_rows_of_a_journal_that_cannot_be_read_now_wait_for_the_next_capture(
+    tmp_path: Path, open_files: list[str]
+):
+    """They were told as never to become rows."""
+    leave_a_killed_session(tmp_path)
+    with earlier_than_this(tmp_path) as earlier:
+        open_files.append(".jnl.gz")
+        assert made(earlier) == []
+        with pytest.raises(StoreError, match="cannot be read now"):
+            earlier.gaps_since_kills()
+        earlier.confirm_completed()
+    open_files.clear()
+
+    with earlier_than_this(tmp_path) as earlier:
+        assert made(earlier) == []
+        assert earlier.rows == 10
+
+
+def test_a_broken_disk_under_a_note_keeps_no_capture_from_recording(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    leave_a_killed_session(tmp_path)
+
+    def broken(_: Path) -> bytes:
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    monkeypatch.setattr(Path, "read_bytes", broken)
+    with earlier_than_this(tmp_path) as earlier:
+        assert any("cannot be read" in gap.reason for gap in earlier.gaps_since_kills())
+
+
+def test_a_note_that_is_made_anew_says_which_desk_was_followed(tmp_path: Path):
+    writer = JournalWriter(tmp_path, "one")
+    writer.append(facts_record(RecordKind.SESSION, NOON, {"desk": "md", "number": 1}))
+    writer.close()
+    with earlier_than_this(tmp_path) as earlier:
+        earlier.confirm_missed()
+
+    assert [note.desk for note in session_notes(tmp_path)] == ["md"]

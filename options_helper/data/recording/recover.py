@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
+from options_helper.data.intraday.contents import is_passing
 from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.journal import Hole, RecordKind, read_records
@@ -35,7 +36,7 @@ class Completion:
     unplaced: Mapping[str, int] | None = None  # None: it goes on
     problem: str | None = None  # what keeps the rest of the journal back
     holes: tuple[Hole, ...] = ()  # what the journal lacks: rows of it that are in no file are lost
-    refused: str | None = None  # why the disk took no more: a later attempt may have more luck
+    refused: str | None = None  # why the disk took or gave no more: a later attempt may have more luck
 
 
 def complete(
@@ -56,6 +57,7 @@ def complete(
     policy = StorePolicy(flush_rows=note.flush_events, flush_seconds=note.flush_seconds)
     session = Session(note.session, os.getpid(), socket.gethostname(), note.began_ns)
     problem: str | None = None
+    is_for_now = False  # that problem
     with store.resuming(
         session, policy, clock=clock.seconds, past_deadline=past_deadline, earlier=earlier
     ) as recording:
@@ -72,6 +74,7 @@ def complete(
                 record = next(records, None)
             except UNREADABLE_JOURNAL as error:
                 problem = str(error) or type(error).__name__
+                is_for_now = is_passing(error)
                 break
             if record is None:
                 break
@@ -84,6 +87,8 @@ def complete(
                 yield Completion(recording.counts().total.written)
                 step_ends = time.monotonic() + STEP_SECONDS
     kinds, refused = recording.counts().kinds, recording.counts().problem
+    if is_for_now:
+        problem, refused = None, refused or problem
     rows = sum(counts.written for counts in kinds.values())
     unplaced = {kind: counts.lost for kind, counts in kinds.items() if counts.lost}
     yield Completion(rows, {} if refused else unplaced, problem, tuple(holes), refused)

@@ -6,6 +6,7 @@ down nobody can miss.
 
 from __future__ import annotations
 
+import errno
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -17,6 +18,7 @@ import msgspec
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.decoders import converter, json_decoder
+from options_helper.errors import StoreError
 from options_helper.model.frames import Place
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS
@@ -24,6 +26,8 @@ from options_helper.model.instants import NANOSECONDS
 log = logging.getLogger(__name__)
 
 FOLDER: Final = "sessions"
+# What says that the bytes of a file are gone; any other error says nothing of what is in it.
+_BROKEN: Final = (errno.EIO, errno.EISDIR, errno.EBADMSG)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -89,14 +93,20 @@ def save_note(root: Path, note: SessionNote, *, durable: bool = False) -> None:
 
 
 def session_notes(root: Path) -> list[SessionNote]:
-    """Those of a root, in the order of their sessions; one that is not readable is left out, see `unreadable_notes`."""
+    """Those of a root, in the order of their sessions; one that is not readable is left out, see `unreadable_notes`.
+
+    StoreError where one is there and the disk does not give it now.
+    """
     found = [note for note in map(_read, _paths(root)) if note is not None]
     return sorted(found, key=lambda note: (note.number, note.session))
 
 
 def unreadable_notes(root: Path) -> list[str]:
-    """The sessions whose note is there and says nothing: a loss of power, or a broken disk."""
-    return [path.stem for path in _paths(root) if _read(path) is None]
+    """The sessions whose note is there and says nothing: a loss of power, or a broken disk.
+
+    StoreError where the disk does not give one now: what it says is known again later.
+    """
+    return [path.stem for path in _paths(root) if _read(path) is None and path.exists()]
 
 
 def replace_unreadable(root: Path, note: SessionNote) -> None:
@@ -114,8 +124,15 @@ def _paths(root: Path) -> list[Path]:
 def _read(path: Path) -> SessionNote | None:
     try:
         return _decode(path.read_bytes())
+    except FileNotFoundError:
+        return None  # since it was looked for
+    except OSError as error:
+        if error.errno not in _BROKEN:
+            reason = error.strerror or type(error).__name__
+            raise StoreError(f"{path} cannot be read now ({reason}). Try again in a moment.") from error
+        log.warning("%s cannot be read: %s", path, error)
+        return None
     except (
-        OSError,
         msgspec.MsgspecError,
         UnicodeDecodeError,
         ValueError,
