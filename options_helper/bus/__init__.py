@@ -42,8 +42,9 @@ PUBLIC: Final = {
     ),
     "truth": ("DeskHealth", "decode"),
     "first_look": ("FEEDS_SECONDS", "look_at_desk"),
-    "owner": ("DEFAULT_KEEP_BYTES", "AnnouncedSource", "BusOwner"),
+    "owner": ("AnnouncedSource", "BusOwner"),
     "recording": ("BusRecording",),
+    "stores": ("DEFAULT_KEEP_BYTES",),
     "term_carrier": ("Owner", "TermCarrier"),
     "viewer": ("BusManager",),
 }

@@ -13,9 +13,11 @@ from options_helper import __version__
 from options_helper.bus.accounts import TRUTH
 from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import BusConnection, StoreWish
-from options_helper.bus.owner import AnnouncedSource, further_stores_of, owner_host
+from options_helper.bus.owner import AnnouncedSource
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced
+from options_helper.bus.stores import further_stores_of
+from options_helper.bus.teller import FurtherTeller
 from options_helper.bus.term_carrier import Owner, TermCarrier
 from options_helper.bus.truth import DeskAccount, DeskHealth, Published
 from options_helper.errors import StreamError
@@ -40,11 +42,12 @@ class AccountsOwner(TermCarrier):
     ) -> None:
         """`accounts` are all that the desk serves; the first is its own, and another carries that."""
         self._owner, self._accounts = owner, tuple(accounts[1:])
-        self._host = owner_host(owner, accounts)
+        self._host = owner.host_with(accounts)
+        self._words = FurtherTeller(address.names, self._accounts)
         self._failing: set[str] = set()  # of which nothing can be told, as logged
         super().__init__(
             address,
-            OwnerTerm(address.names, [fills_of(one) for one in self._accounts], owner.epoch),
+            OwnerTerm(address.names, [fills_of(one) for one in self._accounts], owner.epoch, self._words),
             what="the further accounts",
             threads=("live-bus-accounts", "live-desk-accounts"),
             now_ns=now_ns,
@@ -89,17 +92,17 @@ class AccountsOwner(TermCarrier):
     ) -> None:
         if own is None:
             return  # nothing of it was begun yet
-        teller, key = self._term.teller, f"{TRUTH} of {account}"
+        key = f"{TRUTH} of {account}"
         truth = DeskAccount(own.account, own.fills, own.expiry_facts, account)
-        await self._try_to_tell(untold, key, teller.tell_account(connection, TRUTH, truth, account))
+        await self._try_to_tell(untold, key, self._words.tell(connection, account, TRUTH, truth))
         lacks = {TRUTH: untold[key]} if key in untold else {}
-        await teller.tell_account(connection, "health", self._health(account, own, untold=lacks), account)
+        await self._words.tell(connection, account, "health", self._health(account, own, untold=lacks))
 
     async def _say_goodbye(self, connection: BusConnection, snapshot: LiveSnapshot) -> None:
         for account in self._accounts:
             if (own := snapshot.accounts.get(account)) is not None:
                 health = self._health(account, own, ended=True)
-                await self._term.teller.tell_account(connection, "health", health, account)
+                await self._words.tell(connection, account, "health", health)
 
     def _health(
         self, account: str, own: LiveSnapshot, *, ended: bool = False, untold: dict[str, str] | None = None

@@ -22,10 +22,11 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import BusConnection, Reply, StoreWish
 from options_helper.bus.demand import Demand, demands, read_wish
 from options_helper.bus.detail import Detail
-from options_helper.bus.names import Names
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import NO_FEEDS
 from options_helper.bus.slow_feed import SLOW_SECONDS, SlowFeed
+from options_helper.bus.stores import DEFAULT_KEEP_BYTES, stores_of
+from options_helper.bus.teller import DeskTeller
 from options_helper.bus.term_carrier import Owner, TermCarrier
 from options_helper.bus.truth import (
     DeskAccount,
@@ -50,10 +51,6 @@ from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
 
-MARKET_AGE_SECONDS: Final = 4 * 3600.0
-ACCOUNT_AGE_SECONDS: Final = 7 * 86_400.0
-ACCOUNT_BYTES: Final = 100_000_000
-DEFAULT_KEEP_BYTES: Final = 2 * 1024**3
 _NO_LIMITS: Final[Mapping[StreamId, int | None]] = {}
 
 
@@ -96,59 +93,6 @@ class _Listening:
             self._hear(announcement)
 
 
-def stores_of(names: Names, keep_bytes: int) -> tuple[StoreWish, ...]:
-    """What a desk needs the server to keep."""
-    published, followed = names.stored_market
-    orders, followed_orders = names.stored_account
-    return (
-        StoreWish(
-            names.market_store,
-            (published,),
-            (published, followed),
-            max_bytes=keep_bytes,
-            max_age=MARKET_AGE_SECONDS,
-        ),
-        StoreWish(
-            names.account_store,
-            (orders,),
-            (orders, followed_orders),
-            max_bytes=ACCOUNT_BYTES,
-            max_age=ACCOUNT_AGE_SECONDS,
-        ),
-        StoreWish(names.state_store, (names.state(">"),), (names.state(">"), names.told(">")), per_subject=1),
-        StoreWish(
-            names.account_state_store,
-            (names.account_state(">"),),
-            (names.account_state(">"), names.account_told(">")),
-            per_subject=1,
-        ),
-    )
-
-
-def further_stores_of(names: Names) -> tuple[StoreWish, ...]:
-    """What a desk needs besides that serves accounts beside its own."""
-    orders, followed = names.stored_further
-    return (
-        StoreWish(
-            names.further_store,
-            (orders,),
-            (orders, followed),
-            max_bytes=ACCOUNT_BYTES,
-            max_age=ACCOUNT_AGE_SECONDS,
-        ),
-        StoreWish(names.further_state_store, (names.told_further[0],), names.told_further, per_subject=1),
-    )
-
-
-def owner_host(owner: Owner, accounts: Sequence[str]) -> str:
-    """What programs of before show of an owner: they show one account, and say nothing of others."""
-    if len(accounts) == 1:
-        return owner.host
-    return (
-        f"{owner.host}, with {len(accounts)} accounts ({', '.join(accounts)}), of which this is {accounts[0]}"
-    )
-
-
 class BusOwner(TermCarrier):
     """Carries one run's frames to the bus, and tells how it is. `carry` is for the run's consumer alone.
 
@@ -170,10 +114,10 @@ class BusOwner(TermCarrier):
         accounts: Sequence[str] = (DEFAULT_ACCOUNT,),
         monotonic: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._slow = SlowFeed()
+        self._slow, self._words = SlowFeed(), DeskTeller(address.names)
         super().__init__(
             address,
-            OwnerTerm(address.names, streams, owner.epoch, self._slow.take, feeds=feeds),
+            OwnerTerm(address.names, streams, owner.epoch, self._words, self._slow.take, feeds=feeds),
             what="the streams",
             threads=("live-bus", "live-desk"),
             now_ns=now_ns,
@@ -183,7 +127,7 @@ class BusOwner(TermCarrier):
         self._demands_lock = threading.Lock()
         self._monotonic = monotonic
         self._owner, self._accounts = owner, tuple(accounts)
-        self._host = owner_host(owner, self._accounts)
+        self._host = owner.host_with(self._accounts)
         self._announced = announced
         self._keep_bytes = keep_bytes
         self._feeds = feeds
@@ -286,10 +230,10 @@ class BusOwner(TermCarrier):
         await self._tell_health(connection, snapshot, ended=True)
 
     async def _tell_all(self, connection: BusConnection, snapshot: LiveSnapshot) -> None:
-        teller, untold = self._term.teller, dict[str, str]()
+        untold: dict[str, str] = {}
         account = DeskAccount(snapshot.account, snapshot.fills, snapshot.expiry_facts, self._accounts[0])
         parts = list(pictures(snapshot))
-        await self._try_to_tell(untold, "truth", teller.tell_account(connection, "truth", account))
+        await self._try_to_tell(untold, "truth", self._words.tell_account(connection, "truth", account))
         said: list[tuple[str, msgspec.Struct]] = [
             ("risk", DeskRisk.of(snapshot.risk_inputs)),
             ("news", DeskNews(snapshot.news)),
@@ -298,7 +242,7 @@ class BusOwner(TermCarrier):
             ("books", DeskBooks(dict(snapshot.books))),
         ]
         for what, value in said:
-            await self._try_to_tell(untold, what, teller.tell(connection, what, value))
+            await self._try_to_tell(untold, what, self._words.tell(connection, what, value))
         self.untold = untold
         # Last, as it says how many pictures there are, and what is not to be believed of the rest.
         await self._tell_health(connection, snapshot, parts=len(parts))
@@ -307,7 +251,7 @@ class BusOwner(TermCarrier):
         self, connection: BusConnection, snapshot: LiveSnapshot, *, parts: int = 0, ended: bool = False
     ) -> None:
         health = self._health(snapshot, parts=parts, ended=ended)
-        await self._term.teller.tell(connection, "health", health)
+        await self._words.tell(connection, "health", health)
 
     def _health(self, snapshot: LiveSnapshot, *, parts: int, ended: bool) -> DeskHealth:
         return DeskHealth(

@@ -19,7 +19,7 @@ from options_helper.bus.publisher import (
     StreamCounts,
     nobody,
 )
-from options_helper.bus.teller import DeskTeller, StateStore
+from options_helper.bus.teller import StateStore, TermTeller
 from options_helper.bus.truth import DeskHealth, decode
 from options_helper.model.announcement import Announcement
 from options_helper.model.frames import Frame
@@ -36,7 +36,7 @@ class OwnerTerm:
     Of the desk's own streams, or of those of the accounts beside it: a term of their own, with fences of its own.
 
     `fenced` says why this owner must end, once another one is there; then `require_desk`, `offer` and what is published
-    raise Fenced. `teller` tells what is kept.
+    raise Fenced. What is kept `teller` tells, whose term is this one.
     """
 
     def __init__(
@@ -44,20 +44,15 @@ class OwnerTerm:
         names: Names,
         streams: Sequence[StreamId],
         epoch: int,
+        teller: TermTeller,
         stored: OnStored = nobody,
         *,
         feeds: Mapping[StreamId, str] = NO_FEEDS,
     ) -> None:
-        self._names = names
+        self._teller = teller
         self._publisher = DeskPublisher(
             names, streams, epoch, stored, feeds=feeds, require_desk=self.require_desk
         )
-        self._further = tuple(
-            stream.account
-            for stream in streams
-            if stream.kind.carries_orders and stream.account != DEFAULT_ACCOUNT
-        )
-        self.teller = DeskTeller(names, of_further=bool(self._further))
         self.fenced: str | None = None
         # By the account whose run it is, whose thread alone changes what is its own.
         # What was offered is not offered again until it is known to be stored.
@@ -121,19 +116,16 @@ class OwnerTerm:
         Fenced where it was yielded meanwhile: whoever leads now is not refused by a term that begins late.
         """
         known = await self._known(bus)
-        newest = await self.teller.newest_term(bus)
+        newest = await self._teller.newest_term(bus)
         await self._publisher.begin(bus, known, now_ns, newer_than=newest)
         self.require_desk()
-        await self.teller.begin(bus, self.epoch)
-        self.teller.forget_told()
+        await self._teller.begin(bus, self.epoch)
+        self._teller.forget_told()
 
     async def _known(self, bus: Bus) -> dict[StreamId, Progress]:
         """How far the owner before this one had got, as it said itself."""
-        names = self._names
-        places = [(names.further_state_store, names.account_state("health", one)) for one in self._further]
-        places = places or [(names.state_store, names.state("health"))]
         found: dict[StreamId, Progress] = {}
-        for store, subject in places:
+        for store, subject in self._teller.healths:
             stored = await bus.last(store, subject, direct=False)
             health = None if stored is None else decode(stored.data, DeskHealth)
             published = {} if health is None else health.published

@@ -8,6 +8,7 @@ streams. Those who follow hear what the server has kept, and nothing else.
 from __future__ import annotations
 
 import zlib
+from collections.abc import Sequence
 from typing import Final, Protocol
 
 import msgspec
@@ -18,7 +19,6 @@ from options_helper.bus.publisher import BEGIN_TRIES, TRIES, Fenced
 from options_helper.bus.truth import encode
 from options_helper.decoders import msgpack_decoder
 from options_helper.errors import StreamError
-from options_helper.model.streams import DEFAULT_ACCOUNT
 
 TERM: Final = "term"
 TAKEN: Final = "Another owner serves this desk: it has told of itself since. This one ends."
@@ -123,40 +123,55 @@ class StoreTeller:
         )
 
 
-class DeskTeller:
-    """Tells what is the desk's and what is its own account's, each in its store; for one event loop.
+class TermTeller:
+    """What an owner tells in one term, in all of its stores; for one event loop. `begin` before anything is told."""
 
-    With `of_further` it tells of the accounts beside that one, which have one store together, and of nothing else.
-    """
-
-    def __init__(self, names: Names, *, of_further: bool = False) -> None:
-        self._names = names
-        self._desk = StoreTeller(names.state_store, names.state(TERM))
-        self._account = StoreTeller(names.account_state_store, names.account_state(TERM))
-        self._further = StoreTeller(names.further_state_store, names.account_state(TERM, ALL_FURTHER))
-        self._used = (self._further,) if of_further else (self._desk, self._account)
+    def __init__(self, *stores: StoreTeller, healths: Sequence[tuple[str, str]]) -> None:
+        self._stores = stores
+        self.healths = tuple(healths)  # where it says how far it has published: store and subject
 
     async def newest_term(self, bus: StateStore) -> int:
         """The last term that any of its stores knows of."""
-        return max([await one.newest_term(bus) for one in self._used])
+        return max([await one.newest_term(bus) for one in self._stores])
 
     async def begin(self, bus: StateStore, epoch: int) -> None:
         """Begin a term in each."""
-        for one in self._used:
+        for one in self._stores:
             await one.begin(bus, epoch)
 
     def forget_told(self) -> None:
         """Tell everything again."""
-        for one in self._used:
+        for one in self._stores:
             one.forget_told()
+
+
+class DeskTeller(TermTeller):
+    """Tells what is the desk's and what is its own account's, each in its store."""
+
+    def __init__(self, names: Names) -> None:
+        self._names = names
+        self._desk = StoreTeller(names.state_store, names.state(TERM))
+        self._account = StoreTeller(names.account_state_store, names.account_state(TERM))
+        super().__init__(self._desk, self._account, healths=[(names.state_store, names.state("health"))])
 
     async def tell(self, bus: StateStore, what: str, value: msgspec.Struct) -> None:
         """Tell something of the desk, where it has changed."""
         await self._desk.tell(bus, self._names.state(what), value)
 
-    async def tell_account(
-        self, bus: StateStore, what: str, value: msgspec.Struct, account: str = DEFAULT_ACCOUNT
-    ) -> None:
-        """Tell something of an account, the desk's own or a further one, where it has changed."""
-        teller = self._account if account == DEFAULT_ACCOUNT else self._further
-        await teller.tell(bus, self._names.account_state(what, account), value)
+    async def tell_account(self, bus: StateStore, what: str, value: msgspec.Struct) -> None:
+        """Tell something of the account, where it has changed."""
+        await self._account.tell(bus, self._names.account_state(what), value)
+
+
+class FurtherTeller(TermTeller):
+    """Tells of the accounts beside the desk's own, which have one store together."""
+
+    def __init__(self, names: Names, accounts: Sequence[str]) -> None:
+        self._names, store = names, names.further_state_store
+        self._accounts = StoreTeller(store, names.account_state(TERM, ALL_FURTHER))
+        healths = [(store, names.account_state("health", one)) for one in accounts]
+        super().__init__(self._accounts, healths=healths)
+
+    async def tell(self, bus: StateStore, account: str, what: str, value: msgspec.Struct) -> None:
+        """Tell something of one of them, where it has changed."""
+        await self._accounts.tell(bus, self._names.account_state(what, account), value)

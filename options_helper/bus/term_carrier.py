@@ -43,6 +43,12 @@ class Owner:
     pid: int
     epoch: int  # its term is at least this: the moment of its start, in epoch nanoseconds
 
+    def host_with(self, accounts: Sequence[str]) -> str:
+        """What programs of before show of an owner: they show one account, and say nothing of others."""
+        if len(accounts) == 1:
+            return self.host
+        return f"{self.host}, with {len(accounts)} accounts ({', '.join(accounts)}), of which this is {accounts[0]}"
+
 
 class TermCarrier(ABC):
     """Carries frames to the bus in one term of an owner's, and tells how it is; on threads of its own.
@@ -161,7 +167,7 @@ class TermCarrier(ABC):
     def close(self) -> None:
         """Have what is on its way stored, say that this owner has ended, and leave. After the run was stopped.
 
-        About two seconds where the bus answers, and seven at most.
+        At once where the bus answers; else each step is given up after some seconds.
         """
         self._stopping.set()
         self._teller.stop(STOP_SECONDS)

@@ -17,8 +17,9 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.demand import BOOKS, HALTS
 from options_helper.bus.keeper import LeaseKeeper
 from options_helper.bus.lease_course import Standing
-from options_helper.bus.owner import DEFAULT_KEEP_BYTES, BusOwner
+from options_helper.bus.owner import BusOwner
 from options_helper.bus.roles import ALL_ACCOUNTS
+from options_helper.bus.stores import DEFAULT_KEEP_BYTES
 from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.commands.capture_display import open_console
 from options_helper.commands.capture_session import Signals

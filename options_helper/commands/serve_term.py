@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import socket
-import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final
 
@@ -13,6 +12,7 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.owner import AnnouncedSource, BusOwner
 from options_helper.bus.term_carrier import Owner, TermCarrier
 from options_helper.clock import utc_now_ns
+from options_helper.data.at_once import do_at_once
 from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.streaming.engine.stream_source import AlpacaSource
 from options_helper.data.streaming.engine.worker import RetryPolicy
@@ -154,13 +154,8 @@ class ServeTerm:
 
     def _stop_all(self) -> None:
         """Close all connections to Alpaca, those of the accounts beside the market's."""
-        if not self._wanted:
-            self.manager.stop()
-            return
-        stopping = threading.Thread(target=self._further.stop, name="live-accounts-end", daemon=True)
-        stopping.start()
-        self.manager.stop()
-        stopping.join()
+        further = [self._further.stop] if self._wanted else []
+        do_at_once([self.manager.stop, *further], "live-accounts-end")
 
     @property
     def _owners(self) -> tuple[TermCarrier, ...]:
@@ -207,8 +202,7 @@ class ServeTerm:
         if (why := self.yields) is not None:
             for owner in self._owners:
                 owner.yield_to_another(why)
-        for owner in self._owners:
-            owner.close()
+        do_at_once([owner.close for owner in self._owners], "live-accounts-end")
 
     def losses(self) -> list[tuple[int, str]]:
         """What did not get there, with how many; after the end."""

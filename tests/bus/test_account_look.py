@@ -13,7 +13,6 @@ from options_helper.bus.account_look import AccountLook
 from options_helper.bus.accounts import OWN, Place, alerts_key, place_of
 from options_helper.bus.address import BusAddress
 from options_helper.bus.follower import Desk
-from options_helper.bus.owner import owner_host
 from options_helper.bus.roles import ALL_ACCOUNTS, Role
 from options_helper.bus.seeds import Seed
 from options_helper.bus.term_carrier import Owner
@@ -225,10 +224,10 @@ def test_all_accounts_are_counted_and_those_that_are_not_seen_named():
 
 def test_a_program_of_before_shows_beside_the_owner_that_it_has_one_account_of_several():
     """It shows the host and one account, and knows nothing of others."""
-    served = owner_host(Owner("den", 1, 1), ("main", "ira"))
+    served = Owner("den", 1, 1).host_with(("main", "ira"))
 
     assert served == "den, with 2 accounts (main, ira), of which this is main"
-    assert owner_host(Owner("den", 1, 1), ("main",)) == "den"
+    assert Owner("den", 1, 1).host_with(("main",)) == "den"
     assert replace_host(served).where == "den"
 
 

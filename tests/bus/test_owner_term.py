@@ -7,9 +7,10 @@ from collections.abc import Callable
 import pytest
 
 from options_helper.bus.names import Names
-from options_helper.bus.owner import further_stores_of, stores_of
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced
+from options_helper.bus.stores import further_stores_of, stores_of
+from options_helper.bus.teller import DeskTeller, FurtherTeller
 from options_helper.bus.truth import DeskNews
 from options_helper.data.recording.journal import RecordKind
 from options_helper.model.announcement import Announcement, MarketKind
@@ -34,7 +35,9 @@ class Meanwhile(AnswersAtOnce):
 
 def test_who_has_yielded_while_it_begins_begins_no_term():
     server = a_server()
-    den, attic = (OwnerTerm(NAMES, (StreamName.STOCKS,), epoch) for epoch in (100, 200))
+    words = DeskTeller(NAMES)
+    den = OwnerTerm(NAMES, (StreamName.STOCKS,), 100, DeskTeller(NAMES))
+    attic = OwnerTerm(NAMES, (StreamName.STOCKS,), 200, words)
 
     def lose() -> None:
         at_once(attic.begin(AnswersAtOnce(server), 1))
@@ -46,7 +49,7 @@ def test_who_has_yielded_while_it_begins_begins_no_term():
         at_once(den.begin(bus, 2))
 
     assert den.epoch < attic.epoch
-    at_once(attic.teller.tell(AnswersAtOnce(server), "news", DeskNews(())))
+    at_once(words.tell(AnswersAtOnce(server), "news", DeskNews(())))
 
 
 def test_what_a_simulator_announces_is_told_once_and_again_when_it_announces_something_new():
@@ -56,6 +59,7 @@ def test_what_a_simulator_announces_is_told_once_and_again_when_it_announces_som
         NAMES,
         (StreamName.STOCKS,),
         1,
+        DeskTeller(NAMES),
         lambda _, __, records: told.append([record.kind for record in records]),
     )
     bus = AnswersAtOnce(server)
@@ -79,6 +83,7 @@ def test_of_several_accounts_runs_each_has_its_own_place_and_tells_its_own_marke
         NAMES,
         (ira, roth),
         1,
+        FurtherTeller(NAMES, ("ira", "roth")),
         lambda stream, _, records: told.append((stream, [record.kind for record in records])),
     )
     bus = AnswersAtOnce(a_server())
@@ -110,7 +115,7 @@ def emptied(server: JetStream) -> None:
 def test_who_finds_a_bus_that_lost_its_past_begins_no_term_over_one_that_leads_by_now(*, is_told: bool):
     """Whether its own lease has told it already, or what has begun on the emptied bus does."""
     server = a_server()
-    den, attic = (OwnerTerm(NAMES, (StreamName.STOCKS,), epoch) for epoch in (100, 200))
+    den, attic = (OwnerTerm(NAMES, (StreamName.STOCKS,), epoch, DeskTeller(NAMES)) for epoch in (100, 200))
     at_once(den.begin(AnswersAtOnce(server), 1))
     for _ in range(9):
         frames = [Frame(StreamName.STOCKS, b"[]", 1, 7)]

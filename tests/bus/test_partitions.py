@@ -11,8 +11,8 @@ from dataclasses import replace
 import pytest
 
 from options_helper.bus.connection import BusConnection
-from options_helper.bus.owner import stores_of
 from options_helper.bus.publisher import DeskPublisher
+from options_helper.bus.stores import stores_of
 from options_helper.bus.teller import DeskTeller
 from options_helper.bus.truth import DeskHealth, Published
 from options_helper.bus.viewer import BusManager

@@ -13,8 +13,8 @@ from options_helper.bus.batch import Batch, decode, opened_feed
 from options_helper.bus.connection import BusConnection, Stored, TooLarge, WrongSequence
 from options_helper.bus.continuity import Position
 from options_helper.bus.names import Names
-from options_helper.bus.owner import stores_of
 from options_helper.bus.publisher import DeskPublisher, Fenced, Progress
+from options_helper.bus.stores import stores_of
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.frames import Frame
 from options_helper.model.streams import StreamName

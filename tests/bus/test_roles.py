@@ -12,10 +12,10 @@ import pytest
 
 from options_helper.bus.connection import BusConnection, StoreWish
 from options_helper.bus.names import Names
-from options_helper.bus.owner import further_stores_of, stores_of
 from options_helper.bus.roles import ALL_ACCOUNTS, OWN_ACCOUNT, Role, abilities, rights_of
 from options_helper.bus.seeds import read_seed
 from options_helper.bus.server_config import users_in
+from options_helper.bus.stores import further_stores_of, stores_of
 from options_helper.bus.truth import DeskHealth, encode
 from options_helper.doctor.bus import look_at_bus
 from options_helper.doctor.findings import Verdict

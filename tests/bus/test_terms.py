@@ -18,8 +18,8 @@ from options_helper.bus.batch import Batch, decode
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.continuity import Position
 from options_helper.bus.names import Names
-from options_helper.bus.owner import further_stores_of, stores_of
 from options_helper.bus.publisher import DeskPublisher, Fenced, Progress
+from options_helper.bus.stores import further_stores_of, stores_of
 from options_helper.bus.teller import DeskTeller
 from options_helper.bus.truth import DeskHealth, Published
 from options_helper.bus.truth import decode as read_truth

@@ -10,7 +10,7 @@ from typing import Final
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.keeper import lease_store
-from options_helper.bus.owner import DEFAULT_KEEP_BYTES, stores_of
+from options_helper.bus.stores import DEFAULT_KEEP_BYTES, stores_of
 from tests.days.clocks import NS
 from tests.days.day import Day, Trouble
 from tests.days.lease.lines import Network, Server

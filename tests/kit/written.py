@@ -10,7 +10,7 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Head, encode, opening
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
-from options_helper.bus.owner import stores_of
+from options_helper.bus.stores import stores_of
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.streaming.messages import count_messages
 from options_helper.model.streams import StreamName

@@ -5,11 +5,14 @@ from __future__ import annotations
 import os
 import signal
 import socket
+import threading
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, cast
 
 import pytest
 
@@ -17,6 +20,7 @@ from options_helper.alerting.books import open_books
 from options_helper.bus.accounts import alerts_key
 from options_helper.bus.address import DESK_ACCOUNTS_VARIABLE, BusAddress
 from options_helper.bus.first_look import look_at_desk
+from options_helper.bus.term_carrier import TermCarrier
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now
 from options_helper.commands.page_launcher import told_accounts
@@ -43,7 +47,7 @@ from options_helper.simulator.wire.protocol import Limits
 from tests.kit.bus import NatsServer, both_servers, nats_server
 from tests.kit.programs import Program
 from tests.kit.serving import Relay
-from tests.kit.waiting import A_PROCESS, until_no_thread, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, until_no_thread, wait_until
 from tests.wire.test_account_watch import ONE_TRY, SOON, fill
 from tests.wire.test_accounts import IRA_KEY, IRA_SECRET, WRONG, accounts_at, held
 from tests.wire.test_engine import CALL, CONFIG, NOON, quote
@@ -544,6 +548,28 @@ def test_a_watch_follows_the_account_that_is_named_and_no_other(
 
     assert (lost.returncode, watch.returncode) == (75, 0), said
     assert "The owner serves main, ira, and not roth" in said
+
+
+def test_what_is_said_at_the_end_is_said_of_all_accounts_at_once(
+    simulator: SimulatorServer, nats: NatsServer, tmp_path: Path
+):
+    """Each may take its seconds where the bus does not answer."""
+    both = threading.Barrier(2)
+    term = term_of(accounts_at(tmp_path, simulator), nats, "ira")
+    term.open()
+    closed: list[TermCarrier] = []
+
+    def close(owner: TermCarrier) -> None:
+        both.wait(AT_ONCE)
+        owner.close()
+        closed.append(owner)
+
+    owners = term._owners  # noqa: SLF001 - who closes them, and when
+    closing = [SimpleNamespace(fenced=None, close=partial(close, owner)) for owner in owners]
+    term.owner, term._accounts_owner = cast("Any", closing)  # noqa: SLF001
+    term.end()
+
+    assert set(closed) == set(owners)
 
 
 RULE = f"""

@@ -16,6 +16,7 @@ from options_helper.bus.lease_course import LeaseCourse
 from options_helper.bus.names import Names
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced
+from options_helper.bus.teller import DeskTeller
 from options_helper.bus.term_carrier import CALL_SECONDS, FINISH_SECONDS, PAUSE_SECONDS, TELL_SECONDS
 from options_helper.bus.truth import DeskHealth, Published
 from options_helper.errors import StreamError
@@ -74,7 +75,8 @@ class Desk:
 
     def __init__(self, owner: Owner, alpaca: Alpaca, epoch: int) -> None:
         self.owner, self._alpaca = owner, alpaca
-        self.term = OwnerTerm(NAMES, STREAMS, epoch)
+        self.words = DeskTeller(NAMES)
+        self.term = OwnerTerm(NAMES, STREAMS, epoch, self.words)
         self.stepped_down: str | None = None
         self.stored_before = owner.oracle.stored_by(owner.life)
         self.line: Line | None = None
@@ -215,7 +217,7 @@ class Desk:
         if error is None and self.line is not None and self._telling is None:
             self._telling = Work(
                 self.owner,
-                self.term.teller.tell(self.line, "health", self._health()),
+                self.words.tell(self.line, "health", self._health()),
                 self._told,
                 within=CALL_SECONDS,
             )
