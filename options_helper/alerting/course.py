@@ -312,7 +312,11 @@ class AlertCourse:
         """Whether the targets are others than before."""
         before, had_targets = self.targets, self._has_targets
         found = yield OfTargets.LOAD
-        if isinstance(found, Targets):
+        if isinstance(found, Targets) and found.file is None and before.file is not None:
+            # As with the file of rules: who replaces a file may take it away first, and nobody knows for how long.
+            until = "until it is there again, or this program begins anew"
+            self.targets_problem = f"{before.file} is gone. Its targets hold {until}."
+        elif isinstance(found, Targets):
             self.targets, self.targets_problem = self._believed(found, seen), None
         else:
             # What was good stays in use: an alert that is on its way is not for a slip in the file to lose.

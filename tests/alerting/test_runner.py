@@ -25,7 +25,7 @@ from options_helper.data.notify.lifesign import Called
 from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent
 from options_helper.data.notify.target_queue import WAITING_AT_MOST, Pacing
-from options_helper.data.notify.targets import NO_TARGETS, LifeSignTarget, Target, Targets
+from options_helper.data.notify.targets import NO_TARGETS, LifeSignTarget, Target, Targets, load_targets
 from options_helper.errors import ConfigError
 from options_helper.model.alerts import Evaluation, Firing, RuleState
 from tests.kit.notified import fake_ntfy
@@ -689,6 +689,44 @@ def test_a_file_of_targets_that_is_being_written_loses_none_and_one_that_stays_s
     found[0] = targets("phone", "pager")
     runner.keep()
     assert len(runner.status().targets) == 2, "a new one is of use at once"
+
+
+def test_targets_whose_file_is_gone_hold_until_it_is_there_again_as_rules_do(desk: Desk, tmp_path: Path):
+    """An editor, or what decrypts the file, may take it away for longer than one is empty while it is written."""
+    file, elapsed = tmp_path / "alert-targets.toml", [100.0]
+
+    def write(content: str) -> None:
+        file.touch(mode=0o600)
+        file.write_text(content, encoding="utf-8")
+
+    write('[targets.phone]\nurl = "ntfy://hidden-topic"\n')
+    fires = iter([Judged(Evaluation({}, (firing("meanwhile", targets=()),)), rules=1)])
+    runner = desk.runner(
+        load=lambda: load_targets({}, file),
+        elapsed=lambda: elapsed[0],
+        judge=lambda *_: next(fires, Judged(rules=1)),
+    )
+    file.unlink()
+    for _ in range(3):
+        elapsed[0] += 100 * SETTLES_SECONDS
+        runner.keep()
+    runner.observe(561)
+    wait_until(lambda: desk.settled("meanwhile"))
+
+    status = runner.status()
+    assert desk.post.keys == ["meanwhile"]
+    assert status.targets == ("phone (ntfy)",)
+    gone = (
+        "alert-targets.toml is gone. Its targets hold until it is there again, or this program begins anew."
+    )
+    assert status.problems == (gone,)
+
+    write("")
+    runner.keep()
+    assert runner.status().problems == ()
+    elapsed[0] += SETTLES_SECONDS
+    runner.keep()
+    assert runner.status().targets == (), "one that is there and names none is what its holder chose"
 
 
 def test_a_dead_mans_service_that_is_gone_for_a_look_is_called_on(desk: Desk):

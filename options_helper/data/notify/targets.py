@@ -61,6 +61,7 @@ class Targets:
 
     by_name: Mapping[str, Target] = field(default_factory=lambda: MappingProxyType({}))
     life_sign: LifeSignTarget | None = None
+    file: str | None = field(default=None, compare=False)  # the name of theirs; None: there is none
 
 
 NO_TARGETS: Final = Targets()
@@ -98,12 +99,12 @@ def load_targets(environ: Mapping[str, str] = os.environ, path: Path | None = No
     life_sign = found.life_sign
     if url := environ.get(LIFE_SIGN_VARIABLE, "").strip():
         life_sign = _life_sign({"url": url}, LIFE_SIGN_VARIABLE)
-    return Targets(MappingProxyType({**found.by_name, **named, **kept}), life_sign)
+    return Targets(MappingProxyType({**found.by_name, **named, **kept}), life_sign, found.file)
 
 
 def _read(path: Path) -> Targets:
     text = read_private_text(path, "addresses")
-    return NO_TARGETS if text is None else parse_targets(text, path.name)
+    return NO_TARGETS if text is None else replace(parse_targets(text, path.name), file=path.name)
 
 
 def parse_targets(text: str, name: str) -> Targets:
