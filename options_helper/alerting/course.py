@@ -183,21 +183,24 @@ class AlertCourse:
 
         A state of each that it judges is in the log, in the time of a look at the latest.
         """
-        goes_by_own = self._term or self.lease_problem is not None
-        marks = {f"{one.rule.key}; ": one.rule.name for one in self.judged.evaluation.judgements}
-        missing = [
-            name
-            for mark, name in marks.items()
-            if not goes_by_own and not any(key.startswith(mark) for key in states)
-        ]
+        missing = [] if self._goes_by_own else self._without_state(states)
         if not missing:
-            self._unjudged_since = None
-        elif self._unjudged_since is None:
+            self._unjudged_since, self.unjudged = None, ()
+            return
+        if self._unjudged_since is None:
             self._unjudged_since = seen.elapsed
-        is_lasting = (
-            self._unjudged_since is not None and seen.elapsed - self._unjudged_since >= LOOKING_WITHIN_SECONDS
-        )
+        is_lasting = seen.elapsed - self._unjudged_since >= LOOKING_WITHIN_SECONDS
         self.unjudged = tuple(missing) if is_lasting else ()
+
+    @property
+    def _goes_by_own(self) -> bool:
+        """Whether this program's rules are those that are gone by: it has the lease, or nobody can have it."""
+        return self._term != 0 or self.lease_problem is not None
+
+    def _without_state(self, states: Mapping[str, RuleState]) -> list[str]:
+        """The names of the rules of which there is no state of any subject."""
+        marks = {f"{one.rule.key}; ": one.rule.name for one in self.judged.evaluation.judgements}
+        return [name for mark, name in marks.items() if not any(key.startswith(mark) for key in states)]
 
     def _lasting(self, states: Mapping[str, RuleState], seen: Seen) -> Course[Mapping[str, RuleState]]:
         """The states to judge by: a time in which nobody looked counts for no rule that wants something to last."""

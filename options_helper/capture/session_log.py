@@ -38,6 +38,8 @@ log = logging.getLogger(__name__)
 BEGAN_LATE: Final = "The recording began late: it should have been connected since then."
 
 _REMOVALS_SAID: Final = 4
+# A clock that is put back again and again is believed of nothing in between.
+_REPEATED_AT_MOST: Final = 100
 _GONE: Final = "dropped: the journal was deleted before rows were made of these, which were put off"
 
 
@@ -70,7 +72,8 @@ class SessionLog:
         first = _first_note(config, session, began_ns)
         self._note = replace(first, seen_elapsed=self._began_elapsed, boot=boot)
         self._losses = LossLog(config.out, session, disk)
-        self._gap_watch = GapWatch(Instant(began_ns, self._began_elapsed))
+        self._looked = Instant(began_ns, self._began_elapsed)
+        self._gap_watch = GapWatch(self._looked)
         self._gaps = 0
         self._unwritten: deque[Gap] = deque()
         self._told: set[tuple[str, int, int | None, int | None]] | None = None  # by whatever session
@@ -150,9 +153,9 @@ class SessionLog:
 
     def observe(self, status: CaptureStatus, now_ns: int, kept_until_ns: int) -> list[Record]:
         """Write down the gaps that are over and note those that last; returns what the journal is to say of it."""
+        before = self._note
         records = self.write_gaps(self._found(status, now_ns, ending=False), now_ns)
         lasting = tuple(self._gap_watch.lasting(status.streams))
-        before = self._note
         records += [
             break_record(now_ns, gap.stream, gap.reason, connected=False)
             for gap in lasting
@@ -267,7 +270,18 @@ class SessionLog:
         # With a journal, rows that found no room are in it.
         unwritten = {} if self._note.journal else {name: _lost_rows(name, status) for name in status.streams}
         now = Instant(now_ns, self._elapsed())
+        self._note_clock(now)
         return self._gap_watch.observe(status.streams, now, unwritten=unwritten, ending=ending)
+
+    def _note_clock(self, now: Instant) -> None:
+        """Note what this computer's clock shows a second time, where it was put back since the last look."""
+        before, self._looked = self._looked, now
+        since_ns, until_ns = before.as_of(now).ns, before.until(now)
+        if until_ns > now.ns:
+            repeated = (*(self._note.repeated or ()), (since_ns, until_ns))
+            if len(repeated) > _REPEATED_AT_MOST:
+                repeated = ((min(begin for begin, _ in repeated), max(end for _, end in repeated)),)
+            self._note = replace(self._note, repeated=repeated)
 
 
 def _identity(gap: Gap) -> tuple[str, int, int | None, int | None]:
@@ -323,6 +337,7 @@ def _first_note(config: CaptureConfig, session: str, began_ns: int) -> SessionNo
         feeds={name: config.streams.feed(name) for name in wanted},
         channels={name: config.streams.channels(name) for name in wanted},
         desk=config.desk or "",
+        repeated=(),
     )
 
 

@@ -38,6 +38,7 @@ from tests.data.recording.test_rebuild import CALL, SECOND, began, received, rec
 from tests.data.recording.test_recover import cut, killed, note_of
 from tests.kit.captured import AAPL_QUOTES, bid_sizes, quotes, rows_in
 from tests.kit.fakes import NOON, quote_message
+from tests.kit.heartbeats import capture_status
 
 BEGAN_NS = NOON + 3_600 * 1_000_000_000
 
@@ -453,6 +454,28 @@ def test_a_session_was_at_work_from_its_beginning_on_where_a_bus_gives_it_what_i
 
     log.stay_alive(NOON + SECOND, NOON + SECOND)
     assert [note.seen_ns for note in session_notes(tmp_path)] == [NOON + SECOND]
+
+
+def test_what_its_clock_showed_twice_is_in_a_session_s_note(tmp_path: Path):
+    """So that gaps beside it are asked for all the same."""
+    config = CaptureConfig(LiveStreamConfig(stocks=("AAPL",)), tmp_path)
+    passed, ahead = [0.0], [0.0]
+    log = SessionLog(config, "one", NOON, Disk(), elapsed=lambda: passed[0])
+
+    def look(after: float, put_forward: float = 0.0) -> None:
+        passed[0] += after
+        ahead[0] += put_forward
+        now_ns = NOON + int((passed[0] + ahead[0]) * SECOND)
+        log.observe(capture_status(), now_ns, now_ns)
+
+    look(10)
+    look(2, put_forward=3_600)
+    look(2, put_forward=-600)
+    look(700)
+
+    (note,) = session_notes(tmp_path)
+    at_ns = NOON + 3_612 * SECOND
+    assert note.repeated == ((at_ns - 600 * SECOND, at_ns + 2 * SECOND),)
 
 
 def test_rows_that_nobody_can_make_are_a_gap_and_keep_no_capture_from_recording(tmp_path: Path):

@@ -301,15 +301,19 @@ class _Closer:
 
 
 def _was_put_back(gap: LossRow, notes: Mapping[str, SessionNote]) -> bool:
-    """Whether the session that told of a gap had a clock that was put back: its times are then those of others, too."""
+    """Whether a gap was told by a time that this computer's clock showed twice: what lies beside it is of both."""
     note = notes.get(gap.session)
     if note is None:
         return False
-    if note.stretch[0] < note.began_ns - NANOSECONDS:
-        return True
+    if note.repeated is None and note.was_put_back:
+        return True  # nobody noted when
+    before = (one.stretch[1] for one in notes.values() if 0 < one.number < note.number)
+    until_ns = max(before, default=0)
+    # Until a session before had ended, by its clock, the time that this one began by was its own too.
+    of_before = [(0, until_ns)] if until_ns > note.began_ns + NANOSECONDS else []
     return any(
-        0 < one.number < note.number and one.stretch[1] > note.began_ns + NANOSECONDS
-        for one in notes.values()
+        since_ns <= end_of(gap) + MARGIN_NS and until_ns >= gap.since_ns - MARGIN_NS
+        for since_ns, until_ns in (*of_before, *(note.repeated or ()))
     )
 
 

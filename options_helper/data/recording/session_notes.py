@@ -60,6 +60,8 @@ class SessionNote:
         default_factory=dict
     )  # stream → how far that desk was followed, at the end
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
+    # Stretches that its clock showed twice, since it was put back; None: an older version did not look.
+    repeated: tuple[tuple[int, int], ...] | None = None
 
     @property
     def had_nothing(self) -> bool:
@@ -76,6 +78,11 @@ class SessionNote:
         """From when to when it was at work, by the clock of its end: that of its beginning may have been put back."""
         until_ns = self.seen_ns if self.ended_ns is None else self.ended_ns
         return min(self.began_ns, until_ns - int(self.ran_seconds * NANOSECONDS)), until_ns
+
+    @property
+    def was_put_back(self) -> bool:
+        """Whether its clock was put back while it ran, and stayed so."""
+        return self.stretch[0] < self.began_ns - NANOSECONDS
 
     @property
     def behind(self) -> bool:

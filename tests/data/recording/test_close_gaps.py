@@ -579,3 +579,50 @@ def test_a_gap_by_a_clock_that_was_put_back_is_not_closed(tmp_path: Path, *, lat
     assert closing.state is ClosingState.NOT
     assert "clock was put back" in closing.words
     assert history.asked == []
+
+
+@pytest.mark.parametrize(
+    ("since", "until", "state"),
+    [
+        (-600, -300, ClosingState.CLOSED),
+        (-600, -31, ClosingState.NOT),
+        (25, 26, ClosingState.NOT),
+        (89, 600, ClosingState.NOT),
+        (600, 900, ClosingState.CLOSED),
+    ],
+)
+def test_of_a_clock_that_was_put_back_only_what_it_showed_twice_is_not_asked_for(
+    tmp_path: Path, since: int, until: int, state: ClosingState
+):
+    """A minute about it neither: what was recorded there is held against the answer."""
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+    (note,) = session_notes(tmp_path)
+    repeated = ((GAP[0] + (since - 20) * SECOND, GAP[0] + (until - 20) * SECOND),)
+    if since > 500:
+        # The clock was net put back: by the note's own times alone nobody knows when.
+        note = replace(note, began_ns=note.stretch[1] + MINUTE, ran_seconds=50.0)
+    save_note(tmp_path, replace(note, repeated=repeated))
+
+    (closing,) = close(tmp_path, ScriptedHistory(events)).closings
+
+    assert closing.state is state
+
+
+@pytest.mark.parametrize(("ended_before_gap", "state"), [(30, ClosingState.NOT), (70, ClosingState.CLOSED)])
+def test_a_gap_after_the_end_of_the_session_before_is_closed_where_the_clock_was_put_back_between_them(
+    tmp_path: Path, ended_before_gap: int, state: ClosingState
+):
+    """From then on its times are nobody else's."""
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+    (note,) = session_notes(tmp_path)
+    began_ns = NOON - 10 * MINUTE
+    save_note(tmp_path, replace(note, number=2, began_ns=began_ns, repeated=()))
+    ended_ns = GAP[0] - ended_before_gap * SECOND
+    before = replace(note, session="before", number=1, began_ns=began_ns - MINUTE, ended_ns=ended_ns)
+    save_note(tmp_path, replace(before, asked={}))
+
+    (closing,) = close(tmp_path, ScriptedHistory(events)).closings
+
+    assert closing.state is state
