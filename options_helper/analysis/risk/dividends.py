@@ -67,8 +67,20 @@ def dividends_of_leg(
     the last year go on beyond the last one that is known, and are marked; without, only what is announced counts.
     What the user wrote down (`own`, by ex-date) counts where nothing is announced for about its day.
     """
+    return dividends_after(actions, new_york_date(at), settles_at, assume=assume, own=own)
+
+
+def dividends_after(
+    actions: CorporateActions | None,
+    today: date,
+    settles_at: datetime,
+    *,
+    assume: bool = False,
+    own: Sequence[Dividend] = (),
+) -> LegDividends:
+    """As `dividends_of_leg`, on a New York day."""
     # Asked of each leg at each refresh, and another answer once a day.
-    return _of_day(Itself(actions), new_york_date(at), settles_at.astimezone(UTC), tuple(own), assume=assume)
+    return _of_day(Itself(actions), today, settles_at.astimezone(UTC), tuple(own), assume=assume)
 
 
 @lru_cache(maxsize=4_096)

@@ -5,22 +5,22 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
-from datetime import datetime
+from datetime import date, datetime
 from functools import lru_cache
 from math import isnan
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
 from options_helper.analysis.marks import Flags, MarkSource, Numbers, read_marks
 from options_helper.analysis.priced_lines import latest_hours, numbers
-from options_helper.analysis.remembered import remembered
+from options_helper.analysis.remembered import Itself, remembered
 from options_helper.analysis.risk.dividends import (
     DividendState,
     LegDividends,
     cash_dividends,
-    dividends_of_leg,
+    dividends_after,
 )
 from options_helper.analysis.risk.forward import (
     ParityForward,
@@ -35,18 +35,23 @@ from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import (
     MINUTES_A_YEAR,
     latest_session,
-    minutes_to_settlement,
     option_trading_ends_at,
     settles_at,
 )
-from options_helper.model.contract_records import delivery_of, is_american, is_usual, named_at_open
+from options_helper.model.contract_records import (
+    ContractRecord,
+    delivery_of,
+    is_american,
+    is_usual,
+    named_at_open,
+)
 from options_helper.model.contract_symbols import class_and_expiry, other_type, plain_number
 from options_helper.model.events import Quote
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.market_hours import ToldSessions, new_york_date
 from options_helper.model.portfolio import Instrument
 from options_helper.model.rates import DEFAULT_RATES, RateTable
-from options_helper.model.risk_inputs import Dividend, ExpiryChain
+from options_helper.model.risk_inputs import CorporateActions, Dividend, ExpiryChain
 from options_helper.model.snapshot import LiveSnapshot
 
 # Type and strike, the end of a contract's symbol: "C00180000".
@@ -116,38 +121,48 @@ class Gathered:
 def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Gathered:
     """All inputs of these contracts, at the snapshot's instant."""
     legs = contracts.instruments
-    years = _years(contracts, live, live.as_of)
+    known = _known_of(legs, (Itself(live.told_sessions), Itself(live.expiry_facts.records)))
+    years = known.years_from(live.as_of)
     years[contracts.ended] = 0.0
     rate = numbers(choices.rates.at(max(one, 0.0)) for one in np.nan_to_num(years).tolist())
     rate[np.isnan(years)] = np.nan
     notes: list[list[str]] = [[] for _ in legs]
-    spot, spot_age, is_by_parity = _spots(contracts, live, years, rate, notes)
-    points_a_share, strike = _deliveries(legs, live, notes)
+    spot, spot_age, is_by_parity = _spots(contracts, live, years, rate, notes, is_any_on_index=known.on_index)
+    points_a_share = known.points_a_share
+    for place, said in known.notes:
+        notes[place].append(said)
     spot[np.isnan(points_a_share)] = np.nan
-    dividends = tuple(
-        _dividends(one, live, choices, is_by_parity=bool(by_parity), has_ended=bool(left <= 0))
-        for one, by_parity, left in zip(legs, is_by_parity, years, strict=True)
+    dividends = _dividends_of(
+        legs,
+        _DividendsOf(
+            new_york_date(live.as_of),
+            known,
+            Itself(live.risk_inputs.actions),
+            Itself(choices),
+            tuple(is_by_parity.tolist()),
+            tuple((years <= 0).tolist()),
+        ),
     )
-    for place, known in enumerate(dividends):
-        notes[place] += known.notes
+    for place, found in enumerate(dividends):
+        notes[place] += found.notes
     ended_at = _session_ends(contracts, live)
     _note_ages(contracts, spot_age, ended_at, notes)
-    partners, names, partner_age = _partners(legs, live, points_a_share)
+    partners, names, partner_age = _partners(legs, known, live)
     terms = Terms(
-        strike=strike,
-        is_call=_flags([one.option_type == "call" for one in legs]),
-        is_american=_flags([is_american(one, live.expiry_facts.records) for one in legs]),
+        strike=known.strike,
+        is_call=known.is_call,
+        is_american=known.is_american,
         years=years,
     )
     oldest = np.fmax(contracts.quote_age, spot_age)
     quoted_years = _quoted_years(live, years, ended_at)
     inputs = LegInputs(
-        keys=tuple(one.live_symbol for one in legs),
+        keys=known.symbols,
         terms=terms,
         market=Market(spot, rate, np.zeros(len(legs)), cash_dividends(dividends, live.as_of)),
         quotes=_of_one_share(
             OptionQuotes(
-                contracts.bid, contracts.ask, contracts.mid, _ticks(legs, contracts.bid, contracts.ask)
+                contracts.bid, contracts.ask, contracts.mid, known.ticks(contracts.bid, contracts.ask)
             ),
             points_a_share,
         ),
@@ -176,15 +191,68 @@ def gather(contracts: Contracts, live: LiveSnapshot, choices: RiskChoices) -> Ga
     )
 
 
+@dataclass(frozen=True, slots=True, eq=False)
+class _Known:
+    """What of n contracts follows from themselves, calendar and records; nobody changes it."""
+
+    symbols: tuple[str, ...]
+    is_call: Flags
+    is_american: Flags
+    is_penny: Flags  # quoted in cents at every price
+    on_index: bool  # whether any is written on an index
+    points_a_share: Numbers
+    strike: Numbers  # for one share
+    notes: tuple[tuple[int, str], ...]  # of contracts by their places
+    settles: tuple[datetime | None, ...]  # None: the calendar does not reach
+    settles_microseconds: Numbers  # since the epoch; NaN: it does not
+
+    def years_from(self, at: datetime) -> Numbers:
+        """Calendar years until each is settled, 0 from then on; NaN where the calendar does not reach."""
+        left = self.settles_microseconds - datetime_nanoseconds(at) // 1000
+        return np.maximum(0.0, left / 1e6 / 60) / MINUTES_A_YEAR
+
+    def ticks(self, bid: Numbers, ask: Numbers) -> Numbers:
+        """The least difference between two prices of each."""
+        return np.where(self.is_penny, _CENT, usual_tick(np.fmin(bid, ask)))
+
+
+@remembered
+def _known_of(
+    legs: Sequence[Instrument], told: tuple[Itself[ToldSessions], Itself[Mapping[str, ContractRecord]]]
+) -> _Known:
+    sessions, records = told[0].value, told[1].value
+    notes: list[tuple[int, str]] = []
+    points, strike = _deliveries(legs, records, notes)
+    settles = [
+        None
+        if one.expiry is None
+        else settles_at(one.live_symbol, one.expiry, sessions, at_open=named_at_open(one, records))
+        for one in legs
+    ]
+    return _Known(
+        symbols=tuple([one.live_symbol for one in legs]),
+        is_call=_flags([one.option_type == "call" for one in legs]),
+        is_american=_flags([is_american(one, records) for one in legs]),
+        is_penny=_flags([one.underlying in _PENNY_CLASSES for one in legs]),
+        on_index=any(is_index(one.underlying) for one in legs),
+        points_a_share=points,
+        strike=strike,
+        notes=tuple(notes),
+        settles=tuple(settles),
+        settles_microseconds=numbers(
+            None if one is None else datetime_nanoseconds(one) // 1000 for one in settles
+        ),
+    )
+
+
 def _deliveries(
-    legs: Sequence[Instrument], live: LiveSnapshot, notes: list[list[str]]
+    legs: Sequence[Instrument], records: Mapping[str, ContractRecord], notes: list[tuple[int, str]]
 ) -> tuple[Numbers, Numbers]:
     """`points_a_share` of each contract, and its strike for one share.
 
     A right to N shares and C dollars for K times its M dollars a point is N rights to a share for (K M - C) / N: what
     the dollars are worth is fixed, so they come off the strike.
     """
-    records = live.expiry_facts.records
     points, strike = np.ones(len(legs)), numbers(one.strike for one in legs)
     for place, one in enumerate(legs):
         if is_usual(one, records):
@@ -193,19 +261,17 @@ def _deliveries(
         told = "" if record is None else record.delivers
         if delivery is None or one.multiplier is None:
             points[place] = np.nan
-            notes[place].append(
-                f"An adjusted contract: it delivers {told} by Alpaca's record."
-                if told
-                else "An adjusted contract: what it delivers is not known."
-            )
+            said = f"it delivers {told} by Alpaca's record" if told else "what it delivers is not known"
+            notes.append((place, f"An adjusted contract: {said}."))
             continue
         shares = float(delivery.shares)
         points[place] = one.multiplier / shares
         strike[place] = (strike[place] * one.multiplier - float(delivery.cash)) / shares
-        notes[place].append(
+        said = (
             f"An adjusted contract: by Alpaca's record it delivers {told}, so its figures are those of "
             f"{plain_number(shares)} rights to a share for {strike[place]:,.4g}."
         )
+        notes.append((place, said))
     return points, strike
 
 
@@ -213,40 +279,32 @@ def _of_one_share(quotes: OptionQuotes, points_a_share: Numbers) -> OptionQuotes
     return OptionQuotes(*(getattr(quotes, one.name) * points_a_share for one in fields(OptionQuotes)))
 
 
-def _years(contracts: Contracts, live: LiveSnapshot, at: datetime) -> Numbers:
-    minutes = (
-        minutes_to_settlement(
-            one.live_symbol,
-            one.expiry,
-            at,
-            live.told_sessions,
-            at_open=named_at_open(one, live.expiry_facts.records),
-        )
-        if one.expiry
-        else None
-        for one in contracts.instruments
-    )
-    return numbers(minutes) / MINUTES_A_YEAR
-
-
 def _session_ends(contracts: Contracts, live: LiveSnapshot) -> tuple[datetime | None, ...]:
     """When the session ended that the last quotes are of; None while it goes on."""
     session = latest_session(live.as_of, live.told_sessions)
     if session is None:
         return (None,) * len(contracts.instruments)
-    day = session.opens.date()
-    ends = {
-        name: option_trading_ends_at(name, day, live.told_sessions)
-        for name in {one.underlying for one in contracts.instruments}
-    }
-    return tuple(
-        ends_at if (ends_at := ends[one.underlying]) is not None and ends_at <= live.as_of else None
-        for one in contracts.instruments
-    )
+    ends, first = _ends_of(contracts.instruments, (session.opens.date(), Itself(live.told_sessions)))
+    if first is None or live.as_of < first:
+        return (None,) * len(ends)
+    return tuple([ends_at if ends_at is not None and ends_at <= live.as_of else None for ends_at in ends])
+
+
+@remembered
+def _ends_of(
+    legs: Sequence[Instrument], of: tuple[date, Itself[ToldSessions]]
+) -> tuple[tuple[datetime | None, ...], datetime | None]:
+    """When the trading of each ends on a day, and the first of these; None where it has no end."""
+    day, told = of[0], of[1].value
+    ends = {name: option_trading_ends_at(name, day, told) for name in {one.underlying for one in legs}}
+    each = tuple([ends[one.underlying] for one in legs])
+    return each, min((one for one in each if one is not None), default=None)
 
 
 def _quoted_years(live: LiveSnapshot, years: Numbers, ended_at: Sequence[datetime | None]) -> Numbers:
     """Years to settlement from when the quotes were made: from the end of the session, if that is over."""
+    if not any(ended_at):
+        return years
     since = numbers(0.0 if one is None else (live.as_of - one).total_seconds() for one in ended_at)
     return years + since / 60 / MINUTES_A_YEAR
 
@@ -259,6 +317,8 @@ def _quoted_spots(
     notes: list[list[str]],
 ) -> Numbers:
     """The price of the underlying when the quotes were made: at the close, if that is over, and else that of now."""
+    if not any(ended_at):
+        return spot
     quoted = spot.copy()
     for place, (one, ended) in enumerate(zip(contracts.instruments, ended_at, strict=True)):
         if ended is None or is_index(one.underlying) or contracts.ended[place] or np.isnan(spot[place]):
@@ -295,33 +355,37 @@ def _paid_since(symbol: str, close: datetime, live: LiveSnapshot) -> float:
     return sum(one.amount for one in dividends if first < one.ex_date <= today and not one.special)
 
 
-def _ticks(legs: Sequence[Instrument], bid: Numbers, ask: Numbers) -> Numbers:
-    is_penny = _flags([one.underlying in _PENNY_CLASSES for one in legs])
-    return np.where(is_penny, _CENT, usual_tick(np.fmin(bid, ask)))
+class _DividendsOf(NamedTuple):
+    """All that the dividends of contracts follow from, beside the contracts."""
+
+    today: date  # New York's
+    known: _Known
+    actions: Itself[Mapping[str, CorporateActions]]
+    choices: Itself[RiskChoices]
+    is_by_parity: tuple[bool, ...]
+    has_ended: tuple[bool, ...]
 
 
-def _dividends(
-    contract: Instrument,
-    live: LiveSnapshot,
-    choices: RiskChoices,
-    *,
-    is_by_parity: bool,
-    has_ended: bool,
-) -> LegDividends:
+@remembered
+def _dividends_of(legs: Sequence[Instrument], of: _DividendsOf) -> tuple[LegDividends, ...]:
+    return tuple([_dividends(place, one, of) for place, one in enumerate(legs)])
+
+
+def _dividends(place: int, contract: Instrument, of: _DividendsOf) -> LegDividends:
     """Those of what is left of its life; an index pays none itself: they are in the forward, or not known."""
-    if is_by_parity or has_ended:
+    if of.is_by_parity[place] or of.has_ended[place]:
         return LegDividends(DividendState.NONE)
     if is_index(contract.underlying):
         return LegDividends(
             DividendState.UNKNOWN,
             notes=("What the shares of the index pay is not known and not subtracted.",),
         )
-    end = _settles(contract, live)
+    end, choices = of.known.settles[place], of.choices.value
     if end is None:
         return _NOT_READ
-    actions = live.risk_inputs.actions.get(contract.underlying)
+    actions = of.actions.value.get(contract.underlying)
     own = choices.own_dividends.get(contract.underlying, ())
-    return dividends_of_leg(actions, live.as_of, end, assume=choices.assume_dividends, own=own)
+    return dividends_after(actions, of.today, end, assume=choices.assume_dividends, own=own)
 
 
 def _settles(contract: Instrument, live: LiveSnapshot) -> datetime | None:
@@ -333,11 +397,19 @@ def _settles(contract: Instrument, live: LiveSnapshot) -> datetime | None:
 
 
 def _spots(
-    contracts: Contracts, live: LiveSnapshot, years: Numbers, rate: Numbers, notes: list[list[str]]
+    contracts: Contracts,
+    live: LiveSnapshot,
+    years: Numbers,
+    rate: Numbers,
+    notes: list[list[str]],
+    *,
+    is_any_on_index: bool,
 ) -> tuple[Numbers, Numbers, Flags]:
     """Spot and its age: of an index's legs what call and put of their expiry imply, where enough are quoted."""
     spot, age = contracts.spot.copy(), contracts.spot_age.copy()
     by_parity = np.zeros(len(spot), dtype=bool)
+    if not is_any_on_index:
+        return spot, age, by_parity
     on_index = {
         class_and_expiry(one.live_symbol): place
         for place, one in enumerate(contracts.instruments)
@@ -478,7 +550,7 @@ def strike_pairs(quotes: Iterable[Quote]) -> QuotedPairs:
 
 
 def _partners(
-    legs: Sequence[Instrument], live: LiveSnapshot, points_a_share: Numbers
+    legs: Sequence[Instrument], known: _Known, live: LiveSnapshot
 ) -> tuple[OptionQuotes, tuple[str, ...], Numbers]:
     """The quotes of the other type at the same strike and expiry where there are any, their names, and their ages."""
     symbols, names = _partners_of(legs, None)
@@ -486,7 +558,7 @@ def _partners(
     found = [live.quotes.get(symbol) or asked.get(symbol) for symbol in symbols]
     if not any(found):
         unknown = np.full(len(legs), np.nan)
-        return OptionQuotes(unknown, unknown, unknown, _ticks(legs, unknown, unknown)), names, unknown
+        return OptionQuotes(unknown, unknown, unknown, known.ticks(unknown, unknown)), names, unknown
     marks = read_marks(
         found,
         [None] * len(legs),
@@ -496,8 +568,8 @@ def _partners(
         hours=latest_hours(legs, live),
     )
     mid = np.where(marks.source == MarkSource.MID, marks.price, np.nan)
-    quotes = OptionQuotes(marks.bid, marks.ask, mid, _ticks(legs, marks.bid, marks.ask))
-    return _of_one_share(quotes, points_a_share), names, marks.quote_age
+    quotes = OptionQuotes(marks.bid, marks.ask, mid, known.ticks(marks.bid, marks.ask))
+    return _of_one_share(quotes, known.points_a_share), names, marks.quote_age
 
 
 @remembered

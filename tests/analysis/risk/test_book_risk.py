@@ -390,6 +390,33 @@ def test_an_announced_dividend_lowers_the_forward():
     assert line.forward == pytest.approx(180 * exp(RATE * YEARS) - 1, abs=0.01)
 
 
+def test_what_is_kept_from_look_to_look_is_worked_out_anew_when_what_it_follows_from_is_another():
+    """The same portfolio each second: its dividends change with the day, the reading, the choices and its end."""
+    book = portfolio(position())
+    contract = book.instruments[0].live_symbol
+    mine = Dividend("AAPL", date(2026, 12, 16), 0.5, said_by="their page", entered=date(2026, 11, 2))
+    paid = replace(NO_DIVIDENDS, dividends=(Dividend("AAPL", date(2026, 11, 24), 1.0),))
+
+    def look(at: datetime, actions: CorporateActions, choices: RiskChoices) -> tuple[str, float | None]:
+        fresh = {"as_of": at}
+        live = market(
+            quoted(contract, CALL["price"], **fresh), quoted("AAPL", 180, **fresh), actions=actions, **fresh
+        )
+        (line,) = assess_book(book, live, choices, stale_after_seconds=30, wide_spread_pct=25).lines
+        return str(line.dividends_state), line.forward
+
+    usual, own = RiskChoices(), RiskChoices(own_dividends={"AAPL": (mine,)})
+    days = AS_OF, datetime(2026, 11, 24, 15, 0, tzinfo=UTC), datetime(2026, 12, 18, 21, 0, tzinfo=UTC)
+    for _ in range(2):
+        assert look(days[0], NO_DIVIDENDS, usual)[0] == "none"
+        assert look(days[0], paid, usual)[0] == "known"
+        assert look(days[1], paid, usual)[0] == "none"
+        assert look(days[1], paid, own)[0] == "known"
+        assert look(days[2], paid, own)[0] == "none"
+    forwards = [look(days[0], actions, usual)[1] or 0.0 for actions in (NO_DIVIDENDS, paid)]
+    assert forwards[0] - forwards[1] == pytest.approx(1.0, abs=0.01)
+
+
 def test_the_vendors_delta_is_of_the_position():
     """It stands beside ours, and never in its place."""
     greeks = VendorGreeks(AAPL_CALL, implied_volatility=0.31, delta=0.5)
