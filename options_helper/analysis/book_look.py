@@ -61,7 +61,7 @@ def look_at_book(
     day = read_account_day(portfolio, live)
     positions = position_table(portfolio, live, priced, day)
     structures, legs = multileg_tables(portfolio, live, priced, day)
-    totals = sum_up(portfolio, live, positions, structures, legs, account_day=day)
+    totals = sum_up(portfolio, live, positions, structures, legs, account_day=day, holdings=priced.holdings)
     risk = assess_book(
         portfolio,
         live,

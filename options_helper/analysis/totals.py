@@ -224,10 +224,12 @@ def sum_up(
     legs: RowTable,
     *,
     account_day: AccountDay | None = None,
+    holdings: Holdings | None = None,
 ) -> LiveTotals:
     """Sum the tables of one snapshot; a missing part makes a total unknown, never smaller.
 
-    `account_day` is what the account says of today, where that has been read already.
+    `account_day` is what the account says of today, and `holdings` what it holds beside the file, where these have been
+    read already.
     """
     single, structure = positions.numbers, structures.numbers
     quantity = single("quantity")
@@ -267,7 +269,7 @@ def sum_up(
                 if counted
             ],
         ),
-        holdings=compare_holdings(portfolio, live.account, live.told_sessions),
+        holdings=holdings or compare_holdings(portfolio, live.account, live.told_sessions),
         day=_tally(today.realized + today.unrealized, grades=of_day),
         day_realized=_tally(today.realized),
         day_unrealized=_tally(today.unrealized),

@@ -15,7 +15,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.analysis.priced_lines import PricedLines, price_entries
 from options_helper.analysis.risk.book_risk import assess_book
-from options_helper.analysis.risk.leg_inputs import RiskChoices
+from options_helper.analysis.risk.leg_inputs import RiskChoices, session_ended_ns
 from options_helper.model.contract_hours import is_settled_at_open, option_trading_ends_at
 from options_helper.model.contract_records import ContractRecord
 from options_helper.model.contract_symbols import INDEX_ROOTS
@@ -23,7 +23,17 @@ from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import NOTHING_TOLD, Session
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
-from tests.kit.builders import health, leg, new_york, portfolio, position, quote, snapshot_with, structure
+from tests.kit.builders import (
+    health,
+    leg,
+    nanoseconds,
+    new_york,
+    portfolio,
+    position,
+    quote,
+    snapshot_with,
+    structure,
+)
 from tests.kit.tables import row, totals_of
 
 FRIDAY, HALF_DAY = date(2026, 11, 20), date(2026, 11, 27)
@@ -100,6 +110,27 @@ def test_what_a_stream_was_asked_for_is_looked_at_whenever_it_is_another():
         assert said(both) == ([False, False], [False, False])
         assert said(one_of_them) == ([False, True], [False, False])
         assert said(snapshot_with(streams=[refused])) == ([False, False], [False, True])
+
+
+@pytest.mark.parametrize(
+    ("symbol", "at", "ended"),
+    [
+        ("AAPL", "2026-11-20 16:00", None),
+        ("AAPL", "2026-11-20 16:00:01", "2026-11-20 16:00"),
+        ("SPY", "2026-11-20 16:15", None),
+        ("SPY", "2026-11-20 16:15:01", "2026-11-20 16:15"),
+        ("SPY", "2026-11-27 13:10", None),
+        ("AAPL", "2026-11-27 13:10", "2026-11-27 13:00"),
+        ("AAPL", "2026-11-23 09:29:59", "2026-11-20 16:00"),
+        ("AAPL", "2026-11-23 09:30", None),
+    ],
+)
+def test_the_session_of_a_class_ends_with_the_shares_or_a_quarter_of_an_hour_later(
+    symbol: str, at: str, ended: str | None
+):
+    found = session_ended_ns(symbol, new_york(at), NOTHING_TOLD)
+
+    assert found == (None if ended is None else nanoseconds(new_york(ended)))
 
 
 def test_a_calendar_whose_front_has_ended_tonight_waits_for_its_back():

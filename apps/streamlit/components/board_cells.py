@@ -239,7 +239,8 @@ def _quote(cells: Cells, _row: Row, ref: Ref, _column: Column) -> Cell:
     bid, ask = (cells.tables.value(ref, name) for name in ("bid", "ask"))
     if bid is None and ask is None:
         return EMPTY
-    return Cell(" × ".join("—" if side is None else f"{side:,.2f}" for side in (bid, ask)))
+    left, right = "—" if bid is None else f"{bid:,.2f}", "—" if ask is None else f"{ask:,.2f}"
+    return Cell(f"{left} × {right}")
 
 
 def _mark(cells: Cells, table: Table) -> Callable[[Row, Ref], Cell]:

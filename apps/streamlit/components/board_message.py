@@ -177,7 +177,12 @@ class _Said:
         """The cells of a row."""
         found = self._wires.get(row.key)
         if found is None:
-            found = self._wires[row.key] = tuple([_wire(cell) for cell in self.draw(row)])
+            found = self._wires[row.key] = tuple(
+                [
+                    _wire(cell) if cell.tone or cell.title or cell.pills else cell.text
+                    for cell in self.draw(row)
+                ]
+            )
         return found
 
 
@@ -355,6 +360,5 @@ def _row(row: Row, parent: str, *, closed: bool) -> Mapping[str, Any]:
 
 
 def _wire(cell: Cell) -> Wire:
-    if not (cell.tone or cell.title or cell.pills):
-        return cell.text
+    """A cell that says more than its text."""
     return [cell.text, cell.tone, cell.title, *([cell.pills] if cell.pills else [])]

@@ -75,10 +75,9 @@ class _Short:
 
     def instead(self) -> Iterator[_Short]:
         """Each other line whose closing ends it too, and is known to cost less; the cheapest first."""
-        own = self.cost
-        if own is None or self.is_shares:
-            return
         found = [replace(self, lines=(one,)) for one in self.others if one not in self.lines]
+        if self.is_shares or not found or (own := self.cost) is None:
+            return
         costs = [(cost, other) for other in found if other.is_enough and (cost := other.cost) is not None]
         yield from (other for cost, other in sorted(costs, key=lambda pair: pair[0]) if cost < own)
 
@@ -175,8 +174,10 @@ def _sides(name: str, books: TwoBooks) -> Iterator[tuple[Quantities, Sequence[He
 
 
 def _uncovered(lines: Sequence[HeldLine]) -> tuple[_Short, ...]:
+    # Most underlyings have nothing sold that a put is not, so little is asked of them.
+    if not any(one.quantity < 0 and one.instrument.option_type != "put" for one in lines):
+        return ()
     living = [one for one in lines if not one.ended and one.instrument.option_type != "put" and one.quantity]
-    # Most books have nothing sold that a put is not, so little is asked of them.
     if not any(one.quantity < 0 for one in living):
         return ()
     held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity)) for one in living]

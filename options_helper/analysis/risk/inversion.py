@@ -217,6 +217,8 @@ def _along_a_line(terms: Terms, market: Market, middle: Solution, mid: Numbers, 
     found = np.full(len(price), np.nan)
     legs = np.flatnonzero(np.isfinite(middle.volatility) & np.isfinite(price))
     terms, market, price = terms.take(legs), market.take(legs), price[legs]
+    # Of a European leg the dividends count by what they are worth together, which no volatility changes.
+    market = market.stripped(terms.years)
     center = middle.volatility[legs]
     premium = mid[legs] - european_value(terms, market, center)
     lean = (middle.vega_ratio[legs] - 1) * european_vega(terms, market, center)

@@ -507,8 +507,8 @@ def _freed_of_early_exercise(
 def session_ended_ns(symbol: str, at: datetime, told: ToldSessions) -> int | None:
     """When the latest session of a contract's class ended, epoch nanoseconds; None while it goes on at `at`."""
     session = latest_session(at, told)
-    if session is None:
-        return None
+    if session is None or at <= session.closes:
+        return None  # no class ends before the shares
     ends = option_trading_ends_at(symbol, session.opens.date(), told) or session.closes
     return datetime_nanoseconds(ends) if ends < at else None
 

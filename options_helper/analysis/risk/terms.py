@@ -73,7 +73,14 @@ class Market:
 
     def stripped_spot(self, years: Numbers) -> Numbers:
         """The spot less the value of the cash dividends up to `years`: the part that moves at random."""
+        if not len(self.dividends.years):
+            return self.spot
         return self.spot - self.dividends.present_value(self.rate, years)
+
+    def stripped(self, years: Numbers) -> Market:
+        """The market in which a share is worth the stripped spot and pays nothing: European legs cost the same."""
+        none = CashDividends.none(len(self.spot))
+        return Market(self.stripped_spot(years), self.rate, self.carry, none)
 
     def forward(self, years: Numbers) -> Numbers:
         """What the share costs for delivery in `years`, dollars per share (Hull, ch. 5)."""

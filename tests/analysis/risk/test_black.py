@@ -6,9 +6,11 @@ from typing import Any
 
 import numpy as np
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from options_helper.analysis.risk.black import european_greeks, european_value, normal_cdf
-from options_helper.analysis.risk.inversion import black_volatility
+from options_helper.analysis.risk.inversion import black_volatility, european_vega
 from tests.analysis.risk.legs import Leg, greeks_of, market_of, terms_of, values, volatility_of
 
 
@@ -89,6 +91,35 @@ def test_greeks_are_the_slopes_of_the_price_with_dividends_and_carry(kind: str):
         slope(1e-5, up=leg._replace(rate=0.04001), down=leg._replace(rate=0.03999)), abs=1e-5
     )
     assert found.theta[0] == pytest.approx(slope(1e-3 / 365, up=later(1e-3), down=later(-1e-3)), abs=1e-5)
+
+
+DOLLARS = st.integers(1, 3).map(float)
+LEGS = st.lists(
+    st.builds(
+        european,
+        st.integers(60, 140),
+        st.just(100),
+        st.integers(1, 700),
+        st.sampled_from([0.05, 0.3, 1.0]),
+        st.sampled_from([0.0, 0.043]),
+        carry=st.sampled_from([0.0, 0.02]),
+        kind=st.sampled_from(["call", "put"]),
+        dividends=st.lists(st.tuples(st.integers(0, 800), DOLLARS), max_size=3),
+    ),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(LEGS)
+def test_european_legs_cost_the_same_where_the_dividends_were_taken_off_the_spot_before(legs: list[Leg]):
+    terms, market, volatility = terms_of(legs), market_of(legs), volatility_of(legs)
+    stripped = market.stripped(terms.years)
+
+    assert not stripped.dividends.years.size
+    for price in (european_value, european_vega):
+        assert np.array_equal(price(terms, stripped, volatility), price(terms, market, volatility))
+    assert np.array_equal(stripped.forward(terms.years), market.forward(terms.years))
 
 
 def test_without_volatility_an_option_is_worth_what_its_forward_says():
