@@ -76,7 +76,6 @@ PUBLIC: Final = {
         "is_settled_at_open",
         "last_trading_day",
         "latest_session",
-        "minutes_to_settlement",
         "option_trading_ends_at",
         "settles_at",
     ),

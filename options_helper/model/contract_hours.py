@@ -115,25 +115,6 @@ def _usually_settles_at(symbol: str, expiry: date, *, at_open: bool | None) -> d
     return _settles_at(symbol, expiry, NOTHING_TOLD, at_open=at_open)
 
 
-def minutes_to_settlement(
-    symbol: str,
-    expiry: date,
-    at: datetime,
-    told: ToldSessions = NOTHING_TOLD,
-    *,
-    at_open: bool | None = None,
-) -> float | None:
-    """Calendar minutes from `at` until its value is fixed, 0 from then on; None where the calendar does not reach.
-
-    Nights, weekends and holidays count: this is the clock of the risk figures, of which `MINUTES_A_YEAR` make a year.
-    """
-    settled_at = settles_at(symbol, expiry, told, at_open=at_open)
-    if settled_at is None:
-        return None
-    # In UTC: of two times in one zone the difference would be that of the clocks on the wall.
-    return max(0.0, (settled_at.astimezone(UTC) - at.astimezone(UTC)).total_seconds() / 60)
-
-
 def has_ended(
     symbol: str,
     expiry: date,

@@ -11,7 +11,6 @@ from options_helper.model.contract_hours import (
     has_ended,
     is_settled_at_open,
     last_trading_day,
-    minutes_to_settlement,
     option_trading_ends_at,
     settles_at,
 )
@@ -109,14 +108,6 @@ def test_what_a_contract_is_worth_is_fixed_at_an_instant(symbol: str, expiry: da
     settled = new_york(settled_at)
 
     assert settles_at(symbol, expiry) == settled
-    assert minutes_to_settlement(symbol, expiry, settled - timedelta(minutes=90)) == 90
-    assert minutes_to_settlement(symbol, expiry, settled + timedelta(minutes=1)) == 0
-
-
-def test_minutes_to_settlement_count_nights_and_the_hour_that_a_change_of_clocks_takes():
-    before, after = new_york("2026-10-30 16:00"), date(2026, 11, 6)
-
-    assert minutes_to_settlement("AAPL", after, before) == (7 * 24 + 1) * 60
 
 
 def test_a_contract_that_a_file_calls_settled_at_the_open_is_fixed_there():
@@ -126,10 +117,9 @@ def test_a_contract_that_a_file_calls_settled_at_the_open_is_fixed_there():
 def test_a_closing_that_the_market_told_moves_the_settlement():
     told = {FRIDAY: Session(new_york("2026-11-20 09:30"), new_york("2026-11-20 12:00")), HALF_DAY: None}
 
-    assert minutes_to_settlement("SPY", FRIDAY, new_york("2026-11-20 11:00"), told) == 60
+    assert settles_at("SPY", FRIDAY, told) == new_york("2026-11-20 12:00")
     assert settles_at("AAPL", HALF_DAY, told) == new_york("2026-11-25 16:00")
 
 
 def test_beyond_the_calendar_the_settlement_is_not_known():
     assert settles_at("AAPL", date(2400, 1, 21)) is None
-    assert minutes_to_settlement("AAPL", date(2400, 1, 21), new_york("2026-11-20 11:00")) is None

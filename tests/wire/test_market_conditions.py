@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from functools import partial
 from typing import Any, Final
 
@@ -39,7 +39,7 @@ from options_helper.data.streaming.live_manager import LiveStreamConfig, LiveStr
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.alpaca_symbols import contract_symbol
-from options_helper.model.contract_hours import minutes_to_settlement, settles_at
+from options_helper.model.contract_hours import settles_at
 from options_helper.model.contract_symbols import OptionType
 from options_helper.model.events import RestQuote
 from options_helper.model.portfolio import Portfolio
@@ -120,9 +120,9 @@ def symbol_of(symbol: str, strike: float, kind: OptionType) -> str:
 
 
 def years_of(symbol: str) -> float:
-    minutes = minutes_to_settlement(symbol, EXPIRY, AT)
-    assert minutes is not None
-    return minutes / 525_600
+    settled_at = settles_at(symbol, EXPIRY)
+    assert settled_at is not None
+    return (settled_at.astimezone(UTC) - AT.astimezone(UTC)).total_seconds() / 60 / 525_600
 
 
 Ask = Callable[..., Asked]

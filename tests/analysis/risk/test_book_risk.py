@@ -34,7 +34,7 @@ from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.contract_symbols import OptionType, other_type
 from options_helper.model.events import Quote
 from options_helper.model.expiry_facts import ExpiryFacts
-from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.market_hours import NEW_YORK, Session
 from options_helper.model.portfolio import MultiLegPosition, Position
 from options_helper.model.risk_inputs import (
     CorporateActions,
@@ -388,6 +388,30 @@ def test_an_announced_dividend_lowers_the_forward():
 
     assert line.dividends_state == "known"
     assert line.forward == pytest.approx(180 * exp(RATE * YEARS) - 1, abs=0.01)
+
+
+@pytest.mark.parametrize(
+    ("at", "minutes"),
+    [
+        ("2026-10-30 16:00", (7 * 24 + 1) * 60),  # over a weekend, and the hour that a change of clocks takes
+        ("2026-11-06 14:30", 90),
+        ("2026-11-06 16:01", 0),
+    ],
+)
+def test_the_time_of_a_leg_counts_nights_weekends_and_changed_clocks_and_never_falls_below_nothing(
+    at: str, minutes: int
+):
+    moment = datetime.fromisoformat(at).replace(tzinfo=NEW_YORK)
+    told = {date(2026, 11, 6): Session(moment, moment + timedelta(minutes=5))}
+    live = snapshot_with(as_of=moment)
+    book = portfolio(position(expiry=date(2026, 11, 6)))
+
+    years, by_market = (
+        assess_book(book, one, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25).scenario.terms.years
+        for one in (live, replace(live, told_sessions=told))
+    )
+    assert years[0] * 525_600 == pytest.approx(minutes)
+    assert by_market[0] * 525_600 == pytest.approx(5)
 
 
 def test_what_is_kept_from_look_to_look_is_worked_out_anew_when_what_it_follows_from_is_another():
