@@ -21,7 +21,7 @@ PUBLIC: Final = {
     "betas_file": ("load_betas",),
     "dividends_file": ("load_dividends",),
     "earnings_file": ("load_earnings",),
-    "file_lock": ("is_at", "is_held", "lock_file"),
+    "file_lock": ("is_at", "is_held", "lock_file", "try_lock"),
     "firing_log": (
         "Acknowledged",
         "Delivered",

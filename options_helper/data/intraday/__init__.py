@@ -28,7 +28,7 @@ PUBLIC: Final = {
         "parts",
     ),
     "listing": ("listing_facts", "listing_lines", "recorded_days", "recorded_symbols"),
-    "locking": ("RootLock", "lock_file", "writer_of"),
+    "locking": ("RootLock", "writer_of"),
     "members": ("encode_member", "member_at", "member_text", "numbered_texts", "scan"),
     "meta": ("Session", "load_meta"),
     "pace": ("FLUSH_ROWS", "FLUSH_SECONDS", "MOST_LEVELS"),

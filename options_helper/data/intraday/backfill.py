@@ -16,12 +16,12 @@ from pathlib import Path
 from typing import Any, Final, NamedTuple
 
 from options_helper.data.atomic_file import sync_folder
+from options_helper.data.file_lock import try_lock
 from options_helper.data.intraday.contents import PartRows, extent_of, lines_of, reading
 from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.finalize import SEALED_ROWS, sealed_member
 from options_helper.data.intraday.frames import frames_of
 from options_helper.data.intraday.layout import Kind, PartFile, PartitionKey, first_part
-from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta, new_meta, require_known_schema, save_meta
 from options_helper.data.intraday.rows import BACKFILL_OF, RowWriter, quoted_text
@@ -172,7 +172,7 @@ def _write(part: PartFile, rows: Sequence[_Row], disk: Disk) -> None:
     new = part.path.with_name(f".{part.path.name}.new")
     descriptor = os.open(new, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
-        lock_file(descriptor)
+        try_lock(descriptor)
         for member in _members(part, rows):
             write_all(descriptor, member, disk)
         disk.sync(descriptor)

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
-from options_helper.data.intraday.locking import lock_file
+from options_helper.data.file_lock import try_lock
 from options_helper.data.intraday.members import Damage, Scan, scan
 
 # Power loss can spoil several members; what was written since the last sync is well below this.
@@ -242,7 +242,7 @@ class MemberFile:
         descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND, 0o644)
         try:
             # Locked before it has the name, so that nobody finds it unlocked.
-            lock_file(descriptor)
+            try_lock(descriptor)
             write_all(descriptor, header, self._disk)
             for member in found.members:
                 self._copy(member.offset, member.length, descriptor)
@@ -298,7 +298,7 @@ def _create(path: Path, data: bytes, disk: Disk, *, durable: bool, lock: bool) -
     try:
         if lock:
             # Before it has the name, so that nobody finds it unlocked.
-            lock_file(descriptor)
+            try_lock(descriptor)
         write_all(descriptor, data, disk)
         if durable:
             disk.sync(descriptor)
@@ -324,7 +324,7 @@ def write_all(descriptor: int, data: bytes, disk: Disk) -> None:
 def _open_locked(path: Path) -> int:
     while True:
         descriptor = os.open(path, os.O_RDWR | os.O_APPEND)
-        if not lock_file(descriptor):
+        if not try_lock(descriptor):
             os.close(descriptor)
             raise BlockingIOError(errno.EWOULDBLOCK, "another process writes it", str(path))
         if os.fstat(descriptor).st_ino == path.stat().st_ino:

@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
+from options_helper.data.file_lock import try_lock
 from options_helper.data.intraday.contents import lines_of
 from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.layout import PartFile
-from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import Scan, encode_member, member_pieces
 from options_helper.data.intraday.meta import PartMeta, load_meta, require_known_schema, save_meta
 from options_helper.data.intraday.parquet import COPY_SCHEMA, copy_facts, require_pyarrow, write_parquet
@@ -110,7 +110,7 @@ def _recompress(file: MemberFile, part: PartFile, state: FileState, disk: Disk) 
     new = part.path.with_name(f".{part.path.name}.new")
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
-        lock_file(descriptor)
+        try_lock(descriptor)
         first = state.meta.first_seq or state.next_seq
         digest = hashlib.sha256()
         for text, number, rows in _large_members(file, file.scan(0), first):

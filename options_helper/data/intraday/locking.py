@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
 
+from options_helper.data.file_lock import is_at, try_lock
 from options_helper.data.intraday.layout import LOCK_NAME
 from options_helper.errors import StoreError
 
@@ -68,7 +69,7 @@ class RootLock:
         if self.held:
             return
         descriptor = self._opened()
-        if not _lock_patiently(descriptor) or not _is_at(self._path, descriptor):
+        if not _lock_patiently(descriptor) or not is_at(self._path, descriptor, follow_symlinks=True):
             os.close(descriptor)
             holder = holder_of(self._path)
             raise StoreError(
@@ -85,13 +86,13 @@ class RootLock:
         held = self._descriptor
         if self._refusal is not None and held is None:
             raise OSError(errno.EBUSY, self._refusal, str(self._path.parent))
-        if held is None or _is_at(self._path, held):
+        if held is None or is_at(self._path, held, follow_symlinks=True):
             return True
         try:
             descriptor = self._opened()
         except StoreError as error:
             raise OSError(errno.EACCES, str(error), str(self._path.parent)) from error
-        if not lock_file(descriptor) or not _is_at(self._path, descriptor):
+        if not try_lock(descriptor) or not is_at(self._path, descriptor, follow_symlinks=True):
             os.close(descriptor)
             self._refusal = (
                 f"the folder was moved or removed, and {holder_of(self._path)} records under its name now"
@@ -154,36 +155,15 @@ def writer_of(root: Path) -> Holder | None:
     except OSError:
         return None
     try:
-        return None if lock_file(descriptor, shared=True) else holder_of(path)
+        return None if try_lock(descriptor, shared=True) else holder_of(path)
     finally:
         os.close(descriptor)
-
-
-def lock_file(descriptor: int, *, shared: bool = False) -> bool:
-    """Lock an open file until it is closed, without waiting; whether that worked."""
-    import fcntl
-
-    try:
-        fcntl.flock(descriptor, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)
-    except BlockingIOError:
-        return False
-    return True
-
-
-def _is_at(path: Path, descriptor: int) -> bool:
-    """Whether this is the name of the open file."""
-    held = os.fstat(descriptor)
-    try:
-        found = path.stat()
-    except (FileNotFoundError, NotADirectoryError):
-        return False
-    return (found.st_dev, found.st_ino) == (held.st_dev, held.st_ino)
 
 
 def _lock_patiently(descriptor: int) -> bool:
     for attempt in range(_TRIES):
         if attempt:
             time.sleep(_PAUSE_SECONDS)
-        if lock_file(descriptor):
+        if try_lock(descriptor):
             return True
     return False

@@ -12,11 +12,11 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from options_helper.data.atomic_file import sync_folder
+from options_helper.data.file_lock import try_lock
 from options_helper.data.intraday.contents import extent_of, header_of, lines_of, reading, row_texts, rows_in
 from options_helper.data.intraday.files import Disk, MemberFile, write_all
 from options_helper.data.intraday.finalize import SEALED_ROWS, add_parquet, sealed_member
 from options_helper.data.intraday.layout import PartFile
-from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.meta import load_meta, new_meta, save_meta
 from options_helper.data.intraday.parquet import copy_facts, copy_tables, require_same_rows, stored_columns
@@ -124,7 +124,7 @@ def _write_rows(part: PartFile, disk: Disk) -> int:
     new = _new_path(part)
     descriptor = os.open(new, os.O_RDWR | os.O_CREAT | os.O_TRUNC, 0o644)
     try:
-        lock_file(descriptor)
+        try_lock(descriptor)
         header = part.key.dataset.header.encode()
         for first, lines in _runs(part):
             write_all(descriptor, sealed_member(header + b"".join(lines), first, len(lines)), disk)

@@ -12,9 +12,9 @@ from pathlib import Path
 from statistics import median
 from typing import Final
 
+from options_helper.data.file_lock import try_lock
 from options_helper.data.intraday.contents import extent_of, reading
 from options_helper.data.intraday.layout import find_parts
-from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday.members import scan
 from options_helper.data.intraday.scope import EVERYTHING, Scope
 from options_helper.data.recording.closing_progress import forget_progress, load_progress, save_progress
@@ -371,7 +371,7 @@ def _alone(root: Path) -> Iterator[None]:
     except OSError as error:
         raise StoreError(f"{root}: {error.strerror or error}. Name the folder of a recording.") from error
     try:
-        if not lock_file(descriptor):
+        if not try_lock(descriptor):
             raise StoreError(f"Another process closes the gaps of {root} at the moment.")
         yield
     finally:

@@ -10,9 +10,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from options_helper.data.file_lock import try_lock
 from options_helper.data.intraday.backfill import Backfill, Stretch, replace_stretch
 from options_helper.data.intraday.layout import find_parts
-from options_helper.data.intraday.locking import lock_file
 from options_helper.data.intraday_store import IntradayStore
 from options_helper.errors import StoreError
 from options_helper.model.events import Quote
@@ -98,7 +98,7 @@ def test_a_file_that_another_process_finishes_is_left_to_it(tmp_path: Path):
     (part,) = find_parts(tmp_path)
 
     with part.path.open("rb") as held:
-        assert lock_file(held.fileno())
+        assert try_lock(held.fileno())
         with pytest.raises(StoreError, match="another process"):
             keep(tmp_path, NOON, NOON + 10, quoted(NOON + 2))
 
