@@ -158,6 +158,7 @@ def _tally(parts: Sequence[Tally], unread: Sequence[str]) -> Tally:
         sum(one.counted for one in parts),
         sum(one.of for one in parts) + len(unread),
         tuple(grade for one in parts for grade in one.grades),
+        (*(name for one in parts for name in one.missing), *(f"all of {account}" for account in unread)),
     )
 
 

@@ -29,6 +29,9 @@ class Tally:
     counted: int
     of: int
     grades: tuple[Grade, ...] = ()  # of what is counted, where it is not of the first
+    missing: tuple[
+        str, ...
+    ] = ()  # what a person calls that which is not counted, where the sum is told with names
 
     @property
     def caveat(self) -> str:
@@ -253,12 +256,13 @@ def sum_up(
     )
     of_day = grades_of(today.ranks)
     grades = [*of_positions, *of_structures]
+    names = [*positions["words"], *structures["words"]]
     of_natural = [grade if grade.speaks_against_natural else Grade.TWO_SIDED for grade in grades]
     return LiveTotals(
-        pnl=_tally(single("pnl_abs"), structure("net_pnl_abs"), grades=grades),
+        pnl=_tally(single("pnl_abs"), structure("net_pnl_abs"), grades=grades, names=names),
         pnl_natural=_tally(single("pnl_natural_abs"), structure("net_pnl_natural_abs"), grades=of_natural),
         at_mark=_tally(single("market_value"), structure("net_mark"), grades=grades),
-        at_natural=_tally(single("natural_value"), structure("net_natural"), grades=of_natural),
+        at_natural=_tally(single("natural_value"), structure("net_natural"), grades=of_natural, names=names),
         opened_for=_tally(paid, np.abs(debit)),
         long_premium=_tally(
             paid[may_lose],
@@ -363,7 +367,7 @@ def _grades(table: RowTable) -> list[Grade]:
     return [Grade(word) for word in table["grade"]]
 
 
-def _tally(*columns: Numbers, grades: Sequence[Grade] = ()) -> Tally:
+def _tally(*columns: Numbers, grades: Sequence[Grade] = (), names: Sequence[str] = ()) -> Tally:
     values = np.concatenate(columns)
     is_known = ~np.isnan(values)
     lower = [
@@ -372,4 +376,5 @@ def _tally(*columns: Numbers, grades: Sequence[Grade] = ()) -> Tally:
         if known and grade is not Grade.TWO_SIDED
     ]
     known = values[is_known].tolist()
-    return Tally(fsum(known), counted=len(known), of=len(values), grades=tuple(lower))
+    missing = [name for name, counted in zip(names, is_known.tolist(), strict=False) if not counted]
+    return Tally(fsum(known), len(known), len(values), tuple(lower), tuple(missing))

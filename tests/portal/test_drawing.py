@@ -256,12 +256,20 @@ def test_the_liquidation_value_says_whether_it_counts_cash(screen_for):
 
 def test_what_a_sum_lacks_stands_at_it_and_is_never_cut_off(screen_for):
     screen = screen_for()
-    lacking = replace(screen.totals.at_natural, counted=1, of=3, grades=())
-    screen = replace(screen, totals=replace(screen.totals, at_natural=lacking))
+    lacking = replace(screen.totals.at_natural, counted=1, of=3, grades=(), missing=("AAPL", "MSFT"))
 
-    tile = liquidation_tile(screen)
-    assert "1 of 3 positions known" in tile.caveat
+    def told(**totals):
+        return liquidation_tile(replace(screen, totals=replace(screen.totals, **totals)))
+
+    tile = told(at_natural=lacking)
+    assert tile.caveat.splitlines() == ["1 of 3 positions known", "missing: AAPL, MSFT"]
     assert "known" not in tile.note
+
+    # All quotes are crossed: there are marks, and nothing to close at.
+    none = replace(lacking, counted=0, missing=("AAPL", "MSFT", "SPY"))
+    assert told(at_natural=none).caveat.splitlines() == ["0 of 3 positions known", "missing: AAPL, MSFT, SPY"]
+    # Before the first prices there is nothing to name.
+    assert told(at_natural=none, at_mark=none).caveat == ""
 
 
 def luminance(colour: str) -> float:

@@ -381,6 +381,8 @@ def test_a_sum_with_a_missing_leg_says_so_and_the_leg_is_no_zero(portal):
 
     assert "PARTIAL: 9 of 10 positions" in tile(tab, "Unrealized P&L")
     assert "14 of 15 lines priced, 1 without a price" in tile(tab, "Unrealized P&L")
+    for name in ("Unrealized P&L", "Liquidation value"):
+        assert "missing: SPY 20 Nov 26 681 C<" in tile(tab, name)
     assert "1 line without a price" in html(tab)
     assert set(row[["Bid × ask", "Mark", "P&L $", "Natural $"]]) == {""}
     assert board(tab)["P&L $"]["SPY"].endswith(" · 1 of 2")

@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 
 from apps.streamlit.components.board_cell import ROUGHLY
 from apps.streamlit.components.formatting import UNKNOWN, age, arrow, clock, money, percent
-from apps.streamlit.components.live_risk_tiles import risk_tiles
+from apps.streamlit.components.live_risk_tiles import NAMED_AT_MOST, risk_tiles
 from apps.streamlit.components.live_tile import NO_POSITIONS, NOTHING_YET, Tile, tile_html
 from options_helper.analysis.grades import Grade
 from options_helper.analysis.live_health import Level
@@ -96,7 +96,7 @@ def liquidation_tile(screen: ScreenModel) -> Tile:
         "Liquidation value",
         f"{_roughly(totals.at_natural) if value is not None else ''}{money(value, hidden=hidden)}",
         "\n".join(filter(None, notes)),
-        caveat="\n".join(filter(None, (totals.holdings.caveat, *_reservations(totals.at_natural)))),
+        caveat="\n".join(filter(None, (totals.holdings.caveat, *_reservations(totals)))),
     )
 
 
@@ -145,7 +145,7 @@ def _profit(
     if not tally.counted:
         return Tile(name, UNKNOWN, missing if tally.of else NO_POSITIONS, caveat=file_only)
     amount = money(tally.known, signed=True, hidden=screen.options.preferences.hide_amounts)
-    partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} positions"
+    partial = "" if tally.complete else f"PARTIAL: {tally.counted} of {tally.of} positions\n{_missing(tally)}"
     grades = f"positions: {tally.caveat}" if tally.caveat else ""
     return Tile(
         name,
@@ -275,12 +275,20 @@ def _roughly(tally: Tally) -> str:
     return ROUGHLY if Grade.QUANTITY in tally.grades else ""
 
 
-def _reservations(tally: Tally) -> Iterator[str]:
-    """What must stand at a sum that is not known, or not surely, in all its parts."""
-    if tally.counted and not tally.complete:
+def _reservations(totals: LiveTotals) -> Iterator[str]:
+    """What must stand at what closing would bring that is not known, or not surely, in all its parts."""
+    tally = totals.at_natural
+    # Before the first prices there is nothing to name; with prices that nobody can close at there is all of it.
+    if not tally.complete and (tally.counted or totals.at_mark.counted):
         yield f"{tally.counted} of {format_count(tally.of, 'position')} known"
+        yield _missing(tally)
     if tally.counted and tally.caveat:
         yield f"positions: {tally.caveat}"
+
+
+def _missing(tally: Tally) -> str:
+    """Which positions are not in it."""
+    return f"missing: {named(tally.missing, NAMED_AT_MOST)}" if tally.missing else ""
 
 
 def _tone(amount: float | None) -> str:
