@@ -357,3 +357,23 @@ def test_a_put_that_is_sold_takes_its_strike_of_the_buying_power_and_brings_cash
 
     assert (before, secured, spread) == (("20000", "20000"), ("20250", "1250"), ("20250", "19750"))
     assert money() == ("300", "0")  # never below it, as Alpaca tells it
+
+
+def test_shares_sold_short_and_a_naked_call_take_of_the_buying_power_too(running_simulator: Simulators):
+    """Their proceeds are cash, and stood there as if they were free."""
+    server = running_simulator(silent())
+    account, call = trading(server), "NVDA261218C00190000"
+    server.account.set_cash("100000")
+
+    def free() -> float:
+        return float(account.get_account()["options_buying_power"])
+
+    before = free()
+    server.account.set_position("AAPL", -100, "200")
+    at_cost = free()
+    server.push(StreamName.STOCKS, [trade_message("AAPL", 300, at_ns=NOW)])
+    at_price = free()
+    server.account.set_position(call, -1, "2.5")
+
+    assert (before, at_cost, at_price) == (100_000, 70_000, 55_000)
+    assert at_price - free() == 19_000, "NVDA has no price here: at its strike"

@@ -60,7 +60,8 @@ def account(_: Query, context: RequestContext) -> Answer:
     equity = _text(context.account.cash + positions, CENT)
     cash = plain(context.account.cash)
     # Cash that is neither owed nor set aside for what was sold: nothing is lent here.
-    free = plain(max(context.account.cash - set_aside(context.account.holdings), Decimal()))
+    aside = set_aside(context.account.holdings, lambda symbol: _last_price(context.snapshot(symbol)))
+    free = _text(max(context.account.cash - aside, Decimal()), CENT)
     return HTTPStatus.OK, ACCOUNT | {
         "cash": cash,
         "buying_power": free,
