@@ -10,6 +10,7 @@ from typing import Final
 PUBLIC: Final = {
     "accounts_together": ("AccountLook", "look_together", "portfolio_together"),
     "book_look": ("BookLook", "look_at_book"),
+    "contract_terms": ("term_doubts", "with_told_multipliers"),
     "book_ladder": (
         "DepthPoint",
         "LadderRow",
@@ -51,6 +52,7 @@ PUBLIC: Final = {
 SHARED: Final = {
     "account_side": ("AccountSide", "account_side", "ended_in_account"),
     "columns": ("RISK_COLUMNS",),
+    "contract_terms": ("TermWords",),
     "deliveries": ("ALL_USUAL", "Usual", "as_usual", "usual_instruments"),
     "day_pnl": ("AccountDay", "dollars_per_point", "read_account_day"),
     "holdings": ("Holdings", "is_unread", "was_split"),

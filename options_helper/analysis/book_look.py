@@ -9,6 +9,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from options_helper.analysis.attention.assess import Attention, assess_attention
+from options_helper.analysis.contract_terms import term_doubts, told_multipliers, with_told_multipliers
 from options_helper.analysis.day_pnl import read_account_day
 from options_helper.analysis.live_tables import multileg_tables, position_table
 from options_helper.analysis.priced_lines import price_entries
@@ -51,6 +52,9 @@ def look_at_book(
 
     `earnings` are the user's, `behind` is what today's executions explain of the difference to the account.
     """
+    records = live.expiry_facts.records
+    told, doubts = tuple(told_multipliers(portfolio, records)), tuple(term_doubts(portfolio, records))
+    portfolio = with_told_multipliers(portfolio, records)
     priced = price_entries(
         portfolio.positions,
         portfolio,
@@ -84,6 +88,7 @@ def look_at_book(
         ),
         priced=priced,
         earlier=None if earlier is None else earlier.risk.computed,
+        remarks=[one.sentence for one in (*doubts, *told)],
     )
     attention = assess_attention(
         portfolio,
@@ -93,6 +98,7 @@ def look_at_book(
         earnings=earnings,
         behind=behind,
         own_dividends=choices.own_dividends,
+        doubts=doubts,
     )
     beside = risk_tables(portfolio, risk)
     return BookLook(

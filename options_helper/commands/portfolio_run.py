@@ -14,6 +14,7 @@ from typing import Final
 
 import numpy as np
 
+from options_helper.analysis.contract_terms import term_doubts
 from options_helper.analysis.marks import read_marks
 from options_helper.analysis.reconcile.account_import import doubtful_roots, import_portfolio, portfolio_text
 from options_helper.analysis.reconcile.contract_check import (
@@ -42,6 +43,7 @@ from options_helper.data.streaming.state.blotter import settled_executions
 from options_helper.errors import ConfigError, RestError
 from options_helper.model.account import AccountMove, AccountPositions, Execution
 from options_helper.model.alpaca_symbols import is_index
+from options_helper.model.contract_records import ContractRecord
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, MarketDay, new_york_date
@@ -78,10 +80,11 @@ def check_file(
         screen.say(said)
     screen.portfolio(portfolio)
     unknown: list[str] = []
+    records: dict[str, ContractRecord] = {}
     if settings.has_credentials and refusal is None:
         try:
             with _connected("the symbols", screen, settings, rest_cls) as (waiting, rest):
-                unknown.extend(_doubtful_symbols(portfolio, rest, today, waiting))
+                unknown.extend(_doubtful_symbols(portfolio, rest, today, waiting, records))
         except RestError as error:
             refusal = error
     problem = None if refusal is None else f"The symbols were not compared with Alpaca's: {refusal}"
@@ -89,7 +92,9 @@ def check_file(
         screen.remark(f"The symbols were not compared with Alpaca's. {NO_KEYS}")
     if portfolio.as_of is None:
         _say_whose_day(screen, today, instant)
-    found = (*findings(portfolio, today), *unknown)
+    # What a record was read of is compared with that, and with nothing else.
+    doubts = [one.sentence for one in term_doubts(portfolio, {}) if one.symbol not in records]
+    found = (*findings(portfolio, today), *doubts, *unknown)
     for sentence in found:
         screen.finding(sentence)
     for sentence in cost_doubts(portfolio):
@@ -343,9 +348,16 @@ def _marks(
 
 
 def _doubtful_symbols(
-    portfolio: Portfolio, rest: AlpacaRest, today: MarketDay, waiting: RequestStatus
+    portfolio: Portfolio,
+    rest: AlpacaRest,
+    today: MarketDay,
+    waiting: RequestStatus,
+    records: dict[str, ContractRecord],
 ) -> Iterator[str]:
-    """A sentence for every symbol that Alpaca does not know, lists no longer, or has other terms of than the file."""
+    """A sentence for every symbol that Alpaca does not know, lists no longer, or has other terms of than the file.
+
+    What it has on record goes into `records`.
+    """
     held: dict[str, list[NamedContract]] = {}
     for one in named_contracts(portfolio):
         # What has expired is listed no longer, and is said already.
@@ -357,7 +369,7 @@ def _doubtful_symbols(
         if row is None:
             yield _unknown(f"{holders[0].instrument.label} ({symbol})")
             continue
-        record = read_contract_record(symbol, row)
+        record = records[symbol] = read_contract_record(symbol, row)
         yield from dict.fromkeys(sentence for one in holders for sentence in record_findings(one, record))
     for symbol in dict.fromkeys(one.underlying for one in portfolio.instruments):
         if not is_index(symbol):

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo
 from options_helper.analysis.accounts_together import AccountLook, look_together, portfolio_together
 from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.book_look import BookLook
+from options_helper.analysis.contract_terms import with_told_multipliers
 from options_helper.analysis.live_health import (
     Headline,
     Level,
@@ -268,6 +269,8 @@ def _screen_of(frame: _Frame, part: AccountPart) -> ScreenModel:
         wide_spread_pct=options.preferences.wide_spread_percent,
         earnings=() if run is None else run.earnings,
     )
+    # What is drawn beside the look counts in the same dollars.
+    portfolio = with_told_multipliers(portfolio, snapshot.expiry_facts.records)
     totals = look.totals
     of_account = is_account(portfolio_file)
     waiting = waiting_words(run, snapshot.account, options.zone) if of_account and book is None else None

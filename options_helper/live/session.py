@@ -21,6 +21,7 @@ from typing import Final, NamedTuple, assert_never
 
 from options_helper.analysis.accounts_together import portfolio_together
 from options_helper.analysis.book_look import BookLook
+from options_helper.analysis.contract_terms import with_told_multipliers
 from options_helper.analysis.live_portfolio_metrics import DEFAULT_WIDE_SPREAD_PCT
 from options_helper.analysis.live_tables import multileg_tables, position_table
 from options_helper.analysis.priced_lines import price_entries
@@ -855,6 +856,7 @@ def measure_part(part: AccountPart) -> Measure | None:
     look = part.looks.any_of(portfolio, snapshot)
     if look is not None:
         return _measure(look.positions, look.structures, look.totals)
+    portfolio = with_told_multipliers(portfolio, snapshot.expiry_facts.records)
     priced = price_entries(
         portfolio.positions,
         portfolio,

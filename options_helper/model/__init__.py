@@ -90,7 +90,6 @@ PUBLIC: Final = {
     "contract_symbols": (
         "CLASS_SHARES",
         "INDEX_ROOTS",
-        "ODD_MULTIPLIERS",
         "OptionType",
         "ParsedContract",
         "STANDARD_MULTIPLIER",

@@ -75,9 +75,10 @@ def named_at_open(one: Instrument, records: Mapping[str, ContractRecord]) -> boo
 
 
 def is_american(one: Instrument, records: Mapping[str, ContractRecord]) -> bool:
-    """Whether it may be exercised before its end: as the file says, else Alpaca's record, else by its root."""
+    """Whether it may be exercised before its end: as Alpaca's record says, else the file, else by its root."""
     record = records.get(one.live_symbol)
-    style = one.exercise_style or (None if record is None else record.exercise_style)
+    told = None if record is None else record.exercise_style
+    style = one.exercise_style if told is None else told
     if style is not None:
         return style != "european"
     return not is_index(one.underlying) or one.underlying in _AMERICAN_INDICES

@@ -177,6 +177,22 @@ def test_check_names_what_is_to_be_looked_at(
     ]
 
 
+@pytest.mark.parametrize(
+    ("entry", "said"),
+    [
+        (position(expiry=EXPIRY, multiplier=10, identity="ten"), "counts 10 dollars per point by the file"),
+        (position(expiry=EXPIRY, exercise_style="european", identity="style"), "is European by the file"),
+    ],
+)
+def test_check_doubts_terms_that_no_contract_of_its_kind_has(
+    entry: PortfolioEntry, said: str, file_of: Callable[..., Path]
+):
+    result = command("check", file_of(entry))
+
+    assert result.exit_code == 1
+    assert said in result.stdout
+
+
 def test_check_remarks_a_cost_that_may_be_right_and_says_nothing_is_wrong(file_of: Callable[..., Path]):
     result = command("check", file_of(position("SPY", 681, expiry=EXPIRY, cost_basis=235.0, identity="dear")))
 

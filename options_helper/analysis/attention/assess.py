@@ -18,7 +18,12 @@ from options_helper.analysis.attention.early_exercise import (
     unread_dividends,
 )
 from options_helper.analysis.attention.entries import AttentionKind, Entry, in_order
-from options_helper.analysis.attention.evidence import account_entries, quote_entries, stream_entries
+from options_helper.analysis.attention.evidence import (
+    account_entries,
+    quote_entries,
+    stream_entries,
+    term_entries,
+)
 from options_helper.analysis.attention.ex_dates import ex_dividend_entries, unread_for_shares, unread_owed
 from options_helper.analysis.attention.expiring import (
     Ending,
@@ -36,6 +41,7 @@ from options_helper.analysis.attention.remedies import CLOSE_IT, Remedy
 from options_helper.analysis.attention.reports import earnings_entries
 from options_helper.analysis.attention.two_books import TwoBooks, two_books
 from options_helper.analysis.attention.undefined_risk import undefined_entries
+from options_helper.analysis.contract_terms import TermWords
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.reconcile.reconciliation import Behind
@@ -81,6 +87,7 @@ def assess_attention(
     earnings: Sequence[Earnings] = (),
     behind: Behind | None = None,
     own_dividends: Mapping[str, tuple[Dividend, ...]] = MappingProxyType({}),
+    doubts: Sequence[TermWords] = (),
 ) -> Attention:
     """All of it, as of the snapshot; `priced` are the lines of the book in its order.
 
@@ -88,7 +95,7 @@ def assess_attention(
 
     Without them volatility, delta and the models' view of exercise are not known, and pins are judged by quotes alone.
     `behind` says what today's executions explain of the difference to the account, `own_dividends` are the user's, by
-    symbol.
+    symbol; `doubts` are what of the file's own words on a contract cannot be.
     """
     moment = Moment.of(live.as_of, live.told_sessions)
     holdings = priced.holdings
@@ -128,6 +135,7 @@ def assess_attention(
         *ex_dividend_entries(lives, live, moment, books, found=found, own_dividends=own_dividends),
         *earnings_entries(lines, earnings, moment),
         *account_entries(holdings, behind),
+        *term_entries(doubts),
         *quote_entries(lines),
         *stream_entries(live),
     )

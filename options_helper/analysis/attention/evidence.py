@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Final
 
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.analysis.contract_terms import TermWords
 from options_helper.analysis.holdings import Holdings
 from options_helper.analysis.live_health import Level
 from options_helper.analysis.marks import QuoteWarning
@@ -65,6 +66,19 @@ def quote_entries(book: Sequence[HeldLine]) -> Iterator[Entry]:
                 what=f"{format_count(len(held), 'line')} {said}: {labels}.",
                 remedy=remedy,
             )
+
+
+def term_entries(doubts: Iterable[TermWords]) -> Iterator[Entry]:
+    """What the file says of a contract, and its record or all of its kind contradict, an entry each."""
+    for one in doubts:
+        yield Entry(
+            kind=AttentionKind.FILE_ACCOUNT,
+            level=Level.WARNING,
+            subject="File",
+            symbols=(one.symbol,),
+            what=one.sentence,
+            remedy="options-helper portfolio check compares the file with Alpaca's records.",
+        )
 
 
 def account_entries(holdings: Holdings, behind: Behind | None) -> Iterator[Entry]:

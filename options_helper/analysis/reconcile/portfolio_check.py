@@ -11,7 +11,7 @@ from typing import Final
 
 from options_helper.analysis.payoffs import Bounds, payoff_bounds, slope_of
 from options_helper.model.contract_hours import has_ended
-from options_helper.model.contract_symbols import ODD_MULTIPLIERS, plain_number, root_of, short_date
+from options_helper.model.contract_symbols import plain_number, short_date
 from options_helper.model.market_hours import MarketDay, regular_session
 from options_helper.model.portfolio import (
     Instrument,
@@ -199,9 +199,6 @@ def _multipliers(entry: PortfolioEntry) -> Iterator[str]:
             " is an adjusted contract, so its dollar amounts are not known. "
             "Add multiplier, the dollars that one point is worth."
         )
-    for root, dollars in ODD_MULTIPLIERS.items():
-        if any(root_of(one.live_symbol) == root and one.multiplier != dollars for one in entry.instruments):
-            yield f": a point of {root} is worth {dollars} dollars a contract. Remove multiplier."
 
 
 def _dates(entry: PortfolioEntry, today: MarketDay) -> Iterator[str]:

@@ -73,10 +73,12 @@ def assess_book(
     priced: PricedLines | None = None,
     earlier: LegRisk | None = None,
     budget: int = DEFAULT_BUDGET,
+    remarks: Sequence[str] = (),
 ) -> BookFigures:
     """The risk of all that is held; `earlier` is what the look before computed, so that only what moved is anew.
 
-    `priced` are all lines of the portfolio, in its order, where they have been priced already.
+    `priced` are all lines of the portfolio, in its order, where they have been priced already; `remarks` are alarms of
+    what its contracts are.
     """
     held = _held(portfolio, None)
     owned, lines = held.owned, held.lines
@@ -158,6 +160,7 @@ def assess_book(
         doubt=in_doubt,
         profits=profits,
         alarms=(
+            *remarks,
             *alarms_of(in_doubt, extremes.known_worst),
             *(one.words for one in doubts.values()),
             *_alarms(found, weighted, extremes),

@@ -214,15 +214,6 @@ def test_legs_that_cancel_each_other_are_to_be_looked_at(short: int, words: str)
     assert found == [f"'mine' has AAPL 18 Dec 26 180 C both bought and sold, {words}. Correct its legs."]
 
 
-@pytest.mark.parametrize(("multiplier", "looked_at"), [(None, False), (100, True), (1, False)])
-def test_a_class_of_a_dollar_a_point_is_no_hundred(multiplier: int | None, *, looked_at: bool):
-    found = findings(portfolio(position("NANOS", multiplier=multiplier, identity="mine")), ON_FRIDAY)
-
-    assert found == (
-        ("'mine': a point of NANOS is worth 1 dollars a contract. Remove multiplier.",) if looked_at else ()
-    )
-
-
 @pytest.mark.parametrize(
     ("at", "expired"),
     [(datetime(2026, 11, 20, 20, 59, tzinfo=UTC), False), (datetime(2026, 11, 20, 21, 0, tzinfo=UTC), True)],
