@@ -188,6 +188,9 @@ class AccountWatch:
     def _report_hours(self, phase: RestPhase, problem: str | None) -> None:
         changes: dict[str, Any] = {"phase": phase}
         if phase is RestPhase.DONE:
+            with self._context.lock:
+                # The answer itself says what time it is there.
+                self._context.correct_clock()
             changes |= {"finished_at": self._context.now(), "problem": None}
         elif problem is not None:
             # It stays while it is asked again.

@@ -570,3 +570,36 @@ def test_positions_are_as_old_as_their_question_by_the_clock_that_their_answer_p
     assert rest.ahead == 3_600
     assert view is not None
     assert abs(view.as_of - utc_datetime(NOON)) < timedelta(seconds=5)
+
+
+class TellingHours(ScriptedRest):
+    """A market whose word on its hours says what time it is there too: an hour before this computer's."""
+
+    def __call__(self, *_: Any, server_clock: ServerClock, **__: Any) -> ScriptedRest:
+        self._server_clock = server_clock
+        return self
+
+    def calendar(self, *_: Any) -> list[Any]:
+        """An ordinary day."""
+        return [{"date": "2026-11-05", "open": "09:30", "close": "16:00"}]
+
+    def clock(self) -> dict[str, Any]:
+        """It says nothing of a closing."""
+        date = format_datetime(utc_datetime(NOON - 3_600 * 10**9), usegmt=True)
+        self._server_clock.answered({"Date": date}, utc_datetime(NOON), 0.0)
+        return {}
+
+
+def test_hours_were_asked_for_at_the_time_that_their_answer_says():
+    """It is told until the next morning."""
+    with Harness(SteppedClock()).watching(TellingHours(lambda: 1), poll=FOREVER) as account_state:
+
+        def finished_at() -> datetime | None:
+            report = account_state().reports.get(RestTask.CALENDAR)
+            return None if report is None else report.finished_at
+
+        wait_until(lambda: finished_at() is not None, saw=account_state)
+        found = finished_at()
+
+    assert found is not None
+    assert abs(found - utc_datetime(NOON - 3_600 * 10**9)) < timedelta(seconds=5)
