@@ -13,7 +13,7 @@ from enum import Enum, auto
 from math import isfinite
 from typing import Any, Final, Generic, NamedTuple, TypeVar
 
-from options_helper.analysis.alerts.evaluator import after_absence, changed_states
+from options_helper.analysis.alerts.evaluator import after_absence, broken_states, changed_states
 from options_helper.data.firing_log import Logged, LoggedFiring, Round, Row, Took, Trying
 from options_helper.data.lease_course import Ask, LeaseCourse, Step, Told
 from options_helper.data.notify.messages import Message, Urgency
@@ -137,7 +137,8 @@ class AlertCourse:
         # to come is of before this computer was started.
         self._looked_at = float("-inf") if looked is None or looked > begun.elapsed else looked
         self._told_at = self._looked_at
-        self._of_before: Mapping[str, RuleState] = {}  # how the rules stood before nobody looked for a while
+        # How the rules stood before nobody looked for a while, or as this program saw that something does not last.
+        self._of_before: Mapping[str, RuleState] = {}
         self.is_over = False
         self.is_delivering = False  # while this process has the lease
         self.judged = Judged()
@@ -167,6 +168,12 @@ class AlertCourse:
         judged = _told(Judged, (yield Judge(observed, lasting)))
         self.judged, self.judged_at = judged, seen.now
         self._note_unjudged(logged.states, seen)
+        if not self._goes_by_own:
+            # Who has the lease may not see it, and run no more: whoever goes on has a look in which it did not last.
+            broken = broken_states(logged.states, judged.evaluation.states)
+            if broken:
+                kept = {key: one for key, one in self._of_before.items() if key in logged.states}
+                self._of_before = kept | broken
         changes = changed_states(logged.states, judged.evaluation.states)
         fired = judged.evaluation.firings
         new = tuple(self._addressed(one) for one in fired if one.key not in logged.firings)

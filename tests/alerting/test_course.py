@@ -9,6 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, TypeVar
 
+import pytest
 from pydantic import SecretStr
 
 from options_helper.alerting.books import AlertBooks
@@ -213,3 +214,28 @@ def test_who_takes_the_lease_back_within_a_renewal_begins_a_term(tmp_path: Path)
     carry_on(looks)
 
     assert programs.fired() == ["k"]
+
+
+@pytest.mark.parametrize("lasted", [True, False])
+def test_who_takes_over_counts_no_time_over_a_look_of_its_own_in_which_it_did_not_hold(*, lasted: bool):
+    """Whoever had the lease was killed before it could see that, and the log says that it has held all the while."""
+    held = RuleState(is_known=True, is_armed=True, met_since=AT)
+    after = held if lasted else RuleState(is_known=True, is_armed=True)
+    begun, judged = course(), []
+
+    def look(step: Command) -> Answer:
+        match step:
+            case OfLog.LOOK:
+                return Logged(states={"above; SPY": held})
+            case Judge(states=states):
+                judged.append(states["above; SPY"].met_since)
+                return Judged(Evaluation({"above; SPY": after}), rules=1)
+            case Ask.READ:
+                return Told(100.0, holder=Holder("page", 2, "den", AT, looked=99.0))
+            case _:
+                return Told(100.0) if isinstance(step, Ask) else None
+
+    for _ in range(2):
+        carry_out(begun.observe(560.0, SEEN), look)
+
+    assert judged == [AT, AT if lasted else None]

@@ -8,7 +8,7 @@ from typing import Final
 
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
-    "evaluator": ("after_absence", "changed_states", "evaluate"),
+    "evaluator": ("after_absence", "broken_states", "changed_states", "evaluate"),
     "figures": ("book_readings", "stream_readings"),
     "messages": ("evidence_of", "judgement_text"),
 }

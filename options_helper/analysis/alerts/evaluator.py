@@ -95,8 +95,18 @@ def evaluate(
 def after_absence(
     states: Mapping[str, RuleState], of_before: Mapping[str, RuleState]
 ) -> Mapping[str, RuleState]:
-    """These states for a look after a while in which nobody looked: what was so `of_before` has not lasted since."""
+    """These states for a look by which what was so `of_before` has not lasted: nobody saw that it did."""
     return {key: _not_lasting(state, of_before.get(key)) for key, state in states.items()}
+
+
+def broken_states(before: Mapping[str, RuleState], after: Mapping[str, RuleState]) -> dict[str, RuleState]:
+    """Those states of which something lasted and does no more by the evaluation after them; what has fired is over."""
+    return {key: state for key, state in before.items() if (new := after.get(key)) and _is_broken(state, new)}
+
+
+def _is_broken(state: RuleState, after: RuleState) -> bool:
+    was_met = state.met_since is not None and after.met_since is None and after.fired_at == state.fired_at
+    return was_met or (state.unknown_since is not None and after.unknown_since is None)
 
 
 def _not_lasting(state: RuleState, before: RuleState | None) -> RuleState:

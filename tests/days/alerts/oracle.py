@@ -102,6 +102,13 @@ class AlertOracle:
         if has_paused:
             self._of_before[who] = self._stands
         if not counts:
+            # It goes on with it once it has the lease, and has seen that it did not last.
+            broken = {
+                rule.name: self._stands[rule.name]
+                for rule in self._rules
+                if price <= rule.level and self._stands[rule.name].met_since_ns is not None
+            }
+            self._of_before[who] = {**self._of_before.get(who, {}), **broken}
             return
         # So may, about there, who was killed between a look and a renewal.
         self._is_loose |= before is not None and abs((now - before) / NS - _UNSEEN_SECONDS) < 12
