@@ -281,7 +281,7 @@ class BusRecordStreamer(BusStreamer):
         self._announced: Announcement | None = None
         self._problem: StreamError | None = None
         self._pulls = False  # it is live once something can come
-        self._told_unknown = False
+        self._told_unknown = self._complained = False
 
     def _new_connection(self) -> BusLink:
         return BusLink(self._address, f"options-helper recorder of {self._stream}")

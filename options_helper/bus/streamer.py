@@ -7,7 +7,6 @@ import logging
 import threading
 import time
 import uuid
-from collections import deque
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from typing import Final
@@ -16,28 +15,21 @@ import msgspec
 
 from options_helper.bus.accounts import Place, place_of
 from options_helper.bus.address import BusAddress
-from options_helper.bus.batch import Batch, read_head
-from options_helper.bus.batch import decode as decode_batch
-from options_helper.bus.clocks import DeskClock, Offset
-from options_helper.bus.conflation import behind, left_out
+from options_helper.bus.clocks import DeskClock
 from options_helper.bus.connection import BusConnection, Followed
-from options_helper.bus.continuity import Verdict
 from options_helper.bus.demand import ANSWERS, ASK_SECONDS, BOOKS, LOOKS, ON_DEMAND, Answer, Wish
 from options_helper.bus.detail import Detail, Pace
-from options_helper.bus.feeds import Feeds
 from options_helper.bus.legs import Leg
 from options_helper.bus.loop import end_tasks
-from options_helper.bus.losses import counted_gaps
 from options_helper.bus.truth import DeskHealth
 from options_helper.bus.truth import decode as decode_truth
+from options_helper.bus.viewed_stream import ViewedStream, readable
 from options_helper.clock import utc_now_ns
-from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
 from options_helper.data.streaming.connection.connection_runner import ConnectionRunner, StreamSink
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.messages import Decode, decode_frame
 from options_helper.errors import StreamError, StreamRefused
-from options_helper.model.announcement import Announcement
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName
 from options_helper.settings import Settings
 
@@ -49,12 +41,8 @@ PACE_SECONDS: Final = 0.25
 BETWEEN_SECONDS: Final = 1.0
 # A slow feed speaks three times a second.
 SILENT_SECONDS: Final = 3.0
-# What comes of an owner whose clock is not known waits so long for that, and then counts as if the clocks agreed.
-CLOCK_PATIENCE_SECONDS: Final = 2.0
 CLOCK_LOOK_SECONDS: Final = 0.1
 NO_OWNER: Final = -1  # in place of a term
-# The first of an owner's words that was surely said after the stream was followed: one may wait to be read then.
-OWN_WORD: Final = 2
 NO_BOOKS: Final = "The owner streams no order book of it: `stream serve --books` names whose it is to stream."
 
 
@@ -159,26 +147,19 @@ class BusStreamer(ConnectionRunner[BusLink]):
         self._monotonic, self._fill = monotonic, fill
         self._clock = clock or DeskClock(utc_now_ns, monotonic)
         self._viewer = viewer
-        self._address, self._stream, self._sink, self._legs = address, stream, sink, legs
+        self._address, self._sink, self._legs = address, sink, legs
         # Guarded by self._wanted_lock: changed from any thread.
         self._wanted_lock = threading.Lock()
         self._wanted: dict[str, frozenset[str]] = {}
         # The rest belongs to the thread that runs it.
+        self._viewed = ViewedStream(stream, sink, legs, self._clock)
         self._health: DeskHealth | None = None
         self._told: object = None
-        self._complained = False
         self._asked: tuple[tuple[str, ...], dict[str, frozenset[str]]] = (), {}
         self._last_answer = NO_OWNER, Answer()  # to a wish, and in which term of an owner
         self._ask_now: asyncio.Event | None = None
-        self._feeds = Feeds()
         self._followed: dict[Detail, Followed] = {}
-        self._words = 0  # of the owner's on this stream since it is followed
         self._of_further = False  # whether those are of an account beside the desk's own
-        self._slow_heard_at = 0.0  # or when it was asked for
-        # What came before the answer to the wishes was told, or before the clock was known by which it was received.
-        self._early: deque[tuple[bytes, Detail]] = deque()
-        self._is_answered = True
-        self._early_until: float | None = None  # by the monotonic clock; None: none waits for a clock
 
     def subscribe(self, symbols: Iterable[str], *, channels: Sequence[str] | None = None) -> None:
         """Want these too."""
@@ -199,6 +180,11 @@ class BusStreamer(ConnectionRunner[BusLink]):
     def renew(self, symbols: Iterable[str], channel: str) -> None:
         """Nothing: order books are shown as the owner has them, which asks for them anew itself."""
 
+    @property
+    def _stream(self) -> StreamId:
+        """What the owner calls it."""
+        return self._viewed.stream
+
     def _new_connection(self) -> BusLink:
         return BusLink(self._address, f"options-helper viewer of {self._stream}")
 
@@ -216,15 +202,14 @@ class BusStreamer(ConnectionRunner[BusLink]):
         if self._account != DEFAULT_ACCOUNT:
             await self._begin_account(bus, place, news)
         await self._clock.measure(bus, names)
-        self._sink.connected(_readable(health.announcement))
+        self._sink.connected(readable(health.announcement))
         # Nobody is told that it is heard before the server sends what comes; and of that, nothing before the answer.
-        self._feeds, self._followed, self._is_answered = Feeds(), {}, False
-        self._early.clear()
+        self._followed = {}
+        self._viewed.begin()
         await self._follow(bus, Detail.FULL)
-        self._words = 0
+        self._viewed.follow()
         self._answer()
-        self._is_answered = True
-        self._hear_early()
+        self._viewed.answer(self._monotonic())
         self._legs.want_picture()
         self._ask_now = asyncio.Event()
         tasks = [
@@ -264,7 +249,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
     async def _begin_account(self, bus: BusConnection, place: Place, news: asyncio.Event) -> None:
         """Be of the account that is there, whose owner tells of it apart where it is not the desk's own."""
         names = self._address.names
-        self._stream, self._of_further = place.stream, not place.is_own
+        self._viewed.stream, self._of_further = place.stream, not place.is_own
         await bus.require_may_follow(names.followed(self._stream))
         if self._of_further:
             subject = names.account_told("health", place.account)
@@ -312,7 +297,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         while self._goes_on(bus):
             try:
                 await self._clock.measure(bus, self._address.names)
-                self._hear_early()
+                self._viewed.hand_on(self._monotonic())
             except Exception:
                 # This task's last line: what waits would wait for ever.
                 log.exception("the clock of the owner of %s could not be measured", self._stream)
@@ -337,16 +322,16 @@ class BusStreamer(ConnectionRunner[BusLink]):
         now = self._monotonic()
         pace = self._legs.pace(self._fill(), now)
         if pace.wanted is Detail.SLOW and Detail.SLOW not in self._followed:
-            self._slow_heard_at = now
+            self._viewed.slow_heard_at = now
             await self._follow(bus, Detail.SLOW)
             ask_now.set()
         # An owner that says nothing slowly, though it publishes: another one, or one that knows no slow feed.
-        is_silent = now - self._slow_heard_at > SILENT_SECONDS and self._is_left_behind()
+        is_silent = now - self._viewed.slow_heard_at > SILENT_SECONDS and self._is_left_behind()
         use = pace.wanted if not is_silent else Detail.FULL
         if use is Detail.FULL and Detail.FULL not in self._followed:
             await self._follow(bus, Detail.FULL)
-        self._feeds.want(use)
-        if self._feeds.at_hand is not use:
+        self._viewed.feeds.want(use)
+        if self._viewed.feeds.at_hand is not use:
             return
         other = Detail.SLOW if use is Detail.FULL else Detail.FULL
         if other in self._followed and (other is Detail.FULL or pace.wanted is Detail.FULL):
@@ -355,12 +340,14 @@ class BusStreamer(ConnectionRunner[BusLink]):
 
     def _is_left_behind(self) -> bool:
         """Whether the owner has published more than has come."""
-        return self._health is not None and self._legs.of(self._stream).is_behind(self._health)
+        return self._health is not None and self._viewed.leg.is_behind(self._health)
 
     async def _follow(self, bus: BusConnection, feed: Detail) -> None:
         names, stream = self._address.names, self._stream
         subject = names.followed(stream) if feed is Detail.FULL else names.slow(stream)
-        self._followed[feed] = await bus.subscribe(subject, lambda _, data, __: self._take(data, feed))
+        self._followed[feed] = await bus.subscribe(
+            subject, lambda _, data, __: self._viewed.take(data, feed, self._monotonic())
+        )
 
     def _wanted_now(self) -> tuple[str, ...]:
         with self._wanted_lock:
@@ -387,9 +374,9 @@ class BusStreamer(ConnectionRunner[BusLink]):
         before, self._health = self._health, health
         self._clock.hear(health, now=now)
         if not self._of_further:
-            self._note_published(health)
+            self._viewed.published(health)
         if before is not None and self._told is not None and _is_another(before, health):
-            self._sink.connected(_readable(health.announcement))
+            self._sink.connected(readable(health.announcement))
             if self._ask_now is not None:
                 self._ask_now.set()
         news.set()
@@ -397,16 +384,8 @@ class BusStreamer(ConnectionRunner[BusLink]):
     def _hear_account(self, data: bytes, news: asyncio.Event) -> None:
         """How a further account is at the owner."""
         if (health := decode_truth(data, DeskHealth)) is not None:
-            self._note_published(health)
+            self._viewed.published(health)
             news.set()
-
-    def _note_published(self, health: DeskHealth) -> None:
-        self._words += 1
-        if self._words == OWN_WORD:
-            leg, arrival = self._legs.of(self._stream).begin(self._clock.here(health))
-            self._legs.put(leg, hole=arrival.is_broken)
-            if arrival.is_broken:
-                self._sink.connected(None)  # what is made of changes does not go on from here
 
     def _answer(self) -> None:
         """Tell the worker what is streamed of what it wants, where that has changed."""
@@ -432,77 +411,6 @@ class BusStreamer(ConnectionRunner[BusLink]):
         if answer != self._told:
             self._told = answer
             self._sink.subscribed(*answer)
-
-    def _take(self, data: bytes, feed: Detail) -> None:
-        self._early.append((data, feed))
-        self._hear_early()
-
-    def _hear_early(self) -> None:
-        """Hear what has come, in its order, as far as that may be."""
-        while self._is_answered and self._early and self._has_its_clock(self._early[0][0]):
-            self._hear(*self._early.popleft())
-
-    def _has_its_clock(self, data: bytes) -> bool:
-        """Whether the clock is known by which this was received, or is not to be waited for any more."""
-        head, now = read_head(data), self._monotonic()
-        if head is None or self._clock.offset_of(head.epoch) is not None:
-            self._early_until = None
-            return True
-        if self._early_until is None:
-            self._early_until = now + CLOCK_PATIENCE_SECONDS
-        return now >= self._early_until
-
-    def _hear(self, data: bytes, feed: Detail = Detail.FULL) -> None:
-        batch = decode_batch(data)
-        if not isinstance(batch, str) and any(_is_of_another(self._stream, one) for one in batch.records):
-            # Who may read the store may have the server deliver what is in it under any subject.
-            batch = f"A message of another stream came as one of {self._stream}."
-        leg = self._legs.of(self._stream)
-        if isinstance(batch, str):
-            self._legs.put(leg.spoil(), hole=False)
-            if not self._complained:
-                self._complained = True
-                self._sink.notice(batch)
-            return
-        if feed is Detail.SLOW:
-            self._slow_heard_at = self._monotonic()
-        for one, of in self._feeds.take(feed, batch, leg.position.last, self._monotonic()):
-            self._use(one, of)
-
-    def _use(self, batch: Batch, feed: Detail) -> None:
-        offset = self._clock.offset_of(batch.head.epoch) or Offset()
-        frames = [record for record in batch.records if record.kind is RecordKind.FRAME]
-        first, last = (offset.here(frames[at].received_ns) if frames else None for at in (0, -1))
-        told = [offset.gap_here(gap) for gap in counted_gaps(batch.records)]
-        leg, arrival = self._legs.of(self._stream).take(batch.head, first, last, told, feed)
-        if not arrival.is_new:
-            self._legs.put(leg, hole=False)
-            return
-        records = behind(batch.records, arrival.known)
-        self._legs.put(
-            leg.leave_out(left_out(records)), hole=arrival.is_broken or arrival.verdict is Verdict.FIRST
-        )
-        if arrival.is_broken:
-            self._sink.connected(None)  # what is made of changes does not go on from here
-        for record in records:
-            if record.kind is RecordKind.FRAME:
-                self._sink.frame(record.payload, record.events, offset.here(record.received_ns))
-            elif record.kind is RecordKind.MARKET:
-                self._sink.connected(_readable(record.payload))
-
-
-def _is_of_another(stream: StreamId, record: Record) -> bool:
-    return record.kind is RecordKind.FRAME and record.stream != stream
-
-
-def _readable(announced: str | bytes | None) -> str | None:
-    """What is announced of a market; None where it cannot be read, and what comes beside it counts all the same."""
-    try:
-        header = announced.decode() if isinstance(announced, bytes) else announced
-        return None if header is None else Announcement.parse(header).header()
-    except ValueError as error:
-        log.warning("what the owner announces of its market cannot be read: %s", error)
-        return None
 
 
 def _is_another(before: DeskHealth, now: DeskHealth) -> bool:

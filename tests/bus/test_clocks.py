@@ -24,10 +24,12 @@ from options_helper.bus.clocks import (
     DeskClock,
     Offset,
 )
+from options_helper.bus.detail import Detail
 from options_helper.bus.follower import Desk, DeskFollower
-from options_helper.bus.streamer import CLOCK_PATIENCE_SECONDS, BusStreamer, Legs
+from options_helper.bus.streamer import BusStreamer, Legs
 from options_helper.bus.truth import DeskAccount, DeskHealth
 from options_helper.bus.truth import encode as encode_truth
+from options_helper.bus.viewed_stream import CLOCK_PATIENCE_SECONDS
 from options_helper.bus.viewer import BusManager
 from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.errors import StreamError
@@ -291,11 +293,12 @@ class Standby:
         number, before = self.before[epoch], sum(self.before.values())
         self.before[epoch] += 1
         record = Record(RecordKind.FRAME, at_ns, payload, STOCKS, 1)
-        self.streamer._take(encode(Head(epoch, number, before, 1), [record]), self.streamer._feeds.wanted)
+        data = encode(Head(epoch, number, before, 1), [record])
+        self.streamer._viewed.take(data, Detail.FULL, self.here.monotonic())
 
     def measure(self) -> None:
         measured(self.clock, self.owners)
-        self.streamer._hear_early()
+        self.streamer._viewed.hand_on(self.here.monotonic())
 
 
 @pytest.fixture

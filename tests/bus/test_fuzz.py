@@ -17,6 +17,7 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Head, encode
 from options_helper.bus.clocks import DeskClock
 from options_helper.bus.demand import Answer, Wish, demands, read_wish
+from options_helper.bus.detail import Detail
 from options_helper.bus.follower import Desk, DeskFollower
 from options_helper.bus.lease import Claim, read_claim
 from options_helper.bus.place_reader import Item, PlaceReader
@@ -103,8 +104,8 @@ def test_batches(chance: random.Random):
         data = a_batch(number, 3 * number)
         if number % 2:
             data, spoilt = mutated(data, chance), spoilt + 1
-        streamer._hear(data)
-        leg = streamer._legs.of(STOCKS)
+        streamer._viewed.hear(data, Detail.FULL, 0.0)
+        leg = streamer._viewed.leg
         if not number % 2:
             assert heard.events + leg.missed == 3 * (number + 1)
     assert leg.damaged == spoilt, "each is rejected"

@@ -122,9 +122,13 @@ def streamer(heard: Heard) -> BusStreamer:
 def test_what_is_in_a_batch_beside_a_market_that_cannot_be_read_is_heard(
     streamer: BusStreamer, heard: Heard, payload: bytes
 ):
-    streamer._hear(encode(Head(1, 0, 0, 0), [Record(RecordKind.TICK, 1, stream=STOCKS)]))
+    streamer._viewed.hear(
+        encode(Head(1, 0, 0, 0), [Record(RecordKind.TICK, 1, stream=STOCKS)]), Detail.FULL, 0.0
+    )
     frame = Record(RecordKind.FRAME, 6, b"[]", STOCKS, 3)
-    streamer._hear(encode(Head(1, 1, 0, 3), [Record(RecordKind.MARKET, 5, payload, STOCKS), frame]))
+    streamer._viewed.hear(
+        encode(Head(1, 1, 0, 3), [Record(RecordKind.MARKET, 5, payload, STOCKS), frame]), Detail.FULL, 0.0
+    )
 
     assert (heard.events, heard.announced, heard.problems) == (3, [None], [])
 
@@ -134,19 +138,21 @@ def test_what_is_of_another_stream_is_rejected_and_said_and_takes_no_place(
 ):
     """Whoever may make consumers may have the server deliver one stream's batches as another's."""
     mine = Record(RecordKind.FRAME, 6, b"[]", STOCKS, 3)
-    streamer._hear(encode(Head(1, 0, 0, 3), [mine]))
+    streamer._viewed.hear(encode(Head(1, 0, 0, 3), [mine]), Detail.FULL, 0.0)
     strange = Record(RecordKind.FRAME, 7, b"[]", StreamName.OPTIONS, 60)
-    streamer._hear(encode(Head(1, 9, 3, 60), [strange]))
-    streamer._hear(encode(Head(1, 1, 3, 3), [mine]))
+    streamer._viewed.hear(encode(Head(1, 9, 3, 60), [strange]), Detail.FULL, 0.0)
+    streamer._viewed.hear(encode(Head(1, 1, 3, 3), [mine]), Detail.FULL, 0.0)
 
-    leg = streamer._legs.of(STOCKS)
+    leg = streamer._viewed.leg
     assert heard.events == 6
     assert (leg.damaged, leg.gap_count) == (1, 0)
     assert heard.problems == ["A message of another stream came as one of stocks."]
 
 
 def test_a_market_that_can_be_read_is_told(streamer: BusStreamer, heard: Heard):
-    streamer._hear(encode(Head(1, 0, 0, 0), [Record(RecordKind.MARKET, 5, PLAYED.encode(), STOCKS)]))
+    streamer._viewed.hear(
+        encode(Head(1, 0, 0, 0), [Record(RecordKind.MARKET, 5, PLAYED.encode(), STOCKS)]), Detail.FULL, 0.0
+    )
 
     assert heard.announced == [PLAYED]
 
@@ -282,14 +288,14 @@ class Slowly:
             monotonic=lambda: self.now,  # type: ignore[arg-type]
         )
         self.streamer._health = word(published={"stocks": Published(1, published)})
-        self.streamer._hear(batch(1, 0, 3))
+        self.streamer._viewed.hear(batch(1, 0, 3), Detail.FULL, 0.0)
 
     async def look(self, now: float) -> Detail:
         """What it changes to then."""
         self.now = now
         self.ask_now.clear()
         await self.streamer._change_feed(self.bus, self.ask_now)  # type: ignore[arg-type]
-        return self.streamer._feeds.wanted
+        return self.streamer._viewed.feeds.wanted
 
 
 def word(**more: Any) -> DeskHealth:
@@ -306,7 +312,7 @@ def test_a_slow_feed_that_says_nothing_though_the_owner_publishes_is_given_up_af
         assert await viewer.look(100.0) is Detail.SLOW
         assert viewer.ask_now.is_set(), "the owner makes one only of what somebody says he follows"
         assert await viewer.look(100.0 + SILENT_SECONDS) is Detail.SLOW
-        viewer.streamer._hear(batch(2, 3, 3), Detail.SLOW)
+        viewer.streamer._viewed.hear(batch(2, 3, 3), Detail.SLOW, viewer.now)
         assert await viewer.look(100.0 + 2 * SILENT_SECONDS) is Detail.SLOW, "it has spoken meanwhile"
         assert await viewer.look(100.1 + 2 * SILENT_SECONDS) is Detail.FULL
 
@@ -334,7 +340,7 @@ def test_the_feed_that_is_used_no_more_is_left_and_the_owner_is_told_at_once():
         viewer = Slowly(published=3)
         viewer.streamer._followed[Detail.FULL] = viewer.bus  # type: ignore[assignment]
         await viewer.look(100.0)
-        viewer.streamer._hear(batch(0, 3, 1), Detail.SLOW)
+        viewer.streamer._viewed.hear(batch(0, 3, 1), Detail.SLOW, viewer.now)
         await viewer.look(100.1)
         assert viewer.bus.followed == ["oh.desk.slow", "left"]
         assert viewer.ask_now.is_set()
@@ -347,7 +353,7 @@ def test_a_connection_that_is_made_anew_begins_with_all_prices_whatever_the_last
 ):
     async def story() -> None:
         connection = Followable(word())
-        streamer._feeds.at_hand = Detail.SLOW
+        streamer._viewed.feeds.at_hand = Detail.SLOW
         streamer._followed[Detail.SLOW] = connection  # type: ignore[assignment]
         ended = asyncio.create_task(asyncio.sleep(0))
         await ended
@@ -355,7 +361,7 @@ def test_a_connection_that_is_made_anew_begins_with_all_prices_whatever_the_last
             await streamer._communicate(connection, asyncio.Event(), ended)  # type: ignore[arg-type]
 
     asyncio.run(story())
-    assert streamer._feeds.at_hand is None
+    assert streamer._viewed.feeds.at_hand is None
     assert list(streamer._followed) == [Detail.FULL]
 
 

@@ -16,6 +16,7 @@ from tests.days.day import Day, Trouble
 from tests.days.lease.lines import Network, Server
 from tests.days.lease.oracle import DeskOracle
 from tests.days.lease.owner import NAMES, STREAMS, Alpaca, Owner, frames
+from tests.days.lease.viewer import Viewer
 from tests.days.stage import Stage
 from tests.kit.jetstream import JetStream
 
@@ -55,8 +56,18 @@ class LeaseSubject:
             since, since + lasts, rng.choice((2, 2, 3)), rng.choice((0.2, 0.7, 3.0)), rng.random() < 0.5,
             rng.choice((0.0, 0.2, 0.9)),
         )  # fmt: skip
-        dice = random.Random(f"{day.seed}/lease, forgetful")
-        return served, (*self._troubles(rng, served), *self._losses(dice, served))
+        troubles = list(self._troubles(rng, served))
+        troubles += self._losses(random.Random(f"{day.seed}/lease, forgetful"), served)
+        return served, (*troubles, *self._views(random.Random(f"{day.seed}/lease, viewer"), served))
+
+    @staticmethod
+    def _views(dice: random.Random, served: Served) -> Iterable[Trouble]:
+        """What goes wrong for who follows."""
+        for _ in range(dice.randint(0, 4)):
+            at = round(dice.uniform(served.since, served.until - _CALM_SECONDS), 2)
+            how = dice.choice(("kill", "frozen", "cut", "cut", "lost", "slow", "reset", "reset", "busy"))
+            seconds = min(dice.choice((0.3, 1.5, 4.0, 9.0, 20.0)), served.until - _CALM_SECONDS + 3 - at)
+            yield Trouble(at, "lease", "viewer", round(seconds, 2), how)
 
     @staticmethod
     def _losses(dice: random.Random, served: Served) -> Iterable[Trouble]:
@@ -128,11 +139,16 @@ class LeaseSubject:
             network = Network(stage.dice(f"{name}'s way to the bus"))
             self._server.networks.append(network)
             oracle.owners.append(Owner(oracle, name, self._server, network, self._alpaca))
+        network = Network(stage.dice("the viewer's way to the bus"))
+        self._server.networks.append(network)
+        room = stage.dice("the viewer's room").choice((20, 20_000))
+        self._viewer = oracle.views.viewer = Viewer(stage, oracle.views, self._server, network, room)
         self._owners = {one.name: one for one in oracle.owners}
         stage.after_sleep.append(oracle.woke)
         at = stage.day.at
         for number, owner in enumerate(oracle.owners):
             stage.agenda.at(at(served.since) + number * NS, owner.start, product=True)
+        stage.agenda.at(at(served.since) + NS // 2, self._viewer.start, product=True)
         stage.agenda.at(at(served.since), oracle.begin, product=True)
         stage.agenda.at(at(served.since), partial(self._play, 0))
         stage.agenda.at(at(served.since), self._look, product=True)
@@ -178,11 +194,16 @@ class LeaseSubject:
             self._oracle.is_over = True
             for owner in self._oracle.owners:
                 owner.kill()
+            self._viewer.kill()
 
     def _strike(self, trouble: Trouble) -> None:
         assert self._oracle is not None
-        self._oracle.trouble()
         after = partial(self._stage.agenda.after, trouble.seconds)
+        if trouble.whose == "viewer":
+            self._oracle.views.trouble()
+            self._strike_viewer(trouble, after)
+            return
+        self._oracle.trouble()
         if trouble.how == "alpaca":
             self._alpaca.cut()
         elif trouble.how == "server":
@@ -195,6 +216,7 @@ class LeaseSubject:
             self._strike_owner(self._owners[trouble.whose], trouble, after)
 
     def _strike_owner(self, owner: Owner, trouble: Trouble, after: Callable[..., object]) -> None:
+        assert self._oracle is not None
         match trouble.how:
             case "kill":
                 owner.kill()
@@ -218,6 +240,26 @@ class LeaseSubject:
             case how:
                 self._set_way(owner.network, how, on=True)
                 after(partial(self._set_way, owner.network, how, on=False))
+                after(self._oracle.trouble)
+
+    def _strike_viewer(self, trouble: Trouble, after: Callable[..., object]) -> None:
+        viewer = self._viewer
+        match trouble.how:
+            case "kill":
+                viewer.kill()
+                after(viewer.start, product=True)
+            case "frozen":
+                viewer.freeze()
+                after(viewer.go_on, product=True)
+            case "reset":
+                for line in list(viewer.network.lines):
+                    line.end()
+            case "busy":
+                viewer.is_slow = True
+                after(viewer.consume_again)
+            case how:
+                self._set_way(viewer.network, how, on=True)
+                after(partial(self._set_way, viewer.network, how, on=False))
 
     def _go_on(self, owner: Owner) -> None:
         assert self._oracle is not None
@@ -229,9 +271,8 @@ class LeaseSubject:
         self._server.is_down = False
         self._oracle.trouble()
 
-    def _set_way(self, network: Network, how: str, *, on: bool) -> None:
-        assert self._oracle is not None
-        self._oracle.trouble()
+    @staticmethod
+    def _set_way(network: Network, how: str, *, on: bool) -> None:
         if how == "cut":
             network.is_cut = on
         elif how == "lost":

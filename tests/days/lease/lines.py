@@ -15,6 +15,8 @@ from tests.kit.jetstream import JetStream, KeptStore
 
 GONE: Final = "The connection to the bus ended."
 NO_ANSWER: Final = "The bus does not answer."
+# So long a way may be cut before the client notices that nothing answers its pings.
+PINGS_SECONDS: Final = 12.0
 
 
 class Runs(Protocol):
@@ -102,6 +104,12 @@ class Server:
         """Its time, in seconds."""
         return self.stage.clocks.true_ns / NS
 
+    def send(self, subject: str, data: bytes) -> None:
+        """What it has stored goes to all who follow that subject."""
+        for network in self.networks:
+            for line in list(network.lines):
+                line.push(subject, data)
+
     def lose(self, copy: Mapping[str, KeptStore]) -> None:
         """Go on from that copy, in the stores that it has."""
         self.values.restore(copy)
@@ -121,9 +129,20 @@ class Line:
 
     room = 100_000
 
-    def __init__(self, server: Server, network: Network, process: Runs, stored: Callable[..., None]) -> None:
+    def __init__(
+        self,
+        server: Server,
+        network: Network,
+        process: Runs,
+        stored: Callable[..., None] = lambda *_: None,
+        ended: Callable[[Line], None] = lambda _: None,
+    ) -> None:
+        """`stored` hears in the world what the server takes, `ended` in the process that it is gone."""
         self._server, self._network, self._process = server, network, process
-        self._stored = stored
+        self._stored, self._ended = stored, ended
+        self._followed: dict[str, Callable[[bytes], None]] = {}
+        self._pushed_ns = 0
+        self._held: list[Callable[[], None]] = []  # while the way is cut: it comes later, or never
         self.is_ended = False
         self._arrived_ns = 0
         # By a number, so that each is answered once.
@@ -169,11 +188,41 @@ class Line:
         if answered is not None:
             answered(answer, error)
 
+    def follows(self, subject: str) -> bool:
+        """Whether the server sends this one what it stores there."""
+        return subject in self._followed
+
+    def push(self, subject: str, data: bytes) -> None:
+        """Send it to this one, behind what was sent before, if it follows that subject."""
+        if (heard := self._followed.get(subject)) is None:
+            return
+        clocks = self._server.stage.clocks
+        self._pushed_ns = max(self._pushed_ns, clocks.true_ns + int(self._network.travel() * NS))
+        self._server.stage.agenda.at(self._pushed_ns, lambda: self._come(lambda: heard(data)))
+
+    def _come(self, hear: Callable[[], None]) -> None:
+        if self.is_ended:
+            return
+        if self._network.is_cut:
+            if not self._held:
+                self._server.stage.agenda.after(PINGS_SECONDS, self._look_at_held)
+            self._held.append(hear)
+            return
+        held, self._held = self._held, []
+        for one in (*held, hear):
+            self._process.later(0.0, one)
+
+    def _look_at_held(self) -> None:
+        """Nothing came for as long as pings are waited for."""
+        if self._held:
+            self.end()
+
     def end(self) -> None:
         """It is gone, and whoever waits hears so."""
         if self.is_ended:
             return
         self.is_ended = True
+        self._process.later(0.0, lambda: self._ended(self))
         self._network.lines.remove(self)
         for number in list(self._waiting):
             self._process.later(0.0, lambda number=number: self._answer(number, None, StreamError(GONE)))  # type: ignore[misc]
@@ -182,6 +231,14 @@ class Line:
         """Say who one is, and have the stores made: two ways there and back."""
         await Asked(self, lambda _: None)
         await Asked(self, lambda _: None)
+
+    async def follow(self, subject: str, heard: Callable[[bytes], None]) -> None:
+        """Have the server send what it stores there from when it hears of that."""
+
+        def follow(_: float) -> None:
+            self._followed[subject] = heard
+
+        await Asked(self, follow)
 
     async def store(self, subject: str, data: bytes) -> int:
         """Store it."""

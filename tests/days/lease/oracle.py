@@ -14,6 +14,7 @@ from options_helper.data.recording.journal import RecordKind
 from options_helper.model.streams import StreamId
 from tests.days.clocks import NS
 from tests.days.lease.lines import Server
+from tests.days.lease.view_oracle import ViewOracle
 
 if TYPE_CHECKING:
     from tests.days.lease.owner import Desk, Owner
@@ -66,6 +67,7 @@ class DeskOracle:
         self._subjects = {names.published(stream): stream for stream in streams}
         self._streams = {stream: Followed() for stream in streams}
         self.owners: list[Owner] = []
+        self.views = ViewOracle(stage, self, streams)
         self.is_over = False
         self._broken: str | None = None
         # By process and stream, what it has stored; and the process of each term.
@@ -73,7 +75,7 @@ class DeskOracle:
         self._whose: dict[int, tuple[str, int]] = {}
         self._troubled_ns = stage.clocks.true_ns
         # Of the last look at which somebody led, and at which no two did.
-        self._led_ns = self._alone_ns = self._woke_ns = 0
+        self._led_ns = self._alone_ns = self._woke_ns = self._lease_lost_ns = 0
         self._freed_ns: int | None = None  # since nobody leads
         self._lease = _Given(("", 0), 0, 0, is_free=True)
 
@@ -99,16 +101,24 @@ class DeskOracle:
         """The server has another past in these stores than it had acknowledged."""
         self.trouble()
         if self._names.lease_store in stores:
+            self._lease_lost_ns = self.now_ns
             self._lease = _Given(("", 0), self.now_ns, self.now_ns, is_free=True)
         for stream, followed in self._streams.items():
             if self._names.store(stream) in stores:
                 followed.is_forgotten = True
+                self.views.forgot(stream)
+
+    @property
+    def troubled_ns(self) -> int:
+        """When something went wrong last, or was well again."""
+        return self._troubled_ns
 
     @property
     def _is_calm(self) -> bool:
         return self.now_ns - self._troubled_ns > CALM_SECONDS * NS
 
-    def _breaks(self, sentence: str) -> None:
+    def breaks(self, sentence: str) -> None:
+        """Something is not as it must be."""
         if self._broken is None and not self.is_over:
             self._broken = sentence
             self._stage.check(sampled=False)
@@ -124,19 +134,19 @@ class DeskOracle:
             return
         batch = decode(data)
         if not isinstance(batch, Batch):
-            self._breaks(f"what {life} published is no batch")
+            self.breaks(f"what {life} published is no batch")
             return
         followed, epoch = self._streams[stream], batch.head.epoch
         key = life, stream
         self._stored[key] = self._stored.get(key, 0) + batch.head.events
         if self._whose.setdefault(epoch, life) != life:
-            self._breaks(f"{life} and {self._whose[epoch]} publish in the same term")
+            self.breaks(f"{life} and {self._whose[epoch]} publish in the same term")
         if epoch > followed.epoch:
             self._begins(life, stream, batch)
         if epoch < followed.epoch:
             # A server that has forgotten the newer term refuses nothing, and who follows does.
             if not followed.is_forgotten:
-                self._breaks(f"{life} published in {stream} after another's term had begun")
+                self.breaks(f"{life} published in {stream} after another's term had begun")
             return
         leads_on = epoch == followed.epoch or (desk is not None and desk is followed.desk)
         is_after_loss = epoch > followed.epoch and followed.is_forgotten
@@ -146,23 +156,25 @@ class DeskOracle:
         followed.position, arrival = followed.position.take(batch.head)
         may_be_uncounted = is_after_loss and arrival.verdict is Verdict.NEW_OWNER
         if not arrival.is_new or arrival.missed or (arrival.missed is None and not may_be_uncounted):
-            self._breaks(f"a batch of {stream} does not go on from the one before: {arrival}")
+            self.breaks(f"a batch of {stream} does not go on from the one before: {arrival}")
         # Who leads on has heard everything that came meanwhile.
         followed.is_hole_told |= arrival.verdict in (Verdict.NEW_OWNER, Verdict.HOLE) and not leads_on
+        frames = [int(one.payload) for one in batch.records if one.kind is RecordKind.FRAME]
+        self.views.stored(stream, batch.head, frames)
         self._follow(key, followed, batch)
 
     def _begins(self, life: tuple[str, int], stream: StreamId, batch: Batch) -> None:
         """A new term: by whom, and with which word."""
         if self._has_another(life):
-            self._breaks(f"{life} begins a term of {stream}, and {self._lease.whose} has the lease")
+            self.breaks(f"{life} begins a term of {stream}, and {self._lease.whose} has the lease")
         if batch.head.number or batch.records[0].kind is not RecordKind.TICK:
-            self._breaks(f"a term of {stream} begins with no word of its feed")
+            self.breaks(f"a term of {stream} begins with no word of its feed")
 
     def _claimed(self, life: tuple[str, int], data: bytes) -> None:
         """The lease has another holder only when it was free, or has run out."""
         claim, lease = read_claim(data), self._lease
         if not lease.is_free and lease.whose != life and self.now_ns - lease.renewed_ns < TTL_SECONDS * NS:
-            self._breaks(f"{life} takes the lease while {lease.whose} has it")
+            self.breaks(f"{life} takes the lease while {lease.whose} has it")
         is_renewal = lease.whose == life and not lease.is_free
         since_ns = lease.since_ns if is_renewal else self.now_ns
         self._lease = _Given(life, since_ns, self.now_ns, is_free=claim is None or claim.free)
@@ -188,9 +200,9 @@ class DeskOracle:
                 continue
             followed.may_repeat = False
             if number <= followed.newest:
-                self._breaks(f"frame {number} of {stream} is stored behind frame {followed.newest}")
+                self.breaks(f"frame {number} of {stream} is stored behind frame {followed.newest}")
             if number > followed.newest + 1 and not followed.is_hole_told:
-                self._breaks(f"nothing tells of what lies between {followed.newest} and {number} of {stream}")
+                self.breaks(f"nothing tells of what lies between {followed.newest} and {number} of {stream}")
             followed.newest, followed.is_hole_told = max(number, followed.newest), False
 
     # Who leads.
@@ -201,17 +213,21 @@ class DeskOracle:
             epoch > desk.term.epoch and life != desk.owner.life for epoch, life in self._whose.items()
         )
         if desk.term.fenced is None and not known:
-            self._breaks(f"{desk.owner.life} takes its own word for another's")
+            self.breaks(f"{desk.owner.life} takes its own word for another's")
 
     def opens(self, desk: Desk) -> None:
         """One begins to lead: its term has, and another that knew that it was waited for has left."""
         for stream, followed in self._streams.items():
             if followed.epoch < desk.term.epoch:
-                self._breaks(f"{desk.owner.life} leads, and its term has not begun in {stream}")
+                self.breaks(f"{desk.owner.life} leads, and its term has not begun in {stream}")
+        # One that has just been woken may open what it had begun, until it has looked; and a server that has lost the
+        # lease gives it to anybody.
+        knows = self.now_ns - max(desk.owner.awake_ns, self._woke_ns) > AWAKE_SECONDS * NS
+        knows &= self.now_ns - self._lease_lost_ns > TOGETHER_SECONDS * NS
         for one in self.owners:
             is_awake = self.now_ns - max(one.awake_ns, self._woke_ns) > AWAKE_SECONDS * NS
-            if one is not desk.owner and one.leads and one.course.is_followed and is_awake:
-                self._breaks(f"{one.life} knows that it is waited for, and leads when {desk.owner.life} does")
+            if one is not desk.owner and one.leads and one.course.is_followed and is_awake and knows:
+                self.breaks(f"{one.life} knows that it is waited for, and leads when {desk.owner.life} does")
 
     def freed(self, owner: Owner) -> None:
         """One has ended in order: whoever waits takes the lease at once."""
@@ -226,7 +242,7 @@ class DeskOracle:
     def lost(self, owner: Owner) -> None:
         """It was told that its lease is lost."""
         if self._is_calm:
-            self._breaks(f"{owner.life} lost its lease though nothing was wrong")
+            self.breaks(f"{owner.life} lost its lease though nothing was wrong")
 
     def ended(self, owner: Owner) -> None:
         """A process ends."""
@@ -240,7 +256,7 @@ class DeskOracle:
         for stream, counts in desk.term.counts.items():
             stored = self._stored.get((desk.owner.life, stream), 0) - desk.stored_before.get(stream, 0)
             if not counts.stored <= stored <= counts.stored + counts.waiting:
-                self._breaks(
+                self.breaks(
                     f"{desk.owner.life} says {counts.stored} events of {stream} stored and {counts.waiting} on their "
                     f"way, and {stored} are stored"
                 )
@@ -250,26 +266,27 @@ class DeskOracle:
         return {stream: count for (whose, stream), count in self._stored.items() if whose == life}
 
     def look(self) -> None:
-        """Once in a while: whether somebody leads, and no two do, and what comes gets stored."""
+        """Once in a while: whether somebody leads, and no two do, what comes gets stored, and who follows has it."""
+        self.views.look()
         if not self._is_well:
             self.trouble()
         leading = [one.desk for one in self.owners if one.leads and one.desk is not None]
         if len(leading) < 2 or self._troubled_ns == self.now_ns:
             self._alone_ns = self.now_ns
         elif self.now_ns - self._alone_ns > TOGETHER_SECONDS * NS:
-            self._breaks(f"{' and '.join(str(one.owner.life) for one in leading)} lead together")
+            self.breaks(f"{' and '.join(str(one.owner.life) for one in leading)} lead together")
         someone = any(one.runs for one in self.owners)
         if leading or not someone:
             self._led_ns, self._freed_ns = self.now_ns, None
         elif self._freed_ns is not None and self.now_ns - self._freed_ns > AT_ONCE_SECONDS * NS:
-            self._breaks("what was given back is not taken at once")
+            self.breaks("what was given back is not taken at once")
         elif self.now_ns - max(self._led_ns, self._troubled_ns) > TAKEOVER_SECONDS * NS:
-            self._breaks(f"nobody has led for {(self.now_ns - self._led_ns) / NS:.1f} s")
+            self.breaks(f"nobody has led for {(self.now_ns - self._led_ns) / NS:.1f} s")
         for desk in leading:
             self._compare(desk)
             since = desk.waits_since
             if since is not None and self._is_calm and self.now_ns - since > STORED_SECONDS * NS:
-                self._breaks(
+                self.breaks(
                     f"what {desk.owner.life} heard {(self.now_ns - since) / NS:.0f} s ago is not stored"
                 )
 

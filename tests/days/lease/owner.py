@@ -22,6 +22,7 @@ from options_helper.bus.truth import DeskHealth, Published
 from options_helper.errors import StreamError
 from options_helper.model.announcement import MarketKind
 from options_helper.model.frames import Continuity, Frame
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId, StreamName
 from tests.days.clocks import NS
 from tests.days.lease.lines import Line, Network, Server, Work
@@ -32,7 +33,12 @@ if TYPE_CHECKING:
 
 NAMES: Final = Names()
 STREAMS: Final[tuple[StreamId, ...]] = (StreamName.STOCKS, StreamName.FILLS)
+# Where the server sends what it has stored.
+FOLLOWED: Final = {NAMES.published(one): NAMES.followed(one) for one in STREAMS} | {
+    NAMES.state("health"): NAMES.told("health")
+}
 RELEASE_SECONDS: Final = 1.5
+GOODBYE_SECONDS: Final = 2.0
 TURN_SECONDS: Final = 1.0
 CONNECT_SECONDS: Final = 0.3
 QUEUE: Final = 8
@@ -217,7 +223,7 @@ class Desk:
         if error is None and self.line is not None and self._telling is None:
             self._telling = Work(
                 self.owner,
-                self.words.tell(self.line, "health", self._health()),
+                self.words.tell(self.line, "health", self.health()),
                 self._told,
                 within=CALL_SECONDS,
             )
@@ -230,11 +236,14 @@ class Desk:
             self.owner.oracle.fenced(self)
             self.term.yield_to_another(str(error))
 
-    def _health(self) -> DeskHealth:
+    def health(self, *, ended: bool = False) -> DeskHealth:
+        """What it says of itself."""
+        phase = Phase.LIVE if self.is_streaming else Phase.RECONNECTING
         return DeskHealth(
             program="1", host=self.owner.name, pid=1, at_ns=self.owner.wall_ns, epoch=self.term.epoch,
             market=MarketKind.ALPACA,
             published={str(name): Published(at.epoch, at.events) for name, at in self.term.progress.items()},
+            streams={str(name): StreamHealth(name, phase) for name in STREAMS}, ended=ended,
         )  # fmt: skip
 
     def step_down(self, why: str) -> None:
@@ -351,6 +360,10 @@ class Owner:
 
     def _stored(self, life: tuple[str, int], desk: Desk | None, subject: str, data: bytes) -> None:
         self.oracle.stored(life, desk, subject, data)
+        if (followed := FOLLOWED.get(subject)) is not None:
+            self._server.send(followed, data)
+            if subject == NAMES.state("health"):
+                self.oracle.views.told()
         if self.ends_as_it_takes and subject == NAMES.lease_key and life == self.life and self._stands_by:
             self.ends_as_it_takes = False
             self.later(0.0, partial(self._end_standing_by, self.oracle.now_ns))
@@ -435,16 +448,23 @@ class Owner:
         desk.is_ending = True
         desk.close_streams()
         if desk.term.is_done and desk.settled_all:
-            self._ended_desk(desk)
+            self._say_goodbye(desk)
         else:
             self._finish(desk, self._stage.clocks.elapsed() + FINISH_SECONDS)
 
     def _finish(self, desk: Desk, until: float) -> None:
         if desk.term.is_done or self._stage.clocks.elapsed() >= until:
-            self._ended_desk(desk)
+            self._say_goodbye(desk)
             return
         desk.carry()
         self.later(0.05, partial(self._finish, desk, until))
+
+    def _say_goodbye(self, desk: Desk) -> None:
+        if desk.line is None or desk.line.is_ended or desk.term.fenced is not None:
+            self._ended_desk(desk)
+        else:
+            word = desk.words.tell(desk.line, "health", desk.health(ended=True))
+            Work(self, word, lambda *_: self._ended_desk(desk), within=GOODBYE_SECONDS)
 
     def _ended_desk(self, desk: Desk) -> None:
         self.oracle.desk_ended(self, desk)
