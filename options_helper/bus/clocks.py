@@ -6,8 +6,7 @@ import threading
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from types import MappingProxyType
-from typing import Final, Self
+from typing import Final, Self, overload
 
 from msgspec.structs import replace as replace_struct
 
@@ -15,7 +14,6 @@ from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
 from options_helper.bus.truth import DeskHealth
 from options_helper.errors import StreamError
-from options_helper.model.account import AccountState
 from options_helper.model.clock_skew import format_span
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS
@@ -53,6 +51,12 @@ class Offset:
         """A moment of the owner's clock on this computer's; as it is where the clocks agree."""
         return owner_ns - self.ahead_ns if self.matters else owner_ns
 
+    @overload
+    def moment_here(self, at: datetime) -> datetime: ...
+
+    @overload
+    def moment_here(self, at: datetime | None) -> datetime | None: ...
+
     def moment_here(self, at: datetime | None) -> datetime | None:
         """The same of a moment that may not be known."""
         return at if at is None or not self.matters else at - timedelta(microseconds=self.ahead_ns / 1_000)
@@ -61,19 +65,6 @@ class Offset:
         """The same of both ends of a gap."""
         until_ns = None if gap.until_ns is None else self.here(gap.until_ns)
         return replace(gap, since_ns=self.here(gap.since_ns), until_ns=until_ns)
-
-    def account_here(self, account: AccountState) -> AccountState:
-        """What an owner says of an account, with the moments at which it asked on this computer's clock."""
-        if not self.matters:
-            return account
-        reports = {
-            task: replace(report, finished_at=self.moment_here(report.finished_at))
-            for task, report in account.reports.items()
-        }
-        view = account.view
-        if view is not None:
-            view = replace(view, as_of=self.moment_here(view.as_of) or view.as_of)
-        return replace(account, reports=MappingProxyType(reports), view=view)
 
     def stream_here(self, health: StreamHealth) -> StreamHealth:
         """How a stream is at the owner, with its times on this computer's clock."""

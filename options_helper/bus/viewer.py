@@ -19,6 +19,7 @@ from options_helper.bus.detail import slowness
 from options_helper.bus.follower import Desk, DeskFollower
 from options_helper.bus.legs import Leg, both_legs
 from options_helper.bus.streamer import BusSource
+from options_helper.bus.told import Told
 from options_helper.bus.truth import DeskBooks, DeskHealth, PictureEvent
 from options_helper.clock import utc_now_ns
 from options_helper.data.streaming.engine.stream_group import StreamGroup
@@ -66,6 +67,7 @@ class BusManager:
             now_ns=now_ns,
             monotonic=monotonic,
         )
+        self._told = Told()
         # Held while a run begins or ends.
         self._lock = threading.Lock()
         # Replaced whole; the last one stays after a stop, as the last run does.
@@ -166,15 +168,20 @@ class BusManager:
         if account is not None and account.name not in ("", self._look.name(desk)):
             account = None
         offset = self._source.clock.told_by(health)
+        account = None if account is None else self._told.account(account, offset)
         if problem is not None:
             account, snapshot = None, without_account(snapshot, Unusable(problem), keeping_streams=True)
         return replace(
             snapshot,
-            account=snapshot.account if account is None else offset.account_here(account.account),
+            account=snapshot.account if account is None else account.account,
             fills=snapshot.fills if account is None else account.fills,
             expiry_facts=snapshot.expiry_facts if account is None else account.expiry_facts,
-            risk_inputs=snapshot.risk_inputs if desk.risk_inputs is None else desk.risk_inputs,
-            news=snapshot.news if desk.news is None else self._wanted_of(desk.news.articles),
+            risk_inputs=snapshot.risk_inputs
+            if desk.risk_inputs is None
+            else self._told.risk_inputs(desk.risk_inputs, offset),
+            news=snapshot.news
+            if desk.news is None
+            else self._wanted_of(self._told.news(desk.news, offset).articles),
             books=snapshot.books
             if desk.books is None
             else self._books_of(desk, desk.books, snapshot, offset),
