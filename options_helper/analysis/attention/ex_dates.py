@@ -86,8 +86,11 @@ def ex_dividend_entries(
     for leg in lives:
         if leg.dividends is not None and not leg.dividends.is_unread:
             of_name.setdefault(leg.held.instrument.underlying, []).append(leg)
-    for name in dict.fromkeys((*of_name, *_with_shares(books), *(one.underlying for one in found))):
-        dividend = _next_dividend(name, live, moment, own_dividends.get(name, ()))
+    # Of others no shares can be over a day, so nothing more is looked up.
+    with_shares = dict.fromkeys((*_with_shares(books), *(one.underlying for one in found)))
+    for name in of_name | with_shares:
+        own = own_dividends.get(name, ())
+        dividend = _next_dividend(name, live, moment, own) if name in with_shares else None
         shares = _shares(name, dividend, moment, books, found)
         entry = _entry(name, of_name.get(name, []), shares, live, moment)
         if entry is not None:
