@@ -4,13 +4,20 @@ from __future__ import annotations
 
 import asyncio
 import secrets
+import signal
+import subprocess
+import sys
 from collections.abc import Callable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import replace
 from types import MappingProxyType
 from typing import Any
 
+import pytest
+
 from options_helper.bus.accounts_owner import AccountsOwner
+from options_helper.bus.batch import Batch
+from options_helper.bus.batch import decode as decode_batch
 from options_helper.bus.connection import BusConnection
 from options_helper.bus.names import Names
 from options_helper.bus.publisher import Fenced
@@ -22,10 +29,10 @@ from options_helper.model.frames import Frame
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import fills_of
 from tests.kit.builders import AS_OF
-from tests.kit.bus import NatsServer, nats_server
+from tests.kit.bus import NatsServer, both_servers, nats_server
 from tests.kit.fakes import deliver
 from tests.kit.serving import Serving, quotes
-from tests.kit.waiting import AT_ONCE, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
 NAMES = Names()
 ACCOUNTS = ("main", "ira", "roth")
@@ -169,3 +176,74 @@ def test_another_owner_fences_each_account_and_goes_on_counting_where_the_one_be
             )
 
     assert told.published[str(ira)].epoch > 1
+
+
+# An owner of ira that publishes a fill every few milliseconds, and tells nothing, until another has taken the desk.
+PUBLISHING = """
+import sys, time
+from options_helper.bus.accounts_owner import AccountsOwner
+from options_helper.bus.address import BusAddress
+from options_helper.bus.publisher import Fenced
+from options_helper.bus.term_carrier import Owner
+from options_helper.model.frames import Frame
+from options_helper.model.streams import fills_of
+
+class NoSource:
+    announced = None
+
+address = BusAddress.parse(sys.argv[1])
+owner = AccountsOwner(address, Owner("den", 1, 1), ("main", "ira"), now_ns=time.time_ns)
+owner.open()
+carry, number = owner.carry_of("ira", NoSource()), 0
+try:
+    while True:
+        number += 1
+        carry([Frame(fills_of("ira"), b"{}", 1, number)])
+        print(number, flush=True)
+except Fenced:
+    print("fenced", flush=True)
+owner.close()
+"""
+
+
+@pytest.mark.processes
+@both_servers
+def test_an_owner_that_was_frozen_stores_nothing_once_it_wakes_behind_one_of_other_accounts(binary):
+    """It has heard of nobody, and no stream of its own shows that another leads."""
+    ira, roth = fills_of("ira"), fills_of("roth")
+
+    async def stored(server: NatsServer) -> list[tuple[str, int]]:
+        connection = BusConnection(server.address)
+        await connection.open("a test")
+        found = []
+        for sequence in range(1, await connection.last_sequence(NAMES.further_store) + 1):
+            message = await connection.message(NAMES.further_store, sequence)
+            batch = None if message is None else decode_batch(message.data)
+            assert isinstance(batch, Batch)
+            found.append((str(batch.records[0].stream), batch.head.epoch))
+        await connection.close()
+        return found
+
+    with nats_server(binary) as server:
+        frozen = subprocess.Popen(
+            [sys.executable, "-c", PUBLISHING, server.url], stdout=subprocess.PIPE, text=True
+        )
+        assert frozen.stdout is not None
+        try:
+            assert [frozen.stdout.readline().strip() for _ in range(3)] == ["1", "2", "3"]
+            frozen.send_signal(signal.SIGSTOP)
+            newer = AccountsOwner(server.address, Owner("attic", 2, 2), ("main", "roth"), now_ns=utc_now_ns)
+            newer.open()
+            with closing(newer):
+                frozen.send_signal(signal.SIGCONT)
+                said, _ = frozen.communicate(timeout=A_PROCESS)
+                assert said.splitlines()[-1] == "fenced"
+                assert newer.carry_of("roth", NoSource())([Frame(roth, b"{}", 1, 1)])  # type: ignore[arg-type]
+            batches = asyncio.run(asyncio.wait_for(stored(server), A_PROCESS))
+        finally:
+            frozen.kill()
+            frozen.wait()
+
+    begins = batches.index((str(roth), 2))
+    assert {stream for stream, _ in batches[:begins]} == {str(ira)}
+    assert batches[begins:] == [(str(roth), 2)] * 2, "its first word, and its fill"
