@@ -60,7 +60,8 @@ def test_an_owner_that_is_parted_from_the_bus_is_the_first_leg_and_nothing_is_mi
                 wait_until(lambda: bid(viewer.snapshot()) == 129, saw=lambda: stocks(viewer))
                 wait_until(lambda: is_well(viewer), saw=lambda: stocks(viewer))
                 sent = owner.manager.snapshot().streams[STOCKS].received
-                assert (stocks(viewer).received - began, stocks(viewer).missed) == (sent - 10, 0)
+                wait_until(lambda: stocks(viewer).received - began == sent - 10, saw=lambda: stocks(viewer))
+                assert stocks(viewer).missed == 0
         finally:
             viewer.stop()
 
