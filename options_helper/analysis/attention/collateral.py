@@ -18,6 +18,7 @@ from numpy.typing import NDArray
 
 from options_helper.analysis.attention.closings import NONE_CLOSED, Closed, kept
 from options_helper.analysis.attention.held_legs import CENT, HeldLine
+from options_helper.analysis.payoffs import end_of
 
 _ROUNDING: Final = 1e-6
 # Of prices, as whether something is exercised is decided.
@@ -73,25 +74,44 @@ class Collateral:
         return self.is_known and not is_another and any(one.quantity < 0 for one in self.ending)
 
     @cached_property
-    def _rights(self) -> tuple[_Rights, _Rights]:
-        """What ends and what goes on, at 0 and at every strike of either."""
-        options = [[one for one in lines if one.instrument.is_option] for lines in (self.ending, self.beside)]
-        strikes = sorted({one.instrument.strike or 0.0 for lines in options for one in lines})
-        ending, going_on = (_Rights(lines, np.array([0.0, *strikes])) for lines in options)
-        return ending, going_on
+    def _rights(self) -> tuple[_Rights, list[_Rights]]:
+        """What ends, and what goes on until each of its own ends, at 0 and at every strike of either."""
+        ending, going_on = (
+            [one for one in lines if one.instrument.is_option] for lines in (self.ending, self.beside)
+        )
+        grid = _grid((*ending, *going_on))
+        return _Rights(ending, grid), _by_end(going_on, grid)
 
     def _at_each(self, prices: Floats, closed: Closed) -> Floats:
         """How much less is set aside without what ends; what is sold and ends worthless gives back its own later."""
         ending, going_on = self._rights
-        now, then = ending.held(closed, prices), going_on.all(closed, len(prices))
+        now, then = ending.held(closed, prices), [one.all(closed, len(prices)) for one in going_on]
         shares = np.full(len(prices), _shares(self.beside))
         # Which calls the shares stand behind, the account does not say: by either the least is sure.
         covered, left = now.covered(shares)
-        stay, _ = then.covered(left)
-        staying, left_then = then.covered(shares)
-        together, _ = (now + staying).covered(left_then)
-        by_ending, by_staying = (covered + stay).loss() - stay.loss(), together.loss() - staying.loss()
+        if not then:
+            return covered.loss()
+        stay, staying = ([one.covered(by) for one in then] for by in (left, shares))
+        # What goes on takes the most of all its ends: what ends sooner covers nothing any more then.
+        by_ending = (covered + stay[0][0]).loss() - _most(one.loss() for one, _ in stay)
+        together, _ = (now + staying[0][0]).covered(staying[0][1])
+        by_staying = together.loss() - _most(one.loss() for one, _ in staying)
         return np.maximum(0.0, np.minimum(by_ending, by_staying))
+
+
+def _grid(lines: Iterable[HeldLine]) -> Floats:
+    return np.array([0.0, *sorted({one.instrument.strike or 0.0 for one in lines})])
+
+
+def _by_end(lines: Sequence[HeldLine], grid: Floats) -> list[_Rights]:
+    """Of each end what ends no sooner: the first has all of them."""
+    ends = sorted({end_of(one.instrument) for one in lines})
+    return [_Rights([one for one in lines if end_of(one.instrument) >= end], grid) for end in ends]
+
+
+def _most(losses: Iterable[Floats]) -> Floats:
+    most: Floats = np.maximum.reduce(list(losses))
+    return most
 
 
 class _Rights:
@@ -202,9 +222,9 @@ def _of_name(lines: Sequence[HeldLine]) -> float:
     options = [one for one in lines if one.instrument.is_option]
     if not any(one.quantity < 0 for one in options):
         return 0.0
-    grid = np.array([0.0, *sorted({one.instrument.strike or 0.0 for one in options})])
-    held = _Rights(options, grid).all(NONE_CLOSED, 1)
-    return float(held.covered(np.array([_shares(lines)]))[0].loss()[0])
+    shares = np.array([_shares(lines)])
+    ends = (one.all(NONE_CLOSED, 1).covered(shares)[0].loss() for one in _by_end(options, _grid(options)))
+    return float(_most(ends)[0])
 
 
 def _shares(lines: Iterable[HeldLine]) -> float:
