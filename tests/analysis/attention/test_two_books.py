@@ -20,7 +20,7 @@ from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.attention.test_early_exercise import DECEMBER, early
 from tests.analysis.attention.test_early_exercise import SHORT_CALL as EARLY_CALL
 from tests.analysis.attention.test_expiring import IN_THE_MONEY, LONG_CALL, SHORT_CALL
-from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
+from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only, sold_since
 from tests.analysis.risk.test_book_risk import index_chain
 from tests.kit.builders import holding, leg, portfolio, position, quote, structure
 
@@ -508,3 +508,35 @@ def test_in_the_moments_after_a_fill_nothing_of_it_is_named_to_be_closed(
         if entry.kind not in {AttentionKind.FILE_ACCOUNT, AttentionKind.WIDE}:
             assert entry.remedy == SEE_FIRST
             assert "with all that ends with it" not in entry.amounts
+
+
+SOLD, ALONE = "KO 20 Nov 26 55 C", "alone that leaves more missing"
+
+
+@pytest.mark.parametrize(
+    ("sold", "bought", "said"),
+    [
+        (-1, 1, "Close it, or roll it to a later expiry."),
+        (
+            -2,
+            2,
+            f"Close {SOLD} together with 1 of 2 contracts of KO 20 Nov 26 60 C, the sold leg first: {ALONE}.",
+        ),
+    ],
+)
+def test_what_is_closed_is_as_much_as_the_account_holds_and_not_as_the_file(
+    sold: int, bought: int, said: str
+):
+    """The file has sold three: closed by its line, "together with what it covers", or all of both."""
+    bought_call = position("KO", 60, contracts=bought, expiry=FRIDAY, identity="bought")
+    ours, theirs = (
+        [position("KO", 55, contracts=count, expiry=FRIDAY, identity="sold"), bought_call]
+        for count in (-3, sold)
+    )
+    live = live_at(
+        "2026-11-20 14:30", {"KO": (62.21, 62.23)}, held=ours, account=portfolio(*theirs), power=9_000
+    )
+    found = attention(ours, sold_since(live, "KO"))
+
+    (short,) = [one for one in of_kind(found, AttentionKind.IN_THE_MONEY_SHORT) if "C00055" in one.symbols[0]]
+    assert short.remedy == said
