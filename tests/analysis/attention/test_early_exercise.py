@@ -253,12 +253,16 @@ class TestShortPuts:
         assert entry.by == new_york("2026-11-23 16:00")
 
 
+@pytest.mark.parametrize(("by_file", "by_record"), [(100, None), (None, Decimal(100)), (100, Decimal(10))])
 @pytest.mark.parametrize(("bid", "is_told"), [(29.25, True), (29.3, False)])
-def test_an_adjusted_call_is_judged_by_the_shares_that_it_delivers(bid: float, *, is_told: bool):
+def test_an_adjusted_call_is_judged_by_the_shares_that_it_delivers(
+    bid: float, by_file: int | None, by_record: Decimal | None, *, is_told: bool
+):
     """110 shares for $18,000: its strike is 163.64 a share, and 0.26 on each is 28.60 a contract."""
-    sold = position("AAPL1", 180, "call", contracts=-1, expiry=DECEMBER, multiplier=100)
+    sold = position("AAPL1", 180, "call", contracts=-1, expiry=DECEMBER, multiplier=by_file)
     symbol = sold.instrument.live_symbol
-    record = ContractRecord(symbol=symbol, deliverables=(Deliverable("AAPL", Decimal(110)),))
+    parts = (Deliverable("AAPL", Decimal(110)),)
+    record = ContractRecord(symbol=symbol, multiplier=by_record, deliverables=parts)
     prices = {"AAPL": (189.99, 190.01), symbol: (bid, bid + 0.2)}
     live = live_at(
         "2026-11-19 12:00",
