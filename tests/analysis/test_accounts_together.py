@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime, timedelta
 from decimal import Decimal
 
 import numpy as np
 import pytest
 
 from options_helper.analysis.accounts_together import AccountLook, look_together, portfolio_together
+from options_helper.analysis.attention.morning_after import EndedContract, EndedState
 from options_helper.analysis.book_look import BookLook, look_at_book
 from options_helper.analysis.live_health import book_caveats
 from options_helper.analysis.risk.extremes import Limit
@@ -17,7 +19,7 @@ from options_helper.analysis.risk.payoff_view import PayoffView, payoff_view, su
 from options_helper.analysis.risk.scenario import curve
 from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
 from options_helper.model.snapshot import LiveSnapshot
-from tests.kit.builders import AAPL_CALL, holding, portfolio, position, quote, snapshot_with
+from tests.kit.builders import AAPL_CALL, AS_OF, holding, portfolio, position, quote, snapshot_with
 from tests.portal import scenes
 
 THRESHOLDS = {"stale_after_seconds": 30, "wide_spread_pct": 25}
@@ -243,3 +245,22 @@ def test_what_needs_a_hand_in_one_account_alone_has_its_name():
     assert [entry.subject for entry in both.entries] == [entry.subject for entry in alone.entries]
     assert [line.label for line in one.cockpit] == [f"{line.label} (main)" for line in alone.cockpit]
     assert one.buying_power is None
+
+
+def test_what_became_of_what_ended_is_as_old_as_the_account_that_was_asked_longest_ago():
+    """Of those in which something ended; where one of them was not asked, no age is told."""
+
+    def asked(account: str, at: datetime | None) -> AccountLook:
+        one = part(account, SHARES)
+        ended = EndedContract("AAPL", "AAPL", EndedState.AWAITED, "Nothing is told.", AS_OF, 1.0)
+        attention = replace(one.look.attention, morning_after=(ended,), activities_at=at)
+        return replace(one, look=replace(one.look, attention=attention))
+
+    def told(*parts: AccountLook) -> datetime | None:
+        return look_together(parts).attention.activities_at
+
+    earlier = AS_OF - timedelta(hours=3)
+    nothing_ended = part("roth", SHARES)
+    assert told(asked("main", earlier), asked("ira", AS_OF), nothing_ended) == earlier
+    assert told(asked("main", None), asked("ira", AS_OF)) is None
+    assert told(nothing_ended, part("ira", SHARES)) is None

@@ -150,8 +150,6 @@ MUTATIONS: Final = (
     Mutation("a time in which nobody looked counts as one in which it lasted", "options_helper/alerting/course.py",
              "return after_absence(states, self._of_before)",
              "return states", subject="alerts"),
-    Mutation("who takes the lease forgets in which of its looks something did not hold",
-             "options_helper/alerting/course.py", "            if broken:", "            if False:", subject="alerts"),
     Mutation("who looks without the lease after nobody looked forgets that", "options_helper/alerting/course.py",
              "            self._of_before = states\n        return after_absence(states, self._of_before)",
              "            return after_absence(states, states)\n        return states", subject="alerts"),

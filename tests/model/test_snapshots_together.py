@@ -157,9 +157,16 @@ def test_an_account_that_cannot_be_asked_is_there_with_the_reason_and_costs_the_
 
 def test_what_became_of_ended_contracts_is_asked_of_each_account():
     ended = scenes.execution("AAPL261120C00180000", -1, "0", at=AS_OF)
-    facts = replace(market().expiry_facts, executions=(ended,), executions_since=AS_OF.date())
+    facts = replace(
+        market().expiry_facts,
+        executions=(ended,),
+        executions_since=AS_OF.date(),
+        executions_read_at=AS_OF,
+    )
 
     whole = snapshots_together("main", market(), {"ira": replace(own(), expiry_facts=facts)})
 
     assert whole.accounts["ira"].expiry_facts.executions == (ended,)
+    assert whole.accounts["ira"].expiry_facts.executions_read_at == AS_OF
     assert whole.accounts["main"].expiry_facts.executions == ()
+    assert whole.accounts["main"].expiry_facts.executions_read_at is None
