@@ -238,6 +238,7 @@ PUBLIC: Final = {
         "named",
         "table_lines",
         "without_amounts",
+        "without_quantities",
         "without_quotes",
     ),
     "told_sessions": ("format_hours", "format_told", "read_calendar", "read_clock"),

@@ -70,6 +70,11 @@ def format_price(price: Decimal) -> str:
     return f"{price:,f}" if isinstance(exponent, int) and exponent < -2 else f"{price:,.2f}"
 
 
+def without_quantities(sentence: str) -> str:
+    """What is sold and not covered, as "calls on 500 shares are sold until 18 Dec 26", without how much that is."""
+    return re.sub(r"\$?\d[\d,]*(\.\d+)? (?=shares\b|a point\b)", f"{HIDDEN} ", sentence)
+
+
 def without_amounts(sentence: str) -> str:
     """A problem as "portfolio.json, position 'x', cost_basis: must be 0 or more, found -2", without the numbers."""
     where, colon, reason = sentence.partition(": ")

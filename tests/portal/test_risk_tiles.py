@@ -14,7 +14,7 @@ from apps.streamlit.components.live_tile import Tile
 from apps.streamlit.components.live_totals import liquidation_tile
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions
-from options_helper.model.text import HIDDEN
+from options_helper.model.text import HIDDEN, without_quantities
 from tests.portal import scenes
 from tests.portal.risk_books import DEEP, LONG, OTHER, SOLD, SPREAD, Show, showing
 from tests.portal.scenes import OPEN, account_position, known_account
@@ -250,6 +250,32 @@ def test_hidden_amounts_leave_no_figure_of_the_book(show: Show):
         assert "$" not in f"{tile.figure}{tile.beside}{tile.note}{tile.caveat}"
         if tile.figure not in ("undefined", "—"):
             assert tile.figure == HIDDEN
+
+
+def test_how_much_is_sold_and_not_covered_by_the_account_hides_with_the_amounts(show: Show):
+    """It was said of an account that holds less than the file, in words, which nothing had hidden."""
+    shown, hidden = (
+        tiles(beside_account(show, {C110: -3}, SPREAD, hide_amounts=hides))["Maximum loss"].caveat
+        for hides in (False, True)
+    )
+
+    said = "AAPL: calls on {} shares are sold until 18 Dec 26, and nothing that is held as long covers them"
+    assert said.format(300) in shown.splitlines()
+    assert said.format(HIDDEN) in hidden.splitlines()
+    assert "300" not in hidden
+
+
+@pytest.mark.parametrize(
+    ("said", "hidden"),
+    [
+        ("1,250.5 shares are sold short", "••••• shares are sold short"),
+        ("calls of $200 a point are sold until 18 Dec 26", "calls of ••••• a point are sold until 18 Dec 26"),
+        ("calls on 100 shares and calls on 200 shares", "calls on ••••• shares and calls on ••••• shares"),
+        ("no price of AAPL 18 Dec 26 100 C", "no price of AAPL 18 Dec 26 100 C"),
+    ],
+)
+def test_a_quantity_hides_whatever_it_is_of_and_a_contract_s_name_stays(said: str, hidden: str):
+    assert without_quantities(said) == hidden
 
 
 def test_what_the_account_lets_be_bought_stands_beside_what_the_book_would_fetch():

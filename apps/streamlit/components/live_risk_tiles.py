@@ -17,7 +17,7 @@ from options_helper.analysis.risk.greeks import GreekSum
 from options_helper.analysis.totals import Tally
 from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.text import HIDDEN, format_count, named
+from options_helper.model.text import HIDDEN, format_count, named, without_quantities
 
 NAMED_AT_MOST: Final = 3
 
@@ -152,10 +152,10 @@ def _worst(screen: ScreenModel) -> Tile:
     if by_account is not None and by_account.limit is Limit.UNDEFINED:
         # A number in its place, with that beside it, would be read as the most that can be lost.
         by_file = f"{_in_words(worst, screen)} by the file"
-        caveat = _lines(("by the account", by_file, by_account.reason, *caveats))
+        caveat = _lines(("by the account", by_file, _why(by_account, screen), *caveats))
         return Tile("Maximum loss", "undefined", paid, tone="error", caveat=caveat)
     if worst.amount is None:
-        return Tile("Maximum loss", "not known", paid, caveat=_lines((worst.reason, *caveats)))
+        return Tile("Maximum loss", "not known", paid, caveat=_lines((_why(worst, screen), *caveats)))
     if not totals.legs:
         return Tile("Maximum loss", UNKNOWN, NO_POSITIONS, caveat=_lines(caveats))
     each = "each underlying of each account" if screen.accounts else "each underlying"
@@ -186,8 +186,13 @@ def _by_account(screen: ScreenModel) -> str:
     by_account = screen.risk.doubt.worst
     if by_account is None or by_account == screen.risk.max_loss or by_account.limit is Limit.UNDEFINED:
         return ""
-    reason = "" if by_account.amount is not None else f"\n{by_account.reason}"
+    reason = "" if by_account.amount is not None else f"\n{_why(by_account, screen)}"
     return f"{_in_words(by_account, screen)} by account{reason}"
+
+
+def _why(worst: Extreme, screen: ScreenModel) -> str:
+    """Why it is no number; of how many shares something is sold is a quantity, which hides."""
+    return without_quantities(worst.reason) if _hides(screen) else worst.reason
 
 
 def _in_words(worst: Extreme, screen: ScreenModel) -> str:
