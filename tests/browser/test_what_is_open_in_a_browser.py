@@ -8,7 +8,7 @@ import pytest
 
 from tests.browser.test_live_portfolio_in_a_browser import see, started
 
-pytestmark = pytest.mark.timeout(180)
+pytestmark = pytest.mark.timeout(300)
 
 OPEN = """() => ({
     open: [...document.querySelectorAll('[aria-expanded=true]')].map(
