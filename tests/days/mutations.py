@@ -227,8 +227,6 @@ MUTATIONS: Final = (
              f"{_POLLING}/expiry_reading.py",
              "for symbol, record in {**before.records, **now.records}.items()",
              "for symbol, record in now.records.items()", subject="prices"),
-    Mutation("what was told of contracts that end is forgotten where the clock is put right",
-             f"{_POLLING}/expiry_reading.py", "read_at <= at + _CLOCKS_DIFFER", "read_at <= at", subject="prices"),
     Mutation("the root says whether the opening prices settle it, and no record",
              "options_helper/data/rest/contract_records.py",
              "settled_at_open=next((one for one in settlements if one is not None), None)",
