@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime, time
 from typing import Final
 
+from tests.days.account.book_oracle import BookOracle
 from tests.days.account.desk import AccountDesk
 from tests.days.account.laws import broken_law, unfinished
 from tests.days.account.world import busy_account
@@ -81,6 +82,7 @@ class AccountSubject:
         self._broken: str | None = None
         desk = AccountDesk(stage, account, lambda: self._look(stage))
         stage.parts |= {"account": account, "account desk": desk}
+        self._book = BookOracle(stage, account, desk, began + window.since)
         stage.on("account", desk.go_wrong, aside=True)
         self._until_ns = stage.day.at(window.until)
         stage.agenda.at(stage.day.at(window.since), desk.begin, product=True)
@@ -93,7 +95,8 @@ class AccountSubject:
     def _look(self, stage: Stage) -> None:
         if self._broken is None and stage.clocks.true_ns <= self._until_ns:
             account, desk = stage.parts["account"], stage.parts["account desk"]
-            self._broken = broken_law(account, desk, account.seconds(stage.clocks.true_ns))
+            now = account.seconds(stage.clocks.true_ns)
+            self._broken = broken_law(account, desk, now) or self._book.look(now)
             if self._broken is not None:
                 stage.check(sampled=False)
 

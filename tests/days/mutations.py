@@ -37,6 +37,7 @@ _MIDNIGHT: Final = f"{_POLLING}/midnight.py"
 _COURSE, _SILENCE = f"{STREAMING}/engine/stream_course.py", f"{STREAMING}/engine/silence.py"
 _PRICES: Final = f"{_POLLING}/price_course.py"
 _RISK: Final = f"{_POLLING}/risk_course.py"
+_HOLDINGS: Final = "options_helper/analysis/holdings.py"
 _BUS: Final = "options_helper/bus"
 _INGEST: Final = "options_helper/ingest"
 _QUEUE, _TALK = f"{STREAMING}/engine/frame_queue.py", f"{STREAMING}/connection/conversation.py"
@@ -250,6 +251,14 @@ MUTATIONS: Final = (
     Mutation("splits and transfers are not asked for", f"{_POLLING}/fill_backfill.py",
              "moves, refusals = yield from _request_moves(first_day)",
              "moves, refusals = list[Any](), ()", subject="account"),
+    Mutation("what only the account holds is missed by nobody", _HOLDINGS,
+             "        account_only=account_only,\n", "", subject="account"),
+    Mutation("a line of another quantity than the account's has figures of the first grade",
+             "options_helper/analysis/priced_lines.py",
+             "QuoteWarning.QUANTITY_IN_DOUBT: ~ended & _among(held, holdings.in_doubt),",
+             "QuoteWarning.QUANTITY_IN_DOUBT: ~ended & False,", subject="account"),
+    Mutation("how much of a symbol is held while that is read anew counts as known", _HOLDINGS,
+             "is_unread(view, symbol) or symbol in account.unsettled)", "is_unread(view, symbol))", subject="account"),
     Mutation("a file that is gone is none of the recorder's concern", "options_helper/data/intraday/files.py",
              'return "moved" if has_a_name else "removed"', "return None", subject="recorder"),
     Mutation("a note that nobody can read says nothing", "options_helper/data/recording/journal.py",

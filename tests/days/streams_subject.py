@@ -6,6 +6,7 @@ import random
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from itertools import pairwise
 from types import MappingProxyType
 from typing import Any, Final
 
@@ -70,6 +71,11 @@ class StreamsSubject:
         dice = random.Random(f"{day.seed}/streams, together")
         if dice.random() < 0.3:
             troubles.extend(_together(dice, _moment(dice, length, edges, troubles)))
+        more = random.Random(f"{day.seed}/streams, two clocks")
+        if more.random() < 0.15:
+            troubles.extend(_set_back_asleep(more, length))
+        if more.random() < 0.5:
+            troubles.extend(_mute_over_night(more, day, length))
         return choice, troubles
 
     def _trouble(self, rng: random.Random, at: float) -> Iterable[Trouble]:
@@ -170,6 +176,24 @@ def _together(dice: random.Random, at: float) -> Iterable[Trouble]:
             quiet = round(dice.uniform(30, 55), 1)
             yield Trouble(at, "mute", market, quiet)
             yield Trouble(at + quiet - 1, "rough", market, 200.0, "unreadable")
+
+
+def _set_back_asleep(dice: random.Random, length: float) -> Iterable[Trouble]:
+    """A gap, and soon another one that is told by a clock of before it."""
+    at = round(dice.uniform(0, max(1.0, length - 700)), 1)
+    soon = round(at + 40 + dice.uniform(4, 60), 1)
+    yield Trouble(at, "suspend", seconds=dice.choice((7.0, 40.0)))
+    yield Trouble(soon, "suspend", seconds=dice.choice((40.0, 591.0)))
+    yield Trouble(round(soon + dice.uniform(1, 6), 1), "clock", number=dice.choice((-3_600, -600)))
+
+
+def _mute_over_night(dice: random.Random, day: Day, length: float) -> Iterable[Trouble]:
+    """Data were due for less than a silence takes, and are due again hours later, on the same mute connection."""
+    for before, after in pairwise(day.sessions):
+        at = (before.closes_ns - day.start_ns) / NS - round(dice.uniform(15, 55), 1)
+        if 0 < at < length:
+            until = min(length - 300, (after.opens_ns - day.start_ns) / NS + 200)
+            yield Trouble(round(at, 1), "mute", STOCKS, round(until - at, 1))
 
 
 def _moment(rng: random.Random, length: float, edges: list[float], earlier: list[Trouble]) -> float:

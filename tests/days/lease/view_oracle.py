@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from options_helper.bus.batch import Head
-from options_helper.bus.legs import UNHEARD_SECONDS
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamId
 from tests.days.clocks import NS
@@ -18,7 +17,7 @@ if TYPE_CHECKING:
     from tests.days.stage import Stage
 
 # From an owner's last word to a page that does not believe it any more: a word's way, and a look.
-BELIEVED_SECONDS: Final = UNHEARD_SECONDS + 1.0
+BELIEVED_SECONDS: Final = 4.0
 # So long after the last thing that went wrong everything has come again, and so long what is new is on its way.
 CALM_SECONDS: Final = 20.0
 ON_ITS_WAY_SECONDS: Final = 2.0
