@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 import stat
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, date, datetime, time, timedelta
@@ -24,7 +24,14 @@ from options_helper.analysis.reconcile.contract_check import (
     share_findings,
 )
 from options_helper.analysis.reconcile.grouping import group_entries
-from options_helper.analysis.reconcile.portfolio_check import cost_doubts, findings, has_expired, picture
+from options_helper.analysis.reconcile.portfolio_check import (
+    CostDoubt,
+    cost_doubts,
+    findings,
+    has_expired,
+    judged_costs,
+    picture,
+)
 from options_helper.analysis.reconcile.reconciliation import Reconciliation, proposed_edit, reconcile
 from options_helper.clock import utc_now
 from options_helper.commands.portfolio_display import RequestStatus, Screen
@@ -49,6 +56,7 @@ from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, MarketDay, new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
 from options_helper.model.streams import DEFAULT_ACCOUNT
+from options_helper.model.text import format_count
 from options_helper.model.told_sessions import format_told
 from options_helper.model.tolerant import word
 from options_helper.settings import NO_KEYS, Settings
@@ -81,10 +89,13 @@ def check_file(
     screen.portfolio(portfolio)
     unknown: list[str] = []
     records: dict[str, ContractRecord] = {}
+    costs = cost_doubts(portfolio)
+    prices: dict[str, float] = {}
     if settings.has_credentials and refusal is None:
         try:
             with _connected("the symbols", screen, settings, rest_cls) as (waiting, rest):
                 unknown.extend(_doubtful_symbols(portfolio, rest, today, waiting, records))
+                prices = _prices_for(costs, rest, settings, today.at or instant)
         except RestError as error:
             refusal = error
     problem = None if refusal is None else f"The symbols were not compared with Alpaca's: {refusal}"
@@ -94,20 +105,27 @@ def check_file(
         _say_whose_day(screen, today, instant)
     # What a record was read of is compared with that, and with nothing else.
     doubts = [one.sentence for one in term_doubts(portfolio, {}) if one.symbol not in records]
-    found = (*findings(portfolio, today), *doubts, *unknown)
+    slips, remarks = judged_costs(costs, prices)
+    found = (*findings(portfolio, today), *slips, *doubts, *unknown)
     for sentence in found:
         screen.finding(sentence)
-    for sentence in cost_doubts(portfolio):
+    for sentence in (*remarks, *([] if problem is None else [problem])):
         screen.remark(sentence)
-    if problem is not None:
-        screen.remark(problem)
     held = f"{path.name}: {_entries(portfolio)}"
     if problem is None:
-        screen.verdict(f"{held}; {len(found) or 'nothing'} to look at.")
+        screen.verdict(f"{held}; {_counted(len(found), len(remarks), 'nothing to look at')}.")
     else:
-        known = f"{len(found)} to look at" if found else "nothing to look at in the file itself"
+        known = _counted(len(found), len(remarks), "nothing to look at in the file itself")
         screen.verdict(f"{held}; {known}, but whether Alpaca knows all symbols cannot be said.")
     return screen.end(DIFFERENT if found else FINE if problem is None else CANNOT_SAY)
+
+
+def _counted(found: int, remarks: int, nothing: str) -> str:
+    """What all of it comes to; where something was remarked it is not nothing."""
+    said = [f"{found} to look at"] if found else []
+    if remarks:
+        said.append(format_count(remarks, "remark"))
+    return ", ".join(said) or nothing
 
 
 def import_account(
@@ -320,6 +338,21 @@ def _marks(
     contracts = {symbol for symbol, one in instruments.items() if one.is_option}
     contracts |= {symbol for symbol, one in view.positions.items() if one.is_option}
     stocks = (instruments.keys() | view.positions.keys()) - contracts
+    return _prices(rest, settings, stocks, contracts, view.as_of)
+
+
+def _prices_for(
+    costs: Iterable[CostDoubt], rest: AlpacaRest, settings: Settings, at: datetime
+) -> dict[str, float]:
+    """What the contracts are written on stands at; a price that is not known leaves a remark what it is."""
+    names = {one.instrument.underlying for one in costs if not is_index(one.instrument.underlying)}
+    return _prices(rest, settings, names, (), at)[0] if names else {}
+
+
+def _prices(
+    rest: AlpacaRest, settings: Settings, stocks: Collection[str], contracts: Collection[str], as_of: datetime
+) -> tuple[dict[str, float], tuple[str, ...]]:
+    """Our own prices of these, dollars a share, and why some are missing."""
     quotes: dict[str, Quote] = {}
     trades: dict[str, Trade] = {}
     problems: tuple[str, ...] = ()
@@ -330,18 +363,18 @@ def _marks(
             sorted(contracts),
             stock_feed=settings.stock_feed,
             options_feed=settings.options_feed,
-            today=new_york_date(view.as_of),
+            today=new_york_date(as_of),
         ):
             quotes |= {quote.symbol: quote for quote in batch.quotes}
             trades |= {trade.symbol: trade for trade in batch.trades}
     except RestError as error:
         problems = (f"Not everything could be valued: {error}",)
-    symbols = sorted(stocks | contracts)
+    symbols = sorted({*stocks, *contracts})
     marks = read_marks(
         [quotes.get(symbol) for symbol in symbols],
         [trades.get(symbol) for symbol in symbols],
         is_option=np.array([symbol in contracts for symbol in symbols], dtype=bool),
-        as_of=view.as_of,
+        as_of=as_of,
     )
     known = zip(symbols, marks.price.tolist(), strict=True)
     return {symbol: price for symbol, price in known if not math.isnan(price)}, problems

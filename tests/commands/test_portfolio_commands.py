@@ -199,6 +199,34 @@ def test_check_remarks_a_cost_that_may_be_right_and_says_nothing_is_wrong(file_o
     assert result.exit_code == 0
     assert "'dear': SPY" in result.stderr
     assert "is 2.35 meant?" in result.stderr
+    assert result.stdout.endswith("portfolio.json: 1 entry; 1 remark.\n")
+
+
+def test_check_names_a_cost_per_contract_where_the_contract_is_out_of_the_money(
+    file_of: Callable[..., Path],
+    serve: Callable[..., SimulatorServer],
+    capsys: pytest.CaptureFixture[str],
+):
+    """By the price that is asked for; in the money it may be right, and stays a remark."""
+
+    class Listed(AlpacaRest):
+        def option_contract(self, symbol: str) -> dict[str, Any] | None:
+            return {"symbol": symbol, "status": "active", "tradable": True, "underlying_symbol": "MSFT"}
+
+        def asset(self, symbol: str) -> dict[str, Any] | None:
+            return {"symbol": symbol, "class": "us_equity", "status": "active"}
+
+    serve(SeededMarket(portfolio(holding("MSFT", 10, cost_basis=480.0))))
+    slip = position("MSFT", 900, expiry=EXPIRY, cost_basis=235.0, identity="slip")
+    deep = position("MSFT", 200, expiry=EXPIRY, cost_basis=60.0, identity="deep")
+
+    codes = [check_file(file_of(one), rest_cls=Listed, now=lambda: NOW) for one in (slip, deep)]
+
+    said = capsys.readouterr()
+    assert codes == [1, 0]
+    assert "look: 'slip': MSFT" in said.out
+    assert "It is out of the money: MSFT stands at" in said.out
+    assert said.out.splitlines()[-1].endswith("1 entry; 1 remark.")
 
 
 def test_check_asks_alpaca_for_every_symbol_that_has_not_expired(

@@ -20,11 +20,13 @@ PUBLIC: Final = {
         "CORRECT_AS_OF",
         "REMOVE_AS_OF",
         "ahead",
+        "CostDoubt",
         "cost_doubts",
         "expired_by",
         "findings",
         "has_expired",
         "judged_as_of",
+        "judged_costs",
         "picture",
     ),
     "reconciliation": (

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
 from math import gcd
@@ -93,7 +94,7 @@ def findings(portfolio: Portfolio, today: MarketDay) -> tuple[str, ...]:
             for sentence in (
                 *(() if early else _expiries(entry, today, portfolio.as_of)),
                 *_costs(entry, today),
-                *(sentence for sentence, cannot_be in _line_costs(entry) if cannot_be),
+                *(sentence for _, sentence, cannot_be in _line_costs(entry) if cannot_be),
                 *_multipliers(entry),
                 *_dates(entry, today),
                 *_legs(entry),
@@ -102,14 +103,45 @@ def findings(portfolio: Portfolio, today: MarketDay) -> tuple[str, ...]:
     )
 
 
-def cost_doubts(portfolio: Portfolio) -> tuple[str, ...]:
-    """A sentence for each contract whose cost may be right, and is most often one per contract."""
+@dataclass(frozen=True, slots=True)
+class CostDoubt:
+    """A cost that is most often one per contract, and right for what was bought far in the money."""
+
+    sentence: str
+    instrument: Instrument
+
+    def is_out_of_the_money(self, price: float) -> bool:
+        """Whether it is so at a price of what it is written on."""
+        strike = self.instrument.strike or 0.0
+        return price <= strike if self.instrument.option_type == "call" else price >= strike
+
+    def at(self, price: float) -> str:
+        """The sentence beside a price at which it is out of the money."""
+        return f"{self.sentence} It is out of the money: {self.instrument.underlying} stands at {price:,.2f}."
+
+
+def cost_doubts(portfolio: Portfolio) -> tuple[CostDoubt, ...]:
+    """Each contract whose cost may be right, and is most often one per contract."""
     return tuple(
-        f"'{entry.id}'{sentence}"
+        CostDoubt(f"'{entry.id}'{sentence}", one)
         for entry in portfolio.positions
-        for sentence, cannot_be in _line_costs(entry)
+        for one, sentence, cannot_be in _line_costs(entry)
         if not cannot_be
     )
+
+
+def judged_costs(
+    costs: Iterable[CostDoubt], prices: Mapping[str, float]
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What cannot be at the prices of what contracts are written on, and what may be and is remarked; sentences."""
+    slips, remarks = [], []
+    for one in costs:
+        price = prices.get(one.instrument.underlying)
+        if price is not None and one.is_out_of_the_money(price):
+            slips.append(one.at(price))
+        else:
+            remarks.append(one.sentence)
+    return tuple(slips), tuple(remarks)
 
 
 def _expiries(entry: PortfolioEntry, today: MarketDay, picture_of: date | None) -> Iterator[str]:
@@ -172,7 +204,7 @@ def _debit_per_share(entry: MultiLegPosition, bounds: Bounds, debit: Decimal) ->
         )
 
 
-def _line_costs(entry: PortfolioEntry) -> Iterator[tuple[str, bool]]:
+def _line_costs(entry: PortfolioEntry) -> Iterator[tuple[Instrument, str, bool]]:
     """What is said of an option's cost beside its strike, and whether it cannot be: then it is one per contract."""
     for line in entry.lines:
         one, cost = line.instrument, line.cost_basis
@@ -187,10 +219,14 @@ def _line_costs(entry: PortfolioEntry) -> Iterator[tuple[str, bool]]:
                 if one.option_type == "put"
                 else f"A call is worth that where {one.underlying} stands at about twice as much."
             )
-            yield f"{said} more than its strike. {limit} {meant}", True
+            yield one, f"{said} more than its strike. {limit} {meant}", True
         elif cost > _OFTEN_TOO_MUCH * strike:
             share = 100 * cost / strike
-            yield f"{said} {share:.0f} % of its strike, which is right far in the money alone. {meant}", False
+            yield (
+                one,
+                f"{said} {share:.0f} % of its strike, which is right far in the money alone. {meant}",
+                False,
+            )
 
 
 def _multipliers(entry: PortfolioEntry) -> Iterator[str]:

@@ -12,7 +12,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from options_helper.analysis.payoffs import Bounds, believable_range, payoff_bounds, undefined_risks
-from options_helper.analysis.reconcile.portfolio_check import CORRECT_AS_OF, cost_doubts, findings, picture
+from options_helper.analysis.reconcile.portfolio_check import (
+    CORRECT_AS_OF,
+    cost_doubts,
+    findings,
+    judged_costs,
+    picture,
+)
 from options_helper.model.market_hours import NEW_YORK, MarketDay, Session
 from options_helper.model.portfolio import Leg, Portfolio, PortfolioEntry, load_portfolio
 from tests.kit.builders import holding, leg, portfolio, position, structure
@@ -117,9 +123,32 @@ def test_a_cost_per_contract_is_asked_about(entry: PortfolioEntry, said: str, do
     """What cannot be is to be looked at; what is right for an option far in the money is remarked alone."""
     book = portfolio(entry)
 
-    for found, words in ((findings(book, ON_FRIDAY), said), (cost_doubts(book), doubt)):
+    doubts = [one.sentence for one in cost_doubts(book)]
+    for found, words in ((findings(book, ON_FRIDAY), said), (doubts, doubt)):
         assert len(found) == bool(words)
         assert words in "".join(found)
+
+
+@pytest.mark.parametrize(
+    ("entry", "price", "is_out"),
+    [
+        (position("SPY", 700, cost_basis=235.0), 602.0, True),
+        (position("SPY", 700, cost_basis=235.0), 940.0, False),
+        (position("SPY", 700, cost_basis=235.0), None, False),
+        (position("SPY", 500, "put", cost_basis=235.0), 602.0, True),
+        (position("SPY", 700, "put", cost_basis=235.0), 602.0, False),
+    ],
+)
+def test_out_of_the_money_a_cost_above_a_quarter_of_the_strike_cannot_be(
+    entry: PortfolioEntry, price: float | None, *, is_out: bool
+):
+    prices = {} if price is None else {"SPY": price}
+
+    slips, remarks = judged_costs(cost_doubts(portfolio(entry)), prices)
+
+    assert (len(slips), len(remarks)) == (is_out, not is_out)
+    if is_out:
+        assert slips[0].endswith("is 2.35 meant? It is out of the money: SPY stands at 602.00.")
 
 
 def test_two_settlements_and_two_deliveries_have_no_bounds(repository: Path, tmp_path: Path):
