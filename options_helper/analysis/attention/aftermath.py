@@ -93,13 +93,23 @@ class Aftermath:
         if (naked := self._uncovered(closed)) is not None:
             return Harm(f"leaves {naked} uncovered")
         more = self._more_missing(closed)
-        if more is not None and more[0]:
-            return Harm("leaves more missing")
+        if lacking := self._lacking(more, 0):
+            return Harm(f"leaves more {lacking} missing")
         if (naked := self._loses_more(closed)) is not None:
             return Harm(f"leaves {naked} uncovered")
-        if more is not None and more.any():
-            return Harm(f"leaves more missing {self._ranges[int(more.argmax())].words}")
+        for place, each in enumerate(self._ranges):
+            if lacking := self._lacking(more, place):
+                return Harm(f"leaves more {lacking} missing {each.words}")
         return None
+
+    def _lacking(self, more: tuple[NDArray[np.bool_], NDArray[np.bool_]] | None, place: int) -> str:
+        """Of what more is missing in a range: "AAPL shares and money"; empty where of neither."""
+        if more is None:
+            return ""
+        shares, dollars = more
+        name = next((one.instrument.underlying for one in self.ending), "")
+        said = [*([f"{name} shares"] if shares[place] else []), *(["money"] if dollars[place] else [])]
+        return " and ".join(said)
 
     def _closes_all(self, closed: Closed) -> bool:
         """Whether nothing is left on the underlying, so that nothing can be worse; of several legs it is worked out."""
@@ -203,13 +213,13 @@ class Aftermath:
     def _missing_before(self) -> tuple[Floats, Floats]:
         return self._table.missing(NONE_CLOSED, self._aside_after(NONE_CLOSED))
 
-    def _more_missing(self, closed: Closed) -> NDArray[np.bool_] | None:
-        """In which range more of either is missing; None: nothing is delivered."""
+    def _more_missing(self, closed: Closed) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+        """In which ranges more shares are missing, and in which more dollars; None: nothing is delivered."""
         if not self.delivers:
             return None
         shares, dollars = self._missing_before
         then_shares, then_dollars = self._table.missing(closed, self._aside_after(closed))
-        return (then_shares > shares + ROUNDING) | (then_dollars > dollars + ROUNDING)
+        return then_shares > shares + ROUNDING, then_dollars > dollars + ROUNDING
 
     def _uncovered(self, closed: Closed) -> str | None:
         """What is sold and, at any end, covered by less than before; None: nothing is."""

@@ -98,7 +98,7 @@ def _what_helps(one: HeldLine, ways: Sequence[Way], settled: Settlement) -> Reme
 
 
 def _leaves(closed: Closed, settled: Settlement, name: str, *, with_amounts: bool) -> str:
-    """What is worse after a closing: "leaves $9,000 missing"; without amounts "leaves more missing"."""
+    """What is worse after a closing: "leaves $9,000 missing"; without amounts "leaves more money missing"."""
     missing, harm = settled.missing(closed), settled.harm(closed)
     if harm is not None and not (with_amounts and missing.is_more_than(settled.missing())):
         return harm.words

@@ -416,7 +416,7 @@ class TestTheTradersBooks:
         )
         assert short.remedy == (  # for one of the two calls the money is there
             f"Close {labels[1]} together with 1 of 2 contracts of {labels[0]}, the sold leg first: "
-            "alone that leaves more missing."
+            "alone that leaves more money missing."
         )
 
     @pytest.mark.parametrize(

@@ -100,7 +100,7 @@ def test_two_lines_each_of_which_is_safe_alone_say_that_both_are_not():
             # Between the two strikes it brings what the call has to deliver.
             symbol(75, "P"): (
                 "Close KO 20 Nov 26 75 P together with KO 20 Nov 26 55 C: "
-                "alone that leaves more missing between 70 and 75."
+                "alone that leaves more KO shares missing between 70 and 75."
             ),
         },
     )
@@ -146,7 +146,7 @@ def test_a_pinned_leg_is_not_closed_without_what_it_covers_on_either_side():
     assert only(today(pinned), AttentionKind.PIN).remedy == CLOSE
     assert only(today(pinned, beside), AttentionKind.PIN).remedy == (
         "Close KO 20 Nov 26 62.2 P together with KO 20 Nov 26 70 P, the sold leg first: "
-        "alone that leaves more missing below 62.2."
+        "alone that leaves more KO shares missing below 62.2."
     )
 
 
@@ -283,11 +283,11 @@ def test_a_spread_is_closed_as_a_pair_also_where_its_sold_leg_is_out_of_the_mone
 
     assert told(calls)[0][symbol(55, "C")] == (
         "Close KO 20 Nov 26 55 C and KO 20 Nov 26 70 C together, the sold leg first: KO 20 Nov 26 55 C alone leaves "
-        "KO 20 Nov 26 70 C uncovered; KO 20 Nov 26 70 C alone leaves more missing above 70."
+        "KO 20 Nov 26 70 C uncovered; KO 20 Nov 26 70 C alone leaves more money missing above 70."
     )
     assert told(puts)[0][symbol(70, "P")] == (
         "Close KO 20 Nov 26 70 P and KO 20 Nov 26 55 P together, the sold leg first: KO 20 Nov 26 70 P alone leaves "
-        "KO 20 Nov 26 55 P uncovered; KO 20 Nov 26 55 P alone leaves more missing below 55."
+        "KO 20 Nov 26 55 P uncovered; KO 20 Nov 26 55 P alone leaves more KO shares missing below 55."
     )
 
 
@@ -310,7 +310,7 @@ def test_the_surplus_is_that_of_the_account():
     account = [spread(option("long", 70, "put"), option("short", 65, "put", 1))]
 
     together = "Close KO 20 Nov 26 65 P together with KO 20 Nov 26 70 P, the sold leg first"
-    alone = f"{together}: alone that leaves more missing."
+    alone = f"{together}: alone that leaves more KO shares missing."
     assert told(today(*file, account=account))[1] == {symbol(65, "P"): alone}
     assert "surplus, 2 of 3" in told(today(*account, account=file))[1][symbol(65, "P")]
 
@@ -333,7 +333,7 @@ def test_where_nothing_is_missing_or_nobody_knows_a_leg_goes_with_what_it_pays_f
         {
             symbol(65, "P"): (
                 "Close KO 20 Nov 26 65 P together with KO 20 Nov 26 70 P, the sold leg first: "
-                "alone that leaves more missing."
+                "alone that leaves more KO shares missing."
             )
         },
     )

@@ -510,7 +510,7 @@ def test_in_the_moments_after_a_fill_nothing_of_it_is_named_to_be_closed(
             assert "with all that ends with it" not in entry.amounts
 
 
-SOLD, ALONE = "KO 20 Nov 26 55 C", "alone that leaves more missing"
+SOLD, ALONE = "KO 20 Nov 26 55 C", "alone that leaves more money missing"
 
 
 @pytest.mark.parametrize(
