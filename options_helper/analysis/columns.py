@@ -445,7 +445,8 @@ RISK_COLUMNS: Final = (
     Column(
         "delta_state",
         EVERYWHERE,
-        "`ok`; `bound`: no farther from 0 than this; `unknown`. Of a structure, of its worst leg.",
+        "`ok`; `bound`: of a leg it lies between 0 and this, of a structure on either side as far as its legs' "
+        "bounds go; `unknown`. Of a structure, of its worst leg.",
     ),
     greek(
         "delta_dollars",

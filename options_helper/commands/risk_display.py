@@ -152,6 +152,7 @@ def _facts_of_underlying(
         "spot_source": one.spot_source,
         "spot_expiry": one.spot_expiry,
         "delta": sums.delta.amount,
+        "delta_between": _ends(sums.delta),
         "delta_dollars": sums.delta_dollars.amount,
         "gamma": sums.gamma.amount,
         "vega": sums.vega.amount,
@@ -241,6 +242,10 @@ def _facts_of_theta(parts: ThetaParts) -> dict[str, Any]:
 def _coverage(sums: GreekSums) -> dict[str, dict[str, int]]:
     found = {name: getattr(sums, name).coverage for name in _COVERED}
     return {name: {"known": one.known, "bound": one.bound, "of": one.of} for name, one in found.items()}
+
+
+def _ends(one: GreekSum) -> list[float] | None:
+    return None if one.ends is None else list(one.ends)
 
 
 def _facts_of_curve(there: Curve) -> dict[str, Any]:
@@ -430,7 +435,8 @@ def _sum(one: GreekSum) -> str:
     """A sum, and what it covers where that is not all."""
     covered = one.coverage
     part = f" ({covered.known} of {covered.of}" + (f", {covered.bound} bound)" if covered.bound else ")")
-    return _number(one.amount) + ("" if one.is_whole else part)
+    said = _number(one.amount) if one.ends is None else " to ".join(_number(end) for end in one.ends)
+    return said + ("" if one.is_whole else part)
 
 
 def _theta(one: GreekSum, lines: Sequence[LineRisk]) -> str:

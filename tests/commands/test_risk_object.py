@@ -62,6 +62,7 @@ UNDERLYING_KEYS = [
     "symbol",
     "spot",
     "delta",
+    "delta_between",
     "delta_dollars",
     "gamma",
     "vega",

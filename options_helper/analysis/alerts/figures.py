@@ -339,7 +339,8 @@ def _of_sums(
 def _against_sum(one: GreekSum, figure: str, lines: Sequence[LineRisk]) -> Iterator[str]:
     """What of a sum is a bound, of a quantity that is not the account's, or no rate."""
     if one.coverage.bound:
-        yield f"a bound: {one.coverage.words}"
+        between = "" if one.ends is None else f"between {one.ends[0]:,.2f} and {one.ends[1]:,.2f}, "
+        yield f"a bound: {between}{one.coverage.words}"
     yield from _doubt(lines)
     left = theta_parts(lines)
     if figure == "theta" and left.time_value_left is not None:

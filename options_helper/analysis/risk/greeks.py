@@ -171,6 +171,16 @@ class GreekSum(Struct, frozen=True, gc=False):
     amount: float | None
     coverage: Coverage
     missing: int  # lines that lack in the amount, shares without a price among them
+    # By how much the true sum may be less and more, 0 or more: a bound of a leg lies between 0 and what is counted.
+    below: float = 0.0
+    above: float = 0.0
+
+    @property
+    def ends(self) -> tuple[float, float] | None:
+        """Between what the true sum of these lies; None: no bound is in it, or nothing is known."""
+        if self.amount is None or not self.coverage.bound:
+            return None
+        return self.amount - self.below, self.amount + self.above
 
     @property
     def is_whole(self) -> bool:
@@ -188,7 +198,12 @@ class GreekSum(Struct, frozen=True, gc=False):
         )
         missing = sum(part.missing for part in parts)
         amount = fsum(known) if known or not parts else None
-        return cls(_said(amount, coverage, missing), coverage, missing)
+        below, above = (
+            (fsum(ends) for ends in zip(*((one.below, one.above) for one in parts), strict=True))
+            if parts
+            else (0.0, 0.0)
+        )
+        return cls(_said(amount, coverage, missing), coverage, missing, below, above)
 
 
 def _said(amount: float | None, coverage: Coverage, missing: int) -> float | None:
@@ -284,7 +299,9 @@ def _of_one(columns: _Columns, line: int) -> GreekSums:
             unknown
             if isnan(value := values[line])
             # A negative zero is none, as in any sum.
-            else GreekSum(value + 0.0, of_delta if name in _OF_DELTA else whole, missing=0)
+            else GreekSum(value + 0.0, of_delta, 0, *_room([value] if columns.bound[line] else []))
+            if name in _OF_DELTA
+            else GreekSum(value + 0.0, whole, missing=0)
             for name, values in zip(FIGURES, columns.figures, strict=True)
         )
     )
@@ -304,9 +321,18 @@ def _sums(columns: _Columns, lines: Sequence[int]) -> GreekSums:
         found.append(
             _sum(values, held, columns.counted, columns.bound if is_delta else None, of)
             if isnan(amount)
-            else GreekSum(amount, of_delta if is_delta else whole, missing=0)
+            else GreekSum(
+                amount, of_delta, 0, *_room([values[line] for line in counted if columns.bound[line]])
+            )
+            if is_delta
+            else GreekSum(amount, whole, missing=0)
         )
     return GreekSums(*found)
+
+
+def _room(bounds: Sequence[float]) -> tuple[float, float]:
+    """By how much the truth may be less and more than the sum of these bounds."""
+    return fsum([max(0.0, one) for one in bounds]), fsum([max(0.0, -one) for one in bounds])
 
 
 _OF_DELTA: Final = ("delta", "delta_dollars")
@@ -321,4 +347,5 @@ def _sum(
     # Exact before it is rounded once: long and short of one leg leave nothing, whatever stands between them.
     amount = fsum([values[line] for line in known]) if known or not held else None
     coverage, missing = Coverage(len(counted) - bounds, bounds, of), len(held) - len(known)
-    return GreekSum(_said(amount, coverage, missing), coverage, missing)
+    room = _room([] if is_bound is None else [values[line] for line in counted if is_bound[line]])
+    return GreekSum(_said(amount, coverage, missing), coverage, missing, *room)

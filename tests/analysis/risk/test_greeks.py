@@ -121,6 +121,8 @@ def test_each_figure_says_what_it_covers():
     found = sum_greeks(book)
 
     assert found.delta.coverage == Coverage(known=1, bound=1, of=3)
+    assert found.delta.ends is not None
+    assert found.delta.ends[1] - found.delta.ends[0] == pytest.approx(100)
     assert found.delta.amount == book.delta[0] - 100
     assert found.vega.coverage == Coverage(known=1, bound=0, of=3)
     assert found.vega.amount == book.vega[0]
@@ -262,3 +264,20 @@ def test_the_state_of_a_delta_is_a_state_and_no_text():
 
     assert [type(state) for state in found.delta_state] == [FigureState, FigureState]
     assert found.delta_state.tolist() == [FigureState.OK, FigureState.UNKNOWN]
+
+
+@pytest.mark.parametrize(
+    ("values", "ends"),
+    [([-3.0, 100.0], (97.0, 100.0)), ([5.0, 100.0], (100.0, 105.0)), ([-3.0, 5.0], (-3.0, 5.0))],
+)
+def test_a_sum_with_a_bound_says_between_what_the_truth_lies(values: list[float], ends: tuple[float, float]):
+    """A bound lies between 0 and itself, so the sum is no bound of the same kind: 97 may be 100."""
+    parts = [
+        GreekSum(one, Coverage(0, 1, 1), 0, max(0.0, one), max(0.0, -one))
+        if abs(one) < 100
+        else GreekSum(one, Coverage(0, 0, 0), 0)
+        for one in values
+    ]
+
+    assert GreekSum.joined(parts).ends == ends
+    assert GreekSum(1.0, Coverage(1, 0, 1), 0).ends is None
