@@ -85,17 +85,20 @@ class Collateral:
     def _at_each(self, prices: Floats, closed: Closed) -> Floats:
         """How much less is set aside without what ends; what is sold and ends worthless gives back its own later."""
         ending, going_on = self._rights
-        now, then = ending.held(closed, prices), [one.all(closed, len(prices)) for one in going_on]
-        shares = np.full(len(prices), _shares(self.beside))
+        now, shares = ending.held(closed, prices), np.full(len(prices), _shares(self.beside))
         # Which calls the shares stand behind, the account does not say: by either the least is sure.
         covered, left = now.covered(shares)
-        if not then:
+        if not going_on:
             return covered.loss()
-        stay, staying = ([one.covered(by) for one in then] for by in (left, shares))
+        then = going_on[0].all(closed, len(prices))
         # What goes on takes the most of all its ends: what ends sooner covers nothing any more then.
-        by_ending = (covered + stay[0][0]).loss() - _most(one.loss() for one, _ in stay)
-        together, _ = (now + staying[0][0]).covered(staying[0][1])
-        by_staying = together.loss() - _most(one.loss() for one, _ in staying)
+        by_ending = (covered + then.covered(left)[0]).loss() - _most(
+            one.loss(closed, left) for one in going_on
+        )
+        staying, rest = then.covered(shares)
+        by_staying = (now + staying).covered(rest)[0].loss() - _most(
+            one.loss(closed, shares) for one in going_on
+        )
         return np.maximum(0.0, np.minimum(by_ending, by_staying))
 
 
@@ -147,6 +150,23 @@ class _Rights:
         """All of them, so many times beside each other."""
         calls, puts = _units(self.calls, closed), _units(self.puts, closed)
         return self._held(calls, puts, np.full(width, len(calls)), np.zeros(width, dtype=int))
+
+    def loss(self, closed: Closed, shares: Floats) -> Floats:
+        """Of all of them what is lost at the worst price, with so many shares behind the deepest of the sold calls.
+
+        Just that, where `_Held.loss` is the least that is sure: what is taken off something else must not be too small.
+        """
+        calls, puts = _units(self.calls, closed), _units(self.puts, closed)
+        sold = -np.minimum(calls, 0.0)
+        by_shares = np.minimum(shares, sold.sum())
+        covered = by_shares + np.maximum(
+            0.0, -calls.sum() - by_shares
+        )  # for a naked call nothing is set aside
+        deeper = np.cumsum(sold) - sold
+        uncovered = sold[:, None] - np.clip(covered - deeper[:, None], 0.0, sold[:, None])
+        rest = self.call_worths @ (calls + sold) + self.put_worths @ puts
+        lost: Floats = np.maximum(0.0, -(rest[:, None] - self.call_worths @ uncovered).min(axis=0))
+        return lost
 
     def _held(self, calls: Floats, puts: Floats, assigned_calls: Places, not_assigned: Places) -> _Held:
         sold_calls, sold_puts = np.minimum(calls, 0.0), np.minimum(puts, 0.0)
@@ -204,7 +224,7 @@ class _Held(NamedTuple):
         )
 
     def loss(self) -> Floats:
-        """At the worst price of each; above the last strike it grows no further, since calls are covered."""
+        """At the worst price of each, at the least; above the last strike it grows no further: calls are covered."""
         lost: Floats = np.maximum(0.0, -self.worth.min(axis=0))
         return lost
 

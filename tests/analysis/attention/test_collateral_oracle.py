@@ -10,7 +10,7 @@ from datetime import date
 
 import numpy as np
 import pytest
-from hypothesis import assume, given, settings
+from hypothesis import assume, example, given, settings
 from hypothesis import strategies as st
 
 from options_helper.analysis.attention.collateral import Collateral, all_set_aside
@@ -109,8 +109,18 @@ BOOKS = st.builds(
 )
 
 
+# Two hundred shares cover the call at 50 and one of those at 55; of the other spread $500 stay set aside.
+CALLS_AT_TWO_STRIKES = [
+    Right(-1, 50, "put", FRIDAY),
+    Right(1, 60, "call", HALF_DAY),
+    Right(-1, 50, "call", HALF_DAY),
+    Right(-2, 55, "call", HALF_DAY),
+]
+
+
 @settings(max_examples=300, deadline=None)
 @given(BOOKS, st.sampled_from([0, 0, 100, 200]))
+@example(CALLS_AT_TWO_STRIKES, 200)
 def test_no_more_is_said_to_be_set_aside_than_what_goes_on_leaves(book: list[Right], shares: int):
     # Alpaca sells nobody a naked call: of an account that has one nobody knows what it sets aside for the others.
     assume(
