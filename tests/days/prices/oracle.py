@@ -132,10 +132,10 @@ class PriceOracle:
         for quote in batch.quotes:
             made_ns = quote.timestamp_ns or 0
             if made_ns <= market_ns + AHEAD_AT_MOST * NS:
-                # Nobody knows a price before it is made.
-                self._came(quote.symbol, min(made_ns, market_ns))
+                # Nobody knows a price before it is made; told once more it is no newer.
+                as_of_ns = self._as_of_ns.setdefault((quote.symbol, made_ns), min(made_ns, market_ns))
+                self._came(quote.symbol, as_of_ns)
                 self._answered_ns.setdefault((quote.symbol, made_ns), self._stage.clocks.true_ns)
-                self._as_of_ns.setdefault((quote.symbol, made_ns), min(made_ns, market_ns))
                 self._to_come.discard((quote.symbol, made_ns))
             else:
                 self._to_come.add((quote.symbol, made_ns))
