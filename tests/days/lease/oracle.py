@@ -238,6 +238,7 @@ class DeskOracle:
         """The computer slept."""
         self._woke_ns = self.now_ns
         self.trouble()
+        self.views.woke()
 
     def lost(self, owner: Owner) -> None:
         """It was told that its lease is lost."""

@@ -67,6 +67,11 @@ class ViewOracle:
         """Something went wrong, or is well again."""
         self._troubled_ns = self._now_ns
 
+    def woke(self) -> None:
+        """The computer slept: an owner on it spoke to nobody, and from now on has its seconds to be heard."""
+        self._reached_ns = self._now_ns
+        self.trouble()
+
     def forgot(self, stream: StreamId) -> None:
         """The server has lost what it had of this stream."""
         self._published[stream].is_forgotten = True

@@ -61,6 +61,7 @@ class Viewing:
         self.applied = 0
         self.may_miss = 0  # events that were stored when nobody followed, or died on their way
         self._on_its_way = 0
+        self._early = 0  # that came before it was known to follow: they count once it is, or are missed
 
     def is_sent(self, events: int) -> None:
         """So much is stored: it comes over the connection, if there is one that follows."""
@@ -109,7 +110,7 @@ class Viewing:
             self._again(line)
         elif line is self._line:
             self.viewed.follow()
-            self.is_followed = True
+            self.is_followed, self._early = True, 0
             self.viewed.answer(self._viewer.monotonic)
 
     def _ended(self, line: Line) -> None:
@@ -121,6 +122,7 @@ class Viewing:
     def _again(self, line: Line) -> None:
         if line is self._line:
             self.is_followed, self._line = False, None
+            self.may_miss, self._early = self.may_miss + self._early, 0
             self._viewer.later(AGAIN_SECONDS, self.connect)
 
     def _hear(self, data: bytes) -> None:
@@ -129,6 +131,8 @@ class Viewing:
         head = read_head(data)
         if head is not None:
             self._on_its_way -= head.events
+            if not self.is_followed:
+                self._early += head.events
         if (
             self.baseline is None
             and before is None
