@@ -81,7 +81,9 @@ class ViewedStream:
         # What came before the answer to the wishes was told, or before the clock was known by which it was received.
         self._early: deque[tuple[bytes, Detail]] = deque()
         self._is_answered = True
-        self._early_until: float | None = None  # None: none waits for a clock
+        self._waits: tuple[int, float] | None = (
+            None  # for the clock of which term, and until when; None: for none
+        )
 
     @property
     def leg(self) -> Leg:
@@ -92,6 +94,7 @@ class ViewedStream:
         """A connection begins: of what it brings nothing is handed on before the answer."""
         self.feeds, self._is_answered = Feeds(), False
         self._early.clear()
+        self._waits = None
 
     def follow(self) -> None:
         """The server sends all that is published from now on."""
@@ -116,11 +119,11 @@ class ViewedStream:
         """Whether the clock is known by which this was received, or is not to be waited for any more."""
         head = read_head(data)
         if head is None or self._clock.offset_of(head.epoch) is not None:
-            self._early_until = None
+            self._waits = None
             return True
-        if self._early_until is None:
-            self._early_until = now + CLOCK_PATIENCE_SECONDS
-        return now >= self._early_until
+        if self._waits is None or self._waits[0] != head.epoch:
+            self._waits = head.epoch, now + CLOCK_PATIENCE_SECONDS
+        return now >= self._waits[1]
 
     def published(self, health: DeskHealth) -> None:
         """The owner says how far it has published: what of that has not come never will."""

@@ -83,6 +83,7 @@ class WriteAhead:
         self._queue = queue
         self._desk = desk
         self._places: dict[StreamId, Place] = {}
+        self._has_given_up = False
         self.places: Mapping[StreamId, Place] = {}  # how far the journal is, once it is whole
         self._journal = journal
         self._recorder = recorder
@@ -309,6 +310,7 @@ class WriteAhead:
             self._journal.discard()
         settled = _frames_in(self._pending)
         del self._frames[settled:]
+        self._has_given_up |= bool(self._unwritten)
         self._unwritten.clear()
 
     def sync(self) -> None:
@@ -320,7 +322,8 @@ class WriteAhead:
         """Write what is unwritten, if the disk takes it now, and give back the journal's file; OSError when not."""
         if self._journal is not None:
             self._journal.close()
-            self.places = dict(self._places)
+            if not self._has_given_up:  # else it is further in them than what the journal has
+                self.places = dict(self._places)
 
     def ledger(self) -> Ledger:
         """What queue, journal and rows have of each stream."""

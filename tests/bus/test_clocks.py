@@ -357,6 +357,20 @@ def test_an_owner_that_tells_no_time_holds_up_nothing_for_long(
     assert said(standby.clock) == NOT_KNOWN
 
 
+def test_each_owner_that_tells_no_time_is_waited_for_anew(standby: Standby, owners: Owners, here: Computer):
+    owners.answers = False
+    frames = standby.received.frames
+    for term in (1, 2):
+        before = len(frames)
+        standby.speak(term)
+        standby.come(b"first", term, at_ns=NOON + term * SECOND)
+        standby.measure()
+        assert len(frames) == before
+        here.seconds += CLOCK_PATIENCE_SECONDS
+        standby.come(b"second", term, at_ns=NOON + term * SECOND)
+        assert len(frames) == before + 2
+
+
 class Slow:
     """A bus to a follower whose owner tells its time late; what is subscribed to is handed in by the test."""
 

@@ -84,6 +84,34 @@ def test_what_a_disk_refuses_without_a_journal_is_not_kept_until_it_is_written(t
     recorder.close()
 
 
+@pytest.mark.parametrize("gives_up", [True, False])
+def test_a_desk_was_followed_no_further_than_what_was_not_given_up(tmp_path: Path, *, gives_up: bool):
+    """The disk is full to the last, and free again for the end: the bus still has what was given up."""
+    refuses = [False]
+
+    def write(descriptor: int, data: memoryview) -> int:
+        if refuses[0]:
+            raise OSError(28, "No space left on device")
+        return os.write(descriptor, data)
+
+    queue = FrameQueue(100, (STOCKS,))
+    recorder = Recorder(tmp_path, "one", StorePolicy(min_free_bytes=0))
+    records = WriteAhead(queue, JournalWriter(tmp_path, "one", Disk(write=write)), recorder, "desk")
+    for number in (1, 2):
+        refuses[0] = number == 2
+        place = Place(sequence=number, epoch=1, number=number, events=number)
+        queue.put(STOCKS, frame(quote_message("AAPL")), 1, NOON + number, Mark(place))
+        records.add((), queue.take(0.0, 1))
+        records.flush()
+    if gives_up:
+        records.give_up()
+    refuses[0] = False
+    records.close()
+    recorder.close()
+
+    assert {place.sequence for place in records.places.values()} == (set() if gives_up else {2})
+
+
 def test_what_a_disk_refuses_the_journal_is_not_kept_and_a_desk_was_not_followed_so_far(tmp_path: Path):
     """Who is killed then asks a bus for it again, and tells of it where there is none."""
     refuses = [True]

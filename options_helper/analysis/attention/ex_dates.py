@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
-from datetime import UTC, datetime, time, timedelta
+from datetime import UTC, date, datetime, time, timedelta
 from math import fsum
 from typing import Final
 
@@ -34,7 +34,7 @@ class _Shares(Struct, frozen=True, gc=False):
     """Shares of one name over its next ex-date."""
 
     name: str
-    dividend: Dividend
+    dividends: tuple[Dividend, ...]  # all of one ex-date: a special one may come with a regular one
     held: float  # signed
     ending: float  # shares that what ends today brings at the price of now, or takes where negative
     in_doubt: bool  # how many the account holds is not known
@@ -48,7 +48,17 @@ class _Shares(Struct, frozen=True, gc=False):
     @property
     def owed(self) -> float | None:
         """Dollars; None: nothing."""
-        return max(0.0, -self.over) * self.dividend.amount or None
+        return max(0.0, -self.over) * self.per_share or None
+
+    @property
+    def ex_date(self) -> date:
+        """From this day on who buys has none of them."""
+        return self.dividends[0].ex_date
+
+    @property
+    def per_share(self) -> float:
+        """Dollars."""
+        return fsum(one.amount for one in self.dividends)
 
     @property
     def what(self) -> str:
@@ -64,7 +74,7 @@ class _Shares(Struct, frozen=True, gc=False):
         if not self.over:
             return ""
         doubt = "By the file's quantity, which is in doubt: " if self.in_doubt else ""
-        amount = dollars(abs(self.over) * self.dividend.amount)
+        amount = dollars(abs(self.over) * self.per_share)
         count = f"{plain_number(abs(self.over))} {self.name}"
         said = (
             f"short of {count}, {amount} is owed" if self.over < 0 else f"{count} held over it bring {amount}"
@@ -90,8 +100,8 @@ def ex_dividend_entries(
     with_shares = dict.fromkeys((*_with_shares(books), *(one.underlying for one in found)))
     for name in of_name | with_shares:
         own = own_dividends.get(name, ())
-        dividend = _next_dividend(name, live, moment, own) if name in with_shares else None
-        shares = _shares(name, dividend, moment, books, found)
+        dividends = _next_dividends(name, live, moment, own) if name in with_shares else ()
+        shares = _shares(name, dividends, moment, books, found)
         entry = _entry(name, of_name.get(name, []), shares, live, moment)
         if entry is not None:
             yield entry
@@ -105,29 +115,29 @@ def _with_shares(books: TwoBooks) -> Iterator[str]:
 
 def _shares(
     name: str,
-    dividend: Dividend | None,
+    dividends: tuple[Dividend, ...],
     moment: Moment,
     books: TwoBooks,
     found: Sequence[Ending],
 ) -> _Shares | None:
     """None: there are none over the next ex-date, or none is known."""
-    if dividend is None:
+    if not dividends:
         return None
     in_doubt = name in books.unread
     held = held_shares(name, books)
     if in_doubt:
         lines = books.file_on.get(name, ())
         held = fsum(one.quantity for one in lines if not one.instrument.is_option and not one.ended)
-    is_next = dividend.ex_date == moment.following
+    is_next = dividends[0].ex_date == moment.following
     outcomes = [one.judged.outcome for one in endings_today(name, found, moment)] if is_next else []
     ending = fsum(one.shares for one in outcomes if one is not None)
-    shares = _Shares(name, dividend, held, ending, in_doubt, is_next)
+    shares = _Shares(name, dividends, held, ending, in_doubt, is_next)
     return shares if held or shares.over else None
 
 
-def _next_dividend(
+def _next_dividends(
     name: str, live: LiveSnapshot, moment: Moment, own: tuple[Dividend, ...]
-) -> Dividend | None:
+) -> tuple[Dividend, ...]:
     """What goes ex next, as it is announced or the user wrote it down; a special one is paid to shares too."""
     actions = live.risk_inputs.actions.get(name)
     # The same instant all day, so that what is remembered of the day is found.
@@ -135,7 +145,8 @@ def _next_dividend(
     found = list(dividends_of_leg(actions, live.as_of, end, own=own).dividends)
     if actions is not None:
         found += [one for one in actions.dividends if one.special and one.ex_date > moment.today]
-    return min(found, key=lambda one: one.ex_date, default=None)
+    first = min((one.ex_date for one in found), default=None)
+    return tuple(one for one in found if one.ex_date == first)
 
 
 def unread_for_shares(books: TwoBooks, live: LiveSnapshot, own: Collection[str]) -> tuple[HeldLine, ...]:
@@ -175,8 +186,8 @@ def _entry(
         if known
         else []
     )
-    if shares is not None and shares.dividend not in known:
-        said.append(f"{name} goes ex {paid_words(shares.dividend)}.")
+    if more := [] if shares is None else [one for one in shares.dividends if one not in known]:
+        said.append(f"{name} goes ex {listed([paid_words(one) for one in more])}.")
     deadlines = _deadlines(touched, known, shares, live, moment)
     is_owed = shares is not None and shares.owed is not None
     symbols = [leg.held.instrument.live_symbol for leg in touched]
@@ -202,11 +213,11 @@ def _deadlines(
     moment: Moment,
 ) -> tuple[Deadline, ...]:
     """The instants before the first of the ex-dates."""
-    if shares is not None and (not known or shares.dividend.ex_date <= known[0].ex_date):
-        of_shares = share_before_ex_date(shares.dividend.ex_date, moment.told)
+    if shares is not None and (not known or shares.ex_date <= known[0].ex_date):
+        of_shares = share_before_ex_date(shares.ex_date, moment.told)
     else:
         of_shares = ()
-    if not known or (shares is not None and shares.dividend.ex_date < known[0].ex_date):
+    if not known or (shares is not None and shares.ex_date < known[0].ex_date):
         return of_shares
     instrument = touched[0].held.instrument
     of_options = before_ex_date(instrument, known[0].ex_date, live.expiry_facts, moment.told, held=True)

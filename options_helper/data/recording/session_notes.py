@@ -28,6 +28,7 @@ log = logging.getLogger(__name__)
 FOLDER: Final = "sessions"
 # What says that the bytes of a file are gone; any other error says nothing of what is in it.
 _BROKEN: Final = (errno.EIO, errno.EISDIR, errno.EBADMSG)
+_FORBIDDEN: Final = (errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -136,7 +137,12 @@ def _read(path: Path) -> SessionNote | None:
     except OSError as error:
         if error.errno not in _BROKEN:
             reason = error.strerror or type(error).__name__
-            raise StoreError(f"{path} cannot be read now ({reason}). Try again in a moment.") from error
+            remedy = (
+                "Give this user the right to read it."
+                if error.errno in _FORBIDDEN
+                else "Try again in a moment."
+            )
+            raise StoreError(f"{path} cannot be read now ({reason}). {remedy}") from error
         log.warning("%s cannot be read: %s", path, error)
         return None
     except (

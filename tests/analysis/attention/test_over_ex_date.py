@@ -177,6 +177,22 @@ class TestShares:
 
         assert only(attention(book, live), AttentionKind.EX_DIVIDEND).needs == 500
 
+    def test_a_special_one_on_the_day_of_a_regular_one_is_owed_beside_it(self):
+        book = [holding("AAPL", -1_000)]
+        pays = CorporateActions(
+            "AAPL",
+            new_york("2026-11-20 08:00"),
+            date(2027, 11, 20),
+            (Dividend("AAPL", MONDAY, 0.35), Dividend("AAPL", MONDAY, 2.5, special=True)),
+        )
+        live = live_at("2026-11-20 12:00", {"AAPL": (189.99, 190.01)}, held=book, actions=[pays])
+
+        entry = only(attention(book, live), AttentionKind.EX_DIVIDEND)
+
+        assert (entry.needs, entry.amounts) == (2_850, "Short of 1000 AAPL, $2,850 is owed.")
+        assert "$0.35" in entry.what
+        assert "$2.5" in entry.what
+
     def test_what_is_later_is_to_be_known(self):
         book = [holding("AAPL", -100)]
         live = live_at(

@@ -123,7 +123,8 @@ def test_the_note_of_a_session_tells_what_lasts(tmp_path: Path):
  "seen_elapsed": 0.0,
  "boot": "",
  "places": {},
- "filed": 0
+ "filed": 0,
+ "repeated": null
 }
 """
     )
