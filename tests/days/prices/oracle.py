@@ -166,6 +166,7 @@ class PriceOracle:
             self._stage.check(sampled=False)
 
     def _lie_of(self, desk: PriceDesk, symbol: str) -> str | None:
+        clocks = self._stage.clocks
         shown, came = desk.quote(symbol), self._arrived.get(symbol)
         if shown is None:
             # What its session is over of is left out where it is the first of it.
@@ -173,7 +174,8 @@ class PriceOracle:
         made_ns = shown.timestamp_ns or 0
         if shown.bid_price != self._bids.get((symbol, made_ns)):
             return f"{symbol} is shown at {shown.bid_price}, which it never was at that time"
-        if (symbol, made_ns) in self._to_come:
+        # By a clock that its own answer has put right it may be believed after all.
+        if (symbol, made_ns) in self._to_come and made_ns > clocks.true_ns:
             return f"{symbol} is shown as of {iso_text(made_ns)}, which is still to come"
         as_of_ns = self._as_of_ns.get((symbol, made_ns), made_ns)
         # Of what lies ahead as of its answer, which is told by a clock that is right within two seconds.
