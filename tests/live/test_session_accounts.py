@@ -148,6 +148,7 @@ class Stage:
             alerts=self._reader(),
             further_alerts=self._reader,
             monotonic=lambda: self.seconds,
+            now=lambda: AS_OF,
             housekeeping_seconds=3_600,
             heartbeat=self.heartbeat,
         )
