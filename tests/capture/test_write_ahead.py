@@ -32,6 +32,18 @@ from tests.kit.fakes import NOON, frame, quote_message
 STOCKS, CRYPTO = StreamName.STOCKS, StreamName.CRYPTO
 
 
+class FullDisk:
+    """One that takes nothing while it is full."""
+
+    def __init__(self, *, is_full: bool = False) -> None:
+        self.is_full = is_full
+
+    def write(self, descriptor: int, data: memoryview) -> int:
+        if self.is_full:
+            raise OSError(28, "No space left on device")
+        return os.write(descriptor, data)
+
+
 class Hands:
     """Records in a writer's hands, all of which are put off as soon as they are in the journal."""
 
@@ -87,25 +99,19 @@ def test_what_a_disk_refuses_without_a_journal_is_not_kept_until_it_is_written(t
 @pytest.mark.parametrize("gives_up", [True, False])
 def test_a_desk_was_followed_no_further_than_what_was_not_given_up(tmp_path: Path, *, gives_up: bool):
     """The disk is full to the last, and free again for the end: the bus still has what was given up."""
-    refuses = [False]
-
-    def write(descriptor: int, data: memoryview) -> int:
-        if refuses[0]:
-            raise OSError(28, "No space left on device")
-        return os.write(descriptor, data)
-
+    full = FullDisk()
     queue = FrameQueue(100, (STOCKS,))
     recorder = Recorder(tmp_path, "one", StorePolicy(min_free_bytes=0))
-    records = WriteAhead(queue, JournalWriter(tmp_path, "one", Disk(write=write)), recorder, "desk")
+    records = WriteAhead(queue, JournalWriter(tmp_path, "one", Disk(write=full.write)), recorder, "desk")
     for number in (1, 2):
-        refuses[0] = number == 2
+        full.is_full = number == 2
         place = Place(sequence=number, epoch=1, number=number, events=number)
         queue.put(STOCKS, frame(quote_message("AAPL")), 1, NOON + number, Mark(place))
         records.add((), queue.take(0.0, 1))
         records.flush()
     if gives_up:
         records.give_up()
-    refuses[0] = False
+    full.is_full = False
     records.close()
     recorder.close()
 
@@ -114,16 +120,10 @@ def test_a_desk_was_followed_no_further_than_what_was_not_given_up(tmp_path: Pat
 
 def test_what_a_disk_refuses_the_journal_is_not_kept_and_a_desk_was_not_followed_so_far(tmp_path: Path):
     """Who is killed then asks a bus for it again, and tells of it where there is none."""
-    refuses = [True]
-
-    def write(descriptor: int, data: memoryview) -> int:
-        if refuses[0]:
-            raise OSError(28, "No space left on device")
-        return os.write(descriptor, data)
-
+    full = FullDisk(is_full=True)
     queue = FrameQueue(100, (STOCKS,))
     recorder = Recorder(tmp_path, "one", StorePolicy(min_free_bytes=0))
-    disk = Disk(write=write)
+    disk = Disk(write=full.write)
     records = WriteAhead(queue, JournalWriter(tmp_path, "one", disk), recorder, "desk")
     for number in (1, 2):
         place = Place(sequence=number, epoch=1, number=number, events=number)
@@ -134,7 +134,7 @@ def test_what_a_disk_refuses_the_journal_is_not_kept_and_a_desk_was_not_followed
         assert records.make_rows(lambda: False) == 0
         assert records.kept_until(NOON + 90) == NOON + 1
         assert not list(read_records(journal_files(tmp_path)))
-    refuses[0] = False
+    full.is_full = False
     assert records.flush().waiting == 0
 
     assert records.kept_until(NOON + 90) == NOON + 90
