@@ -14,9 +14,10 @@ another would be better still it is too low.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from decimal import Decimal
+from functools import lru_cache
 from itertools import accumulate, chain, pairwise, product
 from typing import Final, NamedTuple
 
@@ -32,15 +33,15 @@ class _Kind(NamedTuple):
     """What a part pays. A share is a call struck at 0: what can be lost on it is its price."""
 
     is_put: bool
-    strike: Decimal
+    strike: int  # in the book's units, and even
 
-    def over(self, price: Decimal) -> Decimal:
+    def over(self, price: int) -> int:
         """How far it is in the money at this price; negative where it is not."""
         return self.strike - price if self.is_put else price - self.strike
 
 
-# Dollars for each dollar of price, short is negative: of the parts that end together, by what they pay.
-_Parts = dict[_Kind, Decimal]
+# Dollars for each dollar of price, in units and short is negative: of the parts that end together, by what they pay.
+_Parts = dict[_Kind, int]
 
 
 class _Cover(NamedTuple):
@@ -48,11 +49,11 @@ class _Cover(NamedTuple):
 
     later: int  # the place of its own end
     kind: _Kind
-    slope: Decimal
+    slope: int
 
 
 # By the place of the end at which it may be wanted, the first that is exercised first.
-_Covers = Mapping[int, Sequence[_Cover]]
+_Covers = Mapping[int, tuple[_Cover, ...]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +87,7 @@ def least_worth(groups: Sequence[Sequence[PortfolioLine]], *, forever: bool = Fa
     together = _least(lines, end)
     if len(groups) < 2 or any(uncovered_ends(group) for group in groups):
         return together
-    return max(together, sum((_least(group, end) for group in groups), _NOTHING))
+    return max(together, sum((_least(tuple(group), end) for group in groups), _NOTHING))
 
 
 def _last_end(lines: Sequence[PortfolioLine]) -> End:
@@ -94,28 +95,48 @@ def _last_end(lines: Sequence[PortfolioLine]) -> End:
     return max((end for line in lines if (end := end_of(line.instrument)) != NEVER), default=NEVER)
 
 
-def _least(lines: Sequence[PortfolioLine], shares_end: End) -> Decimal:
-    book: dict[End, _Parts] = defaultdict(lambda: defaultdict(Decimal))
-    for line in lines:
-        end = end_of(line.instrument)
-        book[shares_end if end == NEVER else end][_kind(line)] += slope_of(line)
-    ends = [{kind: slope for kind, slope in parts.items() if slope} for _, parts in sorted(book.items())]
-    tries = _Tries()
+@lru_cache(maxsize=4096)  # after a fill most groups are as they were, and lines never change
+def _least(lines: tuple[PortfolioLine, ...], shares_end: End) -> Decimal:
+    parts, unit = _in_units(lines, shares_end)
     # In their order, each once.
     chosen = dict.fromkeys(
-        tuple(_covers(ends, way).items()) for way in (_WAYS if _is_short(ends) else _WAYS[:1])
+        tuple(_covers(parts, way).items()) for way in (_WAYS if _is_short(parts) else _WAYS[:1])
     )
-    return max(_Paths(ends, dict(one), tries).least() for one in chosen)
+    ends = _Ends(parts)
+    return max(_Paths(ends, dict(one)).least() for one in chosen) * unit
+
+
+def _in_units(lines: Sequence[PortfolioLine], shares_end: End) -> tuple[list[_Parts], Decimal]:
+    """What ends together, the first first; and how many dollars one is of what they come to.
+
+    Counted in whole units everything is as exact as in decimals, and takes less time.
+    """
+    kinds = [(line.instrument.option_type == "put", _strike(line)) for line in lines]
+    slopes = [slope_of(line) for line in lines]
+    # A price halfway between two strikes is whole, too.
+    of_price, of_slope = _unit(strike for _, strike in kinds) / 2, _unit(slopes)
+    book: dict[End, _Parts] = defaultdict(lambda: defaultdict(int))
+    for line, (is_put, strike), slope in zip(lines, kinds, slopes, strict=True):
+        end = end_of(line.instrument)
+        parts = book[shares_end if end == NEVER else end]
+        parts[_Kind(is_put, int(strike / of_price))] += int(slope / of_slope)
+    ends = [{kind: slope for kind, slope in parts.items() if slope} for _, parts in sorted(book.items())]
+    return ends, of_price * of_slope
+
+
+def _strike(line: PortfolioLine) -> Decimal:
+    strike = line.instrument.strike
+    return _NOTHING if strike is None else Decimal(str(strike))
+
+
+def _unit(numbers: Iterable[Decimal]) -> Decimal:
+    """A power of ten of which all of them are so many."""
+    return Decimal(1).scaleb(min((int(one.as_tuple().exponent) for one in numbers), default=0))
 
 
 def _is_short(ends: Sequence[_Parts]) -> bool:
     """Whether anything is sold that has not enough beside it that ends with it."""
     return any(_slope(parts, is_put=is_put) < 0 for parts in ends for is_put in (False, True))
-
-
-def _kind(line: PortfolioLine) -> _Kind:
-    strike = line.instrument.strike
-    return _Kind(line.instrument.option_type == "put", _NOTHING if strike is None else Decimal(str(strike)))
 
 
 def _covers(ends: Sequence[_Parts], way: _Way) -> dict[int, tuple[_Cover, ...]]:
@@ -135,10 +156,12 @@ def _taken(left: Sequence[_Parts], place: int, way: _Way, *, is_put: bool) -> It
     wanted = -_slope(left[place], is_put=is_put)
     later = range(place + 1, len(left))
     for source in reversed(later) if way.longest_first else later:
+        if wanted <= 0:
+            return
         parts = left[source]
         spare = _slope(parts, is_put=is_put)
         if is_put and way.sparing_shares:
-            spare -= max(parts.get(_SHARE, _NOTHING), _NOTHING)
+            spare -= max(parts.get(_SHARE, 0), 0)
         of_kind = [one for one in parts if one.is_put == is_put]
         of_kind.sort(key=lambda one: one.strike, reverse=is_put == way.best_first)
         for kind in of_kind:
@@ -150,108 +173,122 @@ def _taken(left: Sequence[_Parts], place: int, way: _Way, *, is_put: bool) -> It
                 yield _Cover(source, kind, slope)
 
 
-def _slope(parts: _Parts, *, is_put: bool) -> Decimal:
-    return sum((slope for kind, slope in parts.items() if kind.is_put == is_put), _NOTHING)
+def _slope(parts: _Parts, *, is_put: bool) -> int:
+    return sum(slope for kind, slope in parts.items() if kind.is_put == is_put)
 
 
-_SHARE: Final = _Kind(is_put=False, strike=_NOTHING)
+_SHARE: Final = _Kind(is_put=False, strike=0)
+# So much of what ends together was exercised before.
+_Gone = tuple[_Kind, int]
 # Of each end that is still to come, what was exercised of it.
-_Used = tuple[tuple[int, _Kind, Decimal], ...]
+_Used = tuple[tuple[int, _Kind, int], ...]
 
 
 class _TooMany(Exception):
     """More may be left than is tried."""
 
 
-class _Tries:
-    """How much of what may be left at the ends of a book is tried yet."""
+# What is exercised at an end for what is assigned, and the least worth of all prices at which that is so.
+_Outcomes = Mapping[tuple[_Cover, ...], int]
 
-    def __init__(self) -> None:
-        self._left = _MOST_STATES
 
-    def one(self) -> None:
-        """Raises `_TooMany` once there have been enough."""
-        if not self._left:
+class _Ends:
+    """What ends when, whatever is chosen to stand for what; and how much of what may be left is tried yet."""
+
+    def __init__(self, parts: Sequence[_Parts]) -> None:
+        self._parts = parts
+        self._tries_left = _MOST_STATES
+        # Ways of choosing agree about most ends.
+        self._known: dict[tuple[int, tuple[_Gone, ...], tuple[_Cover, ...]], _Outcomes] = {}
+
+    def __len__(self) -> int:
+        return len(self._parts)
+
+    def try_one(self) -> None:
+        """Raises `_TooMany` once enough has been tried."""
+        if not self._tries_left:
             raise _TooMany
-        self._left -= 1
+        self._tries_left -= 1
+
+    def outcomes(self, place: int, gone: tuple[_Gone, ...], covers: tuple[_Cover, ...]) -> _Outcomes:
+        """Of an end of which so much is `gone` before."""
+        found = self._known.get((place, gone, covers))
+        if found is None:
+            parts = dict(self._parts[place])
+            for kind, slope in gone:
+                parts[kind] -= slope
+            found = self._known[place, gone, covers] = _outcomes(parts, covers)
+        return found
 
 
 class _Paths:
     """Every way of the price through the ends, for one choice of what stands for what."""
 
-    def __init__(self, ends: Sequence[_Parts], covers: _Covers, tries: _Tries) -> None:
+    def __init__(self, ends: _Ends, covers: _Covers) -> None:
         self._ends = ends
         self._covers = covers
-        self._tries = tries
-        self._known: dict[tuple[int, _Used], Decimal] = {}
+        self._known: dict[tuple[int, _Used], int] = {}
 
-    def least(self) -> Decimal:
+    def least(self) -> int:
         """The worst of them."""
         try:
             return self._from(0, ())
         except _TooMany:
             return self._by_end()
 
-    def _from(self, place: int, used: _Used) -> Decimal:
+    def _from(self, place: int, used: _Used) -> int:
         """From this end on, where so much has been exercised before."""
         if place == len(self._ends):
-            return _NOTHING
+            return 0
         if (known := self._known.get((place, used))) is not None:
             return known
-        self._tries.one()
-        here = [(kind, slope) for later, kind, slope in used if later == place]
+        self._ends.try_one()
+        here = tuple((kind, slope) for later, kind, slope in used if later == place)
         still = [one for one in used if one[0] != place]
         found = min(
             worth + self._from(place + 1, _added(still, exercised))
-            for exercised, worth in self._outcomes(place, here).items()
+            for exercised, worth in self._ends.outcomes(place, here, self._covers.get(place, ())).items()
         )
         self._known[place, used] = found
         return found
 
-    def _by_end(self) -> Decimal:
+    def _by_end(self) -> int:
         """Without what may still stand for something when it was not needed: too low, and never too high."""
-        gone: dict[int, list[tuple[_Kind, Decimal]]] = defaultdict(list)
+        gone: dict[int, list[_Gone]] = defaultdict(list)
         for one in chain.from_iterable(self._covers.values()):
             gone[one.later].append((one.kind, one.slope))
-        return sum(
-            (min(self._outcomes(place, gone[place]).values()) for place in range(len(self._ends))), _NOTHING
+        each = (
+            self._ends.outcomes(place, tuple(gone[place]), self._covers.get(place, ()))
+            for place in range(len(self._ends))
         )
-
-    def _outcomes(
-        self, place: int, gone: Sequence[tuple[_Kind, Decimal]]
-    ) -> dict[tuple[_Cover, ...], Decimal]:
-        """What is exercised at an end for what is assigned, and the least worth of all prices at which that is so."""
-        parts = dict(self._ends[place])
-        for kind, slope in gone:
-            parts[kind] -= slope
-        covers = self._covers.get(place, ())
-        prices = sorted({_NOTHING, *(one.strike for one in parts), *(one.kind.strike for one in covers)})
-        calls, puts, worths = _along(parts, prices)
-        if not covers:
-            return {(): min(worths)}
-        found: dict[tuple[_Cover, ...], Decimal] = {}
-        last = len(prices) - 1
-        for number, price in enumerate(prices):
-            # At the price itself, and between it and the next, to both ends of which worths are straight lines.
-            between = (price + prices[number + 1]) / 2 if number < last else price + 1
-            at_it = _exercised(covers, price, calls[number - 1] if number else _NOTHING, puts[number])
-            after = _exercised(covers, between, calls[number], puts[number])
-            for exercised, at in ((at_it, number), (after, number), (after, min(number + 1, last))):
-                worth = worths[at] + sum(
-                    (one.slope * max(one.kind.over(prices[at]), _NOTHING) for one in exercised), _NOTHING
-                )
-                found[exercised] = min(found.get(exercised, worth), worth)
-        return found
+        return sum(min(one.values()) for one in each)
 
 
-def _along(
-    parts: _Parts, prices: Sequence[Decimal]
-) -> tuple[Sequence[Decimal], Sequence[Decimal], Sequence[Decimal]]:
+def _outcomes(parts: _Parts, covers: tuple[_Cover, ...]) -> _Outcomes:
+    """Of one end, of what is left of it."""
+    prices = sorted({0, *(one.strike for one in parts), *(one.kind.strike for one in covers)})
+    calls, puts, worths = _along(parts, prices)
+    if not covers:
+        return {(): min(worths)}
+    found: dict[tuple[_Cover, ...], int] = {}
+    last = len(prices) - 1
+    for number, price in enumerate(prices):
+        # At the price itself, and between it and the next, to both ends of which worths are straight lines.
+        between = (price + prices[number + 1]) // 2 if number < last else price + 1
+        at_it = _exercised(covers, price, calls[number - 1] if number else 0, puts[number])
+        after = _exercised(covers, between, calls[number], puts[number])
+        for exercised, at in ((at_it, number), (after, number), (after, min(number + 1, last))):
+            worth = worths[at] + sum(one.slope * max(one.kind.over(prices[at]), 0) for one in exercised)
+            found[exercised] = min(found.get(exercised, worth), worth)
+    return found
+
+
+def _along(parts: _Parts, prices: Sequence[int]) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
     """The slopes of calls and of puts that are in the money just above each price, and the worth of all at it."""
-    calls = list(accumulate(parts.get(_Kind(is_put=False, strike=price), _NOTHING) for price in prices))
-    of_puts = [parts.get(_Kind(is_put=True, strike=price), _NOTHING) for price in prices]
-    puts = [sum(of_puts, _NOTHING) - below for below in accumulate(of_puts)]
-    at_nothing = sum((one.strike * slope for one, slope in parts.items() if one.is_put), _NOTHING)
+    calls = list(accumulate(parts.get(_Kind(is_put=False, strike=price), 0) for price in prices))
+    of_puts = [parts.get(_Kind(is_put=True, strike=price), 0) for price in prices]
+    puts = [sum(of_puts) - below for below in accumulate(of_puts)]
+    at_nothing = sum(one.strike * slope for one, slope in parts.items() if one.is_put)
     steps = (
         (call - put) * (after - price)
         for call, put, (price, after) in zip(calls, puts, pairwise(prices), strict=False)
@@ -259,7 +296,7 @@ def _along(
     return calls, puts, list(accumulate(steps, initial=at_nothing))
 
 
-def _exercised(covers: Sequence[_Cover], price: Decimal, calls: Decimal, puts: Decimal) -> tuple[_Cover, ...]:
+def _exercised(covers: Sequence[_Cover], price: int, calls: int, puts: int) -> tuple[_Cover, ...]:
     """For what is assigned of these slopes of calls and puts: of what runs longer, what is in the money."""
     assigned = {False: -calls, True: -puts}
     found: list[_Cover] = []
@@ -271,8 +308,8 @@ def _exercised(covers: Sequence[_Cover], price: Decimal, calls: Decimal, puts: D
     return tuple(found)
 
 
-def _added(used: Sequence[tuple[int, _Kind, Decimal]], exercised: Sequence[_Cover]) -> _Used:
-    total: dict[tuple[int, _Kind], Decimal] = defaultdict(Decimal)
+def _added(used: Sequence[tuple[int, _Kind, int]], exercised: Sequence[_Cover]) -> _Used:
+    total: dict[tuple[int, _Kind], int] = defaultdict(int)
     for later, kind, slope in chain(used, exercised):
         total[later, kind] += slope
     return tuple(sorted((*of, slope) for of, slope in total.items()))

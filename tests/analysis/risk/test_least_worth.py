@@ -41,6 +41,33 @@ def test_what_two_prices_can_do_is_no_payoff_at_one():
     assert least(*legs) == -2_000
 
 
+def test_fractions_of_a_share_and_of_a_dollar_are_exact():
+    """The put is worth most where the shares are worth nothing, and they fall together until its strike."""
+    shares = "12.345678901"
+
+    found = least(put("long", 92.125), share_leg("long", float(shares)))
+
+    assert found == Decimal(shares) * Decimal("92.125")
+
+
+def test_a_price_between_two_strikes_a_tenth_of_a_cent_apart_is_a_price_too():
+    """Above 100 the call that is sold is assigned, and what runs longer is exercised against it."""
+    legs = (leg("short", 100.0), leg("long", 100.0, expiry=LATER), put("long", 100.001))
+
+    assert least(*legs) == 0
+
+
+def test_after_a_fill_the_least_is_of_what_is_held_now():
+    kept = structure(leg("short", 100.0), leg("long", 105.0)).lines
+    before, after = (
+        structure(leg("long", 110.0), leg("short", 120.0, contracts=one)).lines for one in (1, 2)
+    )
+
+    assert least_worth([kept, before]) == -500
+    assert least_worth([kept, after]) is None
+    assert least_worth([kept, before]) == -500
+
+
 def test_a_collar_whose_put_ends_first_insures_nothing_after_it():
     """One whose call ends first does until the put ends."""
     shares = share_leg()
