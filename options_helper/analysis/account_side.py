@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from decimal import Decimal
 from types import MappingProxyType
 
+from options_helper.analysis.contract_terms import with_told_multiplier
 from options_helper.analysis.holdings import Holdings, account_quantities, is_unread
 from options_helper.analysis.reconcile.account_import import NotImportableError, entry_of, opening_price
 from options_helper.model.account import AccountPosition, AccountState
@@ -36,12 +37,13 @@ class AccountSide:
         return (*self.lines, *(line for entry in self.only for line in entry.lines))
 
 
-def account_side(portfolio: Portfolio, account: AccountState, holdings: Holdings) -> AccountSide | None:
+def account_side(portfolio: Portfolio, live: LiveSnapshot, holdings: Holdings) -> AccountSide | None:
     """The account's quantities, with what was executed since they were read; None where the file's are the same.
 
     `holdings` are of the same portfolio and account. A line has the account's cost, and none
-    where it has changed since.
+    where it has changed since; what the file lacks counts by Alpaca's records where its costs tell no multiplier.
     """
+    account, records = live.account, live.expiry_facts.records
     if not holdings.in_doubt and not holdings.account_only:
         return None
     instruments = {one.live_symbol: one for one in portfolio.instruments}
@@ -49,7 +51,7 @@ def account_side(portfolio: Portfolio, account: AccountState, holdings: Holdings
     unread = list(holdings.unread)
     for symbol in holdings.account_only:
         try:
-            only.append(entry_of(_position(symbol, account, holdings)))
+            only.append(with_told_multiplier(entry_of(_position(symbol, account, holdings)), records))
         except NotImportableError:
             unread.append(symbol)
     return AccountSide(
@@ -76,17 +78,18 @@ def ended_in_account(
     for symbol, quantity in account_quantities(view, live.account).items():
         if not is_contract_symbol(symbol) or view.is_foreign(symbol) or symbol in holdings.unread:
             continue
-        instrument = instruments.get(symbol) or _instrument_of(view.positions.get(symbol))
+        instrument = instruments.get(symbol) or _instrument_of(view.positions.get(symbol), live)
         if quantity and instrument is not None and _is_over(instrument, live):
             found.append(PortfolioLine(instrument, quantity, None))
     return tuple(found)
 
 
-def _instrument_of(position: AccountPosition | None) -> Instrument | None:
+def _instrument_of(position: AccountPosition | None, live: LiveSnapshot) -> Instrument | None:
     try:
-        return None if position is None else entry_of(position).lines[0].instrument
+        entry = None if position is None else entry_of(position)
     except NotImportableError:
         return None
+    return None if entry is None else with_told_multiplier(entry, live.expiry_facts.records).instruments[0]
 
 
 def _is_over(one: Instrument, live: LiveSnapshot) -> bool:

@@ -15,7 +15,7 @@ from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.model.contract_records import ContractRecord, Deliverable, is_american
 from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.attention.world import FRIDAY, live_at, of_kind, only
-from tests.kit.builders import leg, portfolio, position, structure
+from tests.kit.builders import holding, leg, portfolio, position, structure
 
 DECEMBER = date(2026, 12, 18)
 ADJUSTED = position("AAPL1", 180, "call", contracts=-1, expiry=FRIDAY, cost_basis=2)
@@ -85,6 +85,81 @@ def test_a_structure_whose_legs_would_cost_something_else_then_stays_as_it_is():
         None,
         None,
     ]
+
+
+class TestRefused:
+    """A record by which the legs would cost something else than all of it counts nowhere, and that is what is said."""
+
+    BOOK = structure(
+        leg("short", 180, symbol="AAPL1", expiry=FRIDAY, cost_basis=2),
+        leg("long", 200, symbol="AAPL1", expiry=FRIDAY, cost_basis=1),
+        net_debit=-10,
+        identity="mine",
+    )
+
+    @staticmethod
+    def records(*book: PortfolioEntry, multiplier: str = "100") -> list[ContractRecord]:
+        symbols = dict.fromkeys(one.live_symbol for entry in book for one in entry.instruments)
+        return [
+            ContractRecord(symbol=one, multiplier=Decimal(multiplier), deliverables=DELIVERS)
+            for one in symbols
+        ]
+
+    def test_no_figure_and_no_word_goes_by_it(self):
+        found = look(self.BOOK, records=self.records(self.BOOK))
+
+        said = " ".join(found.risk.alarms)
+        assert "per point by Alpaca's record; the file names no multiplier" not in said
+        assert (
+            "counts no dollars: by Alpaca's record it has 100 per point, and so the legs of 'mine' would cost "
+            "something else than its net_debit." in said
+        )
+        label = self.BOOK.instruments[0].label
+        assert f"{label}: whether it is in the money cannot be judged." in found.attention.not_judged
+        assert of_kind(found.attention, AttentionKind.IN_THE_MONEY_SHORT) == []
+        assert found.totals.pnl_abs is None
+        assert {one.symbols for one in of_kind(found.attention, AttentionKind.FILE_ACCOUNT)} == {
+            (one.live_symbol,) for one in self.BOOK.instruments
+        }
+
+    def test_nor_in_another_entry_that_has_the_same_contract(self):
+        """A contract has one multiplier, whoever holds it."""
+        book = portfolio(self.BOOK, ADJUSTED)
+        records = {one.symbol: one for one in self.records(self.BOOK, ADJUSTED)}
+
+        assert ADJUSTED.instrument.live_symbol == self.BOOK.instruments[0].live_symbol
+        assert with_told_multipliers(book, records) is book
+        assert list(told_multipliers(book, records)) == []
+
+    def test_what_is_in_no_such_structure_counts_by_its_own(self):
+        other = position("AAPL1", 210, "call", contracts=1, expiry=FRIDAY)
+        book = portfolio(self.BOOK, other)
+        records = {one.symbol: one for one in self.records(self.BOOK, other)}
+
+        found = with_told_multipliers(book, records)
+
+        assert [one.multiplier for one in found.instruments] == [None, None, 100]
+        assert [one.symbol for one in told_multipliers(book, records)] == [other.instrument.live_symbol]
+
+    @pytest.mark.parametrize("multiplier", ["0", "-100", "12.5"])
+    def test_one_that_no_contract_has_counts_nowhere(self, multiplier: str):
+        found = look(ADJUSTED, records=self.records(ADJUSTED, multiplier=multiplier))
+
+        assert found.totals.pnl_abs is None
+        assert any("whether it is in the money cannot" in one for one in found.attention.not_judged)
+
+
+def test_what_the_account_alone_holds_counts_by_it_too():
+    """Its greatest loss and what needs a hand are by one multiplier."""
+    record = ContractRecord(symbol=SYMBOL, multiplier=Decimal(100), deliverables=DELIVERS)
+    prices = {"AAPL": (189.99, 190.01), SYMBOL: (29.0, 29.2)}
+    live = live_at("2026-11-20 12:00", prices, account=portfolio(ADJUSTED), records=[record])
+    held = holding("KO", 1)
+
+    found = look_at_book(portfolio(held), live, RiskChoices(), stale_after_seconds=30.0, wide_spread_pct=10.0)
+
+    assert only(found.attention, AttentionKind.IN_THE_MONEY_SHORT).shares == -110
+    assert any("calls on 110 shares are sold" in one for one in found.risk.alarms)
 
 
 WRONG = position("AAPL", 180, "put", contracts=1, expiry=DECEMBER, multiplier=10)

@@ -99,7 +99,7 @@ def assess_attention(
     """
     moment = Moment.of(live.as_of, live.told_sessions)
     holdings = priced.holdings
-    side = account_side(portfolio, live.account, holdings)
+    side = account_side(portfolio, live, holdings)
     each = held_lines(portfolio, live, priced=priced, book=book)
     # A contract that several entries have is one position of the account: it is told once, with all of it.
     merged = by_contract(each)

@@ -20,7 +20,6 @@ from options_helper.analysis.risk.book_values import BookFigures, LineRisk, Spot
 from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, has_contract_length
 from options_helper.model.events import Quote
-from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
@@ -177,14 +176,16 @@ def held_lines(
     priced: PricedLines,
     book: BookFigures | None,
 ) -> tuple[HeldLine, ...]:
-    """Every line in the order of the book as it is `priced`; `book` adds what the models say of it."""
+    """Every line in the order of the book as it is `priced`; `book` adds what the models say of it.
+
+    Multipliers are the portfolio's: what Alpaca's records add to the file is in it already (`with_told_multipliers`).
+    """
     owned = [(entry.id, line) for entry in portfolio.positions for line in entry.lines]
     if not owned:
         return ()
     risks = _risks(book, [(entry_id, line.instrument.live_symbol) for entry_id, line in owned])
     lives = _lives([line.instrument for _, line in owned], live)
-    in_points = [_with_points(line.instrument, live.expiry_facts) for _, line in owned]
-    usual = usual_instruments(in_points, live.expiry_facts.records)
+    usual = usual_instruments((line.instrument for _, line in owned), live.expiry_facts.records)
     is_crossed = priced.findings[QuoteWarning.CROSSED_MARKET]
     spots = _known(priced.columns["underlying_price"])
     bids, asks = (_known(np.where(is_crossed, np.nan, priced.columns[name])) for name in ("bid", "ask"))
@@ -195,7 +196,7 @@ def held_lines(
     found = []
     for n, (entry_id, line) in enumerate(owned):
         risk, spot = risks[n], spots[n]
-        instrument, life, each = _as_usual(line.instrument, in_points[n], lives[n], usual)
+        instrument, life, each = _as_usual(line.instrument, lives[n], usual)
         own_iv = None if risk is None else risk.iv
         is_late = _is_late(live.quotes.get(instrument.live_symbol), ended_ns[instrument.underlying])
         found.append(
@@ -226,18 +227,11 @@ def held_lines(
     return tuple(found)
 
 
-def _with_points(one: Instrument, facts: ExpiryFacts) -> Instrument:
-    """With the dollars of its point by Alpaca's record, where the file does not name them."""
-    record = facts.records.get(one.live_symbol)
-    points = None if record is None or one.multiplier is not None else record.multiplier
-    return one if points is None or points % 1 else replace(one, multiplier=int(points))
-
-
 def _as_usual(
-    one: Instrument, in_points: Instrument, life: ContractLife | None, usual: Usual
+    one: Instrument, life: ContractLife | None, usual: Usual
 ) -> tuple[Instrument, ContractLife | None, float]:
     """What stands in its place with its life, and what a dollar of its point is for each share that it delivers."""
-    found, points = usual.get(one.live_symbol), in_points.multiplier
+    found, points = usual.get(one.live_symbol), one.multiplier
     if found is None or found.multiplier is None or points is None:
         return one, life, 1.0
     return found, None if life is None else replace(life, is_odd=False), points / found.multiplier
@@ -311,9 +305,8 @@ def lone_line(
     own, share = live.quotes.get(instrument.live_symbol), live.quotes.get(instrument.underlying)
     neighbours = [one for one in beside if one.instrument.underlying == instrument.underlying]
     life = contract_life(instrument, live.expiry_facts, live.told_sessions)
-    in_points = _with_points(instrument, live.expiry_facts)
-    usual = usual_instruments([in_points], live.expiry_facts.records)
-    held, life, each = _as_usual(instrument, in_points, life, usual)
+    usual = usual_instruments([instrument], live.expiry_facts.records)
+    held, life, each = _as_usual(instrument, life, usual)
     spots = [one.spot for one in neighbours]
     spots.append(believed_middle(share))
     bid, ask = believed_sides(own)

@@ -67,11 +67,10 @@ def quantity_doubt(
     portfolio: Portfolio, live: LiveSnapshot, holdings: Holdings, ended: Collection[str]
 ) -> QuantityDoubt:
     """What is in doubt of the portfolio beside the account; `ended` are contracts of the file that are gone."""
-    account = live.account
     listed = ended_in_account(portfolio, live, holdings)
     still = EndedLegs(tuple((line.instrument.label, line) for line in listed))
     alone = EndedLegs(tuple(one for one in still.lines if one[1].instrument.live_symbol not in ended))
-    side = account_side(portfolio, account, holdings)
+    side = account_side(portfolio, live, holdings)
     if side is None:
         return QuantityDoubt(ended=still, ended_alone=alone)
     gone = {*ended, *(line.instrument.live_symbol for line in listed)}

@@ -10,6 +10,7 @@ from types import MappingProxyType
 
 from options_helper.analysis.attention.assess import Attention, assess_attention
 from options_helper.analysis.attention.entries import AttentionKind, Entry
+from options_helper.analysis.contract_terms import with_told_multipliers
 from options_helper.analysis.priced_lines import price_entries
 from options_helper.analysis.risk.book_risk import assess_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
@@ -125,7 +126,7 @@ def attention(
     own_dividends: Mapping[str, tuple[Dividend, ...]] = MappingProxyType({}),
 ) -> Attention:
     """What needs a hand; `with_risk` has the models' figures too, at a rate of 4 %."""
-    held = portfolio(*book)
+    held = with_told_multipliers(portfolio(*book), live.expiry_facts.records)
     thresholds = {"stale_after_seconds": STALE_AFTER, "wide_spread_pct": WIDE_FROM}
     figures = assess_book(held, live, RiskChoices(), **thresholds) if with_risk else None
     priced = price_entries(held.positions, held, live, **thresholds)
