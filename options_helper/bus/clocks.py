@@ -3,28 +3,30 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
-from typing import Final, Self, overload
+from typing import Final, NamedTuple, Self, overload
 
 from msgspec.structs import replace as replace_struct
 
 from options_helper.bus.connection import BusConnection
+from options_helper.bus.legs import UNHEARD_SECONDS
 from options_helper.bus.names import Names
-from options_helper.bus.truth import DeskHealth
+from options_helper.bus.truth import DeskHealth, Published
 from options_helper.errors import StreamError
 from options_helper.model.clock_skew import format_span
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS
 from options_helper.model.snapshot import StreamHealth
+from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId
 
 WORTH_SAYING_NS: Final = NANOSECONDS
 # It is measured anew so often, and where an owner's word does not fit, or it gave no answer, after a moment.
 CLOCK_SECONDS: Final = 30.0
 AGAIN_SECONDS: Final = 1.0
 # Owners whose last batches may still come after another has spoken.
-KEPT_TERMS: Final = 4
+KEPT_OWNERS: Final = 4
 NOT_KNOWN: Final = (
     "The owner has not told its time: where its clock and this computer's differ, ages are not corrected."
 )
@@ -100,29 +102,58 @@ class Offset:
         return f"This computer's clock is {span} {direction} the owner's; ages are corrected."
 
 
+class _Owner(NamedTuple):
+    """Whose clock it is: computer, process, and the newest of its terms; 0: an owner of before does not say that."""
+
+    where: str
+    pid: int
+    epoch: int
+
+    @classmethod
+    def of(cls, health: DeskHealth) -> Self:
+        """Who said this."""
+        return cls(health.where, health.pid, health.epoch)
+
+    def is_process_of(self, other: _Owner) -> bool:
+        """Whether both are one process, whatever their terms."""
+        return (self.where, self.pid) == (other.where, other.pid)
+
+
 class DeskClock:
     """The owner's clock, as all who follow one desk in this program know it; for any thread.
 
     It is measured for each owner, now and then, and where its word does not fit, as after either clock was set. What
     was measured holds until something better is known; an owner on the same computer as the one before has its clock.
+
+    An owner has a term in each store, and they differ once the bus has lost what one of them had: whose a batch is, is
+    known by its stream and its term, which the owner says together.
     """
 
     def __init__(self, now_ns: Callable[[], int], monotonic: Callable[[], float]) -> None:
         self._now_ns, self._monotonic = now_ns, monotonic
         self._lock = threading.Lock()
         # Guarded by the lock, as all of the rest.
-        self._owner: tuple[str, int, int] | None = (
-            None  # computer, process and term of the one that spoke last
-        )
-        self._known: dict[int, Offset] = {}  # by term
-        self._due_at = self._measured_at = 0.0  # by the monotonic clock
+        self._owner: _Owner | None = None  # the one that spoke last
+        self._heard_at = float(
+            "-inf"
+        )  # when it did, as far as that was heard; by the monotonic clock, as these two:
+        self._due_at = self._measured_at = 0.0
+        self._known: dict[_Owner, Offset] = {}
+        self._terms: dict[tuple[str, int], _Owner] = {}  # whose each is, by stream and number
         self._asked_in_vain = False  # of this owner
+        self._moves, self._used_ns = 0, 0
 
     @property
     def offset(self) -> Offset | None:
         """That of the owner that spoke last; None where it is not known."""
         with self._lock:
-            return None if self._owner is None else self._known.get(self._owner[2])
+            return None if self._owner is None else self._known.get(self._owner)
+
+    @property
+    def moves(self) -> int:
+        """How often receipts were found to be of another moment than was believed until then; only ever grows."""
+        with self._lock:
+            return self._moves
 
     def here(self, health: DeskHealth, told: Offset | None = None) -> DeskHealth:
         """An owner's word with its times on this computer's clock, as far as that is known.
@@ -130,7 +161,7 @@ class DeskClock:
         `told` is how far what it tells is ahead, where another word of the owner says that: on a further account it
         does not say it again.
         """
-        offset, told = self.offset_of(health.epoch) or Offset(), told or self.told_by(health)
+        offset, told = self._offset_by(health), told or self.told_by(health)
         if not offset.matters and not told.matters:
             return health
         return replace_struct(
@@ -148,19 +179,30 @@ class DeskClock:
         """
         if health is None or health.market.plays:
             return Offset()
-        offset = self.offset_of(health.epoch) or Offset()
-        skew = health.clock_skew
+        offset, skew = self._offset_by(health), health.clock_skew
         put_right_ns = 0 if skew is None or not skew.matters else int(skew.ahead * NANOSECONDS)
         ahead_ns, doubt_ns = (offset.ahead_ns, offset.doubt_ns) if offset.matters else (0, 0)
         return Offset(ahead_ns - put_right_ns, doubt_ns)
 
-    def offset_of(self, epoch: int) -> Offset | None:
-        """That of the owner of a term; None where it is not known (yet)."""
+    def _offset_by(self, health: DeskHealth) -> Offset:
+        """That of whoever said this, on its own account or on a further one."""
+        owner = _Owner.of(health)
         with self._lock:
-            if epoch in self._known:
-                return self._known[epoch]
-            says_no_term = self._owner is not None and not self._owner[2]
-            return self._known.get(0) if says_no_term else None
+            known = self._known.get(owner)
+            if known is None and (same := self._same_process(owner)) is not None:
+                known = self._known.get(same)
+            return known or Offset()
+
+    def offset_of(self, stream: StreamId, epoch: int) -> Offset | None:
+        """That of the owner of a term of this stream; None where it is not known (yet)."""
+        with self._lock:
+            owner = self._terms.get((stream, epoch))
+            # By the number alone only of the desk's own streams: terms of further accounts are counted apart.
+            if owner is None and stream.account == DEFAULT_ACCOUNT:
+                owner = next((one for one in reversed(self._known) if one.epoch == epoch), None)
+            if owner is None and self._owner is not None and not self._owner.epoch:
+                owner = self._owner
+            return None if owner is None else self._known.get(owner)
 
     @property
     def sentence(self) -> str | None:
@@ -173,19 +215,39 @@ class DeskClock:
 
     def hear(self, health: DeskHealth, *, now: bool) -> None:
         """The owner's word; `now` where it was heard and not found."""
-        owner = (health.where, health.pid, health.epoch)
+        owner = _Owner.of(health)
         with self._lock:
-            before = self._owner
-            if owner != before:
-                if before is not None and before[2] > health.epoch and not now:
-                    return  # what is found may be of before
-                self._owner, self._due_at, self._asked_in_vain = owner, self._monotonic(), False
+            before, at = self._owner, self._monotonic()
+            # The connections of one program bring the same words at different times, and a fenced owner's last may come
+            # behind another's first. One that is heard alone speaks for a bus that lost what it had.
+            is_alone = now and at - self._heard_at >= UNHEARD_SECONDS
+            if before is not None and owner.epoch < before.epoch and not is_alone:
+                return
+            if now:
+                self._heard_at = at
+            is_another = owner != before
+            if is_another:
+                self._owner, self._due_at, self._asked_in_vain = owner, at, False
                 if before is not None:
                     self._follow_on(before, owner)
-                return
-            known = self._known.get(owner[2])
-            if now and known is not None and not known.fits(health.at_ns, self._now_ns()):
+            self._note_terms(owner, health.published)
+            known = self._known.get(owner)
+            if not is_another and now and known is not None and not known.fits(health.at_ns, self._now_ns()):
                 self._due_at = min(self._due_at, self._measured_at + AGAIN_SECONDS)
+
+    def hear_of_account(self, health: DeskHealth) -> None:
+        """An owner's word on a further account, whose streams have a term of their own.
+
+        It counts once that process has spoken of the desk.
+        """
+        with self._lock:
+            if (owner := self._same_process(_Owner.of(health))) is not None:
+                self._note_terms(owner, health.published)
+
+    def _same_process(self, owner: _Owner) -> _Owner | None:
+        """The newest known owner that is this process; None where it has not spoken of the desk."""
+        heard = [*self._known, *([] if self._owner is None else [self._owner])]
+        return next((one for one in reversed(heard) if one.is_process_of(owner)), None)
 
     async def measure(self, bus: BusConnection, names: Names) -> None:
         """Ask the owner for its time, where that is due; where it does not answer, what was known holds."""
@@ -193,7 +255,7 @@ class DeskClock:
             owner, asked_at = self._owner, self._monotonic()
             if owner is None or asked_at < self._due_at:
                 return
-            if owner[2] in self._known:
+            if owner in self._known:
                 self._due_at = asked_at + AGAIN_SECONDS  # one is enough to ask anew
         found = await self._ask(bus, names)
         with self._lock:
@@ -203,8 +265,8 @@ class DeskClock:
             if found is None:
                 self._asked_in_vain, self._due_at = True, now + AGAIN_SECONDS
                 return
-            known = self._known.get(owner[2])
-            self._keep(owner[2], found if known is None else known.better(found))
+            known = self._known.get(owner)
+            self._keep(owner, found if known is None else known.better(found))
             self._due_at = now + CLOCK_SECONDS
 
     async def _ask(self, bus: BusConnection, names: Names) -> Offset | None:
@@ -218,14 +280,25 @@ class DeskClock:
         took_ns = int((self._monotonic() - asked_at) * NANOSECONDS)
         return Offset.of(answered_ns - took_ns, owner_ns, answered_ns)
 
-    def _follow_on(self, before: tuple[str, int, int], owner: tuple[str, int, int]) -> None:
-        offset = self._known.get(before[2]) if before[0] == owner[0] else None
-        if before[2] == owner[2]:  # neither says its term
-            self._known.pop(owner[2], None)
-        if offset is not None and owner[2] not in self._known:
-            self._keep(owner[2], offset)
+    def _follow_on(self, before: _Owner, owner: _Owner) -> None:
+        offset = self._known.get(before) if before.where == owner.where else None
+        if offset is not None and owner not in self._known:
+            self._keep(owner, offset)
+        self._note_move()
 
-    def _keep(self, epoch: int, offset: Offset) -> None:
-        self._known[epoch] = offset
-        while len(self._known) > KEPT_TERMS:
-            del self._known[next(iter(self._known))]
+    def _note_terms(self, owner: _Owner, published: Mapping[str, Published]) -> None:
+        self._terms |= {(stream, at.epoch): owner for stream, at in published.items()}
+
+    def _keep(self, owner: _Owner, offset: Offset) -> None:
+        self._known[owner] = offset
+        while len(self._known) > KEPT_OWNERS:
+            del self._known[next(one for one in self._known if one != self._owner)]
+            self._terms = {term: one for term, one in self._terms.items() if one in self._known}
+        self._note_move()
+
+    def _note_move(self) -> None:
+        """Count it where receipts of the owner that spoke last are of another moment now."""
+        known = None if self._owner is None else self._known.get(self._owner)
+        used_ns = known.ahead_ns if known is not None and known.matters else 0
+        if abs(used_ns - self._used_ns) >= WORTH_SAYING_NS:
+            self._moves, self._used_ns = self._moves + 1, used_ns

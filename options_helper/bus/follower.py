@@ -153,20 +153,22 @@ class DeskFollower:
             await self._take_kept(bus, self._names.state_store, self._names.state(what))
         place = self._place()
         await self._hear_account(bus, place)
-        seen, looks = -1, _Looks()
+        seen: tuple[int, int] | None = None
+        looks = _Looks()
         while not bus.ended.done() and not self._stopping.is_set():
             if (found := self._place()) != place:
                 if place is not None:
                     return  # the owner serves others now: what was followed is not that account any more
                 place = found
                 await self._hear_account(bus, found)
-            # Before a picture is taken over: it has the receipts of that clock.
+            # Before a picture is taken over: it has the receipts of that clock. One that was taken over by a wrong one
+            # lacks all that seemed to come later than now.
             await self._clock.measure(bus, self._names)
-            holes = self._holes()
+            wanted = self._holes(), self._clock.moves
             if not self._of_market:
                 pass
-            elif holes != seen:
-                seen, looks = holes, _Looks(self._words)
+            elif wanted != seen:
+                seen, looks = wanted, _Looks(self._words)
                 await self._look(bus)
             elif looks.is_due(self._words):
                 looks = looks.after(self._words, lags=self._lags())
@@ -219,6 +221,7 @@ class DeskFollower:
         match subject.rpartition(".")[2]:
             case "health" if place is not None:
                 if (health := decode(data, DeskHealth)) is not None:
+                    self._clock.hear_of_account(health)
                     heard_at = self._monotonic() if heard else self.desk.account_heard_at
                     self.desk = replace(self.desk, account_health=health, account_heard_at=heard_at)
             case "health":

@@ -384,6 +384,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
     def _hear_account(self, data: bytes, news: asyncio.Event) -> None:
         """How a further account is at the owner."""
         if (health := decode_truth(data, DeskHealth)) is not None:
+            self._clock.hear_of_account(health)
             self._viewed.published(health)
             news.set()
 

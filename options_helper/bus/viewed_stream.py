@@ -58,8 +58,8 @@ class Ledger(Protocol):
 class Clock(Protocol):
     """How far the owners' clocks are from this computer's, as far as that is known."""
 
-    def offset_of(self, epoch: int) -> Offset | None:
-        """That of the owner of a term; None where it is not known (yet)."""
+    def offset_of(self, stream: StreamId, epoch: int) -> Offset | None:
+        """That of the owner of a term of this stream; None where it is not known (yet)."""
 
     def here(self, health: DeskHealth) -> DeskHealth:
         """An owner's word with its times on this computer's clock."""
@@ -118,7 +118,7 @@ class ViewedStream:
     def _has_its_clock(self, data: bytes, now: float) -> bool:
         """Whether the clock is known by which this was received, or is not to be waited for any more."""
         head = read_head(data)
-        if head is None or self._clock.offset_of(head.epoch) is not None:
+        if head is None or self._clock.offset_of(self.stream, head.epoch) is not None:
             self._waits = None
             return True
         if self._waits is None or self._waits[0] != head.epoch:
@@ -153,7 +153,7 @@ class ViewedStream:
             self._use(one, of)
 
     def _use(self, batch: Batch, feed: Detail) -> None:
-        offset = self._clock.offset_of(batch.head.epoch) or Offset()
+        offset = self._clock.offset_of(self.stream, batch.head.epoch) or Offset()
         frames = [record for record in batch.records if record.kind is RecordKind.FRAME]
         first, last = (offset.here(frames[at].received_ns) if frames else None for at in (0, -1))
         told = [offset.gap_here(gap) for gap in counted_gaps(batch.records)]

@@ -5,7 +5,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
 from types import SimpleNamespace
 from typing import Any, cast
@@ -19,15 +19,16 @@ from options_helper.bus.batch import Head, encode
 from options_helper.bus.clocks import (
     AGAIN_SECONDS,
     CLOCK_SECONDS,
-    KEPT_TERMS,
+    KEPT_OWNERS,
     NOT_KNOWN,
     DeskClock,
     Offset,
 )
 from options_helper.bus.detail import Detail
 from options_helper.bus.follower import Desk, DeskFollower
+from options_helper.bus.legs import UNHEARD_SECONDS
 from options_helper.bus.streamer import BusStreamer, Legs
-from options_helper.bus.truth import DeskAccount, DeskHealth
+from options_helper.bus.truth import DeskAccount, DeskHealth, Picture, Published
 from options_helper.bus.truth import encode as encode_truth
 from options_helper.bus.viewed_stream import CLOCK_PATIENCE_SECONDS
 from options_helper.bus.viewer import BusManager
@@ -41,12 +42,12 @@ from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import utc_datetime
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.model.streams import StreamName
+from options_helper.model.streams import StreamId, StreamName, fills_of
 from tests.kit.fakes import NOON, SETTINGS
 from tests.kit.waiting import AT_ONCE
 
 SECOND = 1_000_000_000
-STOCKS = StreamName.STOCKS
+STOCKS, FILLS, WORK = StreamName.STOCKS, StreamName.FILLS, fills_of("work")
 ADDRESS = BusAddress.parse("nats://127.0.0.1:4222", "desk")
 
 
@@ -69,7 +70,7 @@ class Owners:
     def __init__(self, here: Computer) -> None:
         self.here, self.ahead, self.took = here, 0, 0.02
         self.answers = True
-        self.asked = 0
+        self.asked = self.answered = 0
         self.set_meanwhile = 0
 
     async def ask(self, subject: str) -> bytes:
@@ -80,6 +81,7 @@ class Owners:
         at_ns = self.at_ns
         self.here.seconds += self.took / 2
         self.here.set_by += self.set_meanwhile
+        self.answered += 1
         if not self.answers:
             raise StreamError("oh.desk.ask.time did not answer (timeout).")
         return str(at_ns).encode()
@@ -89,10 +91,21 @@ class Owners:
         """The owner's time; it does not follow this computer's clock where that is set."""
         return NOON + int(self.here.seconds * SECOND) + self.ahead
 
-    def word(self, epoch: int = 1, host: str = "den") -> DeskHealth:
+    def word(self, epoch: int = 1, host: str = "den", pid: int | None = None, **terms: int) -> DeskHealth:
+        """`terms` are those of its streams, where they are not all the same."""
         return DeskHealth(
-            program="1", host=host, pid=epoch, epoch=epoch, at_ns=self.at_ns, market=MarketKind.ALPACA
+            program="1",
+            host=host,
+            pid=epoch if pid is None else pid,
+            epoch=epoch,
+            at_ns=self.at_ns,
+            market=MarketKind.ALPACA,
+            published={stream: Published(term, 0) for stream, term in terms.items()},
         )
+
+    def word_on(self, stream: StreamId, epoch: int, host: str = "den", pid: int = 1) -> DeskHealth:
+        """What the same process says of a further account, whose orders have a term of their own."""
+        return self.word(epoch, host, pid, **{str(stream): epoch})
 
 
 @pytest.fixture
@@ -173,10 +186,10 @@ def test_another_owner_is_asked_at_once_and_has_the_same_clock_on_the_same_compu
     clock.hear(owners.word(2, host), now=True)
 
     assert ahead(clock.offset) == at_first
-    assert ahead(clock.offset_of(1)) == 5, "what that one sent last comes yet"
+    assert ahead(clock.offset_of(STOCKS, 1)) == 5, "what that one sent last comes yet"
     assert ahead(measured(clock, owners)) == 65
-    assert (ahead(clock.offset_of(1)), ahead(clock.offset_of(2))) == (5, 65)
-    assert clock.offset_of(3) is None
+    assert (ahead(clock.offset_of(STOCKS, 1)), ahead(clock.offset_of(STOCKS, 2))) == (5, 65)
+    assert clock.offset_of(STOCKS, 3) is None
     clock.hear(owners.word(), now=False)
     assert ahead(clock.offset) == 65, "what is found in the store may be of before"
 
@@ -185,16 +198,97 @@ def test_owners_that_say_no_term_are_told_apart(owners: Owners, clock: DeskClock
     owners.ahead = 5 * SECOND
     clock.hear(owners.word(0), now=True)
     measured(clock, owners)
-    assert ahead(clock.offset_of(77)) == 5
+    assert ahead(clock.offset_of(STOCKS, 77)) == 5
     clock.hear(owners.word(0, "attic"), now=True)
-    assert clock.offset_of(77) is None
+    assert clock.offset_of(STOCKS, 77) is None
 
 
 def test_only_the_last_owners_clocks_are_kept(owners: Owners, clock: DeskClock):
-    for epoch in range(1, KEPT_TERMS + 3):
+    for epoch in range(1, KEPT_OWNERS + 3):
         clock.hear(owners.word(epoch), now=True)
         measured(clock, owners)
-    assert [epoch for epoch in range(1, KEPT_TERMS + 3) if clock.offset_of(epoch)] == [3, 4, 5, 6]
+    assert [epoch for epoch in range(1, KEPT_OWNERS + 3) if clock.offset_of(STOCKS, epoch)] == [3, 4, 5, 6]
+
+
+def test_an_owners_clock_is_that_of_each_of_its_terms(here: Computer, owners: Owners, clock: DeskClock):
+    """The store of orders was emptied, and began a term anew: prices go on in the one that they were in."""
+    owners.ahead = 60 * SECOND
+    clock.hear(owners.word(101, pid=1, stocks=100, fills=101), now=True)
+    measured(clock, owners)
+
+    assert ahead(clock.offset_of(STOCKS, 100)) == 60, "of a viewer that came later, too"
+    assert ahead(clock.offset_of(FILLS, 101)) == 60
+    owners.ahead = 90 * SECOND
+    here.seconds += CLOCK_SECONDS
+    measured(clock, owners)
+    assert ahead(clock.offset_of(STOCKS, 100)) == 90
+    assert clock.offset_of(STOCKS, 99) is None
+
+
+def test_a_term_that_an_owner_had_before_it_began_another_goes_on_by_what_is_measured_later(
+    here: Computer, owners: Owners, clock: DeskClock
+):
+    clock.hear(owners.word(100, pid=1, stocks=100, fills=100), now=True)
+    measured(clock, owners)
+    clock.hear(owners.word(101, pid=1, stocks=100, fills=101), now=True)
+    owners.ahead = 60 * SECOND
+    measured(clock, owners)
+
+    assert [ahead(clock.offset_of(*one)) for one in ((STOCKS, 100), (FILLS, 101))] == [60, 60]
+
+
+def test_the_orders_of_a_further_account_are_received_by_the_clock_of_their_own_owner(
+    owners: Owners, clock: DeskClock
+):
+    """They have a term of their own, and another owner may have one of the same number in another store."""
+    owners.ahead = 60 * SECOND
+    clock.hear(owners.word(100, pid=1, stocks=100, fills=100), now=True)
+    measured(clock, owners)
+    assert clock.offset_of(WORK, 100) is None, "nobody has said yet whose term that is"
+    on_account = owners.word_on(WORK, 102)
+    clock.hear_of_account(on_account)
+    clock.hear_of_account(owners.word_on(WORK, 7, "attic", 2))
+
+    assert ahead(clock.offset_of(WORK, 102)) == 60
+    assert clock.offset_of(WORK, 7) is None, "that one has not spoken of the desk"
+    assert clock.here(on_account).at_ns == on_account.at_ns - 60 * SECOND
+    owners.ahead = 0
+    clock.hear(owners.word(102, "attic", 2, stocks=102, fills=102), now=True)
+    measured(clock, owners)
+    assert [ahead(clock.offset_of(one, 102)) for one in (WORK, STOCKS)] == [60, 0]
+
+
+def test_a_late_word_of_an_owner_that_another_has_followed_changes_nothing(
+    here: Computer, owners: Owners, clock: DeskClock
+):
+    """Each connection of a viewer's brings the same words, and one of them may lag behind."""
+    clock.hear(owners.word(1), now=True)
+    measured(clock, owners)
+    late = owners.word(1)
+    owners.ahead = 60 * SECOND
+    clock.hear(owners.word(2, "attic"), now=True)
+    measured(clock, owners)
+    here.seconds += UNHEARD_SECONDS - 0.5
+    clock.hear(late, now=True)
+
+    assert ahead(clock.offset) == 60
+    here.seconds += CLOCK_SECONDS
+    measured(clock, owners)
+    assert [ahead(clock.offset_of(STOCKS, one)) for one in (1, 2)] == [0, 60], "it is the other's answer"
+
+
+@pytest.mark.parametrize("is_heard", [True, False])
+def test_an_owner_of_an_earlier_term_that_is_heard_alone_is_the_one_that_is_there(
+    here: Computer, owners: Owners, clock: DeskClock, *, is_heard: bool
+):
+    """A bus that was emptied lets one begin whose clock is behind that of the one before."""
+    clock.hear(owners.word(2, "attic"), now=True)
+    measured(clock, owners)
+    here.seconds += UNHEARD_SECONDS
+    owners.ahead = 60 * SECOND
+    clock.hear(owners.word(1), now=is_heard)
+
+    assert ahead(measured(clock, owners)) == (60 if is_heard else 0)
 
 
 @pytest.mark.parametrize("whose", ["this computer's", "the owner's"])
@@ -238,7 +332,7 @@ def test_an_answer_of_an_owner_that_is_followed_by_another_meanwhile_is_nobodys(
         await asking
 
     asyncio.run(story())
-    assert (clock.offset_of(1), clock.offset_of(2)) == (None, None)
+    assert (clock.offset_of(STOCKS, 1), clock.offset_of(STOCKS, 2)) == (None, None)
 
 
 def test_a_slow_answer_replaces_no_exact_one_that_may_be_as_true():
@@ -284,8 +378,8 @@ class Standby:
         )
         self.before = {1: 0, 2: 0}
 
-    def speak(self, epoch: int) -> None:
-        word = self.owners.word(epoch, "den" if epoch == 1 else "attic")
+    def speak(self, epoch: int, **terms: int) -> None:
+        word = self.owners.word(epoch, "den" if epoch == 1 else "attic", **terms)
         self.streamer._hear_health(encode_truth(word), asyncio.Event())
 
     def come(self, payload: bytes, epoch: int, *, at_ns: int) -> None:
@@ -327,6 +421,19 @@ def test_what_an_owner_on_another_computer_received_is_of_its_clock_on_a_connect
         (payload, round((at_ns or 0) / SECOND) - NOON // SECOND) for payload, at_ns in standby.received.frames
     ]
     assert moments == [(b"of den", 0), (b"of attic", 1), (b"and again", 2)]
+
+
+def test_what_is_received_in_a_term_that_is_not_the_owners_newest_is_not_held_up_and_is_of_its_clock(
+    standby: Standby, owners: Owners
+):
+    """A viewer that came after another store had begun anew showed all prices two seconds late, and a minute off."""
+    owners.ahead = 60 * SECOND
+    standby.speak(2, stocks=1, fills=2)
+    standby.measure()
+    standby.come(b"of now", 1, at_ns=owners.at_ns)
+
+    ((payload, at_ns),) = standby.received.frames
+    assert (payload, round((at_ns or 0) / SECOND)) == (b"of now", NOON // SECOND)
 
 
 def test_what_the_owner_of_before_sent_last_is_of_its_own_clock(standby: Standby, owners: Owners):
@@ -418,6 +525,71 @@ def test_what_a_follower_hears_while_it_waits_for_the_owners_time_is_not_forgott
         return follower.desk.account == told
 
     assert asyncio.run(story())
+
+
+class Painted:
+    """A bus to a follower whose owner has a picture; how often that was taken over, and by which clock, is noted."""
+
+    def __init__(self, owners: Owners, clock: DeskClock, here: Computer) -> None:
+        self.ended: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._owners, self._clock = owners, clock
+        self._hear: Any = lambda *_: None
+        self.taken: list[int | None] = []
+        self.follower = DeskFollower(
+            ADDRESS,
+            clock=clock,
+            monotonic=here.monotonic,
+            holes=lambda: 0,
+            pictured=lambda _: self.taken.append(ahead(clock.offset)),
+            account=None,
+        )
+
+    async def subscribe(self, _: str, heard: Any) -> None:
+        self._hear = heard
+
+    async def kept(self, _: str, subject: str) -> Any:
+        if subject == ADDRESS.names.state("health"):
+            return SimpleNamespace(data=encode_truth(replace_struct(self._owners.word(), picture_parts=1)))
+        if subject == ADDRESS.names.state("picture.0"):
+            return SimpleNamespace(data=encode_truth(Picture([])))
+        return None
+
+    async def ask(self, subject: str) -> bytes:
+        return await self._owners.ask(subject)
+
+    async def speak_until(self, is_so: Callable[[], bool]) -> None:
+        """Let the owner speak again and again."""
+        async with asyncio.timeout(AT_ONCE):
+            while not is_so():
+                word = replace_struct(self._owners.word(), picture_parts=1)
+                self._hear(ADDRESS.names.told("health"), encode_truth(word), None)
+                await asyncio.sleep(0)
+
+
+def test_a_picture_that_was_taken_over_by_a_clock_that_was_set_is_taken_over_again(
+    owners: Owners, clock: DeskClock, here: Computer
+):
+    """Of it was left out what seemed to come later than now, and that was missing until the next hole."""
+
+    async def story() -> list[int | None]:
+        bus = Painted(owners, clock, here)
+        following = asyncio.create_task(bus.follower._hear(bus))  # type: ignore[arg-type]
+        # Once at the beginning, and once after so many words that this clock shows nothing more.
+        await bus.speak_until(lambda: len(bus.taken) == 2)
+        owners.ahead, owners.answers = 60 * SECOND, False
+        here.seconds += 2 * AGAIN_SECONDS
+        answered = owners.answered
+        await bus.speak_until(lambda: owners.answered > answered)
+        owners.answers = True
+        here.seconds += 2 * AGAIN_SECONDS
+        await bus.speak_until(lambda: len(bus.taken) > 2)
+        bus.ended.set_result("cut")
+        with pytest.raises(StreamError, match="cut"):
+            await following
+        bus.follower.stop()
+        return bus.taken
+
+    assert asyncio.run(story())[:3] == [0, 0, 60]
 
 
 @pytest.mark.parametrize("wrong_seconds", [0, 60])

@@ -37,7 +37,7 @@ class OneClock:
     """The owners' computer is the viewer's."""
 
     @staticmethod
-    def offset_of(_: int) -> Offset:
+    def offset_of(_: StreamId, __: int) -> Offset:
         """None."""
         return Offset()
 
