@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from datetime import datetime
+
 
 class OptionsHelperError(Exception):
     """Base of every error whose message is written for the user."""
@@ -40,10 +42,22 @@ class StreamRefused(StreamError):
 class RestError(OptionsHelperError):
     """A question to Alpaca's plain HTTP side brought no usable answer, though it was tried again."""
 
-    def __init__(self, message: str, *, status: int | None = None, retry_after: float | None = None) -> None:
+    def __init__(
+        self,
+        message: str,
+        *,
+        status: int | None = None,
+        retry_after: float | None = None,
+        cause: str | None = None,
+        again_at: datetime | None = None,
+    ) -> None:
         super().__init__(message)
         self.status = status  # HTTP's; None: no answer came, or it could not be read
         self.retry_after = retry_after  # seconds that the server wants to be left alone; None: it did not say
+        # The message without what differs between questions to one server: which it was, and when it is asked again.
+        self.cause = cause or message
+        self.asked = ""
+        self.again_at = again_at  # this computer's time; None: it is not put off
 
 
 class TooManyPages(RestError):

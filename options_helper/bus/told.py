@@ -14,7 +14,7 @@ from msgspec.structs import replace as replace_struct
 
 from options_helper.bus.clocks import Offset
 from options_helper.bus.truth import DeskAccount, DeskNews
-from options_helper.model.account import AccountState
+from options_helper.model.account import AccountState, RestReport
 from options_helper.model.events import Quote
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.risk_inputs import ExpiryChain, RiskInputs
@@ -68,8 +68,14 @@ def account_here(told: DeskAccount, offset: Offset) -> DeskAccount:
 
 def _state_here(state: AccountState, offset: Offset) -> AccountState:
     view = None if state.view is None else replace(state.view, as_of=offset.moment_here(state.view.as_of))
-    reports = _each(state.reports, lambda one: replace(one, finished_at=offset.moment_here(one.finished_at)))
+    reports = _each(state.reports, lambda one: _report_here(one, offset))
     return replace(state, reports=reports, view=view)
+
+
+def _report_here(report: RestReport, offset: Offset) -> RestReport:
+    moment = offset.moment_here
+    problems = tuple(replace(one, again_at=moment(one.again_at)) for one in report.problems)
+    return replace(report, finished_at=moment(report.finished_at), problems=problems)
 
 
 def _expiry_facts_here(facts: ExpiryFacts, offset: Offset) -> ExpiryFacts:

@@ -36,6 +36,7 @@ from options_helper.errors import ConfigError, RestError
 from options_helper.model.alerts import Judgement, Readings, Rule, SubjectKind, Verdict
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.portfolio import load_portfolio
+from options_helper.model.problems import Problem, sentences
 from options_helper.model.text import format_count
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, INGESTION_FILE
 from options_helper.monitoring.run_readings import reports_of_others, run_readings
@@ -127,7 +128,7 @@ def _observed(
     if not settings.has_credentials:
         return _Observed(unread=f"no keys: {NO_KEYS.rstrip('.')}")
     choices, earnings = risk_choices(risk), load_earnings(risk.events_file)
-    problems: list[str] = []
+    problems: list[Problem] = []
     try:
         with connected(Screen(), settings, rest_cls) as (waiting, rest):
             live = look(rest, settings, portfolio, choices, now=now, waiting=waiting, problems=problems)
@@ -145,7 +146,9 @@ def _observed(
     )
     of_book = tuple(rule for rule in rules if rule.subject.kind in _OF_A_BOOK)
     readings = book_readings(of_book, portfolio, live, found)
-    return _Observed(readings, live.as_of, live.told_sessions, problems=tuple(problems))
+    return _Observed(
+        readings, live.as_of, live.told_sessions, problems=sentences(problems, with_questions=True)
+    )
 
 
 def _unknown_targets(rules: Sequence[Rule]) -> Iterable[str]:

@@ -17,6 +17,7 @@ from options_helper.model.account import RestPhase
 from options_helper.model.clock_skew import format_span
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
+from options_helper.model.problems import Problem, in_words
 from options_helper.model.snapshot import Phase
 from options_helper.model.told_sessions import format_told
 from options_helper.settings import Settings
@@ -55,7 +56,7 @@ class MarketAsked:
         # Guarded by self._lock: written by the thread that asks.
         self._lock = threading.Lock()
         self._told: ToldSessions = NOTHING_TOLD
-        self._problem: str | None = None
+        self._problem: Problem | None = None
         self._news: list[str] = []
         self._is_skew_said = False
         # Of the main thread: which engine was told what.
@@ -157,14 +158,15 @@ class MarketAsked:
             )
         self._told = told
 
-    def _report(self, phase: RestPhase, problem: str | None) -> None:
+    def _report(self, phase: RestPhase, problem: Problem | None) -> None:
         with self._lock:
             if phase is RestPhase.DONE:
                 self._problem = None
             elif problem is not None and problem != self._problem:
                 self._problem = problem
+                said = in_words((problem,))
                 self._news.append(
-                    f"Note: the market's hours could not be asked for, so the program's calendar stands: {problem}"
+                    f"Note: the market's hours could not be asked for, so the program's calendar stands: {said}"
                 )
 
 

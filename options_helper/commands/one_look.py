@@ -21,6 +21,7 @@ from options_helper.data.accounts_file import load_accounts
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError
 from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.problems import Problem, sentences
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import NO_KEYS
 
@@ -57,12 +58,12 @@ def look_once(
     settings = load_accounts().settings_for(account, written, file.name)
     if not settings.has_credentials:
         raise ConfigError(NO_KEYS)
-    problems: list[str] = []
+    problems: list[Problem] = []
     with connected(screen, settings, rest_cls) as (waiting, rest):
         if portfolio is None:
             portfolio, left_out = book_of_account(rest, now(), waiting)
-            problems += left_out
+            problems += map(Problem, left_out)
         live = look(rest, settings, portfolio, choices, now=now, waiting=waiting, problems=problems)
         add = with_account if with_activities else with_records
         live = add(rest, live, portfolio, waiting, problems)
-    return OneLook(portfolio, live, problems)
+    return OneLook(portfolio, live, list(sentences(problems, with_questions=True)))

@@ -55,6 +55,7 @@ from options_helper.model.contract_symbols import short_date
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, MarketDay, new_york_date
 from options_helper.model.portfolio import Portfolio, load_portfolio
+from options_helper.model.problems import Problem, sentences
 from options_helper.model.streams import DEFAULT_ACCOUNT
 from options_helper.model.text import format_count
 from options_helper.model.told_sessions import format_told
@@ -201,11 +202,11 @@ def compare_with_account(
             executions, moves, doubts_before = _changes_since(rest, earlier, as_of)
             again = compare(executions, file_date=earlier, moves=moves)
             if again.unexplained < found.unexplained:
-                found, doubts = again, (*doubts_before, _looked_before(path, day, earlier))
+                found, doubts = again, (*doubts_before, Problem(_looked_before(path, day, earlier)))
     screen.comparison(found.rows)
     screen.cash(portfolio, reading.view.cash)
     _say_whose_day(screen, today, instant)
-    for problem in (*reading.problems, *found.remarks, *doubts, *more):
+    for problem in (*reading.problems, *found.remarks, *sentences((*doubts, *more), with_questions=True)):
         screen.remark(problem)
     if edit := proposed_edit(found.rows):
         screen.edit(edit, differs=any(row.advice and not row.agrees for row in found.rows))
@@ -315,24 +316,26 @@ def _underlyings(
 
 def _changes_since(
     rest: AlpacaRest, day: date, now: datetime
-) -> tuple[tuple[Execution, ...], tuple[AccountMove, ...], tuple[str, ...]]:
+) -> tuple[tuple[Execution, ...], tuple[AccountMove, ...], tuple[Problem, ...]]:
     """What changed the account since a day in New York, and why that is not all of it, if it is not."""
     begin = datetime.combine(day, time(), NEW_YORK)
     earliest = now - HISTORY_AT_MOST
     too_old = (
-        () if begin >= earliest else (f"What was traded before {new_york_date(earliest)} was not asked for.",)
+        ()
+        if begin >= earliest
+        else (Problem(f"What was traded before {new_york_date(earliest)} was not asked for."),)
     )
     try:
         backfill = read_backfill(rest, max(begin, earliest))
     except RestError as error:
-        return (), (), (f"Without the account's executions the causes are guesses: {error}",)
+        return (), (), (Problem.of(error, "the account's executions, so the causes are guesses"),)
     executions, doubts, moves = settled_executions(backfill.updates)
-    return executions, moves, (*too_old, *backfill.problems, *doubts)
+    return executions, moves, (*too_old, *map(Problem, (*backfill.problems, *doubts)))
 
 
 def _marks(
     rest: AlpacaRest, settings: Settings, portfolio: Portfolio, view: AccountPositions
-) -> tuple[dict[str, float], tuple[str, ...]]:
+) -> tuple[dict[str, float], tuple[Problem, ...]]:
     """Our own prices of everything that the file or the account holds, and why some are missing."""
     instruments = {one.live_symbol: one for one in portfolio.instruments}
     contracts = {symbol for symbol, one in instruments.items() if one.is_option}
@@ -351,11 +354,11 @@ def _prices_for(
 
 def _prices(
     rest: AlpacaRest, settings: Settings, stocks: Collection[str], contracts: Collection[str], as_of: datetime
-) -> tuple[dict[str, float], tuple[str, ...]]:
+) -> tuple[dict[str, float], tuple[Problem, ...]]:
     """Our own prices of these, dollars a share, and why some are missing."""
     quotes: dict[str, Quote] = {}
     trades: dict[str, Trade] = {}
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     try:
         for batch in seed(
             rest,
@@ -368,7 +371,7 @@ def _prices(
             quotes |= {quote.symbol: quote for quote in batch.quotes}
             trades |= {trade.symbol: trade for trade in batch.trades}
     except RestError as error:
-        problems = (f"Not everything could be valued: {error}",)
+        problems = (Problem.of(error, "what some of it is worth"),)
     symbols = sorted({*stocks, *contracts})
     marks = read_marks(
         [quotes.get(symbol) for symbol in symbols],

@@ -39,6 +39,7 @@ from options_helper.model.events import Quote, RestQuote, Trade
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
 from options_helper.model.portfolio import AccountPortfolio, Instrument, Portfolio
+from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import ExpiryChain, RiskInputs, SessionClose, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
 from options_helper.model.streams import StreamName
@@ -104,7 +105,7 @@ def look(
     *,
     now: Callable[[], datetime],
     waiting: RequestStatus,
-    problems: list[str],
+    problems: list[Problem],
 ) -> LiveSnapshot:
     """One snapshot of all that the book's risk needs; what could not be had is among the problems."""
     clock = _MarketClock(rest, now, problems)
@@ -113,17 +114,14 @@ def look(
     try:
         told = ask_told_sessions(rest, at)
     except RestError as error:
-        problems.append(
-            f"The market's hours could not be asked for, so the program's calendar stands: {error}"
-        )
+        problems.append(Problem.of(error, "the market's hours, so the program's calendar stands"))
     shares = list(dict.fromkeys(_shares(portfolio)))
     waiting.request("dividends and daily bars")
     funds = [fund for one in portfolio.instruments if (fund := fund_of_index(one.underlying)) is not None]
     inputs = _inputs(rest, shares, [choices.index, *shares, *funds], at, problems)
     waiting.request("the account's positions and fills")
     account = look_at_account(rest, clock)
-    if problem := _of_account(account):
-        problems.append(problem)
+    problems += _of_account(account)
     waiting.request("the prices")
     quotes: dict[str, Quote] = {}
     trades: dict[str, Trade] = {}
@@ -153,10 +151,10 @@ def look(
             greeks |= {one.symbol: one for one in batch.greeks}
             closes |= {one.symbol: one for one in batch.closes}
             ends |= session_closes(batch.newest_closes, clock())
-            problems += batch.unreadable
+            problems += map(Problem, batch.unreadable)
         quotes |= _coin_quotes(rest, [one.live_symbol for one in portfolio.instruments if one.is_coin])
     except RestError as error:
-        problems.append(f"Not everything could be priced: {error}")
+        problems.append(Problem.of(error, "some prices"))
     waiting.request("the options around the money")
     held = _held_contracts(portfolio, at, told)
     chains = _chains(rest, held, quotes, clock, feed=settings.options_feed, problems=problems)
@@ -187,7 +185,7 @@ def with_account(
     live: LiveSnapshot,
     portfolio: Portfolio,
     waiting: RequestStatus,
-    problems: list[str],
+    problems: list[Problem],
 ) -> LiveSnapshot:
     """The snapshot with the account of now and with what is told of contracts that end; what failed is a problem."""
     waiting.request("the account")
@@ -195,12 +193,10 @@ def with_account(
     try:
         reading = read_account(rest.positions(), rest.account(), live.as_of)
     except RestError as error:
-        problems.append(
-            f"The account is not known, so neither buying power nor what is held there is: {error}"
-        )
+        problems.append(Problem.of(error, "what the account holds and what it has to buy with"))
     else:
         account = replace(account, view=reading.view)
-        problems += reading.problems
+        problems += map(Problem, reading.problems)
     listed = () if account.view is None else filter(is_contract_symbol, account.view.positions)
     waiting.request("contracts that end")
     facts = _expiry_facts(rest, {*_listed(portfolio), *listed}, live.as_of, problems)
@@ -212,7 +208,11 @@ def with_account(
 
 
 def with_records(
-    rest: AlpacaRest, live: LiveSnapshot, portfolio: Portfolio, waiting: RequestStatus, problems: list[str]
+    rest: AlpacaRest,
+    live: LiveSnapshot,
+    portfolio: Portfolio,
+    waiting: RequestStatus,
+    problems: list[Problem],
 ) -> LiveSnapshot:
     """The snapshot with the records of contracts that end soon or are adjusted; what failed is a problem."""
     waiting.request("contracts that end")
@@ -225,14 +225,16 @@ def _listed(portfolio: Portfolio) -> set[str]:
 
 
 def _expiry_facts(
-    rest: AlpacaRest, contracts: set[str], at: datetime, problems: list[str], *, traded: bool = True
+    rest: AlpacaRest, contracts: set[str], at: datetime, problems: list[Problem], *, traded: bool = True
 ) -> ExpiryFacts:
     told = read_expiry_facts(rest, contracts, at, traded=traded)
     problems += told.problems
     if told.left:
         problems.append(
-            f"One look has room for so many questions: {format_count(told.left, 'question')} more had none, so "
-            "their roots decide how they are settled and how long they are traded."
+            Problem(
+                f"One look has room for so many questions: {format_count(told.left, 'question')} more had none, so "
+                "their roots decide how they are settled and how long they are traded."
+            )
         )
     return told.facts
 
@@ -243,7 +245,7 @@ class _MarketClock:
     Where the market's clock alone cannot be read, this computer's stands, and that is said.
     """
 
-    def __init__(self, rest: AlpacaRest, now: Callable[[], datetime], problems: list[str]) -> None:
+    def __init__(self, rest: AlpacaRest, now: Callable[[], datetime], problems: list[Problem]) -> None:
         self._rest = rest
         self._now = now
         self._problems = problems
@@ -259,9 +261,7 @@ class _MarketClock:
                 raise
             self._is_readable = False
             told = None
-            self._problems.append(
-                f"The market's time could not be asked for, so this computer's clock stands: {error}"
-            )
+            self._problems.append(Problem.of(error, "the market's time, so this computer's clock stands"))
         if told is not None:
             self._ahead = told - self._now()
         return self()
@@ -271,7 +271,7 @@ class _MarketClock:
 
 
 def _inputs(
-    rest: AlpacaRest, shares: Sequence[str], with_beta: Sequence[str], at: datetime, problems: list[str]
+    rest: AlpacaRest, shares: Sequence[str], with_beta: Sequence[str], at: datetime, problems: list[Problem]
 ) -> RiskInputs:
     """Dividends of shares, and daily bars; of two questions the one that fails costs itself."""
     today, inputs = new_york_date(at), RiskInputs()
@@ -279,19 +279,19 @@ def _inputs(
         actions = read_corporate_actions(rest, shares, today, at) if shares else {}
         inputs = replace(inputs, actions=MappingProxyType(actions))
     except RestError as error:
-        problems.append(f"Dividends are not known: {error}")
+        problems.append(Problem.of(error, "dividends"))
     try:
         closes = read_daily_closes(rest, list(dict.fromkeys(with_beta)), today, at)
         inputs = replace(inputs, closes=MappingProxyType(closes))
     except RestError as error:
-        problems.append(f"Daily bars, and so betas, are not known: {error}")
+        problems.append(Problem.of(error, "daily bars, and so betas"))
     return inputs
 
 
-def _of_account(account: AccountState) -> str | None:
+def _of_account(account: AccountState) -> Iterator[Problem]:
     """Why nothing is known of the account, where it could not be asked."""
-    problem = account.reports[RestTask.POSITIONS].problem
-    return None if problem is None else f"What is held and was traded today could not be asked for: {problem}"
+    for problem in account.reports[RestTask.POSITIONS].problems:
+        yield replace(problem, unknown="what is held and was traded today")
 
 
 def _coin_quotes(rest: AlpacaRest, pairs: Sequence[str]) -> dict[str, Quote]:
@@ -317,7 +317,7 @@ def _chains(
     now: Callable[[], datetime],
     *,
     feed: str,
-    problems: list[str],
+    problems: list[Problem],
 ) -> dict[str, ExpiryChain]:
     """What is quoted around the money: of each index expiry, and of an expiry of each share."""
     spots = {
@@ -340,13 +340,15 @@ def _chains(
                 spot=spot,
             )
         except RestError as error:
-            problems.append(f"What the options of {request.underlying} imply could not be asked for: {error}")
+            problems.append(Problem.of(error, f"what the options of {request.underlying} imply"))
             if error.status is None:
                 break
     if left_out := requests[CHAINS_AT_MOST:]:
         names = named(list(dict.fromkeys(one.underlying for one in left_out)))
         problems.append(
-            f"What the options of {names} imply was not asked for: {CHAINS_AT_MOST} expiries a look are."
+            Problem(
+                f"What the options of {names} imply was not asked for: {CHAINS_AT_MOST} expiries a look are."
+            )
         )
     return found
 

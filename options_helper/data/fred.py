@@ -16,7 +16,7 @@ from typing import Any, Final, Self
 from urllib.parse import urlsplit
 
 from options_helper.clock import elapsed_seconds, utc_now
-from options_helper.data.rest.question import Failure, kind_of
+from options_helper.data.rest.question import Addressee, Failure, kind_of
 from options_helper.data.rest.rate_limit import (
     DEFAULT_POLICY,
     PASSING_STATUSES,
@@ -152,8 +152,8 @@ class Fred:
         error = RestError(f"{self._where(series)} {said}", status=status, retry_after=pause)
         return Failure(error, kind, passing, pause)
 
-    def _where(self, series: str) -> str:
-        return f"FRED ({urlsplit(self._settings.url).hostname}, {series})"
+    def _where(self, series: str) -> Addressee:
+        return Addressee("FRED", urlsplit(self._settings.url).hostname or "", series)
 
 
 class _KeyHider(logging.Filter):

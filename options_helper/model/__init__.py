@@ -189,6 +189,7 @@ PUBLIC: Final = {
         "lots_through_split",
         "parse_portfolio",
     ),
+    "problems": ("Problem", "again_words", "in_words", "sentences"),
     "providers": (
         "BreakerState",
         "BudgetReport",

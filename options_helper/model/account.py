@@ -14,6 +14,7 @@ from types import MappingProxyType
 from typing import Final
 
 from options_helper.model.alpaca_symbols import is_coin_pair
+from options_helper.model.problems import Problem, in_words
 
 
 class Source(StrEnum):
@@ -144,7 +145,12 @@ class RestReport:
     done: int = 0  # symbols, or rows
     of: int | None = None  # None: not known beforehand
     finished_at: datetime | None = None  # the last success, on the market's clock
-    problem: str | None = None  # what went wrong, and what to do
+    problems: tuple[Problem, ...] = ()  # what went wrong, what to do, and what is not known for it
+
+    @property
+    def problem(self) -> str | None:
+        """The problems in words; None where there is none."""
+        return in_words(self.problems)
 
 
 @dataclass(frozen=True, slots=True)

@@ -14,6 +14,7 @@ from typing import Final
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask, Source
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.order_updates import BlotterEntry
+from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot, StreamHealth
 from options_helper.model.streams import StreamId
 
@@ -90,7 +91,9 @@ def _account(market: LiveSnapshot, own: LiveSnapshot) -> LiveSnapshot:
 def without_account(market: LiveSnapshot, own: Unusable, *, keeping_streams: bool = False) -> LiveSnapshot:
     """These prices beside nothing but why there is nothing; its stream of orders too, where that is its own."""
     reports = {
-        task: RestReport(task, RestPhase.FAILED, problem=own.problem) if task in _OF_ACCOUNT else report
+        task: RestReport(task, RestPhase.FAILED, problems=(Problem(own.problem),))
+        if task in _OF_ACCOUNT
+        else report
         for task, report in market.account.reports.items()
     }
     return replace(
@@ -106,7 +109,7 @@ def without_account(market: LiveSnapshot, own: Unusable, *, keeping_streams: boo
 
 def _is_own(report: RestReport) -> bool:
     """Whether it is the account's to tell: what is asked of it, and what it asked in vain."""
-    return report.task in _OF_ACCOUNT or report.problem is not None
+    return report.task in _OF_ACCOUNT or bool(report.problems)
 
 
 def _with_fills_of(market: LiveSnapshot, own: Iterable[StreamHealth]) -> Mapping[StreamId, StreamHealth]:
@@ -140,14 +143,14 @@ def _accounts(states: Mapping[str, AccountState]) -> AccountState:
 def _report(by_account: Mapping[str, RestReport]) -> RestReport:
     reports = list(by_account.values())
     first = reports[0]
-    problems: dict[str, list[str]] = {}
+    whose: dict[Problem, list[str]] = {}
     for name, report in by_account.items():
-        if report.problem is not None:
-            problems.setdefault(report.problem, []).append(name)
-    said = [
-        problem if len(names) == len(reports) else f"{' and '.join(names)}: {problem}"
-        for problem, names in problems.items()
-    ]
+        for problem in report.problems:
+            whose.setdefault(problem, []).append(name)
+    problems = tuple(
+        problem if len(names) == len(reports) else replace(problem, accounts=tuple(names))
+        for problem, names in whose.items()
+    )
     is_own = first.task in _OF_ACCOUNT
     finished = [one.finished_at for one in reports if one.finished_at is not None]
     return replace(
@@ -155,5 +158,5 @@ def _report(by_account: Mapping[str, RestReport]) -> RestReport:
         phase=min((one.phase for one in reports), key=_WORST_FIRST.index),
         done=sum(one.done for one in reports) if is_own else first.done,
         finished_at=min(finished) if len(finished) == len(reports) else None,
-        problem=" ".join(said) or None,
+        problems=problems,
     )

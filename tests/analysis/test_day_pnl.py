@@ -43,6 +43,7 @@ from options_helper.model.alpaca_symbols import underlying_root
 from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio, PortfolioEntry
+from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot
 from tests.kit.builders import (
     AAPL_CALL,
@@ -766,7 +767,9 @@ class TestTheDay:
     def test_what_is_waited_for_is_what_has_not_come(self):
         """The fills were read; told apart from positions they would be counted half."""
         refused = RestReport(
-            RestTask.POSITIONS, RestPhase.REQUESTING, problem="Alpaca answered with HTTP 500. Wait a minute."
+            RestTask.POSITIONS,
+            RestPhase.REQUESTING,
+            problems=(Problem("Alpaca answered with HTTP 500. Wait a minute."),),
         )
         known = replace(account({C180: 1}, closes={C180: 1.0}, day=None), view=None)
         reports = {**known.reports, RestTask.POSITIONS: refused}
@@ -818,7 +821,7 @@ class TestTheDay:
 
     def test_a_failure_is_the_reason(self):
         problem = "Alpaca answered 500. It is asked again in a minute."
-        report = RestReport(RestTask.FILLS, RestPhase.FAILED, problem=problem)
+        report = RestReport(RestTask.FILLS, RestPhase.FAILED, problems=(Problem(problem),) if problem else ())
         known = replace(AccountState(), reports={**AccountState().reports, RestTask.FILLS: report})
         totals = Today(portfolio(), live(known)).totals
 

@@ -17,6 +17,7 @@ from options_helper.analysis.live_portfolio_metrics import (
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot
 from tests.analysis.test_day_pnl import account, traded
 from tests.kit.builders import (
@@ -164,7 +165,7 @@ class TestWhatTheAccountLacks:
 
 def unknown(phase: RestPhase, problem: str | None = None, **facts: Any) -> AccountState:
     """An account whose positions were never read."""
-    report = RestReport(RestTask.POSITIONS, phase, problem=problem)
+    report = RestReport(RestTask.POSITIONS, phase, problems=(Problem(problem),) if problem else ())
     reports = {**AccountState().reports, RestTask.POSITIONS: report}
     return replace(AccountState(), reports=reports, **facts)
 
@@ -215,7 +216,7 @@ class TestAnAccountThatWasAskedAndIsNotKnown:
 
     def test_what_was_read_before_it_failed_is_said_to_be_old(self):
         known = account({"AAPL": 100, AAPL_CALL: 2, "MSFT": 1})
-        report = RestReport(RestTask.POSITIONS, RestPhase.FAILED, problem="HTTP 500.")
+        report = RestReport(RestTask.POSITIONS, RestPhase.FAILED, problems=(Problem("HTTP 500."),))
         lost = replace(known, reports={**known.reports, RestTask.POSITIONS: report})
         total = totals_of(self.BOOK, live(lost, *self.EVENTS))
 

@@ -19,6 +19,7 @@ from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import utc_datetime
 from options_helper.model.news import Article
 from options_helper.model.order_updates import BlotterEntry
+from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import (
     CorporateActions,
     DailyCloses,
@@ -40,6 +41,7 @@ MOVED: Final = {
     ("Article", "received_at"),
     ("BlotterEntry", "received_at"),
     ("ContractRecord", "read_at"),
+    ("Problem", "again_at"),
     ("CorporateActions", "read_at"),
     ("DailyCloses", "read_at"),
     ("ExpiryChain", "read_at"),
@@ -60,7 +62,11 @@ KEPT: Final = {
 
 ACCOUNT: Final = DeskAccount(
     AccountState(
-        reports={RestTask.POSITIONS: RestReport(RestTask.POSITIONS, finished_at=AT)},
+        reports={
+            RestTask.POSITIONS: RestReport(
+                RestTask.POSITIONS, finished_at=AT, problems=(Problem("Nobody answers.", again_at=AT),)
+            )
+        },
         view=AccountPositions(AT, {}),
     ),
     (BlotterEntry(identity="one", source=Source.STREAM, timestamp_ns=NOON, received_at=AT),),

@@ -782,8 +782,8 @@ def test_reconcile_says_which_executions_are_in_doubt(file_of: Callable[..., Pat
 @pytest.mark.parametrize(
     ("path", "remark"),
     [
-        ("/v2/account/activities", "Without the account's executions the causes are guesses: "),
-        ("/v1beta1/options/snapshots", "Not everything could be valued: "),
+        ("/v2/account/activities", "the account's executions, so the causes are guesses"),
+        ("/v1beta1/options/snapshots", "what some of it is worth"),
     ],
 )
 def test_reconcile_does_without_what_only_explains(

@@ -276,9 +276,9 @@ def test_without_prices_it_says_what_could_not_be_judged(
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/v2/positions", "neither buying power nor what is held there is"),
-        ("/v2/account/activities", "What became of contracts that ended is not known"),
-        ("/v1/corporate-actions", "Dividends"),
+        ("/v2/positions", "what the account holds and what it has to buy with"),
+        ("/v2/account/activities", "what became of contracts that ended"),
+        ("/v1/corporate-actions", "dividends"),
     ],
 )
 def test_an_answer_that_fails_costs_itself_and_is_a_problem(

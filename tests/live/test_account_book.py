@@ -34,6 +34,7 @@ from options_helper.model.account import (
     RestReport,
     RestTask,
 )
+from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
 from tests.kit.builders import AAPL_CALL, is_contract, snapshot_with
@@ -282,7 +283,9 @@ def test_before_the_first_reading_the_page_waits_and_says_until_when(following):
 
 def test_a_refused_account_says_why_and_what_else_to_do(following):
     following.begin()
-    report = RestReport(RestTask.POSITIONS, RestPhase.FAILED, problem="Alpaca refused the keys (401).")
+    report = RestReport(
+        RestTask.POSITIONS, RestPhase.FAILED, problems=(Problem("Alpaca refused the keys (401)."),)
+    )
     following.account = replace(
         AccountState(), reports={**AccountState().reports, RestTask.POSITIONS: report}
     )
@@ -303,7 +306,9 @@ def test_a_reading_that_fails_later_leaves_the_last_book_with_its_age(following)
     following.account = account(held(AAPL_CALL, 1), read_after=-90)
     following.session.keep()
     reports = dict(following.account.reports)
-    reports[RestTask.POSITIONS] = RestReport(RestTask.POSITIONS, RestPhase.FAILED, problem="No answer.")
+    reports[RestTask.POSITIONS] = RestReport(
+        RestTask.POSITIONS, RestPhase.FAILED, problems=(Problem("No answer."),)
+    )
     following.account = replace(following.account, reports=reports)
 
     screen = following.screen()
@@ -356,7 +361,9 @@ def test_an_old_reading_is_no_comparison_where_the_quantities_are_its_own(follow
     following.account = account(held(AAPL_CALL, 1))
     following.session.keep()
     reports = dict(following.account.reports)
-    reports[RestTask.POSITIONS] = RestReport(RestTask.POSITIONS, RestPhase.FAILED, problem="No answer.")
+    reports[RestTask.POSITIONS] = RestReport(
+        RestTask.POSITIONS, RestPhase.FAILED, problems=(Problem("No answer."),)
+    )
     following.account = replace(following.account, reports=reports)
     holdings = following.screen().totals.holdings
 

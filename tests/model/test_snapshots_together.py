@@ -15,6 +15,7 @@ from options_helper.model.account import (
     RestReport,
     RestTask,
 )
+from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.snapshots_together import Unusable, snapshots_together
 from options_helper.model.streams import StreamName, fills_of
@@ -37,7 +38,7 @@ def reports(**problems: str) -> MappingProxyType[RestTask, RestReport]:
                 RestPhase.FAILED if task.name in problems else RestPhase.DONE,
                 done=1,
                 finished_at=AS_OF,
-                problem=problems.get(task.name),
+                problems=(Problem(problems[task.name]),) if task.name in problems else (),
             )
             for task in RestTask
         }

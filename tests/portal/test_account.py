@@ -13,6 +13,7 @@ import pytest
 from options_helper.live.comparison import FileComparison
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.portfolio import load_portfolio
+from options_helper.model.problems import Problem
 from tests.portal import scenes
 from tests.portal.conftest import html, pieces, press, table, warned
 from tests.portal.scenes import OPEN, SAMPLE, account_with, execution, known_account, with_account
@@ -39,7 +40,7 @@ def rest_text(tab) -> str:
         ),
         (account_with(RestTask.FILLS, RestPhase.REQUESTING), "fills asked for"),
         (
-            account_with(RestTask.PRICES, RestPhase.FAILED, problem="Alpaca said no."),
+            account_with(RestTask.PRICES, RestPhase.FAILED, problems=(Problem("Alpaca said no."),)),
             "✕ prices FAILED · fills not asked for yet · positions not asked for yet · Alpaca said no.",
         ),
         (known_account(), "prices asked for: 20, done 15:32:04 UTC · fills asked for, done 15:32:04 UTC"),
@@ -53,7 +54,7 @@ def test_one_line_says_how_the_asking_goes(portal, account, words):
 
 def every_time(phase, problem):
     """An account whose tasks all meet the same."""
-    reports = {task: RestReport(task, phase, done=1, of=2, problem=problem) for task in RestTask}
+    reports = {task: RestReport(task, phase, done=1, of=2, problems=(Problem(problem),)) for task in RestTask}
     return AccountState(reports=MappingProxyType(reports))
 
 
@@ -70,29 +71,73 @@ def test_a_problem_is_said_once_until_it_is_over_and_also_while_the_next_try_wai
     assert 'class="oh-rest oh-troubled"' in line
 
 
-def test_what_one_server_says_of_several_questions_is_said_once(portal):
-    def refused(path):
-        return f"Alpaca (api.alpaca.markets{path}) answered with HTTP 401. Check the keys."
+REFUSED = "Alpaca (api.alpaca.markets) answered with HTTP 401. Check the keys."
+CUT_OFF = "Alpaca (data.alpaca.markets) cannot be reached. Check the network."
 
-    reports = {
-        RestTask.PRICES: f"{refused(', /v2/stocks/snapshots')} {refused(', /v1beta1/options/snapshots')}",
-        RestTask.FILLS: refused(", /v2/orders"),
-        RestTask.POSITIONS: refused(", /v2/positions"),
-    }
-    account = AccountState(
+
+def in_vain(problems):
+    """An account whose tasks met these."""
+    reports = {task: RestReport(task, problems=problems.get(task, ())) for task in RestTask}
+    return AccountState(
         reports=MappingProxyType(
-            {task: RestReport(task, RestPhase.FAILED, problem=problem) for task, problem in reports.items()}
+            {
+                task: replace(one, phase=RestPhase.FAILED) if one.problems else one
+                for task, one in reports.items()
+            }
         )
+    )
+
+
+def said_in_details(tab):
+    """The sentences below the table of what is asked."""
+    return html(tab).split("Asked by REST")[1].split("</table></div>")[1].partition("</div>")[0]
+
+
+def test_what_one_server_says_of_several_questions_is_said_once_with_all_that_follows(portal):
+    account = in_vain(
+        {
+            RestTask.FILLS: (Problem(REFUSED, asked="/v2/orders"),),
+            RestTask.POSITIONS: (Problem(REFUSED, asked="/v2/positions"),),
+            RestTask.EXPIRIES: (
+                Problem(REFUSED, "how SPY is settled", "/v2/options/contracts/SPY"),
+                Problem(REFUSED, "what became of contracts that ended", "/v2/account/activities"),
+            ),
+        }
     )
     tab = portal.show(lambda: scenes.live(account=account))
 
-    assert rest_text(tab).endswith(f"positions FAILED · {refused('')}")
-    # Which question it was is in the details.
-    assert refused(", /v2/positions") in html(tab).split("Asked by REST")[1]
+    assert rest_text(tab) == (
+        "✕ fills FAILED · ✕ positions FAILED · ✕ expiries FAILED · "
+        f"{REFUSED} Not known now: how SPY is settled; what became of contracts that ended."
+    )
+    details = said_in_details(tab)
+    assert details.count(REFUSED) == 1
+    # Which questions they were is in the details.
+    assert f"fills, positions, expiries: {REFUSED}" in details
+    assert "Asked: /v2/orders, /v2/positions, /v2/options/contracts/SPY, /v2/account/activities." in details
+
+
+def test_two_causes_are_two_sentences_each_with_its_own_consequences(portal):
+    account = in_vain(
+        {
+            RestTask.PRICES: (Problem(CUT_OFF, asked="/v2/stocks/snapshots"), Problem(REFUSED)),
+            RestTask.EXPIRIES: (Problem(REFUSED, "how SPY is settled"), Problem(CUT_OFF, "what ended")),
+        }
+    )
+    tab = portal.show(lambda: scenes.live(account=account))
+
+    assert rest_text(tab) == (
+        "✕ prices FAILED · ✕ expiries FAILED · "
+        f"{CUT_OFF} Not known now: what ended. · {REFUSED} Not known now: how SPY is settled."
+    )
+    details = said_in_details(tab)
+    assert (details.count(CUT_OFF), details.count(REFUSED)) == (1, 1)
 
 
 def test_a_last_success_does_not_hide_that_the_next_try_waits(portal):
-    waiting = account_with(RestTask.POSITIONS, RestPhase.REQUESTING, finished_at=OPEN, problem="Wait 20 s.")
+    waiting = account_with(
+        RestTask.POSITIONS, RestPhase.REQUESTING, finished_at=OPEN, problems=(Problem("Wait 20 s."),)
+    )
     words = rest_text(portal.show(lambda: scenes.live(account=waiting)))
 
     assert "done" not in words
@@ -117,7 +162,11 @@ def test_what_is_asked_for_each_minute_does_not_flicker(portal):
 
 def test_a_problem_is_told_in_full_under_stream_details(portal):
     failed = account_with(
-        RestTask.PRICES, RestPhase.FAILED, done=100, of=280, problem="Alpaca said no. Wait a minute."
+        RestTask.PRICES,
+        RestPhase.FAILED,
+        done=100,
+        of=280,
+        problems=(Problem("Alpaca said no. Wait a minute."),),
     )
     details = html(portal.show(lambda: scenes.live(account=failed))).split("Asked by REST")[1]
 
@@ -126,14 +175,16 @@ def test_a_problem_is_told_in_full_under_stream_details(portal):
 
 
 def test_what_a_server_said_over_rest_is_text_and_never_markup(portal):
-    hostile = account_with(RestTask.PRICES, RestPhase.FAILED, problem='"><img src=x onerror=alert(1)>')
+    hostile = account_with(
+        RestTask.PRICES, RestPhase.FAILED, problems=(Problem('"><img src=x onerror=alert(1)>'),)
+    )
     tab = portal.show(lambda: scenes.live(account=hostile))
 
     assert "<img" not in "".join(element.proto.body for element in tab.get("html"))
 
 
 def test_totals_over_an_account_that_cannot_be_read_are_not_green(portal):
-    unread = account_with(RestTask.POSITIONS, RestPhase.FAILED, problem="HTTP 500.")
+    unread = account_with(RestTask.POSITIONS, RestPhase.FAILED, problems=(Problem("HTTP 500."),))
     page = html(portal.show(lambda: scenes.live(account=unread)))
 
     assert "Live, but quantities not compared with the account (it could not be read)" in page
@@ -222,16 +273,16 @@ def test_rows_of_the_account_that_cannot_be_read_keep_it_from_saying_that_all_ag
     [
         (AccountState(), "without the fills stream it is not asked for"),
         (
-            account_with(RestTask.POSITIONS, RestPhase.FAILED, problem="No route."),
+            account_with(RestTask.POSITIONS, RestPhase.FAILED, problems=(Problem("No route."),)),
             "The account is not known: No route.",
         ),
         (account_with(RestTask.POSITIONS, RestPhase.REQUESTING), "it was asked and has not answered"),
         (
-            account_with(RestTask.POSITIONS, RestPhase.REQUESTING, problem="Wait 20 s."),
+            account_with(RestTask.POSITIONS, RestPhase.REQUESTING, problems=(Problem("Wait 20 s."),)),
             "The account is not known; it is asked again, after this: Wait 20 s.",
         ),
         (
-            account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."),
+            account_with(RestTask.FILLS, RestPhase.FAILED, problems=(Problem("No route."),)),
             "The account is not known yet: its positions were not asked for yet.",
         ),
     ],

@@ -22,6 +22,7 @@ from options_helper.model.account import (
     RestTask,
 )
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from options_helper.model.streams import fills_of
 from tests.portal import scenes
@@ -41,7 +42,7 @@ def scene_of(account: str, held: dict[str, int] | None, fill: int | None = None)
     view = None
     if held is None:
         reports[RestTask.POSITIONS] = RestReport(
-            RestTask.POSITIONS, RestPhase.FAILED, problem="Alpaca refused the key."
+            RestTask.POSITIONS, RestPhase.FAILED, problems=(Problem("Alpaca refused the key."),)
         )
     else:
         view = AccountPositions(
@@ -299,7 +300,7 @@ def test_what_cannot_be_read_of_one_account_is_said_of_that_one(both: Portal):
 
     def refused() -> LiveSnapshot:
         shown = scene_of("main", None, fill=1)
-        failed = RestReport(RestTask.FILLS, RestPhase.FAILED, problem="Alpaca refused the key.")
+        failed = RestReport(RestTask.FILLS, RestPhase.FAILED, problems=(Problem("Alpaca refused the key."),))
         reports = {**shown.account.reports, RestTask.FILLS: failed}
         return replace(shown, account=replace(shown.account, reports=MappingProxyType(reports)))
 

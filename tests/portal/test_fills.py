@@ -12,6 +12,7 @@ import pytest
 
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask, Source
 from options_helper.model.order_updates import BlotterEntry
+from options_helper.model.problems import Problem
 from tests.portal import scenes
 from tests.portal.conftest import html, press, table
 from tests.portal.scenes import OPEN, account_with, backfilled, fill, gone, known_account
@@ -185,7 +186,9 @@ def test_hidden_amounts_leave_the_side(portal):
 
 def again(phase):
     reports = dict(KNOWN.reports)
-    reports[RestTask.FILLS] = RestReport(RestTask.FILLS, phase, finished_at=OPEN, problem="No route.")
+    reports[RestTask.FILLS] = RestReport(
+        RestTask.FILLS, phase, finished_at=OPEN, problems=(Problem("No route."),)
+    )
     return replace(KNOWN, reports=MappingProxyType(reports))
 
 
@@ -194,14 +197,17 @@ def again(phase):
     [
         (NOT_YET, "has not been read yet; until then here is only what the stream told since Start"),
         (
-            account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."),
+            account_with(RestTask.FILLS, RestPhase.FAILED, problems=(Problem("No route."),)),
             "could not be read, so here is only",
         ),
         (AccountState(), "was not asked for, so here is only what the stream told since Start"),
         (KNOWN, "Known since midnight in New York (20 Nov 26)"),
         (again(RestPhase.FAILED), "Reading it again failed: No route."),
         (again(RestPhase.REQUESTING), "Reading it again is held up: No route."),
-        (account_with(RestTask.FILLS, RestPhase.REQUESTING, problem="No route."), "since Start. No route."),
+        (
+            account_with(RestTask.FILLS, RestPhase.REQUESTING, problems=(Problem("No route."),)),
+            "since Start. No route.",
+        ),
         (replace(KNOWN, doubts=("An order is odd.",)), "Some of it is in doubt"),
     ],
     ids=["asking", "failed", "off", "known", "failed again", "asking again", "held up", "in doubt"],

@@ -20,6 +20,7 @@ from apps.streamlit.components.board_columns import headings
 from options_helper.errors import ConfigError
 from options_helper.live.session import LiveSession, RunSettings, install_session, process_session
 from options_helper.model.account import RestPhase, RestTask
+from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import RunState
@@ -128,7 +129,7 @@ def test_start_stop_and_restart_stand_once(portal):
 
 def test_what_keeps_the_account_from_answering_is_said_once(portal):
     sentence = "Alpaca answered 401. Check the key."
-    account = scenes.account_with(RestTask.FILLS, RestPhase.FAILED, problem=sentence)
+    account = scenes.account_with(RestTask.FILLS, RestPhase.FAILED, problems=(Problem(sentence),))
     tab = portal.show(lambda: scenes.live(account=account))
 
     details = pieces(tab, "accounts for all")

@@ -14,6 +14,7 @@ from options_helper.model.account import RestPhase, RestReport, RestTask
 from options_helper.model.events import News, stamp
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.news import Article, to_article
+from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot
 from tests.portal import scenes
 from tests.portal.conftest import Portal, html, markup, press
@@ -41,7 +42,11 @@ def article(article_id: int = 1, *, age: float = 60.0, is_asked: bool = False, *
 
 def scene(*articles: Article, problem: str | None = None) -> LiveSnapshot:
     snapshot = scenes.live()
-    report = RestReport(RestTask.NEWS, RestPhase.FAILED if problem else RestPhase.DONE, problem=problem)
+    report = RestReport(
+        RestTask.NEWS,
+        RestPhase.FAILED if problem else RestPhase.DONE,
+        problems=(Problem(problem),) if problem else (),
+    )
     reports = MappingProxyType({**snapshot.account.reports, RestTask.NEWS: report})
     return replace(snapshot, news=articles, account=replace(snapshot.account, reports=reports))
 

@@ -16,6 +16,7 @@ from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.events import RestQuote
 from options_helper.model.portfolio import load_portfolio
+from options_helper.model.problems import Problem
 from options_helper.settings import Settings
 from tests.kit.builders import nanoseconds
 from tests.portal import scenes
@@ -100,11 +101,11 @@ def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
     [
         (account_with(RestTask.FILLS, RestPhase.REQUESTING), "Today's fills have not been read yet."),
         (
-            account_with(RestTask.FILLS, RestPhase.FAILED, problem="No route."),
+            account_with(RestTask.FILLS, RestPhase.FAILED, problems=(Problem("No route."),)),
             "Today: n/a. Today's fills could not be read; the reason is above.",
         ),
         (
-            account_with(RestTask.FILLS, RestPhase.REQUESTING, problem="No route."),
+            account_with(RestTask.FILLS, RestPhase.REQUESTING, problems=(Problem("No route."),)),
             "Today's fills are asked for again; the reason is above.",
         ),
         (AccountState(), "Today's fills were not asked for."),

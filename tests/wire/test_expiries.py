@@ -91,9 +91,9 @@ def test_what_became_of_a_contract_comes_while_the_run_goes_on(friday: Simulator
 @pytest.mark.parametrize(
     ("path", "said"),
     [
-        ("/v2/account/activities", "What became of contracts that ended is not known"),
+        ("/v2/account/activities", "what became of contracts that ended"),
         ("/v2/options/contracts", "their root decides"),
-        ("/v2/assets", "How long options on AAPL are traded was not told"),
+        ("/v2/assets", "how long options on AAPL are traded"),
     ],
 )
 def test_an_answer_that_fails_costs_itself_and_is_asked_again(friday: SimulatorServer, path: str, said: str):

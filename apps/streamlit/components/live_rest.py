@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator
 from typing import Final, assert_never
 
@@ -10,9 +9,8 @@ from apps.streamlit.components.formatting import UNKNOWN, clock
 from apps.streamlit.components.style import tag
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import RestPhase, RestReport, RestTask
+from options_helper.model.problems import Problem, sentences
 
-# "Alpaca (api.alpaca.markets, /v2/orders) answered …"; a task's problem may hold several of these.
-PATH: Final = re.compile(r", /[^)\s]*\)")
 QUIET: Final = (
     RestTask.CALENDAR,
     RestTask.BOOKS,
@@ -21,7 +19,6 @@ QUIET: Final = (
     RestTask.CHAINS,
     RestTask.EXPIRIES,
 )
-NEXT_ANSWER: Final = re.compile(r"(?<=\.) (?=Alpaca \()")
 
 
 def rest_line(screen: ScreenModel) -> str:
@@ -30,23 +27,23 @@ def rest_line(screen: ScreenModel) -> str:
         report
         for report in screen.snapshot.account.reports.values()
         # These are news only where they could not be asked for; what they say differently is told elsewhere.
-        if report.phase is not RestPhase.OFF and (report.problem or report.task not in QUIET)
+        if report.phase is not RestPhase.OFF and (report.problems or report.task not in QUIET)
     ]
     if not reports:
         return tag("div", "Beside the streams nothing is asked for.", "oh-rest")
-    sentences = _without_paths(_problems(reports))
+    said = sentences(problem for report in reports for problem in report.problems)
     parts = [
         *(tag("span", _in_short(report, screen), _tone(report), **_marks(report)) for report in reports),
-        *(tag("span", sentence, "") for sentence in sentences),
+        *(tag("span", sentence, "") for sentence in said),
     ]
-    css_class = "oh-rest oh-troubled" if sentences else "oh-rest"
+    css_class = "oh-rest oh-troubled" if said else "oh-rest"
     return f'<div class="{css_class}">{" · ".join(parts)}</div>'
 
 
 def rest_is_troubled(screen: ScreenModel) -> bool:
     """Whether something was asked for in vain, in a run."""
     return screen.run is not None and any(
-        report.problem for report in screen.snapshot.account.reports.values()
+        report.problems for report in screen.snapshot.account.reports.values()
     )
 
 
@@ -58,33 +55,28 @@ def rest_table(screen: ScreenModel) -> str:
         for report in account.reports.values()
     )
     head = "".join(f"<th>{name}</th>" for name in ("Asked by REST", "phase", "done", "last success"))
-    said = [
-        f"{', '.join(tasks)}: {problem}" for problem, tasks in _problems(account.reports.values()).items()
-    ]
+    said = _by_task(account.reports.values())
     # Below the table, because a phone has no room for a column of sentences.
-    sentences = "".join(tag("p", sentence, "oh-note oh-caveat") for sentence in (*said, *_doubts(screen)))
-    return f'<div class="oh-scroll"><table class="oh-table"><tr>{head}</tr>{rows}</table></div>{sentences}'
+    below = "".join(tag("p", sentence, "oh-note oh-caveat") for sentence in (*said, *_doubts(screen)))
+    return f'<div class="oh-scroll"><table class="oh-table"><tr>{head}</tr>{rows}</table></div>{below}'
 
 
-def _problems(reports: Iterable[RestReport]) -> dict[str, list[RestTask]]:
-    """Which tasks have which problem: one server's trouble is every task's, and is said once."""
-    problems: dict[str, list[RestTask]] = {}
+def _by_task(reports: Iterable[RestReport]) -> Iterator[str]:
+    """Each cause once: whose task it is, and which questions they were."""
+    tasks: dict[str, dict[RestTask, None]] = {}
+    problems: dict[str, list[Problem]] = {}
     for report in reports:
-        if report.problem:
-            problems.setdefault(report.problem, []).append(report.task)
-    return problems
-
-
-def _without_paths(problems: Iterable[str]) -> list[str]:
-    """Each sentence once: where only the path differs, one server says the same of several questions."""
-    each = (one for problem in problems for one in NEXT_ANSWER.split(PATH.sub(")", problem)))
-    return list(dict.fromkeys(each))
+        for problem in report.problems:
+            tasks.setdefault(problem.cause, {})[report.task] = None
+            problems.setdefault(problem.cause, []).append(problem)
+    for cause, some in problems.items():
+        yield f"{', '.join(tasks[cause])}: {' '.join(sentences(some, with_questions=True))}"
 
 
 def _in_short(report: RestReport, screen: ScreenModel) -> str:
     what = f"{report.task} asked for"
     # A last success does not tell how this attempt is getting on.
-    last_success = None if report.problem else report.finished_at
+    last_success = None if report.problems else report.finished_at
     match report.phase:
         case RestPhase.OFF | RestPhase.WAITING:
             return f"{report.task} not asked for yet"
@@ -121,7 +113,7 @@ def _done(report: RestReport) -> str:
 
 
 def _tone(report: RestReport) -> str:
-    return "oh-caveat" if report.problem or report.phase is RestPhase.FAILED else ""
+    return "oh-caveat" if report.problems or report.phase is RestPhase.FAILED else ""
 
 
 def _doubts(screen: ScreenModel) -> Iterator[str]:

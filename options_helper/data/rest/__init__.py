@@ -33,7 +33,7 @@ PUBLIC: Final = {
         "RestPolicy",
         "requested_pause_seconds",
     ),
-    "question": ("Failure", "kind_of"),
+    "question": ("Addressee", "Failure", "kind_of"),
     "retrying": ("Retrying",),
     "risk_readings": ("ACTION_SYMBOLS", "read_corporate_actions", "read_daily_closes"),
     "server_clock": ("ServerClock",),

@@ -11,9 +11,10 @@ from typing import Final
 
 from options_helper.data.periodic_task import PeriodicTask
 from options_helper.data.rest.client import AlpacaRest
-from options_helper.errors import OptionsHelperError, RestError
+from options_helper.errors import RestError
 from options_helper.model.account import RestPhase
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions, new_york_date
+from options_helper.model.problems import Problem
 from options_helper.model.told_sessions import read_calendar, read_clock
 
 # Once a day, half an hour before the open: what was announced over night is known then.
@@ -49,7 +50,7 @@ class CalendarWatch:
         rest: Callable[[], AlpacaRest],
         now: Callable[[], datetime],
         hear: Callable[[ToldSessions], object],
-        report: Callable[[RestPhase, str | None], object],
+        report: Callable[[RestPhase, Problem | None], object],
         *,
         lock: threading.Lock,
         poll: float = 60.0,
@@ -116,7 +117,7 @@ class CalendarWatch:
         try:
             told = ask_told_sessions(self._rest(), at, known)
         except RestError as error:
-            self._report(RestPhase.FAILED, str(error))
+            self._report(RestPhase.FAILED, Problem.of(error))
             return self._again_seconds
         with self._lock:
             if session == self._session:
@@ -126,7 +127,5 @@ class CalendarWatch:
         return self._poll_seconds
 
     def _failed(self, error: Exception) -> float:
-        known = isinstance(error, OptionsHelperError)
-        said = str(error) if known else f"Asking failed ({type(error).__name__}); it is tried again."
-        self._report(RestPhase.FAILED, said)
+        self._report(RestPhase.FAILED, Problem.of(error))
         return self._again_seconds

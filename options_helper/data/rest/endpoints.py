@@ -39,6 +39,7 @@ class Endpoint:
         self._failing = 0
         self._failing_as: FailureKind | None = None
         self._problem: str | None = None
+        self._cause: str | None = None
 
     def begin(self) -> float:
         """Begin a question and return 0, or return the seconds for which none may be asked.
@@ -64,6 +65,12 @@ class Endpoint:
         with self._lock:
             return self._problem
 
+    @property
+    def cause(self) -> str | None:
+        """The same without which question it was."""
+        with self._lock:
+            return self._cause
+
     def tried(self, seconds: float, failure: FailureKind | None) -> None:
         """Count one request of a question, which took so long; `failure` is what was wrong with what came."""
         with self._lock:
@@ -78,10 +85,10 @@ class Endpoint:
         """The question has its answer."""
         with self._lock:
             self._breaker = CLOSED
-            self._failing, self._failing_as, self._problem = 0, None, None
+            self._failing, self._failing_as, self._problem, self._cause = 0, None, None, None
 
-    def failed(self, kind: FailureKind, problem: str, pause: float) -> None:
-        """All tries of a question failed, the last one so; `pause` is a breaker's first."""
+    def failed(self, kind: FailureKind, problem: str, pause: float, *, cause: str | None = None) -> None:
+        """All tries of a question failed, the last one so; `pause` is a breaker's first, `cause` a RestError's."""
         with self._lock:
             if kind in FAULTS:
                 self._breaker = self._breaker.failed(self._now(), pause, by=threading.get_ident())
@@ -91,7 +98,8 @@ class Endpoint:
                 self._breaker = CLOSED  # it works, and says no
             if kind is not FailureKind.QUESTION:
                 # A wrong symbol is nobody's trouble but its own.
-                self._failing, self._failing_as, self._problem = self._failing + 1, kind, problem
+                self._failing, self._failing_as = self._failing + 1, kind
+                self._problem, self._cause = problem, cause
 
     def abandoned(self) -> None:
         """The question was ended before it was known."""

@@ -14,6 +14,7 @@ from options_helper.data.rest.endpoints import Endpoint
 from options_helper.data.rest.rate_limit import HostRequests, RequestLimiter, RestPolicy
 from options_helper.errors import RestError, RestStopped
 from options_helper.model.backoff import compute_backoff_seconds
+from options_helper.model.problems import again_words
 from options_helper.model.providers import FailureKind
 
 T = TypeVar("T")
@@ -56,10 +57,27 @@ class Tried(Generic[T]):
 Course = Generator[Pause | Try, Tried[T] | None, T]
 
 
+@dataclass(frozen=True, slots=True)
+class Addressee:
+    """Who is asked, and what."""
+
+    name: str
+    host: str
+    asked: str
+
+    @property
+    def server(self) -> str:
+        """Without what: one server says the same of several questions."""
+        return f"{self.name} ({self.host})"
+
+    def __str__(self) -> str:
+        return f"{self.name} ({self.host}, {self.asked})"
+
+
 def question(
     host: HostRequests,
     path: str,
-    where: str,
+    where: Addressee,
     policy: RestPolicy,
     *,
     now: Callable[[], datetime],
@@ -67,15 +85,22 @@ def question(
 ) -> Course[T]:
     """Ask it: send None after a `Pause`, and a `Tried` after a `Try`; it returns the answer.
 
-    RestError, beginning with `where`, where none comes, and RestStopped where nobody waits any more. Close it where it
-    is left in its midst. `now` is this computer's time, `random` is for the pauses between tries.
+    RestError, beginning with `where`, where none comes, and RestStopped where nobody waits any more; its `cause` is the
+    same for all that the server answers alike. Close it where it is left in its midst. `now` is this computer's time,
+    `random` is for the pauses between tries.
     """
     endpoint = host.endpoint(path)
     if pause := endpoint.begin():
         reason = endpoint.problem or "It has failed again and again."
-        raise RestError(
-            f"{where} was not asked. {again_at(now(), pause)} Its last requests failed: {reason}",
-            retry_after=pause,
+        again_at = now() + timedelta(seconds=pause)
+        raise _of(
+            where,
+            RestError(
+                f"{where} was not asked. {again_words(again_at)} Its last requests failed: {reason}",
+                retry_after=pause,
+                cause=endpoint.cause,
+                again_at=again_at,
+            ),
         )
     tries: Generator[Pause | Try, Tried[T] | None, T | Failure] = _tries(
         host.limiter, endpoint, where, policy, now=now, random=random
@@ -86,8 +111,9 @@ def question(
         endpoint.abandoned()
         raise
     if isinstance(answer, Failure):
-        endpoint.failed(answer.kind, str(answer.error), policy.breaker_pause_seconds)
-        raise answer.error from answer.cause
+        error = _of(where, answer.error)
+        endpoint.failed(answer.kind, str(error), policy.breaker_pause_seconds, cause=error.cause)
+        raise error from answer.cause
     endpoint.answered()
     return answer
 
@@ -95,7 +121,7 @@ def question(
 def _tries(
     limiter: RequestLimiter,
     endpoint: Endpoint,
-    where: str,
+    where: Addressee,
     policy: RestPolicy,
     *,
     now: Callable[[], datetime],
@@ -125,15 +151,21 @@ def _tries(
 
 
 def _turn(
-    limiter: RequestLimiter, where: str, policy: RestPolicy, now: Callable[[], datetime]
+    limiter: RequestLimiter, where: Addressee, policy: RestPolicy, now: Callable[[], datetime]
 ) -> Generator[Pause, object, None]:
     yield Pause(0)  # whoever was stopped asks for no turn
     while pause := limiter.take():
         held = limiter.held()
         if held > policy.requested_pause_cap_seconds:
-            raise RestError(
-                f"{where} was not asked, because it wants a pause. {again_at(now(), held)}",
-                retry_after=held,
+            again_at, said = now() + timedelta(seconds=held), "was not asked, because it wants a pause."
+            raise _of(
+                where,
+                RestError(
+                    f"{where} {said} {again_words(again_at)}",
+                    retry_after=held,
+                    cause=f"{where.server} {said}",
+                    again_at=again_at,
+                ),
             )
         yield Pause(pause)
 
@@ -147,9 +179,10 @@ def _backoff_seconds(policy: RestPolicy, attempt: int, random: Callable[[], floa
     )
 
 
-def again_at(now: datetime, seconds: float) -> str:
-    """When a host may be asked again, as a sentence."""
-    return f"It may be asked again at {now + timedelta(seconds=seconds):%Y-%m-%d %H:%M:%S} UTC."
+def _of(where: Addressee, error: RestError) -> RestError:
+    """The error, whose cause does not say which question it was."""
+    error.cause, error.asked = error.cause.replace(str(where), where.server), where.asked
+    return error
 
 
 def kind_of(status: int) -> FailureKind:

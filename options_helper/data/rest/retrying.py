@@ -12,7 +12,7 @@ from contextlib import closing
 from datetime import datetime
 from typing import Generic, TypeVar
 
-from options_helper.data.rest.question import Course, Failure, Pause, Tried, Try, question
+from options_helper.data.rest.question import Addressee, Course, Failure, Pause, Tried, Try, question
 from options_helper.data.rest.rate_limit import HostRequests, RestPolicy
 from options_helper.errors import RestStopped
 
@@ -42,7 +42,7 @@ class Retrying(Generic[T]):
         self._elapsed = elapsed
         self._random = random
 
-    def ask(self, host: HostRequests, path: str, where: str, attempt: Callable[[], T | Failure]) -> T:
+    def ask(self, host: HostRequests, path: str, where: Addressee, attempt: Callable[[], T | Failure]) -> T:
         """The answer that `attempt` brings, which is one try; RestError, beginning with `where`, if none does."""
         course: Course[T] = question(host, path, where, self._policy, now=self._now, random=self._random)
         with closing(course):

@@ -9,7 +9,7 @@ from __future__ import annotations
 import threading
 import time
 from collections.abc import Callable
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -35,7 +35,7 @@ from options_helper.data.network import (
     certificate_problem,
     without_password,
 )
-from options_helper.data.rest.question import Failure, again_at, kind_of
+from options_helper.data.rest.question import Addressee, Failure, kind_of
 from options_helper.data.rest.rate_limit import (
     PASSING_STATUSES,
     HostRequests,
@@ -45,6 +45,7 @@ from options_helper.data.rest.rate_limit import (
 from options_helper.data.rest.retrying import Retrying
 from options_helper.data.rest.server_clock import ServerClock
 from options_helper.errors import ConfigError, RestError
+from options_helper.model.problems import again_words
 from options_helper.model.providers import FailureKind
 from options_helper.model.tolerant import field, word
 
@@ -122,7 +123,7 @@ class ReadOnlyAdapter(GetOnlyAdapter):
             self._server_clock.answered(response.headers, received_at, took)
         return judged
 
-    def _judge(self, where: str, request: PreparedRequest, response: Response) -> Response | Failure:
+    def _judge(self, where: Addressee, request: PreparedRequest, response: Response) -> Response | Failure:
         status = response.status_code
         if 300 <= status < 400:
             return Failure(
@@ -146,23 +147,32 @@ class ReadOnlyAdapter(GetOnlyAdapter):
             )
         return response
 
-    def _refused(self, where: str, request: PreparedRequest, response: Response) -> Failure:
+    def _refused(self, where: Addressee, request: PreparedRequest, response: Response) -> Failure:
         status, now = response.status_code, self._now()
         passing = status in PASSING_STATUSES
         pause = requested_pause_seconds(status, response.headers, now) if passing else None
-        remedy = again_at(now, pause) if pause else _remedy(status)
         message = _message_in(response, request)
-        said = f"{where} answered with HTTP {status}{f': {message}' if message else ''}. {remedy}"
-        error = RestError(said, status=status, retry_after=pause)
+        said = f"{where} answered with HTTP {status}{f': {message}' if message else ''}."
+        if pause:
+            again_at = now + timedelta(seconds=pause)
+            error = RestError(
+                f"{said} {again_words(again_at)}",
+                status=status,
+                retry_after=pause,
+                cause=said,
+                again_at=again_at,
+            )
+        else:
+            error = RestError(f"{said} {_remedy(status)}", status=status)
         return Failure(error, kind_of(status), passing, pause)
 
 
-def _where(request: PreparedRequest) -> str:
+def _where(request: PreparedRequest) -> Addressee:
     parts = urlsplit(str(request.url))
-    return f"Alpaca ({parts.hostname}, {parts.path})"
+    return Addressee("Alpaca", parts.hostname or "", parts.path)
 
 
-def _failure(where: str, error: Exception, proxy: str) -> Failure:
+def _failure(where: Addressee, error: Exception, proxy: str) -> Failure:
     """What kept the answer away, in a sentence; `proxy` is the one that was to be taken."""
     match error:
         case ConfigError():
@@ -190,7 +200,7 @@ def _failure(where: str, error: Exception, proxy: str) -> Failure:
     return failure
 
 
-def _late(where: str, error: Exception) -> Failure:
+def _late(where: Addressee, error: Exception) -> Failure:
     return Failure(
         RestError(f"{where} did not answer in time. Check the network, or try again in a minute."),
         FailureKind.TIMEOUT,
@@ -209,7 +219,7 @@ def _about_unreadable(response: Response) -> str:
     return f"an answer that cannot be read. {_REMEDY_FOR_OTHERS}"
 
 
-def _not_encrypted(where: str, error: Exception) -> Failure:
+def _not_encrypted(where: Addressee, error: Exception) -> Failure:
     reason = certificate_problem(error)
     if reason is None:
         said = (
@@ -227,7 +237,7 @@ def _proxy_of(request: PreparedRequest, options: dict[str, Any]) -> str:
     return without_password(select_proxy(str(request.url), options.get("proxies")) or "")
 
 
-def _no_way_through(where: str, error: Exception, proxy: str) -> Failure:
+def _no_way_through(where: Addressee, error: Exception, proxy: str) -> Failure:
     if " 407 " in f"{error} ":
         said = (
             f"The proxy {proxy} wants to know who asks (407). Write its name and password into HTTPS_PROXY, as in "
@@ -246,7 +256,7 @@ def _no_way_through(where: str, error: Exception, proxy: str) -> Failure:
     return Failure(RestError(said), FailureKind.NETWORK, passing=True, cause=error)
 
 
-def _no_such_proxy(where: str, error: Exception, proxy: str) -> Failure:
+def _no_such_proxy(where: Addressee, error: Exception, proxy: str) -> Failure:
     if "SOCKS" in str(error):
         said = (
             f"{where} is to be asked through the SOCKS proxy {proxy}, and the package PySocks is not installed. "

@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
 
 from options_helper.data.rest.breaker import FAILURES_TO_OPEN
 from options_helper.data.rest.endpoints import Endpoint
-from options_helper.data.rest.question import Failure, Pause, Tried, Try, question
+from options_helper.data.rest.question import Addressee, Failure, Pause, Tried, Try, question
 from options_helper.data.rest.rate_limit import HostRequests, RequestLimiter, RestPolicy
 from options_helper.errors import RestError, RestStopped
 from options_helper.model.providers import BreakerState, FailureKind
 
 NOW = datetime(2026, 11, 25, 15, 0, tzinfo=UTC)
+ALPACA = Addressee("Alpaca", "127.0.0.1", "/v2/x")
 BUSY = Failure(RestError("Alpaca answered 503."), FailureKind.SERVER, passing=True)
 
 
@@ -34,7 +35,7 @@ class Host:
     ) -> tuple[Any, list[object]]:
         """What it comes to, an error too, and what had to be done for it."""
         policy = policy or RestPolicy()
-        course = question(self.requests, "/v2/x", "Alpaca", policy, now=lambda: NOW, random=lambda: 1.0)
+        course = question(self.requests, "/v2/x", ALPACA, policy, now=lambda: NOW, random=lambda: 1.0)
         left, steps = list(answers), list[object]()
         try:
             step = next(course)
@@ -127,9 +128,48 @@ def test_an_endpoint_that_fails_again_and_again_is_not_asked_and_one_that_is_lef
     assert steps == []
 
     host.at += 31
-    left = question(host.requests, "/v2/x", "Alpaca", once, now=lambda: NOW, random=lambda: 1.0)
+    left = question(host.requests, "/v2/x", ALPACA, once, now=lambda: NOW, random=lambda: 1.0)
     next(left)
     assert host.ask("it")[1] == [], "one finds out, and nobody else"
     left.close()
     assert host.ask("it")[0] == "it"
     assert host.endpoint.report().breaker is BreakerState.CLOSED
+
+
+def refused(asked: str, **facts: Any) -> Failure:
+    return Failure(
+        RestError(f"{Addressee('Alpaca', '127.0.0.1', asked)} is down. Wait.", **facts), FailureKind.SERVER
+    )
+
+
+def error_of(host: Host, asked: str, failure: Failure | None) -> RestError:
+    """What a question to an endpoint ends with."""
+    where = Addressee("Alpaca", "127.0.0.1", asked)
+    course = question(
+        host.requests, asked, where, RestPolicy(attempts=1), now=lambda: NOW, random=lambda: 1.0
+    )
+    try:
+        step = next(course)
+        while True:
+            step = course.send(None if isinstance(step, Pause) else Tried(failure, 0.1))
+    except RestError as error:
+        return error
+
+
+def test_two_questions_that_fail_alike_have_one_cause_also_when_they_are_left_alone():
+    """Whichever the question was and whenever it may be asked again, which the error says beside."""
+    host = Host()
+    for asked in ("/v2/x", "/v2/y"):
+        for _ in range(FAILURES_TO_OPEN):
+            failed = error_of(host, asked, refused(asked))
+            assert (failed.cause, failed.asked) == ("Alpaca (127.0.0.1) is down. Wait.", asked)
+            assert str(failed) == f"Alpaca (127.0.0.1, {asked}) is down. Wait."
+        host.at += 1
+    left = [error_of(host, asked, None) for asked in ("/v2/x", "/v2/y")]
+
+    assert {one.cause for one in left} == {"Alpaca (127.0.0.1) is down. Wait."}
+    first, second = (one.again_at for one in left)
+    assert first is not None
+    assert second is not None
+    assert second - first == timedelta(seconds=1)
+    assert "was not asked" in str(left[0])

@@ -7,6 +7,7 @@ from datetime import UTC, datetime
 
 import pytest
 
+from options_helper.data.rest.question import Addressee
 from options_helper.data.rest.rate_limit import DEFAULT_POLICY, HostRequests, RequestLimiter
 from options_helper.data.rest.retrying import Retrying
 
@@ -23,6 +24,8 @@ def test_what_an_attempt_raises_reaches_who_asks(fault: Exception):
     )
 
     with pytest.raises(type(fault)) as raised:
-        asking.ask(HostRequests(RequestLimiter(100)), "/v2/x", "Alpaca", attempt)
+        asking.ask(
+            HostRequests(RequestLimiter(100)), "/v2/x", Addressee("Alpaca", "127.0.0.1", "/v2/x"), attempt
+        )
 
     assert raised.value is fault

@@ -11,7 +11,7 @@ from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from datetime import time as time_of_day
 from decimal import Decimal
-from typing import Any, Final, NamedTuple, Protocol
+from typing import Any, Final, NamedTuple, Protocol, cast
 
 from options_helper.data.streaming.polling.midnight import MidnightQuantities, Reading
 from options_helper.data.streaming.polling.pace import WatchPolicy, paced
@@ -22,6 +22,7 @@ from options_helper.model.account import AccountPositions, AccountState, Executi
 from options_helper.model.announcement import MarketKind
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.problems import Problem
 
 ACCOUNT_TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
 
@@ -117,7 +118,7 @@ class AccountCourse:
         if seen.market is MarketKind.REPLAY:
             # A recorded market is nobody's account.
             for task in ACCOUNT_TASKS:
-                self._report(task, phase=RestPhase.OFF, problem=None)
+                self._report(task, phase=RestPhase.OFF, problems=())
             return Done(self._policy.poll)
         self._polled_at = seen.monotonic
         self._reading = self._read()
@@ -183,7 +184,9 @@ class AccountCourse:
         answer = yield AskPositions(with_cash)
         if isinstance(answer, AccountPositions):
             return answer
-        self._report(RestTask.POSITIONS, phase=RestPhase.FAILED, problem=str(answer))
+        self._report(
+            RestTask.POSITIONS, phase=RestPhase.FAILED, problems=(Problem.of(cast("RestError", answer)),)
+        )
         return None
 
     def _attempt_fills(self) -> Generator[Question, Answer, Backfill | None]:
@@ -195,7 +198,9 @@ class AccountCourse:
             self._are_fills_known = True
             self._take(answer)
             return answer
-        self._report(RestTask.FILLS, phase=RestPhase.FAILED, problem=str(answer))
+        self._report(
+            RestTask.FILLS, phase=RestPhase.FAILED, problems=(Problem.of(cast("RestError", answer)),)
+        )
         return None
 
     def _since(self) -> datetime:
@@ -226,7 +231,7 @@ class AccountCourse:
         self._read_until = None if backfill.problems else _newest(backfill, now) or self._read_until
         # Nobody heard these, so whether they were before or after the last look at the positions is not known.
         self._note_later(now, is_certain=False)
-        self._report(RestTask.FILLS, phase=RestPhase.DONE, done=new, finished_at=now, problem=None)
+        self._report(RestTask.FILLS, phase=RestPhase.DONE, done=new, finished_at=now, problems=())
 
     def _executed(self) -> dict[str, Any]:
         """What is known of today's executions, as the account's state has it."""
@@ -276,7 +281,7 @@ class AccountCourse:
             phase=RestPhase.DONE,
             done=len(view.positions),
             finished_at=self._seen.now,
-            problem=None,
+            problems=(),
         )
         traded: tuple[Execution, ...] = executed["executions"]
         self._closes_of |= {one.symbol: None for one in traded if not view.is_foreign(one.symbol)}

@@ -17,6 +17,7 @@ from options_helper.data.streaming.state.blotter import Blotter
 from options_helper.errors import RestError
 from options_helper.model.account import AccountState, RestPhase, RestReport, RestTask
 from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.problems import Problem
 
 _TASKS: Final = (RestTask.FILLS, RestTask.POSITIONS)
 
@@ -35,7 +36,7 @@ def look_at_account(rest: AlpacaRest, now: Callable[[], datetime]) -> AccountSta
             return AccountState(doubts=(str(error),))
         return AccountState(
             reports=_reports(
-                {task: RestReport(task, RestPhase.FAILED, problem=str(error)) for task in _TASKS}
+                {task: RestReport(task, RestPhase.FAILED, problems=(Problem.of(error),)) for task in _TASKS}
             )
         )
 

@@ -37,6 +37,7 @@ from options_helper.model.callbacks import Told
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import ToldSessions
+from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.snapshot import StreamHealth
 from options_helper.model.streams import StreamId, StreamName
@@ -185,16 +186,16 @@ class AccountWatch:
         if not self._context.stopping.is_set():
             self._context.state.clock.told = told
 
-    def _report_hours(self, phase: RestPhase, problem: str | None) -> None:
+    def _report_hours(self, phase: RestPhase, problem: Problem | None) -> None:
         changes: dict[str, Any] = {"phase": phase}
         if phase is RestPhase.DONE:
             with self._context.lock:
                 # The answer itself says what time it is there.
                 self._context.correct_clock()
-            changes |= {"finished_at": self._context.now(), "problem": None}
+            changes |= {"finished_at": self._context.now(), "problems": ()}
         elif problem is not None:
             # It stays while it is asked again.
-            changes["problem"] = problem
+            changes["problems"] = (problem,)
         self._context.report(RestTask.CALENDAR, **changes)
 
     def notice_set_clock(self) -> None:

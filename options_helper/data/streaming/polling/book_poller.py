@@ -19,6 +19,7 @@ from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.events import BookUpdate
 from options_helper.model.order_book import Book, BookState
+from options_helper.model.problems import Problem
 from options_helper.model.streams import StreamName
 
 log = logging.getLogger(__name__)
@@ -70,13 +71,13 @@ class BookPoller:
         try:
             missing = sum(self._take(batch, location) for batch in batches(symbols, STOCK_SYMBOLS_A_REQUEST))
         except RestError as error:
-            self._context.report(RestTask.BOOKS, phase=RestPhase.FAILED, problem=str(error))
+            self._context.report(RestTask.BOOKS, phase=RestPhase.FAILED, problems=(Problem.of(error),))
             return self._policy.again
         self._context.report(
             RestTask.BOOKS,
             phase=RestPhase.DONE,
             finished_at=self._context.now(),
-            problem=None,
+            problems=(),
             done=len(symbols),
         )
         return self._policy.again if missing else self._policy.books

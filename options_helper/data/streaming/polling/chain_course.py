@@ -30,6 +30,7 @@ from options_helper.model.contract_hours import latest_session, option_trading_e
 from options_helper.model.contract_symbols import other_type, parse_contract_symbol
 from options_helper.model.events import Quote
 from options_helper.model.market_hours import ToldSessions, new_york_date, next_change, regular_session
+from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import ExpiryChain, SessionClose
 
 # Of a look; at one each 15 seconds that is 24 and 8 requests a minute.
@@ -99,12 +100,12 @@ class ChainCourse(HeldCourse):
         try:
             yield from self._ask(chosen, contracts, spots)
         except RestError as error:
-            self._report(RestTask.CHAINS, phase=RestPhase.FAILED, problem=str(error))
+            self._report(RestTask.CHAINS, phase=RestPhase.FAILED, problems=(Problem.of(error),))
             return self._policy.again
         finally:
             self._looks += 1
         now = self._at.now
-        self._report(RestTask.CHAINS, phase=RestPhase.DONE, finished_at=now, problem=None)
+        self._report(RestTask.CHAINS, phase=RestPhase.DONE, finished_at=now, problems=())
         return _pause(contracts, now, self._state.clock.told, self._policy)
 
     def _next(self, requests: Iterable[ChainRequest], *, of_index: bool) -> list[ChainRequest]:

@@ -15,10 +15,10 @@ from options_helper.data.streaming.polling.moment import Moment
 from options_helper.data.streaming.polling.pace import paced
 from options_helper.data.streaming.polling.reports import with_report
 from options_helper.data.streaming.state.live_state import LiveState
-from options_helper.errors import OptionsHelperError
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import NANOSECONDS, utc_datetime
+from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import RiskInputs
 
 T = TypeVar("T")
@@ -134,16 +134,17 @@ class PollContext:
 
     def report_pause(self) -> None:
         """Say of the tasks under way why they are late: the server wants a pause, or the minute is used up."""
-        problem = None if self._rest is None else self._pause() or self._busy()
-        if problem is None:
+        said = None if self._rest is None else self._pause() or self._busy()
+        if said is None:
             return
+        problem = Problem(said)
         with self.lock:
             waiting = [
                 one for one in self.account_state.reports.values() if one.phase is RestPhase.REQUESTING
             ]
         for one in waiting:
-            if one.problem != problem:
-                self.report(one.task, problem=problem)
+            if one.problems != (problem,):
+                self.report(one.task, problems=(problem,))
 
     def _pause(self) -> str | None:
         """That the server wants one, and until about when; None where it does not, or for a moment only."""
@@ -159,6 +160,4 @@ class PollContext:
 
     def report_failure(self, task: RestTask, error: Exception) -> None:
         """Say that something else than an answer's failing ended a task."""
-        known = isinstance(error, OptionsHelperError)
-        problem = str(error) if known else f"Asking failed ({type(error).__name__}); it is tried again."
-        self.report(task, phase=RestPhase.FAILED, problem=problem)
+        self.report(task, phase=RestPhase.FAILED, problems=(Problem.of(error),))

@@ -56,9 +56,9 @@ class ExpiryCourse(HeldCourse):
         if self._at.today != asked.today:
             return self._policy.again
         self._holder.expiry_facts = together(self._holder.expiry_facts, found.facts, self._at.now)
-        said: dict[str, Any] = {"phase": RestPhase.DONE, "finished_at": self._at.now, "problem": None}
+        said: dict[str, Any] = {"phase": RestPhase.DONE, "finished_at": self._at.now, "problems": ()}
         if found.problems:
-            said = {"phase": RestPhase.FAILED, "problem": " ".join(found.problems)}
+            said = {"phase": RestPhase.FAILED, "problems": found.problems}
         self._report(RestTask.EXPIRIES, **said)
         if self._must_ask_again(found):
             return self._policy.again

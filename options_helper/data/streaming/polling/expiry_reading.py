@@ -27,6 +27,7 @@ from options_helper.model.contract_symbols import (
 from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.instants import datetime_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date
+from options_helper.model.problems import Problem
 from options_helper.model.text import named
 from options_helper.model.tolerant import field, items, word
 
@@ -44,10 +45,10 @@ Sought = tuple[str, date] | str
 
 @dataclass(frozen=True, slots=True)
 class ExpiryReading:
-    """What was told, and a sentence for all that was not."""
+    """What was told, and a problem for all that was not."""
 
     facts: ExpiryFacts
-    problems: tuple[str, ...] = ()
+    problems: tuple[Problem, ...] = ()
     asked: frozenset[Sought] = frozenset()  # of which an answer was sought, whatever it was
     left: int = 0  # questions for which this look had no room
 
@@ -102,7 +103,7 @@ def expiry_reading(
         for symbol in set(contracts)
         if is_contract_symbol(symbol) and _is_asked(parse_contract_symbol(symbol), today)
     )
-    problems: list[str] = []
+    problems: list[Problem] = []
     classes = {key: some for key, some in _classes(near).items() if key not in asked}
     shares = [one for one in _shares(near) if one not in asked]
     sought: list[Sought] = []
@@ -125,7 +126,7 @@ def expiry_reading(
     except RestError as error:
         # A recording has no account: nothing became of what it holds.
         if error.status != HTTPStatus.NOT_FOUND:
-            problems.append(f"What became of contracts that ended is not known: {error}")
+            problems.append(Problem.of(error, "what became of contracts that ended"))
         return replace(reading, problems=tuple(problems))
     executions, doubts, _ = settled_executions(backfill.updates)
     told = replace(
@@ -134,7 +135,7 @@ def expiry_reading(
         executions_since=since,
         executions_read_at=moment().time_of(begin),
     )
-    return replace(reading, facts=told, problems=(*problems, *backfill.problems, *doubts))
+    return replace(reading, facts=told, problems=(*problems, *map(Problem, (*backfill.problems, *doubts))))
 
 
 def together(before: ExpiryFacts, now: ExpiryFacts, at: datetime) -> ExpiryFacts:
@@ -207,7 +208,7 @@ def _records(
     classes: Mapping[Sought, list[str]],
     moment: Callable[[], Moment],
     sought: list[Sought],
-    problems: list[str],
+    problems: list[Problem],
 ) -> Asking[dict[str, ContractRecord]]:
     """Settlement and delivery of each contract, by the record of the first of its class and expiry."""
     found: dict[str, ContractRecord] = {}
@@ -216,9 +217,7 @@ def _records(
         try:
             row, read_at = yield from _timed(AskContract(symbols[0]), moment)
         except RestError as error:
-            problems.append(
-                f"How {named(symbols, 3)} are settled was not told, so their root decides: {error}"
-            )
+            problems.append(Problem.of(error, f"how {named(symbols, 3)} are settled, so their root decides"))
             if error.status is None:
                 break
             continue
@@ -243,7 +242,7 @@ def _records(
 
 
 def _late_closes(
-    shares: Sequence[str], moment: Callable[[], Moment], sought: list[Sought], problems: list[str]
+    shares: Sequence[str], moment: Callable[[], Moment], sought: list[Sought], problems: list[Problem]
 ) -> Asking[dict[str, tuple[bool, datetime]]]:
     """Of each share, whether its options are traded for a quarter of an hour longer, and when that was read."""
     found: dict[str, tuple[bool, datetime]] = {}
@@ -252,7 +251,7 @@ def _late_closes(
         try:
             row, read_at = yield from _timed(AskAsset(underlying), moment)
         except RestError as error:
-            problems.append(f"How long options on {underlying} are traded was not told: {error}")
+            problems.append(Problem.of(error, f"how long options on {underlying} are traded"))
             if error.status is None:
                 break
             continue

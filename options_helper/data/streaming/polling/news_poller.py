@@ -16,6 +16,7 @@ from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.callbacks import CallbackKind, Told
 from options_helper.model.events import News
+from options_helper.model.problems import Problem
 from options_helper.model.streams import StreamName
 
 log = logging.getLogger(__name__)
@@ -98,12 +99,12 @@ class NewsPoller:
                 self._is_new = self._is_new or is_new
             if not isinstance(error, RestError):
                 raise
-            self._context.report(RestTask.NEWS, phase=RestPhase.FAILED, problem=str(error))
+            self._context.report(RestTask.NEWS, phase=RestPhase.FAILED, problems=(Problem.of(error),))
             return self._again
         with self._context.lock:
             self._closed, self._complete_until = connections, self._context.time_of(began)
         self._context.report(
-            RestTask.NEWS, phase=RestPhase.DONE, done=found, finished_at=self._context.now(), problem=None
+            RestTask.NEWS, phase=RestPhase.DONE, done=found, finished_at=self._context.now(), problems=()
         )
         return None
 

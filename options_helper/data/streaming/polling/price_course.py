@@ -21,6 +21,7 @@ from options_helper.model.account import EMPTY_CLOSES, AccountState, RestPhase, 
 from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_symbols import is_contract_symbol
 from options_helper.model.events import RestQuote, RestTrade
+from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.text import format_count, named
@@ -73,7 +74,7 @@ class PriceCourse:
         # Of the round that is under way.
         self._waiting: list[StreamId] = []
         self._asked: StreamId | None = None
-        self._problems: dict[str, None] = {}
+        self._problems: dict[Problem, None] = {}
         self._left_out: list[RestQuote | RestTrade] = []  # their times cannot be
 
     def begin(self) -> bool:
@@ -159,7 +160,7 @@ class PriceCourse:
         name, self._asked = self._asked, None
         if error is not None and name is not None:
             self._due.add(name)
-            self._problems[str(error)] = None
+            self._problems[Problem.of(error)] = None
         return self._next(at)
 
     def _next(self, at: Moment) -> AskPrices | Done:
@@ -170,9 +171,9 @@ class PriceCourse:
             config = self._config
             return AskPrices(name, self._symbols(name), at.today, config.stock_feed, config.options_feed)
         if self._problems:
-            self._report(phase=RestPhase.FAILED, problem=" ".join(self._problems))
+            self._report(phase=RestPhase.FAILED, problems=tuple(self._problems))
             return Done(self._policy.again)
-        self._report(phase=RestPhase.DONE, finished_at=at.now, problem=" ".join(self._doubts()) or None)
+        self._report(phase=RestPhase.DONE, finished_at=at.now, problems=tuple(map(Problem, self._doubts())))
         return Done(self._policy.poll)
 
     def _doubts(self) -> Iterator[str]:

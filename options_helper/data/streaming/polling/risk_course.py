@@ -26,6 +26,7 @@ from options_helper.model.alpaca_symbols import (
     underlying_symbol,
 )
 from options_helper.model.contract_symbols import parse_contract_symbol
+from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import CorporateActions, DailyCloses, RiskInputs
 from options_helper.model.streams import StreamName
 from options_helper.model.text import named
@@ -107,7 +108,7 @@ class RiskCourse(HeldCourse):
         except RestError as error:
             # A recording has no such thing: then all stays unknown, and it is not asked again.
             if error.status != HTTPStatus.NOT_FOUND:
-                self._report(task, phase=RestPhase.FAILED, problem=str(error))
+                self._report(task, phase=RestPhase.FAILED, problems=(Problem.of(error),))
                 return False
             found = {}
         # As old as the question, and told by the clock as it is by now.
@@ -121,7 +122,7 @@ class RiskCourse(HeldCourse):
             phase=RestPhase.DONE,
             done=len(answered) + len(found),
             finished_at=self._at.now,
-            problem=f"Alpaca knows nothing of {named(unknown)}." if unknown and found else None,
+            problems=(Problem(f"Alpaca knows nothing of {named(unknown)}."),) if unknown and found else (),
         )
         return True
 
