@@ -32,6 +32,7 @@ from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import CAPTURE_FILE, forget_heartbeats, remember_run
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.run_report import process_lives
+from options_helper.monitoring.stream_holders import market_key
 from options_helper.settings import Settings
 
 
@@ -198,7 +199,7 @@ def _record(
         every_seconds=request.sampling.interval_seconds,
     )
     state = out / CAPTURE_FILE
-    with HeartbeatWriter(state, engine.status, market=settings.market_kind):
+    with HeartbeatWriter(state, engine.status, market=settings.market_kind, market_key=market_key(settings)):
         with suppress(RuntimeError):  # a user without a home
             forget_heartbeats(process_lives)
             remember_run(state, Role.CAPTURE)

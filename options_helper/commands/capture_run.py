@@ -55,7 +55,7 @@ from options_helper.monitoring.heartbeat_file import (
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.prometheus import serve_metrics
 from options_helper.monitoring.run_report import process_lives
-from options_helper.monitoring.stream_holders import who_has_it
+from options_helper.monitoring.stream_holders import market_key, who_has_it
 from options_helper.settings import Settings
 
 log = logging.getLogger(__name__)
@@ -117,6 +117,7 @@ class Capture:
     ) -> None:
         self._desk = desk
         self._market_kind = settings.market_kind if desk is None else desk.market
+        self._market_key = market_key(settings)
         self._request = request
         self._settings = settings
         self._plan = plan
@@ -190,6 +191,7 @@ class Capture:
             state,
             self._now_status,
             market=self._market_kind,
+            market_key=self._market_key,
             providers=self._limits.report,
             now=self._now,
         )
@@ -359,8 +361,13 @@ class Capture:
         """Who has a connection that is refused, once for each."""
         if self._desk is not None:
             return
-        is_local = self._settings.local_market
-        sentence = who_has_it(status.streams.values(), now, Role.CAPTURE, local_market=is_local)
+        sentence = who_has_it(
+            status.streams.values(),
+            now,
+            Role.CAPTURE,
+            local_market=self._settings.local_market,
+            key=self._market_key,
+        )
         if sentence is not None and sentence != self._holder_said:
             self._holder_said = sentence
             display.say(f"Note: {sentence}")

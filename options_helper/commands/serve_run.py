@@ -45,6 +45,7 @@ from options_helper.monitoring.heartbeat_file import file_of, forget_heartbeats,
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.prometheus import serve_metrics
 from options_helper.monitoring.run_report import process_lives
+from options_helper.monitoring.stream_holders import market_key
 from options_helper.settings import Settings
 from options_helper.watch.book import AccountBook, Book, FileBook
 
@@ -233,6 +234,7 @@ class _Serving:
             lambda: self._last,
             role=Role.OWNER,
             market=self._settings.market_kind,
+            market_key=market_key(self._settings),
             providers=self._limits.report,
             now=self._now,
         )

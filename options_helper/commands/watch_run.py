@@ -47,7 +47,7 @@ from options_helper.monitoring.heartbeat_file import file_of, forget_heartbeats,
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.prometheus import serve_metrics
 from options_helper.monitoring.run_report import process_lives
-from options_helper.monitoring.stream_holders import stream_holder
+from options_helper.monitoring.stream_holders import market_key, stream_holder
 from options_helper.settings import RiskSettings, Settings
 from options_helper.watch.book import AccountBook, Book, FileBook
 from options_helper.watch.engine import Manager, Watch, Watching
@@ -210,6 +210,7 @@ class _Run:
             self._status,
             role=Role.WATCH,
             market=self._settings.market_kind,
+            market_key=market_key(self._settings),
             providers=limits.report,
             now=self._now,
         )
@@ -344,4 +345,10 @@ def feeds_told(snapshot: LiveSnapshot | None) -> tuple[tuple[StreamId, str], ...
 
 
 def _holder(settings: Settings, now: Callable[[], datetime]) -> str | None:
-    return stream_holder(_feeds(settings), now(), but_not=os.getpid(), local_market=settings.local_market)
+    return stream_holder(
+        _feeds(settings),
+        now(),
+        but_not=os.getpid(),
+        local_market=settings.local_market,
+        key=market_key(settings),
+    )

@@ -61,6 +61,7 @@ from options_helper.doctor.streams import (
 from options_helper.doctor.way_out import check_way_out
 from options_helper.errors import ConfigError, OptionsHelperError
 from options_helper.model.market_hours import MarketDay, new_york_date
+from options_helper.monitoring.stream_holders import market_key
 from options_helper.settings import BreezeSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -232,7 +233,7 @@ class Checkup:
         visit, limits = order_visit(settings, self._environment.stream_timing), RequestLimits(COMMAND)
         probes = (
             self._rest_probe(Check.ACCOUNT, settings, lambda rest: check_account(rest, settings), limits),
-            self._stream_probe(Check.ORDER_STREAM, visit, STAGGER_SECONDS),
+            self._stream_probe(Check.ORDER_STREAM, visit, STAGGER_SECONDS, None),
         )
         return [replace(probe, account=name) for probe in probes]
 
@@ -330,22 +331,23 @@ class Checkup:
     def _stream_probes(self, settings: Settings) -> list[Probe]:
         timing = self._environment.stream_timing
         today = known_day(settings, self._environment.now()).date
+        key = market_key(settings, self._environment.environ)
         visits = {
             Check.STOCK_STREAM: stock_visit(settings, timing),
             Check.OPTION_STREAM: option_visit(settings, timing, today),
             Check.ORDER_STREAM: order_visit(settings, timing),
         }
         return [
-            self._stream_probe(check, visit, STAGGER_SECONDS * index)
+            self._stream_probe(check, visit, STAGGER_SECONDS * index, key)
             for index, (check, visit) in enumerate(visits.items())
         ]
 
-    def _stream_probe(self, check: Check, visit: Visit, delay_seconds: float) -> Probe:
+    def _stream_probe(self, check: Check, visit: Visit, delay_seconds: float, key: str | None) -> Probe:
         environment = self._environment
 
         def run(stopping: threading.Event) -> Finding:
             stopping.wait(delay_seconds)
-            return visit_stream(visit, lambda: holder_of(visit, environment.environ, environment.now()))
+            return visit_stream(visit, lambda: holder_of(visit, environment.environ, environment.now(), key))
 
         return Probe(check, run, environment.stream_seconds)
 

@@ -211,6 +211,9 @@ def _slot_taken(visit: Visit, error: StreamError, holder: str | None) -> Finding
     )
 
 
-def holder_of(visit: Visit, environ: Mapping[str, str], now: datetime) -> str | None:
-    """The program of this computer whose heartbeat says that it uses this feed; None where none does."""
-    return stream_holder([(visit.name, visit.feed)], now, environ)
+def holder_of(visit: Visit, environ: Mapping[str, str], now: datetime, key: str | None = None) -> str | None:
+    """The program of this computer whose heartbeat says that it uses this feed; None where none does.
+
+    With a `market_key` none of another server or account.
+    """
+    return stream_holder([(visit.name, visit.feed)], now, environ, key=key)

@@ -72,7 +72,7 @@ from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import dashboard_file, forget_heartbeats
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.run_report import process_lives
-from options_helper.monitoring.stream_holders import who_has_it
+from options_helper.monitoring.stream_holders import market_key, who_has_it
 from options_helper.settings import RiskSettings, Settings
 
 log = logging.getLogger(__name__)
@@ -580,10 +580,17 @@ class LiveSession:
             atexit.register(self.stop)
             self._housekeeper = PeriodicTask("live-housekeeper", self.keep, self._housekeeping_seconds)
             self._housekeeper.start()
-        if self._heartbeat is None and self._heartbeat_path is not None:
+        key = None if self._run is None else market_key(self._run.settings)
+        if self._heartbeat is not None:
+            self._heartbeat.now_of(key)
+        elif self._heartbeat_path is not None:
             forget_heartbeats(process_lives)
             self._heartbeat = HeartbeatWriter(
-                self._heartbeat_path, self.snapshot, role=Role.DASHBOARD, providers=self._limits.report
+                self._heartbeat_path,
+                self.snapshot,
+                role=Role.DASHBOARD,
+                market_key=key,
+                providers=self._limits.report,
             )
             self._heartbeat.start()
 
@@ -730,6 +737,7 @@ class LiveSession:
                 self._now(),
                 Role.DASHBOARD,
                 local_market=run.settings.local_market,
+                key=market_key(run.settings),
             )
         )
 

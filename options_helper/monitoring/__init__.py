@@ -1,6 +1,7 @@
 """What a run says about itself to others: heartbeat file, reports, metrics, systemd.
 
-In: a status of the capture or a snapshot. Out: files and pages that hold no secret. Imports `data` and `model`.
+In: a status of the capture or a snapshot. Out: files and pages that hold no secret. Imports `data`, `model` and
+`settings`.
 """
 
 from typing import Final
@@ -31,5 +32,5 @@ PUBLIC: Final = {
     "prometheus": ("serve_metrics",),
     "run_readings": ("reports_of_others", "run_readings"),
     "run_report": ("RunReport", "process_lives", "read_run", "report_lines"),
-    "stream_holders": ("stream_holder", "who_has_it"),
+    "stream_holders": ("market_key", "stream_holder", "who_has_it"),
 }

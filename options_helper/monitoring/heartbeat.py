@@ -146,6 +146,7 @@ class Heartbeat:
     activity: str | None = None  # of a watch: "watching 12 legs, 5 rules, since 09:30"
     page: str | None = None  # where its live portfolio is opened; None: it serves none, or nobody said
     market: MarketKind = MarketKind.ALPACA
+    market_key: str | None = None  # a name for server and key of the market data; None: not known
     desk: str | None = None  # the owner of the streams, where that is another program, in words
     session: str | None = None  # of a capture: its name in journal, gap ledger and meta files
     streams: Mapping[str, StreamBeat] = field(default_factory=dict)  # those that were asked for

@@ -50,7 +50,7 @@ _EXPECTING_NOTHING: Final = {Phase.OFF, Phase.QUIET, Phase.FAILED, Phase.STOPPED
 class HeartbeatWriter:
     """Writes the file at once, then every second, and a last time at the end; for use in a `with`.
 
-    `market` is whose market is asked, for as long as nothing is connected.
+    `market` is whose market is asked, for as long as nothing is connected, `market_key` with which server and key.
 
     `read` says how the run is, `providers` what it asked over REST; both are called on the thread of this object, but
     at the beginning and at the end on the caller's. A disk that refuses costs nothing but the file: it is logged once,
@@ -65,6 +65,7 @@ class HeartbeatWriter:
         *,
         role: Role = Role.CAPTURE,
         market: MarketKind = MarketKind.ALPACA,
+        market_key: str | None = None,
         providers: Callable[[], Providers] = dict,
         every_seconds: float = EVERY_SECONDS,
         now: Callable[[], datetime] = utc_now,
@@ -76,6 +77,7 @@ class HeartbeatWriter:
         self._now = now
         self._notify_service = notify_service or notify_systemd
         self._expectations = _Expectations()
+        # Replaced whole, as `last`.
         self._blank = Heartbeat(
             role=role,
             pid=os.getpid(),
@@ -85,6 +87,7 @@ class HeartbeatWriter:
             state=RunState.RUNNING,
             page=os.environ.get(PAGE_VARIABLE),
             market=market,
+            market_key=market_key,
         )
         self._task = PeriodicTask("live-heartbeat", self._beat, every_seconds)
         self._is_closed = False
@@ -106,6 +109,10 @@ class HeartbeatWriter:
         self._beat()
         self._notify_service("READY=1")
         self._task.start()
+
+    def now_of(self, market_key: str | None) -> None:
+        """From now on market data are asked with this server and key. From any thread."""
+        self._blank = replace(self._blank, market_key=market_key)
 
     def close(self, problem: str | None = None) -> None:
         """Write that the run has ended, and why if that was not wanted; harmless twice."""

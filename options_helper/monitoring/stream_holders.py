@@ -9,6 +9,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
+from options_helper.data.atomic_file import make_folder
+from options_helper.data.secret_name import secret_name
+from options_helper.data.state_folder import state_folder
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
@@ -16,10 +19,27 @@ from options_helper.monitoring.heartbeat import Role
 from options_helper.monitoring.heartbeat_file import known_heartbeats
 from options_helper.monitoring.judgement import RunStatus
 from options_helper.monitoring.run_report import read_run
+from options_helper.settings import Settings
 
 # The heartbeat of a run that lives is written every second.
 LIVING_SECONDS: Final = 30.0
 HOLDING: Final = frozenset({Phase.LIVE, Phase.QUIET, Phase.STALLED})
+
+
+def market_key(settings: Settings, environ: Mapping[str, str] | None = None) -> str | None:
+    """A name for the server and the key of these market data, the same in all programs of this user.
+
+    Nobody can tell anything else from it. None where there is no key, or no folder for the number that it is made with.
+    """
+    asked = settings.market_data
+    if asked.api_key is None:
+        return None
+    try:
+        folder = state_folder(environ)
+        make_folder(folder, mode=0o700)
+        return secret_name(folder, f"{asked.stream_url}\0{asked.api_key.get_secret_value()}")
+    except (OSError, RuntimeError):
+        return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,13 +84,15 @@ def find_holder(
     *,
     but_not: int | None = None,
     local_market: bool | None = None,
+    key: str | None = None,
 ) -> Holder | None:
     """The program of this user whose heartbeat says that it uses one of these feeds; None where none does.
 
     `but_not` is a process that does not count. `local_market` is whether only those on a market of this computer count,
-    or only the others; None: all. Reads files.
+    or only the others; None: all. With a `market_key` those of another server or account do not count; one that does
+    not say whose its market data are may have it. Reads files.
     """
-    found = list(_holders(tuple(feeds), now, environ, but_not=but_not, local_market=local_market))
+    found = list(_holders(tuple(feeds), now, environ, but_not=but_not, local_market=local_market, key=key))
     # A page's process that records as well is found twice, and is told by what must not be ended lightly.
     same = [one for one in found if one.pid == found[0].pid]
     return min(same, key=lambda one: one.role is not Role.CAPTURE, default=None)
@@ -83,6 +105,7 @@ def _holders(
     *,
     but_not: int | None,
     local_market: bool | None,
+    key: str | None,
 ) -> Iterator[Holder]:
     with suppress(RuntimeError):
         for path in known_heartbeats(environ):
@@ -94,7 +117,10 @@ def _holders(
                 continue  # it follows another program's
             if local_market is not None and local_market is not (beat.market is not MarketKind.ALPACA):
                 continue
+            is_anothers = key is not None and beat.market_key not in (None, key)
             for name, feed in wanted:
+                if is_anothers and not name.kind.carries_orders:
+                    continue
                 stream = beat.streams.get(name)
                 if stream is not None and stream.phase in HOLDING and stream.feed in (None, feed):
                     yield Holder(beat.role, beat.pid, feed, beat.page)
@@ -108,9 +134,10 @@ def stream_holder(
     *,
     but_not: int | None = None,
     local_market: bool | None = None,
+    key: str | None = None,
 ) -> str | None:
     """The same in words: "the capture on this computer (process 7)"."""
-    holder = find_holder(feeds, now, environ, but_not=but_not, local_market=local_market)
+    holder = find_holder(feeds, now, environ, but_not=but_not, local_market=local_market, key=key)
     return None if holder is None else holder.words
 
 
@@ -121,6 +148,7 @@ def who_has_it(
     environ: Mapping[str, str] | None = None,
     *,
     local_market: bool,
+    key: str | None = None,
 ) -> str | None:
     """Of streams of which the server says that another has the connection: who that is, and how to share it.
 
@@ -131,5 +159,5 @@ def who_has_it(
     ]
     if not taken:
         return None
-    holder = find_holder(taken, now, environ, but_not=os.getpid(), local_market=local_market)
+    holder = find_holder(taken, now, environ, but_not=os.getpid(), local_market=local_market, key=key)
     return None if holder is None else holder.sentence(asking)

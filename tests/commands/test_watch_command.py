@@ -58,8 +58,11 @@ class RunningWatch:
 
 
 @contextmanager
-def watching(folder: Path, *arguments: str, at: str = "2026-11-20 11:00") -> Iterator[RunningWatch]:
+def watching(
+    folder: Path, *arguments: str, at: str = "2026-11-20 11:00", state_home: Path | None = None
+) -> Iterator[RunningWatch]:
     """On a market of that moment, whose account holds two contracts; the file holds 100 shares."""
+    folder.mkdir(exist_ok=True)
     (folder / "portfolio.json").write_text(portfolio_text(portfolio(holding("AAPL", 100))), encoding="utf-8")
     state = folder / "health.json"
     server = SimulatorServer(
@@ -76,7 +79,7 @@ def watching(folder: Path, *arguments: str, at: str = "2026-11-20 11:00") -> Ite
             "OH_ALPACA_DATA_URL": server.rest_url,
             "OH_ALPACA_STREAM_URL": server.stream_url,
             "OH_ALERT_TARGET_PHONE": ntfy.url,
-            "XDG_STATE_HOME": str(folder / "state"),
+            "XDG_STATE_HOME": str(state_home or folder / "state"),
         }
         process = Program("watch", "--state", str(state), *arguments, cwd=folder, env=environ)
         try:
@@ -112,6 +115,18 @@ def test_it_tells_what_it_is_at_and_ends_in_order_when_it_is_asked_to(tmp_path: 
     assert (beat.role, beat.state, watch.process.returncode) == (Role.WATCH, RunState.ENDED, 0)
     assert "watching 1 leg, " in said
     assert "hidden-" not in said + watch.state.read_text(encoding="utf-8")
+
+
+@pytest.mark.processes
+def test_beside_a_program_that_streams_from_another_server_it_streams_itself(tmp_path: Path):
+    """By the same user on this computer, with the same feeds."""
+    home = tmp_path / "state"
+    with watching(tmp_path / "one", state_home=home) as other:
+        other.until("; streams; sends")
+        with watching(tmp_path / "two", state_home=home) as watch:
+            watch.until("; streams; sends")
+            watch.end()
+        other.end()
 
 
 @pytest.mark.processes

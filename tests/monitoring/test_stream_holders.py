@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
+from pydantic import SecretStr
 
 from options_helper.data.state_folder import state_folder
 from options_helper.model.announcement import MarketKind
@@ -14,7 +16,8 @@ from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from options_helper.monitoring.heartbeat import Role, RunState
 from options_helper.monitoring.heartbeat_file import write_heartbeat
-from options_helper.monitoring.stream_holders import find_holder, stream_holder, who_has_it
+from options_helper.monitoring.stream_holders import find_holder, market_key, stream_holder, who_has_it
+from options_helper.settings import Settings
 from tests.kit.builders import AS_OF
 from tests.kit.heartbeats import heartbeat, stream_beat
 
@@ -64,6 +67,54 @@ def test_a_market_of_this_computer_is_none_of_alpacas(environ: dict[str, str]):
 
     assert stream_holder(FEEDS, AS_OF, environ, local_market=False) is None
     assert stream_holder(FEEDS, AS_OF, environ, local_market=True) is not None
+
+
+def settings(key: str = "PKMINE", url: str = "ws://127.0.0.1:9001") -> Settings:
+    return Settings(api_key=SecretStr(key), api_secret=SecretStr("its-secret"), stream_url=url)
+
+
+@pytest.mark.parametrize(
+    ("theirs", "has_it"),
+    [
+        (settings(), True),
+        (settings(url="ws://127.0.0.1:9002"), False),
+        (settings(key="PKANOTHER"), False),
+        (replace(settings(key="PKOTHER"), data_account=settings()), True),
+        (None, True),
+    ],
+    ids=["the same", "another server", "another account", "the same market data", "it does not say"],
+)
+def test_who_streams_from_another_server_or_for_another_account_has_not_this_connection(
+    environ: dict[str, str],
+    theirs: Settings | None,
+    has_it: bool,  # noqa: FBT001
+):
+    """A watch asks over REST where its own connection is taken, and not where there is some dashboard."""
+    beating(environ, market_key=None if theirs is None else market_key(theirs, environ))
+    key = market_key(settings(), environ)
+
+    assert (find_holder(FEEDS, AS_OF, environ, key=key) is not None) == has_it
+    said = who_has_it([taken_options()], AS_OF, Role.DASHBOARD, environ, local_market=False, key=key)
+    assert (said is not None) == has_it
+
+
+def test_a_heartbeat_names_server_and_key_so_that_nobody_can_tell_them_from_it(environ: dict[str, str]):
+    key = market_key(settings(), environ)
+    beating(environ, market_key=key)
+    (file,) = state_folder(environ).glob("*.json")
+
+    assert key is not None
+    assert key == market_key(settings(), environ)
+    assert not any(secret in file.read_text() for secret in ("PKMINE", "its-secret", "9001"))
+    # Made with a number of this user's own, so that trying keys elsewhere finds nothing.
+    assert key != market_key(settings(), {"XDG_STATE_HOME": f"{environ['XDG_STATE_HOME']}-elsewhere"})
+
+
+def test_without_a_key_or_a_folder_it_names_nothing(tmp_path: Path, environ: dict[str, str]):
+    (tmp_path / "a-file").touch()
+
+    assert market_key(Settings(), environ) is None
+    assert market_key(settings(), {"XDG_STATE_HOME": str(tmp_path / "a-file")}) is None
 
 
 PAGE = "http://127.0.0.1:8501/Live_Portfolio"
