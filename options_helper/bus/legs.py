@@ -21,17 +21,6 @@ KEPT_GAPS: Final = 200
 FIRST_LEG: Final = "Alpaca to the owner"
 SECOND_LEG: Final = "the owner to this program"
 
-# From well to ill; what is off, or was stopped here, is not compared. An owner that ended in order is no loss.
-_ORDER: Final = (
-    Phase.LIVE,
-    Phase.QUIET,
-    Phase.CONNECTING,
-    Phase.STOPPED,
-    Phase.RECONNECTING,
-    Phase.STALLED,
-    Phase.FAILED,
-)
-
 
 @dataclass(frozen=True, slots=True)
 class Leg:
@@ -168,7 +157,7 @@ def both_legs(
     explained = phase is Phase.STOPPED and reached and mine.phase is not Phase.FAILED
     # A viewer is quiet while it has all that the owner published: whether that is little, the owner says.
     own_phase = Phase.LIVE if mine.phase is Phase.QUIET else mine.phase
-    if not explained and (_rank(phase) < _rank(own_phase) or (phase is own_phase and mine.last_error)):
+    if not explained and (phase.illness < own_phase.illness or (phase is own_phase and mine.last_error)):
         sentence = mine.last_error
         said = None if sentence is None else f"From {SECOND_LEG}: {sentence}"
         return replace(health, phase=own_phase, last_error=said)
@@ -275,7 +264,3 @@ def _named(desk: DeskHealth) -> str:
 
 def _has_ended(desk: DeskHealth | None) -> bool:
     return desk is not None and desk.ended
-
-
-def _rank(phase: Phase) -> int:
-    return _ORDER.index(phase) if phase in _ORDER else len(_ORDER)

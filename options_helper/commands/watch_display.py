@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
 from options_helper.data.firing_log import LoggedFiring
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.snapshots_together import streams_together
+from options_helper.monitoring.heartbeat import WatchStatus
 from options_helper.watch.engine import Watching
 
 if TYPE_CHECKING:
@@ -25,6 +28,16 @@ def activity_of(watchings: Mapping[str, Watching]) -> str:
 def problems_of(watchings: Mapping[str, Watching]) -> tuple[str, ...]:
     """What is wrong with the portfolios and the streams, as sentences, each with its account likewise."""
     return tuple(of_account(account, said) for account, one in watchings.items() for said in one.problems)
+
+
+def status_of(watchings: Mapping[str, Watching]) -> WatchStatus | None:
+    """How a watch is, for its heartbeat; None where it has not looked yet. Each account has streams of its own."""
+    first = next(iter(watchings.values()), None)
+    if first is None:
+        return None
+    streams = streams_together({account: one.snapshot.streams for account, one in watchings.items()})
+    snapshot = replace(first.snapshot, streams=streams)
+    return WatchStatus(snapshot, activity_of(watchings), " ".join(problems_of(watchings)) or None)
 
 
 def of_account(account: str, text: str) -> str:

@@ -11,7 +11,6 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import MappingProxyType
 from typing import Final
 
 from options_helper.alerting.books import AlertBooks, Scope, open_books
@@ -28,7 +27,7 @@ from options_helper.commands.capture_display import open_console
 from options_helper.commands.capture_session import Signals
 from options_helper.commands.rest_look import DEFAULT_FILE, risk_choices
 from options_helper.commands.shutdown_signals import ShutdownSignals
-from options_helper.commands.watch_display import WatchDisplay, activity_of, of_account, problems_of
+from options_helper.commands.watch_display import WatchDisplay, of_account, status_of
 from options_helper.data.accounts_file import load_accounts, load_desk_settings
 from options_helper.data.at_once import do_at_once
 from options_helper.data.earnings_file import load_earnings
@@ -40,9 +39,9 @@ from options_helper.data.rest.rate_limit import RequestLimits
 from options_helper.data.sdk_import import load_sdk
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.errors import ConfigError, Unavailable
-from options_helper.model.snapshot import LiveSnapshot, Phase
+from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, StreamName
-from options_helper.monitoring.heartbeat import Heartbeat, Role, WatchStatus
+from options_helper.monitoring.heartbeat import Heartbeat, Role
 from options_helper.monitoring.heartbeat_file import file_of, forget_heartbeats, remember_run
 from options_helper.monitoring.heartbeat_writer import HeartbeatWriter
 from options_helper.monitoring.prometheus import serve_metrics
@@ -207,7 +206,7 @@ class _Run:
         path = self._request.state or file_of(Role.WATCH)
         writer = HeartbeatWriter(
             path,
-            self._status,
+            lambda: status_of(self._last),
             role=Role.WATCH,
             market=self._settings.market_kind,
             market_key=market_key(self._settings),
@@ -256,19 +255,6 @@ class _Run:
             return CaptureHours(feeds).connected(self._now())
         at = snapshot.as_of if snapshot.market.plays else self._now()
         return CaptureHours(feeds, told=snapshot.told_sessions).connected(at)
-
-    def _status(self) -> WatchStatus | None:
-        last = self._last
-        if not last:
-            return None
-        own, *others = [one.snapshot for one in last.values()]
-        streams = dict(own.streams)
-        for name, health in (item for one in others for item in one.streams.items()):
-            # Each account's watch has streams of its own: where several have one, the first one's is told.
-            if name not in streams or streams[name].phase is Phase.OFF:
-                streams[name] = health
-        snapshot = replace(own, streams=MappingProxyType(streams))
-        return WatchStatus(snapshot, activity_of(last), " ".join(problems_of(last)) or None)
 
     @contextmanager
     def _metrics(self, read: Callable[[], Heartbeat], display: WatchDisplay) -> Iterator[None]:

@@ -47,6 +47,22 @@ class Phase(StrEnum):
     )
     STOPPED = "stopped"
 
+    @property
+    def illness(self) -> int:
+        """How ill a stream is, beside another: the greater is the worse. One that ended in order is no loss."""
+        return _FROM_WELL_TO_ILL.index(self)
+
+
+_FROM_WELL_TO_ILL: Final = (
+    Phase.OFF,
+    Phase.LIVE,
+    Phase.QUIET,
+    Phase.CONNECTING,
+    Phase.STOPPED,
+    Phase.RECONNECTING,
+    Phase.STALLED,
+    Phase.FAILED,
+)
 
 # What Alpaca answers where another has the connection.
 CONNECTION_LIMIT: Final = 406

@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, replace
 from datetime import date
+from itertools import chain
 from types import MappingProxyType
 from typing import Final
 
@@ -60,6 +61,47 @@ def whole_of(accounts: Mapping[str, LiveSnapshot]) -> LiveSnapshot:
         account=_accounts({name: one.account for name, one in accounts.items()}),
         accounts=MappingProxyType(accounts),
     )
+
+
+def streams_together(
+    accounts: Mapping[str, Mapping[StreamId, StreamHealth]],
+) -> Mapping[StreamId, StreamHealth]:
+    """The streams of several accounts' runs; one that more than one of them has is as the worst of these says.
+
+    Its error then says whose it is. Ledgers are added, and symbols united.
+    """
+    by_stream: dict[StreamId, dict[str, StreamHealth]] = {}
+    for account, streams in accounts.items():
+        for name, health in streams.items():
+            by_stream.setdefault(name, {})[account] = health
+    return MappingProxyType({name: _worst(by_account) for name, by_account in by_stream.items()})
+
+
+def _worst(by_account: Mapping[str, StreamHealth]) -> StreamHealth:
+    account, worst = max(by_account.items(), key=lambda one: one[1].phase.illness)
+    healths = by_account.values()
+    if len(healths) == 1:
+        return worst
+    error = worst.last_error
+    return replace(
+        worst,
+        last_error=error and f"{account}: {error}",
+        requested=_united(one.requested for one in healths),
+        acknowledged=_united(one.acknowledged for one in healths),
+        refused_symbols=_united(one.refused_symbols for one in healths),
+        received=sum(one.received for one in healths),
+        applied=sum(one.applied for one in healths),
+        dropped=sum(one.dropped for one in healths),
+        rejected=sum(one.rejected for one in healths),
+        queued=sum(one.queued for one in healths),
+        missed=sum(one.missed for one in healths),
+        late=sum(one.late for one in healths),
+        gap_count=sum(one.gap_count for one in healths),
+    )
+
+
+def _united(symbols: Iterable[tuple[str, ...]]) -> tuple[str, ...]:
+    return tuple(dict.fromkeys(chain.from_iterable(symbols)))
 
 
 def _account(market: LiveSnapshot, own: LiveSnapshot) -> LiveSnapshot:

@@ -9,6 +9,7 @@ from datetime import datetime
 from typing import Final
 
 from options_helper.model.alerts import Reading, Readings, SubjectKind
+from options_helper.model.snapshot import Phase
 from options_helper.monitoring.heartbeat import Heartbeat, Role
 from options_helper.monitoring.heartbeat_file import known_heartbeats
 from options_helper.monitoring.judgement import Concern, Finding
@@ -47,7 +48,7 @@ def run_readings(reports: Iterable[RunReport], nobodys: str | None = None) -> Re
     late: dict[str, Reading] = {}
     refused: dict[str, Reading] = {}
     exhausted: dict[str, Reading] = {}
-    phases: dict[str, Reading] = {}
+    phases: dict[str, tuple[Phase, Reading]] = {}
     for report in reports:
         beat = report.heartbeat
         if beat is None:
@@ -69,18 +70,23 @@ def run_readings(reports: Iterable[RunReport], nobodys: str | None = None) -> Re
             _add_jobs(ages, late, beat, report.findings, age)
             _add_providers(refused, Concern.REFUSED, beat, report.findings, age)
             _add_providers(exhausted, Concern.BUDGET_EXHAUSTED, beat, report.findings, age)
-            phases |= {
-                stream: Reading(str(one.phase), f"The {stream} stream of the {beat.role}", _SOURCE, age)
-                for stream, one in beat.streams.items()
-            }
+            _add_phases(phases, beat, age)
     return {
         (SubjectKind.RUN, "heartbeat_overdue"): runs,
         (SubjectKind.JOB, "watermark_age"): ages,
         (SubjectKind.JOB, "watermark_late"): late,
         (SubjectKind.PROVIDER, "refused_key"): refused,
         (SubjectKind.PROVIDER, "exhausted_budget"): exhausted,
-        (SubjectKind.STREAM, "phase"): phases,
+        (SubjectKind.STREAM, "phase"): {stream: reading for stream, (_, reading) in phases.items()},
     }
+
+
+def _add_phases(into: dict[str, tuple[Phase, Reading]], beat: Heartbeat, age: float) -> None:
+    """Each stream; one that two runs have is as the worse of them says."""
+    for stream, one in beat.streams.items():
+        if stream not in into or one.phase.illness > into[stream][0].illness:
+            label = f"The {stream} stream of the {beat.role}"
+            into[stream] = one.phase, Reading(str(one.phase), label, _SOURCE, age)
 
 
 def _add_jobs(

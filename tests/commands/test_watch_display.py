@@ -13,9 +13,11 @@ from rich.console import Console
 from options_helper.alerting.books import Scope
 from options_helper.alerting.program import ProgramStatus
 from options_helper.alerting.runner import AlertStatus
-from options_helper.commands.watch_display import LINE_EVERY, WatchDisplay
+from options_helper.commands.watch_display import LINE_EVERY, WatchDisplay, status_of
 from options_helper.data.firing_log import LoggedFiring
 from options_helper.model.alerts import Firing
+from options_helper.model.snapshot import Phase, StreamHealth
+from options_helper.model.streams import StreamName
 from options_helper.watch.engine import Watching
 from tests.portal.scenes import OPEN, live
 
@@ -90,3 +92,27 @@ def test_of_several_accounts_each_thing_is_said_with_the_account_it_is_of():
     assert "roth: It is not read." in said
     assert "ira: It is not read." not in said
     assert said.count("ira: watching 1 leg, ") == said.count(" | roth: watching 1 leg, ") == 1
+
+
+def test_the_heartbeat_of_several_accounts_says_of_a_stream_what_the_worst_of_them_says():
+    """The second one's had failed, and whoever asked was told that the first one's is live."""
+    stocks = StreamName.STOCKS
+    first, second = watching(), watching()
+
+    def so(one: Watching, health: StreamHealth) -> Watching:
+        return replace(one, snapshot=replace(one.snapshot, streams={stocks: health}))
+
+    told = status_of(
+        {
+            "main": so(first, StreamHealth(stocks, Phase.LIVE)),
+            "ira": so(second, StreamHealth(stocks, Phase.FAILED, last_error="Refused.")),
+        }
+    )
+
+    assert told is not None
+    assert told.activity.startswith("main: watching 1 leg, ")
+    assert (told.snapshot.streams[stocks].phase, told.snapshot.streams[stocks].last_error) == (
+        Phase.FAILED,
+        "ira: Refused.",
+    )
+    assert status_of({}) is None

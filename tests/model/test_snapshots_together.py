@@ -17,7 +17,7 @@ from options_helper.model.account import (
 )
 from options_helper.model.problems import Problem
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
-from options_helper.model.snapshots_together import Unusable, snapshots_together
+from options_helper.model.snapshots_together import Unusable, snapshots_together, streams_together
 from options_helper.model.streams import StreamName, fills_of
 from tests.kit.builders import AS_OF, health, quote, snapshot_with
 from tests.portal import scenes
@@ -171,3 +171,38 @@ def test_what_became_of_ended_contracts_is_asked_of_each_account():
     assert whole.accounts["ira"].expiry_facts.executions_read_at == AS_OF
     assert whole.accounts["main"].expiry_facts.executions == ()
     assert whole.accounts["main"].expiry_facts.executions_read_at is None
+
+
+def test_a_stream_that_several_accounts_runs_have_is_as_the_worst_of_them_says_with_the_ledger_of_all():
+    stocks = StreamName.STOCKS
+    main = StreamHealth(
+        stocks,
+        Phase.LIVE,
+        last_error="of before",
+        received=5,
+        applied=4,
+        missed=1,
+        requested=("AAPL", "MSFT"),
+    )
+    ira = StreamHealth(
+        stocks,
+        Phase.FAILED,
+        last_error="Refused.",
+        received=3,
+        applied=2,
+        dropped=1,
+        requested=("SPY", "AAPL"),
+    )
+    roth = StreamHealth(stocks)
+    fills = StreamHealth(IRA, Phase.LIVE, last_error="of before")
+
+    whole = streams_together(
+        {"main": {stocks: main}, "ira": {stocks: ira, IRA: fills}, "roth": {stocks: roth}}
+    )
+
+    both = whole[stocks]
+    assert (both.phase, both.last_error) == (Phase.FAILED, "ira: Refused.")
+    assert both.requested == ("AAPL", "MSFT", "SPY")
+    assert (both.received, both.applied, both.dropped, both.missed) == (8, 6, 1, 1)
+    assert both.accounted
+    assert whole[IRA] is fills, "nobody else has one"
