@@ -10,10 +10,10 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final
 
-from options_helper.data.intraday.contents import is_passing
 from options_helper.data.intraday.layout import kinds_of
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore
+from options_helper.data.read_errors import is_passing, not_read_now
 from options_helper.data.recording.journal import (
     Record,
     RecordKind,
@@ -430,5 +430,5 @@ def _ends_of(files: Sequence[Path]) -> tuple[Record | None, Record | None]:
 
 def _require_readable_now(error: BaseException) -> None:
     """StoreError where a journal was not read for want of open files: what it says is known a moment later."""
-    if is_passing(error):
-        raise StoreError(f"A journal cannot be read now ({error}). Try again in a moment.") from error
+    if isinstance(error, OSError) and is_passing(error):
+        raise not_read_now(error.filename or "A journal", error) from error

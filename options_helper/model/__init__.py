@@ -211,7 +211,13 @@ PUBLIC: Final = {
         "VendorGreeks",
     ),
     "snapshot": ("DeskRemarks", "EMPTY", "LiveSnapshot", "Phase", "StreamHealth"),
-    "snapshots_together": ("Unusable", "snapshots_together", "streams_together", "whole_of", "without_account"),
+    "snapshots_together": (
+        "Unusable",
+        "snapshots_together",
+        "streams_together",
+        "whole_of",
+        "without_account",
+    ),
     "streams": (
         "ACCOUNT_NAME_RULE",
         "BOOKS",

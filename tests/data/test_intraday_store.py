@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import re
@@ -618,6 +619,77 @@ def test_events_that_come_after_sealing_go_into_a_further_file(tmp_path: Path):
     assert [(report.ok, report.sealed, report.rows) for report in store(tmp_path).verify()] == [
         (True, True, 5), (True, True, 3),
     ]  # fmt: skip
+
+
+@pytest.fixture
+def refused(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Ends of names that cannot be read while they stand here, because too many files are open."""
+    ends: list[str] = []
+    read, opened = Path.read_bytes, Path.open
+
+    def require(path: Path) -> None:
+        if path.name.endswith(tuple(ends)):
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+
+    def reads(path: Path) -> bytes:
+        require(path)
+        return read(path)
+
+    def opens(path: Path, *rest: Any, **more: Any) -> Any:
+        require(path)
+        return opened(path, *rest, **more)
+
+    monkeypatch.setattr(Path, "read_bytes", reads)
+    monkeypatch.setattr(Path, "open", opens)
+    return ends
+
+
+def test_what_is_known_of_a_file_and_cannot_be_read_now_is_not_made_anew(tmp_path: Path, refused: list[str]):
+    """Gaps, sessions and that it was sealed were forgotten, and the rows went into the sealed file."""
+    gap = Gap(StreamName.STOCKS, NOON, NOON + SECOND, "cut", lost=3)
+    with store(tmp_path) as kept:
+        kept.append("stocks", quotes(5))
+        kept.note_gap(gap)
+        kept.seal(TODAY)
+    before = (meta_of(tmp_path), (tmp_path / AAPL_QUOTES).read_bytes())
+    refused.append(".meta.json")
+
+    (again,) = store(tmp_path).seal(TODAY)
+    assert "Too many open files" in (again.problem or "")
+    (mended,) = store(tmp_path).repair()
+    assert "Too many open files" in (mended.problem or "")
+    with store(tmp_path, flush_rows=1) as recorder:
+        recorder.append("stocks", quotes(2, first=5))
+        assert "Too many open files" in (recorder.counts().problem or "")
+        refused.clear()
+        recorder.flush()
+
+    assert (meta_of(tmp_path), (tmp_path / AAPL_QUOTES).read_bytes()) == before
+    assert before[0]["gaps"]
+    assert list(store(tmp_path).read("stocks", "quotes", "AAPL")["bid_size"]) == [*range(7)]
+
+
+def test_a_file_that_cannot_be_read_as_it_is_sealed_has_no_empty_digest_for_it(
+    tmp_path: Path, refused: list[str], monkeypatch: pytest.MonkeyPatch
+):
+    with store(tmp_path) as kept:
+        kept.append("stocks", quotes(5))
+    opened = Path.open
+
+    def opens(path: Path, mode: str = "r", *rest: Any, **more: Any) -> Any:
+        if mode == "rb" and path.name == f"{DAY}.csv.gz":
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE), str(path))
+        return opened(path, mode, *rest, **more)
+
+    with monkeypatch.context() as while_full:
+        while_full.setattr(Path, "open", opens)
+        (report,) = store(tmp_path).seal(TODAY)
+    assert "Too many open files" in (report.problem or "")
+    assert meta_of(tmp_path)["sealed"] is False
+
+    (report,) = store(tmp_path).seal(TODAY)
+    assert report.problem is None
+    assert all(one.ok for one in store(tmp_path).verify())
 
 
 def test_a_sealed_file_that_was_changed_is_noticed(tmp_path: Path):

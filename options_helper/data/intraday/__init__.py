@@ -11,7 +11,7 @@ PUBLIC: Final = {
     "backfill": ("Backfill", "RowTest", "Stretch", "drop_rows", "replace_stretch", "values_of"),
     "book_messages": ("BookMessage", "messages_in"),
     "book_rows": ("BookLevelRow", "BookSnapshotRow", "BookStart", "snapshot_type"),
-    "contents": ("extent_of", "is_passing", "lines_of", "reading", "row_texts"),
+    "contents": ("extent_of", "lines_of", "reading", "row_texts"),
     "export": ("export_rows", "parts_to_export"),
     "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
     "frames": ("frames_of",),

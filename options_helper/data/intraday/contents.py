@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import errno
 import io
 import logging
 import os
@@ -12,7 +11,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain, islice
 from pathlib import Path
-from typing import Final
 
 from options_helper.data.intraday.members import Damage, Member, ReadAt, Scan, member_pieces, scan
 from options_helper.data.intraday.meta import Extent
@@ -22,15 +20,6 @@ log = logging.getLogger(__name__)
 # The feed says how long a text is; a reader that refuses a long one would refuse the whole file. Python has one
 # limit for the whole process: whatever reads CSV beside this module is no longer kept from long fields either.
 csv.field_size_limit(2**31 - 1)
-
-
-# What says nothing about a file: it may be read a moment later.
-_PASSING: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
-
-
-def is_passing(error: BaseException) -> bool:
-    """Whether a file was not read for want of open files or memory, which says nothing about the file."""
-    return isinstance(error, OSError) and error.errno in _PASSING
 
 
 @contextmanager

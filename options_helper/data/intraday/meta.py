@@ -27,6 +27,7 @@ import msgspec
 
 from options_helper.data.atomic_file import replace_file
 from options_helper.data.intraday.layout import PartFile
+from options_helper.data.read_errors import is_passing
 from options_helper.decoders import converter, json_decoder
 from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
@@ -129,10 +130,14 @@ def new_meta(part: PartFile) -> PartMeta:
 
 
 def load_meta(part: PartFile) -> PartMeta | None:
-    """What was written last; None where nothing is, or nothing readable."""
+    """What was written last; None where nothing is, or nothing readable. OSError where it cannot be read for now."""
     try:
         return _decode(part.meta_path.read_bytes())
-    except (OSError, msgspec.DecodeError, UnicodeDecodeError):
+    except OSError as error:
+        if is_passing(error):
+            raise
+        return None
+    except (msgspec.DecodeError, UnicodeDecodeError):
         return None
 
 

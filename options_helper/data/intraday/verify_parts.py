@@ -17,6 +17,7 @@ from options_helper.data.intraday.layout import PartFile, PartitionKey
 from options_helper.data.intraday.members import Damage, Member, member_pieces, scan
 from options_helper.data.intraday.meta import Extent, PartMeta, load_meta
 from options_helper.data.intraday.parquet import copy_facts
+from options_helper.data.read_errors import is_passing
 from options_helper.errors import StoreError
 from options_helper.model.gaps import Gap
 
@@ -286,9 +287,11 @@ def _continued(before: PartReport, report: PartReport) -> PartReport:
 
 
 def file_digest(path: Path) -> str | None:
-    """SHA-256 of a file; None when it is not there."""
+    """SHA-256 of a file; None when it is not there, or broken. OSError where it cannot be read for now."""
     try:
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
-    except OSError:
+    except OSError as error:
+        if is_passing(error):
+            raise
         return None

@@ -30,7 +30,7 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from options_helper.data.atomic_file import sync_folder
-from options_helper.data.intraday.contents import is_passing, reading
+from options_helper.data.intraday.contents import reading
 from options_helper.data.intraday.files import Disk, Displaced, MemberFile, create_file
 from options_helper.data.intraday.members import (
     encode_member,
@@ -39,6 +39,7 @@ from options_helper.data.intraday.members import (
     numbered_texts,
     scan,
 )
+from options_helper.data.read_errors import is_passing, not_read_now
 from options_helper.data.recording.session_notes import session_notes, unreadable_notes
 from options_helper.decoders import converter, json_decoder
 from options_helper.errors import StoreError
@@ -389,8 +390,7 @@ def _passing_over_broken_files() -> Iterator[None]:
         yield
     except OSError as error:
         if is_passing(error):
-            why = f"{error.filename or 'A journal'} cannot be read now ({error.strerror})."
-            raise StoreError(f"{why} Try again in a moment.") from error
+            raise not_read_now(error.filename or "A journal", error) from error
 
 
 def reached_places(files: Sequence[Path], desk: str) -> dict[StreamId, Place] | None:
@@ -528,6 +528,8 @@ def _read(  # noqa: C901 - one walk over files, members and holes
                 size = os.fstat(descriptor).st_size
                 texts = numbered_texts(read_at, min(size, sizes.get(path, size)), start, is_new)
             except OSError as error:  # it is a folder, or the disk is broken there
+                if is_passing(error):
+                    raise
                 why = f"{path.name} cannot be read ({error.strerror or error})"
                 continue
             for offset, first, end, text in texts:

@@ -12,9 +12,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
-from options_helper.data.intraday.contents import is_passing
 from options_helper.data.intraday.meta import Session
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
+from options_helper.data.read_errors import is_passing
 from options_helper.data.recording.journal import Hole, RecordKind, read_records
 from options_helper.data.recording.recorder import RecordClock
 from options_helper.data.recording.row_maker import RowMaker

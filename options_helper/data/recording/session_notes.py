@@ -6,7 +6,6 @@ down nobody can miss.
 
 from __future__ import annotations
 
-import errno
 import logging
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -17,8 +16,8 @@ from typing import Any, Final
 import msgspec
 
 from options_helper.data.atomic_file import replace_file
+from options_helper.data.read_errors import is_passing, not_read_now
 from options_helper.decoders import converter, json_decoder
-from options_helper.errors import StoreError
 from options_helper.model.frames import Place
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS
@@ -26,9 +25,6 @@ from options_helper.model.instants import NANOSECONDS
 log = logging.getLogger(__name__)
 
 FOLDER: Final = "sessions"
-# What says that the bytes of a file are gone; any other error says nothing of what is in it.
-_BROKEN: Final = (errno.EIO, errno.EISDIR, errno.EBADMSG)
-_FORBIDDEN: Final = (errno.EACCES, errno.EPERM)
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -135,14 +131,8 @@ def _read(path: Path) -> SessionNote | None:
     except FileNotFoundError:
         return None  # since it was looked for
     except OSError as error:
-        if error.errno not in _BROKEN:
-            reason = error.strerror or type(error).__name__
-            remedy = (
-                "Give this user the right to read it."
-                if error.errno in _FORBIDDEN
-                else "Try again in a moment."
-            )
-            raise StoreError(f"{path} cannot be read now ({reason}). {remedy}") from error
+        if is_passing(error):
+            raise not_read_now(path, error) from error
         log.warning("%s cannot be read: %s", path, error)
         return None
     except (
