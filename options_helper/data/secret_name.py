@@ -17,7 +17,7 @@ def secret_name(folder: Path, secret: str) -> str:
 
     They are made with a random number of the folder's own, so that nobody can try keys elsewhere.
     """
-    return blake2b(secret.encode(), key=_salt(folder), digest_size=8).hexdigest()
+    return blake2b(os.fsencode(secret), key=_salt(folder), digest_size=8).hexdigest()
 
 
 def _salt(folder: Path) -> bytes:

@@ -75,30 +75,42 @@ class AlertsReader:
         self._books: Books = {}
         self._problem: str | None = None
         self._judging: ProgramAlerts | None = None
+        self.is_shut = False  # whether what was to be followed could not be
 
     def follow(
         self, settings: Settings, portfolio: Path | None, now: datetime, account: str | None = None
     ) -> None:
         """Look at the logs of this account and portfolio, None: its own, from now on, and take part in judging.
 
-        `account` says in place of the settings whose logs they are, where it is another program's.
+        `account` says in place of the settings whose logs they are, where it is another program's. What keeps them
+        shut is said in the view, and `is_shut` until they are followed again: the streams run without them.
         """
         self.stop()
         opened = self._open_books if account is None else partial(self._open_books, account=account)
         try:
-            self._books, self._problem = opened(settings, portfolio, "dashboard", now), None
+            books = opened(settings, portfolio, "dashboard", now)
+            if self._make_judging is not None:
+                judging = self._make_judging(books, settings)
+                judging.start()
+                self._judging = judging
         except OSError as error:
-            reason = error.strerror or str(error)
-            self._books, self._problem = {}, f"The log of alerts cannot be opened: {reason}."
-            return
-        if self._make_judging is not None:
-            self._judging = self._make_judging(self._books, settings)
-            self._judging.start()
+            self._shut(error.strerror or str(error))
+        except Exception as error:
+            log.exception("the log of alerts cannot be opened")
+            self._shut(f"{type(error).__name__}; the log of this program has more")
+        else:
+            self._books, self._problem, self.is_shut = books, None, False
+
+    def _shut(self, reason: str) -> None:
+        problem = (
+            f"No rule is judged, because the log of alerts cannot be opened: {reason}. It is tried again."
+        )
+        self._books, self._problem, self.is_shut = {}, problem, True
 
     def follow_none(self, why: str) -> None:
         """Look at no log and judge nothing until `follow`; `why` is said in the view, as a sentence."""
         self.stop()
-        self._books, self._problem = {}, why
+        self._books, self._problem, self.is_shut = {}, why, False
 
     def observe(
         self,

@@ -79,6 +79,7 @@ log = logging.getLogger(__name__)
 
 HOUSEKEEPING_SECONDS: Final = 2.0
 READING_SECONDS: Final = 15.0
+REOPEN_SECONDS: Final = 30.0
 STALE_AFTER_SECONDS: Final = 30.0
 # A hidden tab draws once a minute, so one that has drawn nothing for this long is gone even if nobody said so.
 VIEWER_LIMIT_SECONDS: Final = 300.0
@@ -244,6 +245,7 @@ class LiveSession:
         self._histories: defaultdict[str, BookHistory] = defaultdict(BookHistory)
         # Looked at by the housekeeper alone.
         self._next_reading = 0.0
+        self._next_opening = 0.0
         self._heard: _Heard | None = None  # in this round
         # Guards the viewers; never held while anything waits, since Streamlit releases on its event loop.
         self._viewers_lock = threading.Lock()
@@ -387,6 +389,8 @@ class LiveSession:
             if now == wanted:
                 self._manager_for(settings).start(config_for(choices, wanted.plan, held))
                 self._further.start(further)
+                self._keep_house()
+                self._follow_shut_alerts(wanted)
                 return
             try:
                 self._manager_for(settings).start(config_for(choices, wanted.plan, held))
@@ -398,8 +402,9 @@ class LiveSession:
                 raise
             self._further.start(further)
             self._go_on_as(wanted)
-            self._follow_alerts(wanted)
+            # First, so that whatever else fails these streams are ended when nobody looks.
             self._keep_house()
+            self._follow_alerts(wanted)
 
     @property
     def desk_accounts(self) -> tuple[str, ...]:
@@ -434,34 +439,56 @@ class LiveSession:
 
     def _follow_alerts(self, run: Run) -> None:
         """Those of each account of the run; under the lock."""
-        keys = self._alert_keys(run)
         if self._alerts is not None:
-            file = None if run.of_account else run.portfolio_file.path
-            self._follow_log(self._alerts, run.settings.account, run.settings, file, keys)
+            self._follow_log(self._alerts, run, run.settings)
         do_at_once([reader.stop for reader in self._further_alerts.values()], "live-alerts-end")
         found: dict[str, AlertsReader] = {}
         for one in run.further:
             if one.settings is not None and self._make_alerts is not None:
                 found[one.name] = self._make_alerts()
-                self._follow_log(found[one.name], one.name, one.settings, None, keys)
+                self._follow_log(found[one.name], run, one.settings)
         self._further_alerts = found
 
-    def _follow_log(
-        self,
-        reader: AlertsReader,
-        account: str,
-        settings: Settings,
-        file: Path | None,
-        keys: Mapping[str, str | None],
-    ) -> None:
-        if account in keys:
-            reader.follow(settings, file, self._now(), keys[account])
-        else:
+    def _reopen_alerts(self) -> None:
+        """Follow what could not be opened before, now and then: a disk that was full may have room again."""
+        now = self._monotonic()
+        readers = (self._alerts, *self._further_alerts.values())
+        if now < self._next_opening or not any(one is not None and one.is_shut for one in readers):
+            return
+        with self._changing:
+            run = self._run
+            if run is not None and run.ended is None:
+                self._next_opening = now + REOPEN_SECONDS
+                self._follow_shut_alerts(run)
+
+    def _follow_shut_alerts(self, run: Run) -> None:
+        """Those that could not be opened before; under the lock."""
+        if self._alerts is not None and self._alerts.is_shut:
+            self._follow_log(self._alerts, run, run.settings)
+        for one in run.further:
+            reader = self._further_alerts.get(one.name)
+            if reader is not None and reader.is_shut and one.settings is not None:
+                self._follow_log(reader, run, one.settings)
+
+    def _follow_log(self, reader: AlertsReader, run: Run, settings: Settings) -> None:
+        """That of the account of these settings; under the lock."""
+        keys = self._alert_keys(run)
+        if settings.account not in keys:
             reader.follow_none(LOG_NOT_KNOWN)
+            return
+        of_file = settings.account == run.settings.account and not run.of_account
+        file = run.portfolio_file.path if of_file else None
+        reader.follow(settings, file, self._now(), keys[settings.account])
 
     def stop(self, because: str = "Stopped.") -> None:
         """End the run; harmless when none is on."""
+        self._stop_if(because, lambda: True)
+
+    def _stop_if(self, because: str, holds: Callable[[], bool]) -> None:
+        """End the run if this holds once nothing else changes it."""
         with self._changing:
+            if not holds():
+                return
             housekeeper = self._housekeeper
             if housekeeper is not None:
                 housekeeper.request_stop()
@@ -505,6 +532,7 @@ class LiveSession:
             "The portfolio file is not followed": self._follow_file,
             "The accounts that the bus serves are not followed": self._follow_desk,
             "The account's positions are not followed": self._follow_account,
+            "The log of the alerts is not opened again": self._reopen_alerts,
             "The rules of the alerts are not judged": self._judge,
             "The line of the profit is not drawn on": self._sample,
             "Who has the streams is not known": self._look_for_holder,
@@ -742,15 +770,20 @@ class LiveSession:
         )
 
     def _stop_when_idle(self) -> None:
-        run = self._run
-        if run is None or not run.choices.idle_stop_minutes or self.viewers:
+        run, viewers = self._run, self.viewers  # which forgets who is gone, also where no run ends by that
+        if run is None or not run.choices.idle_stop_minutes or viewers:
             return
-        with self._viewers_lock:
-            alone = self._monotonic() - self._last_seen_viewer
-        if alone >= run.choices.idle_stop_minutes * 60:
-            self.stop(
-                f"Stopped: nobody had looked at the page for {run.choices.idle_stop_minutes:g} minutes."
-            )
+        minutes = run.choices.idle_stop_minutes
+
+        def is_left_alone() -> bool:
+            if self._run is not run or self.viewers:
+                return False
+            with self._viewers_lock:
+                return self._monotonic() - self._last_seen_viewer >= minutes * 60
+
+        if is_left_alone():
+            # Asked once more under the lock: whoever pressed Start or Apply meanwhile is somebody who looks.
+            self._stop_if(f"Stopped: nobody had looked at the page for {minutes:g} minutes.", is_left_alone)
 
 
 def _live_manager(settings: Settings, limits: RequestLimits) -> Manager:

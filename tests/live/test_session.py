@@ -283,6 +283,38 @@ def test_a_viewer_who_comes_back_in_time_keeps_the_streams(stage):
     assert stage.session.running
 
 
+def test_a_viewer_who_comes_back_as_the_run_is_about_to_end_keeps_the_streams(
+    stage, monkeypatch: pytest.MonkeyPatch
+):
+    """A Start or an Apply of theirs may hold up the housekeeper between its look and its Stop."""
+    stage.start(RunSettings(idle_stop_minutes=10))
+    stage.clock.now += 601
+    changing = vars(stage.session)["_changing"]
+
+    class ComesBack:
+        def __enter__(self) -> None:
+            stage.session.acquire("somebody is back")
+            changing.acquire()
+
+        def __exit__(self, *_: object) -> None:
+            changing.release()
+
+    monkeypatch.setattr(stage.session, "_changing", ComesBack())
+    stage.session.keep()
+
+    assert stage.session.running
+
+
+def test_tabs_that_left_without_a_word_are_forgotten_where_no_run_ends_by_that_too(stage):
+    stage.start(RunSettings(idle_stop_minutes=0))
+    for number in range(10):
+        stage.session.acquire(f"tab {number}")
+        stage.clock.now += 100
+    stage.session.keep()
+
+    assert len(vars(stage.session)["_viewers"]) == 3
+
+
 def test_zero_minutes_means_never(stage):
     stage.start(RunSettings(idle_stop_minutes=0))
     stage.clock.now += 1_000_000
@@ -361,6 +393,7 @@ STEPS = (
     "_follow_file",
     "_follow_desk",
     "_follow_account",
+    "_reopen_alerts",
     "_judge",
     "_sample",
     "_look_for_holder",

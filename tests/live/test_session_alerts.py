@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import time
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import replace
@@ -13,12 +14,15 @@ import pytest
 
 from options_helper.alerting.books import AlertBooks, Scope, books_at
 from options_helper.data.portfolio_file import open_portfolio_file
+from options_helper.data.secret_name import secret_name
 from options_helper.errors import ConfigError
 from options_helper.live.account_book import ACCOUNT_FILE, PortfolioSource
 from options_helper.live.alerts_view import AlertsReader, judging
 from options_helper.live.further_accounts import Manager
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.monitoring.heartbeat import RunState
+from options_helper.monitoring.heartbeat_file import read_heartbeat
 from options_helper.settings import Settings
 from tests.kit.alerting import alert_books
 from tests.kit.builders import quote
@@ -47,9 +51,13 @@ class Stage:
         self.scene: Callable[[], LiveSnapshot] = scenes.live
         self.log = folder / "log"
         self.portfolio: Path | None = None
+        self.broken: Exception | None = None
+        self.seconds = 0.0
         self.session = LiveSession(
             build_manager=self._build,
+            monotonic=lambda: self.seconds,
             housekeeping_seconds=3_600,
+            heartbeat=folder / "heartbeat.json",
             alerts=AlertsReader(time.monotonic, open_books=self._open, judging=judging),
         )
 
@@ -61,6 +69,8 @@ class Stage:
     def _open(
         self, _settings: Settings, portfolio: Path | None, who: str, since: datetime
     ) -> Mapping[Scope, AlertBooks]:
+        if self.broken is not None:
+            raise self.broken
         self.portfolio = portfolio
         return alert_books(self.log, who, since)
 
@@ -213,3 +223,48 @@ def test_what_needs_no_book_is_judged_before_an_account_s_positions_are_known(st
     stage.session.keep()
 
     assert stage.fired() == ["deaf"], "and nothing about a book that is not known"
+
+
+@pytest.mark.parametrize(
+    ("broken", "said"),
+    [
+        (OSError(28, "No space left on device"), "No space left on device"),
+        (UnicodeEncodeError("utf-8", "caf\udce9", 3, 4, "surrogates not allowed"), "UnicodeEncodeError"),
+    ],
+)
+def test_a_log_that_cannot_be_opened_leaves_a_run_that_is_kept_and_is_opened_later(
+    stage: Stage, broken: Exception, said: str
+):
+    """Whatever it is: streams without a housekeeper would end when nobody looks at them never."""
+    stage.broken = broken
+    stage.start()
+    assert said in str(stage.session.alerts().problem)
+    beat = read_heartbeat(stage.log.parent / "heartbeat.json")
+    assert beat is not None
+    assert beat.state is RunState.RUNNING
+    stage.session.keep()
+
+    stage.broken = None
+    stage.seconds += 31
+    stage.session.keep()
+    assert stage.session.alerts().problem is None
+    stage.spot = 690.0
+    stage.session.keep()
+    assert stage.fired() == ["SPY high"]
+
+
+def test_a_second_start_opens_at_once_what_could_not_be_opened(stage: Stage):
+    stage.broken = OSError(28, "No space left on device")
+    stage.start()
+    stage.broken = None
+    stage.start()
+
+    assert stage.session.alerts().problem is None
+    assert stage.session.alerts().senders
+
+
+def test_a_portfolio_in_a_folder_whose_name_is_no_utf_8_has_a_log_of_its_own(tmp_path: Path):
+    odd = Path(os.fsdecode(b"caf\xe9")) / "portfolio.json"
+    kept = {secret_name(tmp_path, str(path)) for path in (odd, Path("caf\u00e9/portfolio.json"), odd)}
+
+    assert len(kept) == 2
