@@ -24,13 +24,23 @@ from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings
 from options_helper.analysis.book_look import BookLook, look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
-from options_helper.model.alerts import ALWAYS, FIGURES, Operator, Rule, RuleState, Subject, SubjectKind
+from options_helper.model.alerts import (
+    ALWAYS,
+    FIGURES,
+    Elapsed,
+    Operator,
+    Rule,
+    RuleState,
+    Subject,
+    SubjectKind,
+)
 from options_helper.model.events import Quote
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
 LEGS = 250
 ROUNDS = 15
+AT_ONCE = Elapsed(0.0)
 WHOLE_REACH = 0.5
 JUDGING_REACH = 0.2
 
@@ -101,7 +111,7 @@ def main() -> None:
     spent: dict[str, list[float]] = {name: [] for name in ("look", "figures", "judging", "all fire")}
     states: Mapping[str, RuleState] = {}
     readings = book_readings(rules, portfolio, live, looks[0])
-    armed = evaluate(rules, readings, {}, at=AS_OF, now=AS_OF).states
+    armed = evaluate(rules, readings, {}, at=AS_OF, now=AS_OF, elapsed=AT_ONCE).states
     # The same conditions, known and armed, under the names that the rules that are met have.
     firing = {
         f"{new.key}{key.removeprefix(old.key)}": replace(armed[key], is_armed=True, is_known=True)
@@ -113,16 +123,16 @@ def main() -> None:
         now = round_ % 2
         observe = partial(book_readings, rules, portfolio, lives[now], looks[now])
         readings = observe()
-        states = evaluate(rules, readings, states, at=AS_OF, now=AS_OF).states
+        states = evaluate(rules, readings, states, at=AS_OF, now=AS_OF, elapsed=AT_ONCE).states
         acts: dict[str, Callable[[], object]] = {
             "look": partial(look_at, portfolio, lives[now], looks[1 - now]),
             "figures": observe,
-            "judging": partial(evaluate, rules, readings, states, at=AS_OF, now=AS_OF),
-            "all fire": partial(evaluate, met, readings, firing, at=AS_OF, now=AS_OF),
+            "judging": partial(evaluate, rules, readings, states, at=AS_OF, now=AS_OF, elapsed=AT_ONCE),
+            "all fire": partial(evaluate, met, readings, firing, at=AS_OF, now=AS_OF, elapsed=AT_ONCE),
         }
         for name, act in acts.items():
             spent[name].append(milliseconds(act))
-    fired = len(evaluate(met, readings, firing, at=AS_OF, now=AS_OF).firings)
+    fired = len(evaluate(met, readings, firing, at=AS_OF, now=AS_OF, elapsed=AT_ONCE).firings)
     middle = {name: statistics.median(times) for name, times in spent.items()}
     whole = (middle["figures"] + middle["judging"]) / middle["look"]
     judging = middle["judging"] / middle["look"]

@@ -132,7 +132,8 @@ class AlertCourse:
     def __init__(self, lease: LeaseCourse, begun: Seen, *, looked: float | None, prefix: str = "") -> None:
         self._lease = lease
         self._prefix = prefix
-        self._begun_at = begun.now
+        # When something was judged last, by seconds that nobody sets; before that, when this program began.
+        self._watched_at = begun.elapsed
         # Since when somebody has looked without a break, this program or the one whose place it took. One that is still
         # to come is of before this computer was started.
         self._looked_at = float("-inf") if looked is None or looked > begun.elapsed else looked
@@ -166,7 +167,7 @@ class AlertCourse:
         logged = yield from _look()
         lasting = yield from self._lasting(logged.states, seen)
         judged = _told(Judged, (yield Judge(observed, lasting)))
-        self.judged, self.judged_at = judged, seen.now
+        self.judged, self.judged_at, self._watched_at = judged, seen.now, seen.elapsed
         self._note_unjudged(logged.states, seen)
         if not self._goes_by_own:
             # Who has the lease may not see it, and run no more: whoever goes on has a look in which it did not last.
@@ -243,7 +244,7 @@ class AlertCourse:
         # Under the log's lock, so that what the holder before wrote last is read after it.
         yield OfLog.ENTER
         goes_on = is_mine = False
-        if _is_recent(self.judged_at or self._begun_at, seen.now):
+        if self._is_recent(seen.elapsed):
             taken = self._lease.taken
             is_mine = yield from self._take()
             goes_on = self._lease.taken == taken or self.lease_problem is not None
@@ -272,9 +273,12 @@ class AlertCourse:
         yield CallLifeSign(None)
         yield from self._lease.release(self._looked)
 
-    def is_watching(self, now: datetime) -> bool:
+    def is_watching(self, elapsed: float) -> bool:
         """Whether something was judged lately."""
-        return self.judged_at is not None and _is_recent(self.judged_at, now)
+        return self.judged_at is not None and self._is_recent(elapsed)
+
+    def _is_recent(self, elapsed: float) -> bool:
+        return elapsed - self._watched_at < WATCHING_WITHIN_SECONDS
 
     @property
     def _looked(self) -> float | None:
@@ -437,7 +441,3 @@ def _told(kind: type[T], answer: Answer) -> T:
 def _is_absence(looked: float | None, seen: Seen) -> bool:
     """Whether nobody looked for too long; a look that is still to come is of before this computer was started."""
     return looked is None or not 0 <= seen.elapsed - looked < LOOKING_WITHIN_SECONDS
-
-
-def _is_recent(at: datetime, now: datetime) -> bool:
-    return abs((now - at).total_seconds()) < WATCHING_WITHIN_SECONDS

@@ -14,9 +14,10 @@ from options_helper.alerting.course import SETTLES_SECONDS, Judged
 from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.analysis.alerts.figures import book_readings, stream_readings
 from options_helper.analysis.book_look import BookLook
+from options_helper.clock import boot_name, elapsed_seconds
 from options_helper.data.alerts_file import RulesFile, reread_rules, rules_file
 from options_helper.errors import ConfigError
-from options_helper.model.alerts import Readings, Rule, RuleState, SubjectKind
+from options_helper.model.alerts import Elapsed, Readings, Rule, RuleState, SubjectKind
 from options_helper.model.announcement import MarketKind
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
@@ -63,11 +64,18 @@ class RuleJudge:
     Called on one thread at a time.
     """
 
-    def __init__(self, file: RulesFile, scope: Scope, now: Callable[[], datetime]) -> None:
-        self._file, self._scope, self._now = file, scope, now
-        self._changed_at: datetime | None = (
-            None  # when the rules in force became others; None: nothing was judged yet
-        )
+    def __init__(
+        self,
+        file: RulesFile,
+        scope: Scope,
+        now: Callable[[], datetime],
+        elapsed: Callable[[], float] = elapsed_seconds,
+        boot: str | None = None,
+    ) -> None:
+        self._file, self._scope, self._now, self._elapsed = file, scope, now, elapsed
+        self._boot = boot_name() if boot is None else boot  # what `elapsed` counts from
+        # When the rules in force became others, by `elapsed`; None: nothing was judged yet.
+        self._changed_at: float | None = None
 
     @property
     def needs_book(self) -> bool:
@@ -81,10 +89,11 @@ class RuleJudge:
 
     def __call__(self, observed: Observed, states: Mapping[str, RuleState]) -> Judged:
         """What the rules say."""
-        before, now = self._file, self._now()
+        # After the log was looked at, so that no program has counted further there.
+        before, seconds = self._file, self._elapsed()
         self._file = file = reread_rules(before)
         if self._changed_at is None or file.rules != before.rules or file.problem != before.problem:
-            self._changed_at = now
+            self._changed_at = seconds
         rules = self._rules
         snapshot, portfolio = observed.snapshot, observed.portfolio
         is_timeless = _is_timeless(snapshot)
@@ -98,15 +107,23 @@ class RuleJudge:
             readings,
             states,
             at=snapshot.as_of,
-            now=now,
+            now=self._now(),
+            elapsed=_elapsed(snapshot, seconds, self._boot),
             told=snapshot.told_sessions,
             unread=UNTIMED if is_timeless else NOT_READ if look is None else {},
         )
-        if file.problem is not None or abs((now - self._changed_at).total_seconds()) < SETTLES_SECONDS:
+        if file.problem is not None or seconds - self._changed_at < SETTLES_SECONDS:
             # A file is empty or torn while it is written. Were the states of its rules dropped then, they would begin
             # anew a moment later, and list what has crossed meanwhile in place of telling of it.
             evaluation = replace(evaluation, states=MappingProxyType({**states, **evaluation.states}))
         return Judged(evaluation, len(rules), () if file.problem is None else (file.problem,))
+
+
+def _elapsed(snapshot: LiveSnapshot, seconds: float, boot: str) -> Elapsed:
+    """By what lengths are told: a session that is played has its own pace, and no clock of ours sets its time."""
+    if snapshot.market.plays:
+        return Elapsed(snapshot.as_of.timestamp(), "the session that is played")
+    return Elapsed(seconds, boot)
 
 
 def _is_timeless(snapshot: LiveSnapshot) -> bool:

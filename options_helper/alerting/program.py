@@ -95,7 +95,7 @@ class ProgramAlerts:
         now: Callable[[], datetime] = utc_now,
         elapsed: Callable[[], float] = elapsed_seconds,
     ) -> None:
-        self._judges = {scope: RuleJudge(rules, scope, now) for scope in Scope}
+        self._judges = {scope: RuleJudge(rules, scope, now, elapsed) for scope in Scope}
         loads = {Scope.ACCOUNT: load, Scope.BOOK: lambda: replace(load(), life_sign=None)}
         self._runners = {
             scope: AlertRunner(

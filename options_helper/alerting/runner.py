@@ -233,7 +233,7 @@ class AlertRunner(Generic[O]):
         if life_sign is not None:
             life_sign.stop()
         if target is not None:
-            watches: Callable[[], bool] = lambda: self.course.is_watching(self._now())  # noqa: E731 - for another
+            watches: Callable[[], bool] = lambda: self.course.is_watching(self._elapsed())  # noqa: E731 - for another
             self._life_sign = LifeSign(target, is_well=watches, now=self._now)
             self._life_sign.start()
 

@@ -33,7 +33,7 @@ from options_helper.data.earnings_file import load_earnings
 from options_helper.data.notify.targets import load_targets
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError, RestError
-from options_helper.model.alerts import Judgement, Readings, Rule, SubjectKind, Verdict
+from options_helper.model.alerts import Elapsed, Judgement, Readings, Rule, SubjectKind, Verdict
 from options_helper.model.market_hours import NOTHING_TOLD, ToldSessions
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.problems import Problem, sentences
@@ -97,6 +97,7 @@ def show_check(
         {},
         at=book.at or at,
         now=at,
+        elapsed=Elapsed(0.0),  # of one look nothing lasts
         told=book.told,
         unread=dict.fromkeys(_OF_A_BOOK, book.unread),
     ).judgements

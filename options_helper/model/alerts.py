@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime, time
 from enum import StrEnum
 from types import MappingProxyType
-from typing import Final
+from typing import Final, NamedTuple
+
+from msgspec import Struct
 
 
 class SubjectKind(StrEnum):
@@ -312,9 +314,19 @@ class Firing:
     targets: tuple[str, ...] = ()  # whom it is sent to, by their names; empty: all that the user named
 
 
+class Elapsed(NamedTuple):
+    """A moment by which lengths are told: of a clock that nobody sets, and that goes on while the computer sleeps."""
+
+    seconds: float
+    since: str = ""  # what they are counted from, as this start of the computer; lengths are within one count
+
+
 @dataclass(frozen=True, slots=True)
 class RuleState:
-    """Where one rule stands with one subject; it changes with what happens and not with time, so it is kept cheaply."""
+    """Where one rule stands with one subject; it changes with what happens and not with time, so it is kept cheaply.
+
+    Instants are on the market's clock, and are for people: how long something lasts is told by the seconds beside them.
+    """
 
     is_armed: bool = True  # the next crossing fires
     is_known: bool = (
@@ -323,14 +335,17 @@ class RuleState:
     met_since: datetime | None = None  # of what has not fired yet
     unknown_since: datetime | None = None
     is_unknown_told: bool = False
-    fired_at: datetime | None = None  # the last crossing, on the market's clock
+    fired_at: datetime | None = None  # the last crossing
     count: float | None = None  # of what rises: up to where it has been told
     period: str = ""
+    counted_since: str = ""  # what the seconds are counted from
+    met_elapsed: float | None = None
+    unknown_elapsed: float | None = None
+    fired_elapsed: float | None = None  # None too where it fired in another count
 
 
-@dataclass(frozen=True, slots=True)
-class Judgement:
-    """What one rule says of one subject now."""
+class Judgement(Struct, frozen=True, gc=False):
+    """What one rule says of one subject now; there are as many as conditions at each look."""
 
     rule: Rule
     subject: str

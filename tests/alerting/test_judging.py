@@ -44,6 +44,10 @@ class Clock:
     def __call__(self) -> datetime:
         return self.at
 
+    def elapsed(self) -> float:
+        """Seconds that nobody sets."""
+        return self.at.timestamp()
+
 
 @pytest.mark.parametrize("content", ["", "[[rules]]\nname = ", None], ids=["empty", "torn", "gone"])
 @pytest.mark.parametrize("is_new", [False, True], ids=["in the run", "at the start of one"])
@@ -56,7 +60,7 @@ def test_a_file_of_rules_that_is_being_written_costs_no_rule_its_state(
     look = look_at_book(BOOK, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
     observed = Observed(live, {}, BOOK, look)
     file.write_text(RULE, encoding="utf-8")
-    judge = RuleJudge(RulesFile(file), Scope.BOOK, clock)
+    judge = RuleJudge(RulesFile(file), Scope.BOOK, clock, clock.elapsed, "boot")
     kept = dict(judge(observed, {}).evaluation.states)
     assert kept, "it has a state"
 
@@ -65,7 +69,7 @@ def test_a_file_of_rules_that_is_being_written_costs_no_rule_its_state(
         file.unlink()
     else:
         file.write_text(content, encoding="utf-8")
-    judge = RuleJudge(RulesFile(file), Scope.BOOK, clock) if is_new else judge
+    judge = RuleJudge(RulesFile(file), Scope.BOOK, clock, clock.elapsed, "boot") if is_new else judge
     for _ in range(3):
         assert judge(observed, kept).evaluation.states == kept
         clock.at += timedelta(seconds=1)

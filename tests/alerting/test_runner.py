@@ -217,11 +217,11 @@ def test_who_had_the_lease_before_sends_what_another_left_meanwhile(desk: Desk):
 
 def test_who_judges_nothing_any_more_leaves_the_lease_to_another(desk: Desk):
     """The thread that renews lives, and what it watches by does not: a stuck terminal, a run that ended."""
-    clock = [AT]
-    page = desk.runner("dashboard", now=lambda: clock[0])
-    watch = desk.runner("watch", now=lambda: clock[0])
+    elapsed = [5_000.0]
+    page = desk.runner("dashboard", elapsed=lambda: elapsed[0])
+    watch = desk.runner("watch", elapsed=lambda: elapsed[0])
     page.observe(559)
-    clock[0] += timedelta(minutes=5)
+    elapsed[0] += 300
     watch.observe(559)
     page.keep()
     watch.keep()
@@ -231,6 +231,19 @@ def test_who_judges_nothing_any_more_leaves_the_lease_to_another(desk: Desk):
     watch.observe(562)
     wait_until(lambda: desk.settled("above-562"))
     assert desk.post.keys == ["above-562"]
+
+
+@pytest.mark.parametrize("hours", [1, -1])
+def test_a_clock_that_is_set_costs_nobody_the_lease(desk: Desk, hours: int):
+    clock = [AT]
+    page = desk.runner("dashboard", now=lambda: clock[0])
+    page.observe(559)
+
+    clock[0] += timedelta(hours=hours)
+    page.keep()
+
+    assert page.status().delivers
+    assert page.course.is_watching(page.seen().elapsed)
 
 
 def test_a_slip_in_the_file_of_targets_sends_nothing_twice(desk: Desk):
@@ -708,7 +721,7 @@ def test_targets_whose_file_is_gone_hold_until_it_is_there_again_as_rules_do(des
     )
     file.unlink()
     for _ in range(3):
-        elapsed[0] += 100 * SETTLES_SECONDS
+        elapsed[0] += 5 * SETTLES_SECONDS
         runner.keep()
     runner.observe(561)
     wait_until(lambda: desk.settled("meanwhile"))

@@ -12,10 +12,11 @@ from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from datetime import datetime
 from types import MappingProxyType
-from typing import Final, assert_never
+from typing import Final, NamedTuple, assert_never
 
 from options_helper.analysis.alerts.messages import firing_of
 from options_helper.model.alerts import (
+    Elapsed,
     Evaluation,
     Firing,
     HoursKind,
@@ -51,6 +52,17 @@ _HOLDS: Final[Mapping[Operator, Callable[[float, float], bool]]] = {
 }
 
 
+class _Look(NamedTuple):
+    """The moment of a look: on the market's clock, and in seconds that nobody sets."""
+
+    at: datetime
+    seconds: float
+
+    def passed(self, since: float | None) -> float:
+        """Seconds since then; to the microsecond, so that ten looks of 5 s each are 50 s."""
+        return round(self.seconds - (since or 0.0), 6)
+
+
 def evaluate(
     rules: Iterable[Rule],
     readings: Readings,
@@ -58,15 +70,19 @@ def evaluate(
     *,
     at: datetime,
     now: datetime,
+    elapsed: Elapsed,
     told: ToldSessions = NOTHING_TOLD,
     unread: Mapping[SubjectKind, str] = NOTHING_UNREAD,
 ) -> Evaluation:
     """Judge every rule as of `at`, on the market's clock; `now` is the computer's, of which a firing says when it was.
 
+    How long something has lasted, and when a rule fired, goes by `elapsed`: the other two clocks may be set.
+
     `states` are those of the evaluation before, by whichever process; empty: there was none. The state of a rule that
     is no more is dropped, that of a subject without a reading is kept while its figure is known of nobody; why a
     kind of subject was not read is in `unread`.
     """
+    look = _Look(at, elapsed.seconds)
     kept: dict[str, RuleState] = {}
     firings: list[Firing] = []
     judgements: list[Judgement] = []
@@ -82,9 +98,9 @@ def evaluate(
             kept.update((key, state) for key, state in states.items() if key.startswith(mark))
         for name, reading in _subjects(rule.subject, found, readings, unread.get(rule.subject.kind, _UNREAD)):
             key = f"{rule_key}; {name}"
-            before = states.get(key, _NEW)
+            before = _in_count(states.get(key, _NEW), elapsed)
             verdict = judge(rule, reading, before)
-            after, event = _next(rule, reading, verdict, before, at, is_awake=is_awake)
+            after, event = _next(rule, reading, verdict, before, look, is_awake=is_awake)
             kept[key] = after
             if event is not None:
                 firings.append(firing_of(rule, name, reading, verdict, key=key, crossed_at=event, now=now))
@@ -113,10 +129,35 @@ def _not_lasting(state: RuleState, before: RuleState | None) -> RuleState:
     if before is None:
         return state
     if state.met_since is not None and state.met_since == before.met_since:
-        state = replace(state, met_since=None)
+        state = replace(state, met_since=None, met_elapsed=None)
     if state.unknown_since is not None and state.unknown_since == before.unknown_since:
-        state = replace(state, unknown_since=None)
+        state = replace(state, unknown_since=None, unknown_elapsed=None)
     return state
+
+
+def _in_count(state: RuleState, elapsed: Elapsed) -> RuleState:
+    """The state with no length of another count: what lasted then begins anew.
+
+    What lies ahead is of another, as of before the computer's start where the system does not name that.
+    """
+    met, unknown, fired = state.met_elapsed, state.unknown_elapsed, state.fired_elapsed
+    seconds, since = elapsed
+    if (
+        state.counted_since == since
+        and (met is None or met <= seconds)
+        and (unknown is None or unknown <= seconds)
+        and (fired is None or fired <= seconds)
+    ):
+        return state
+    return replace(
+        state,
+        counted_since=since,
+        met_since=None,
+        met_elapsed=None,
+        unknown_since=None,
+        unknown_elapsed=None,
+        fired_elapsed=None,
+    )
 
 
 def changed_states(
@@ -181,42 +222,46 @@ def _subjects(
 
 
 def _next(
-    rule: Rule, reading: Reading, verdict: Verdict, state: RuleState, at: datetime, *, is_awake: bool
+    rule: Rule, reading: Reading, verdict: Verdict, state: RuleState, look: _Look, *, is_awake: bool
 ) -> tuple[RuleState, datetime | None]:
     """The state after a look, and the instant of the crossing where the rule fires."""
     if not is_awake:
         return _asleep(rule, reading, verdict, state), None
     if verdict is Verdict.UNKNOWN:
-        return _unknown(rule, state, at)
+        return _unknown(rule, state, look)
     if state.unknown_since is not None or state.is_unknown_told:
-        state = replace(state, unknown_since=None, is_unknown_told=False)
+        state = replace(state, unknown_since=None, unknown_elapsed=None, is_unknown_told=False)
     if rule.operator is Operator.RISES:
-        return _counted(rule, reading, verdict, state, at)
+        return _counted(rule, reading, verdict, state, look)
     if not state.is_known:
         return replace(state, is_known=True, is_armed=verdict is Verdict.NOT_MET), None
     if verdict is Verdict.NOT_MET:
         return _not_met(rule, reading, state), None
-    return _held(rule, state, at) if state.is_armed else (state, None)
+    return _held(rule, state, look) if state.is_armed else (state, None)
 
 
 def _not_met(rule: Rule, reading: Reading, state: RuleState) -> RuleState:
     is_armed = state.is_armed or _has_returned(rule, reading)
     if state.met_since is None and is_armed is state.is_armed:
         return state
-    return replace(state, met_since=None, is_armed=is_armed)
+    return replace(state, met_since=None, met_elapsed=None, is_armed=is_armed)
 
 
-def _held(rule: Rule, state: RuleState, at: datetime) -> tuple[RuleState, datetime | None]:
-    since = state.met_since or at
-    if (at - since).total_seconds() >= rule.for_seconds and not _cools(rule, state, at):
-        return replace(state, is_armed=False, met_since=None, fired_at=at), since
-    return (state if state.met_since == since else replace(state, met_since=since)), None
+def _held(rule: Rule, state: RuleState, look: _Look) -> tuple[RuleState, datetime | None]:
+    if state.met_since is None or state.met_elapsed is None:
+        state = replace(state, met_since=look.at, met_elapsed=look.seconds)
+    if look.passed(state.met_elapsed) < rule.for_seconds or _cools(rule, state, look):
+        return state, None
+    fired = replace(
+        state, is_armed=False, met_since=None, met_elapsed=None, fired_at=look.at, fired_elapsed=look.seconds
+    )
+    return fired, state.met_since
 
 
 def _asleep(rule: Rule, reading: Reading, verdict: Verdict, state: RuleState) -> RuleState:
     """Outside of its hours a rule begins nothing and counts no time, but what was true before them is known."""
     if state.met_since is not None or state.unknown_since is not None:
-        state = replace(state, met_since=None, unknown_since=None)
+        state = replace(state, met_since=None, met_elapsed=None, unknown_since=None, unknown_elapsed=None)
     if verdict is Verdict.UNKNOWN or state.is_known:
         return state
     if rule.operator is Operator.RISES:
@@ -224,22 +269,24 @@ def _asleep(rule: Rule, reading: Reading, verdict: Verdict, state: RuleState) ->
     return replace(state, is_known=True, is_armed=verdict is Verdict.NOT_MET)
 
 
-def _unknown(rule: Rule, state: RuleState, at: datetime) -> tuple[RuleState, datetime | None]:
-    since = state.unknown_since or at
-    if state.unknown_since is None or state.met_since is not None:
-        state = replace(state, unknown_since=since, met_since=None)
-    if state.is_unknown_told or (at - since).total_seconds() < rule.unknown_seconds:
+def _unknown(rule: Rule, state: RuleState, look: _Look) -> tuple[RuleState, datetime | None]:
+    if state.met_since is not None:
+        state = replace(state, met_since=None, met_elapsed=None)
+    if state.unknown_since is None or state.unknown_elapsed is None:
+        state = replace(state, unknown_since=look.at, unknown_elapsed=look.seconds)
+    if state.is_unknown_told or look.passed(state.unknown_elapsed) < rule.unknown_seconds:
         return state, None
-    return replace(state, is_unknown_told=True), since
+    return replace(state, is_unknown_told=True), state.unknown_since
 
 
 def _counted(
-    rule: Rule, reading: Reading, verdict: Verdict, state: RuleState, at: datetime
+    rule: Rule, reading: Reading, verdict: Verdict, state: RuleState, look: _Look
 ) -> tuple[RuleState, datetime | None]:
     """Of a count each rise is a crossing of its own; those that fall into a cooldown are told together after it."""
     count = _number(reading)
-    if verdict is Verdict.MET and not _cools(rule, state, at):
-        return replace(state, count=count, period=reading.period, fired_at=at), at
+    if verdict is Verdict.MET and not _cools(rule, state, look):
+        fired = replace(state, fired_at=look.at, fired_elapsed=look.seconds)
+        return replace(fired, count=count, period=reading.period), look.at
     if verdict is Verdict.MET or (state.count == count and state.period == reading.period):
         return state, None
     return replace(state, is_known=True, count=count, period=reading.period), None
@@ -253,9 +300,17 @@ def _number(reading: Reading) -> float:
     return float(reading.value or 0.0)
 
 
-def _cools(rule: Rule, state: RuleState, at: datetime) -> bool:
-    """Whether it fired so short a time ago; what fired by a clock that was ahead is no reason to be silent."""
-    return state.fired_at is not None and 0 <= (at - state.fired_at).total_seconds() < rule.cooldown_seconds
+def _cools(rule: Rule, state: RuleState, look: _Look) -> bool:
+    """Whether it fired so short a time ago.
+
+    Of what fired in another count the market's clock alone can tell; by one that was ahead then it is no reason to be
+    silent.
+    """
+    if state.fired_at is None:
+        return False
+    is_counted = state.fired_elapsed is not None
+    passed = look.passed(state.fired_elapsed) if is_counted else (look.at - state.fired_at).total_seconds()
+    return 0 <= passed < rule.cooldown_seconds
 
 
 def _has_returned(rule: Rule, reading: Reading) -> bool:

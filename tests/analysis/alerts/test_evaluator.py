@@ -20,6 +20,7 @@ from options_helper.model.alerts import (
     BUILT_IN,
     FIGURES,
     REGULAR,
+    Elapsed,
     Evaluation,
     Firing,
     HoursKind,
@@ -45,6 +46,11 @@ def of_spy(value: float | str | None, figure: str = "price", **more: object) -> 
     return {(SubjectKind.UNDERLYING, figure): {"SPY": replace(Reading(value, "SPY"), **more)}}
 
 
+def elapsed_at(instant: datetime) -> Elapsed:
+    """By a clock that nobody has set."""
+    return Elapsed((instant - AS_OF).total_seconds() + 1e7, "boot")
+
+
 class Watcher:
     """Evaluates one rule at instants of its own, and keeps what a process would keep."""
 
@@ -54,7 +60,8 @@ class Watcher:
 
     def look(self, readings: Readings, seconds: float = 0.0, at: datetime = AS_OF) -> Evaluation:
         instant = at + timedelta(seconds=seconds)
-        found = evaluate(self.rules, readings, self.states, at=instant, now=instant)
+        passed = elapsed_at(instant)
+        found = evaluate(self.rules, readings, self.states, at=instant, now=instant, elapsed=passed)
         self.states = found.states
         return found
 
@@ -300,7 +307,8 @@ def test_a_kind_that_was_not_read_says_why():
 
     def look(seconds: float) -> Evaluation:
         at = AS_OF + timedelta(seconds=seconds)
-        return evaluate((rule,), {}, states, at=at, now=at, unread={SubjectKind.LEG: "no keys"})
+        unread = {SubjectKind.LEG: "no keys"}
+        return evaluate((rule,), {}, states, at=at, now=at, elapsed=elapsed_at(at), unread=unread)
 
     found = look(0)
     states = found.states
@@ -418,7 +426,8 @@ def test_nothing_changes_in_the_state_while_nothing_happens():
     watcher.fired(501, 499)
     before = watcher.states
 
-    watcher.fired(499, 499.5, 500.5, 499)
+    for n, value in enumerate((499, 499.5, 500.5, 499), 2):
+        watcher.look(of_spy(value), n)
 
     assert changed_states(before, watcher.states) == {}
 
@@ -503,3 +512,101 @@ def test_holding_for_a_time_fires_at_most_once_per_crossing_and_only_after_it(
                 fired += 1
 
     assert fired <= crossings(values)
+
+
+class Clocks:
+    """The market's clock, which somebody sets, and the seconds of a start of the computer, which nobody does."""
+
+    def __init__(self, rule: Rule) -> None:
+        self.rule = rule
+        self.states: Mapping[str, RuleState] = {}
+        self.seconds, self.ahead, self.boot = 5_000.0, 0.0, "one"
+
+    @property
+    def market(self) -> datetime:
+        return AS_OF + timedelta(seconds=self.seconds + self.ahead)
+
+    def look(self, value: float | None, after: float = 1.0) -> bool:
+        """Whether it fires so much later."""
+        self.seconds += after
+        elapsed = Elapsed(self.seconds, self.boot)
+        found = evaluate(
+            (self.rule,), of_spy(value), self.states, at=self.market, now=self.market, elapsed=elapsed
+        )
+        # As the log of firings keeps them, through which each look of each program goes.
+        self.states = msgspec.json.decode(msgspec.json.encode(dict(found.states)), type=dict[str, RuleState])
+        return bool(found.firings)
+
+    def boots(self, seconds: float, boot: str = "two") -> None:
+        """The computer is started anew, and counts from 0."""
+        self.ahead += self.seconds - seconds
+        self.seconds, self.boot = seconds, boot
+
+
+SET = pytest.mark.parametrize("set_by", [3_600.0, 31.0, -31.0, -3_600.0])
+
+
+@SET
+def test_what_has_to_last_lasts_as_long_whoever_sets_the_clock_meanwhile(set_by: float):
+    clocks = Clocks(replace(FALLS, for_seconds=30.0))
+    clocks.look(501)
+    clocks.look(499)
+
+    clocks.ahead += set_by
+
+    assert [clocks.look(499, 10) for _ in range(3)] == [False, False, True]
+
+
+@SET
+def test_a_cooldown_is_neither_over_nor_begun_anew_by_a_clock_that_is_set(set_by: float):
+    clocks = Clocks(replace(FALLS, cooldown_seconds=60.0))
+    clocks.look(501)
+    assert clocks.look(499)
+
+    clocks.ahead += set_by
+
+    assert [clocks.look(value, 10) for value in (503, 499, 499, 499, 499, 499)] == [False] * 5 + [True]
+
+
+@SET
+def test_what_cannot_be_judged_is_told_after_its_time_whoever_sets_the_clock(set_by: float):
+    clocks = Clocks(replace(FALLS, unknown_seconds=60.0))
+    clocks.look(501)
+    clocks.look(None)
+
+    clocks.ahead += set_by
+
+    assert [clocks.look(None, 20) for _ in range(4)] == [False, False, True, False]
+
+
+@pytest.mark.parametrize("boot", ["two", "one"], ids=["by its name", "where the system does not name it"])
+def test_after_another_start_of_the_computer_a_cooldown_goes_by_the_clock_and_what_lasted_begins_anew(
+    boot: str,
+):
+    clocks = Clocks(replace(FALLS, for_seconds=30.0, cooldown_seconds=200.0))
+    for value in (501, 499):
+        clocks.look(value)
+    assert clocks.look(499, 30)
+    clocks.look(503)
+    clocks.look(499)
+
+    clocks.boots(20.0, boot)
+
+    assert [clocks.look(499, 40) for _ in range(5)] == [False] * 4 + [True]
+    assert clocks.states[f"{clocks.rule.key}; SPY"].fired_elapsed == 220.0
+
+
+@given(
+    st.lists(st.tuples(FIGURE, st.floats(0.5, 100)), max_size=40),
+    st.dictionaries(st.integers(0, 39), st.floats(-10_000, 10_000), max_size=4),
+    st.sampled_from([0.0, 30.0, 60.0]),
+    st.sampled_from([0.0, 45.0, 90.0]),
+)
+def test_a_clock_that_is_set_changes_nothing_of_what_fires(
+    looks: list[tuple[float | None, float]], sets: dict[int, float], lasts: float, cools: float
+):
+    rule = replace(FALLS, for_seconds=lasts, cooldown_seconds=cools, unknown_seconds=120.0)
+    left_alone, is_set = Clocks(rule), Clocks(rule)
+    for n, (value, after) in enumerate(looks):
+        is_set.ahead += sets.get(n, 0.0)
+        assert is_set.look(value, after) is left_alone.look(value, after)

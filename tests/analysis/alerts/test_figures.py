@@ -29,7 +29,16 @@ from options_helper.model.account import (
     RestTask,
     Source,
 )
-from options_helper.model.alerts import FIGURES, Reading, Readings, RuleState, Side, SubjectKind, Verdict
+from options_helper.model.alerts import (
+    FIGURES,
+    Elapsed,
+    Reading,
+    Readings,
+    RuleState,
+    Side,
+    SubjectKind,
+    Verdict,
+)
 from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
 from options_helper.model.risk_inputs import CorporateActions, RiskInputs
 from options_helper.model.snapshot import LiveSnapshot
@@ -380,7 +389,7 @@ def starter_says(at: str, spot: float, mark: float, states: dict[str, RuleState]
     live = market(("AAPL", spot - 0.1, spot + 0.1), (PUT, mark - 0.01, mark + 0.01), at=at)
     book, rules = portfolio(SHORT_PUT), load_rules(STARTER)
     readings = book_readings(rules, book, live, look_at(book, live))
-    found = evaluate(rules, readings, states or {}, at=live.as_of, now=live.as_of)
+    found = evaluate(rules, readings, states or {}, at=live.as_of, now=live.as_of, elapsed=Elapsed(0.0))
     return {one.rule.name for one in found.judgements if one.verdict is Verdict.MET}
 
 
@@ -408,7 +417,7 @@ def test_the_starter_file_judges_the_sample_without_an_error():
     rules = load_rules(STARTER)
     readings = book_readings(rules, SAMPLE, live, look_at(SAMPLE, live))
 
-    found = evaluate(rules, readings, {}, at=live.as_of, now=live.as_of)
+    found = evaluate(rules, readings, {}, at=live.as_of, now=live.as_of, elapsed=Elapsed(0.0))
 
     assert found.firings == ()
     judged = {one.rule.name for one in found.judgements}
@@ -562,6 +571,7 @@ def test_a_restart_tells_of_no_line_without_a_price_that_has_one_a_moment_later(
             states,
             at=at + timedelta(seconds=seconds),
             now=at,
+            elapsed=Elapsed(seconds),
         )
         states = found.states
         fired.append(len(found.firings))

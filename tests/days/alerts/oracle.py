@@ -61,6 +61,7 @@ class AlertOracle:
         self._looker: str | None = None  # whose look counted last
         self._judged = stage.clocks.true_ns, 0  # when the look that is under way found what fires
         self._looked_ns: dict[str, int] = {}
+        self._true_ns: dict[int, int] = {}  # of each look, by what the wall clock showed
         self._lasts_ns: int | None = None  # when anybody looked last
         self._looks_again_ns = 0  # since when somebody looks without a break
         self._told_ns: int | None = None  # and the last look that came to its end, which others are told of
@@ -89,6 +90,7 @@ class AlertOracle:
         """A program looks; `counts` where it has the lease."""
         # To the microsecond, as instants are written.
         now = self._stage.clocks.true_ns // 1_000 * 1_000
+        self._true_ns[self._stage.clocks.wall_ns() // 1_000 * 1_000] = now
         mine, self._looked_ns[who] = self._looked_ns.get(who), now
         # A program knows its own looks, and what those with the lease have told of theirs.
         before = max((at for at in (mine, self._told_ns) if at is not None), default=None)
@@ -242,7 +244,7 @@ class AlertOracle:
             pass  # of one who was stopped, and in whose place another is
         elif row.get("row") == "round":
             for firing in row.get("fired", ()):
-                crossing = (firing["rule"], _ns(firing["crossed_at"]))
+                crossing = (firing["rule"], self._true_ns[_ns(firing["crossed_at"])])
                 if self._fired.get(firing["key"], crossing) != crossing:
                     self._break(f"two crossings have one key: {firing['key']}")
                 self._fired[firing["key"]] = crossing

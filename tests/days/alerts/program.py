@@ -22,13 +22,13 @@ from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent
 from options_helper.data.notify.target_queue import LONGEST_TRY_SECONDS, Job, TargetQueue, as_of
 from options_helper.data.notify.targets import Target, Targets
-from options_helper.model.alerts import Reading, Rule, RuleState, SubjectKind
+from options_helper.model.alerts import Elapsed, Reading, Rule, RuleState, SubjectKind
 from tests.days.alerts.oracle import AlertOracle
 from tests.days.stage import Stage
 
 T = TypeVar("T")
 
-# What is looked at: a price, and when it was so.
+# What is looked at: a price, and when it was so by the computer's clock, which is the market's here.
 Look = tuple[float, datetime]
 # From the row of a try to the message itself: another program may come in between.
 _TO_SEND_SECONDS: Final = 0.05
@@ -280,7 +280,7 @@ class Program:
         self.later(self._look_seconds, self._look)
         runner, has_lease = self.runner, self.has_lease
         assert runner is not None
-        look = self._price(), _EPOCH + timedelta(microseconds=self._stage.clocks.true_ns // 1_000)
+        look = self._price(), self._now()
         self._oracle.looks(self.name, look[0], counts=has_lease)
         self.carry_out(
             runner.course.observe(look, runner.seen()),
@@ -291,7 +291,9 @@ class Program:
         price, at = look
         self._oracle.judges(self.name)
         found = {(SubjectKind.UNDERLYING, "price"): {"SPY": Reading(price, "SPY")}}
-        return Judged(evaluate(self._rules, found, states, at=at, now=self._now()), len(self._rules))
+        elapsed = Elapsed(self._stage.clocks.elapsed(), "this start")
+        found_now = evaluate(self._rules, found, states, at=at, now=self._now(), elapsed=elapsed)
+        return Judged(found_now, len(self._rules))
 
     def _delivery(self, targets: Iterable[Target], **more: Any) -> Any:
         return VirtualDelivery(self, self._stage, targets, self._post, self._oracle, **more)
