@@ -45,6 +45,7 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
 
     `heard` is how far its stream had got: what is built from changes is not carried from one frame to another over a
     difference in it. One with a `mark` came over a bus, or is no message at all and only tells of the way there.
+    `queued_at` is when it was queued, in seconds of a clock that nobody sets; None where it was not.
     """
 
     stream: StreamId
@@ -54,3 +55,4 @@ class Frame(msgspec.Struct, frozen=True, gc=False):
     heard: Continuity = Continuity()
     mark: Mark | None = None
     is_message: bool = True
+    queued_at: float | None = None

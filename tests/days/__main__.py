@@ -12,6 +12,7 @@ from tests.days.play import Outcome, play_seed
 from tests.days.shrink import shrink
 from tests.days.story import story
 from tests.days.subjects import SUBJECTS, leave_out_all_but
+from tests.days.twice import differing_days
 
 
 def main() -> int:
@@ -24,6 +25,18 @@ def main() -> int:
         "--from", dest="first", type=int, help="the first of them; by chance where it is not said"
     )
     parser.add_argument("--keep-going", action="store_true", help="do not end with the first that fails")
+    parser.add_argument(
+        "--twice",
+        action="store_true",
+        help="see that each of them is the same day in another process, in another order",
+    )
+    parser.add_argument(
+        "--digests",
+        type=int,
+        nargs="+",
+        metavar="SEED",
+        help="play these, and say what tells one day from another",
+    )
     parser.add_argument("--no-story", action="store_true", help="say only which day fails, and by which law")
     parser.add_argument(
         "--mutations",
@@ -43,8 +56,17 @@ def main() -> int:
         if arguments.story or (outcome.broken and not arguments.no_story):
             print(story(outcome, most=400))
         return _told(outcome, short=arguments.no_story)
+    if arguments.digests is not None:
+        for seed in arguments.digests:
+            print(seed, play_seed(seed).digest, flush=True)
+        return 0
     count = arguments.seeds or 200
     first = arguments.first if arguments.first is not None else random.randrange(10**9)
+    if arguments.twice:
+        differing = differing_days(range(first, first + count), arguments.subject)
+        print(f"{count} days from seed {first}, twice: {len(differing)} are not the same day every time")
+        print("".join(f"seed {seed}\n" for seed in differing), end="")
+        return min(len(differing), 1)
     print(f"{count} days from seed {first}")
     failed = 0
     began = time.process_time()

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
 from tests.days.clocks import NS, Clocks
 
 Action = Callable[[], Any]
+
+_TRACE: Final = 2**64 - 1
 
 
 class Entry:
@@ -44,6 +46,8 @@ class Agenda:
         self._order = 0
         self._held_up: list[Entry] = []
         self._asleep_since: int | None = None
+        # Of all that was done, in which order and when: another number where anything differs.
+        self.trace = 0
 
     @property
     def is_asleep(self) -> bool:
@@ -102,5 +106,6 @@ class Agenda:
                 self._held_up.append(entry)
                 continue
             clocks.advance(max(entry.at_ns, clocks.true_ns))
+            self.trace = (self.trace * 1_000_003 + entry.order + clocks.true_ns) & _TRACE
             entry.action()
         clocks.advance(max(until_ns, clocks.true_ns))

@@ -91,6 +91,8 @@ MUTATIONS: Final = (
              "        self._sleeps.append((fell_asleep.monotonic, absence.seconds))"),
     Mutation("ages jump with the clock", f"{STREAMING}/polling/context.py",
              "if put_forward_ns := self._server_clock.look():", "if put_forward_ns := 0:"),
+    Mutation("what waits while the clock is set is of the clock of before", f"{STREAMING}/live_run.py",
+             "for frame in self._account.received(frames):", "for frame in frames:"),
     Mutation("what the market says of its hours is not heeded", f"{STREAMING}/engine/group_course.py",
              "request.feed, utc_datetime(market_ns), request.symbols, told)",
              "request.feed, utc_datetime(market_ns), request.symbols)"),

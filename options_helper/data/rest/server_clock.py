@@ -23,6 +23,8 @@ _LAGS: Final = 31
 _FEWEST_LAGS: Final = 5
 # A clock that is set moves by more between two looks than one that merely runs badly.
 _SET_NS: Final = NANOSECONDS
+# A frame does not wait while somebody sets the clock more often.
+_KEPT_SETS: Final = 8
 # Two readings with a longer pause between them are no pair: the thread was held up, and may be again.
 _AT_ONCE_SECONDS: Final = 0.1
 
@@ -47,6 +49,8 @@ class ServerClock:
         self._lags: deque[float] = deque(maxlen=_LAGS)
         # The clock's time at the computer's start, so to speak; None until the first look.
         self._offset_ns: int | None = None
+        # Of each time that it was set: when that was noticed, and the clock's time at the start of before.
+        self._sets: deque[tuple[float, int]] = deque(maxlen=_KEPT_SETS)
 
     def look(self) -> int:
         """By how many nanoseconds the clock was put forward since the last look, back where negative; 0: it was not.
@@ -65,7 +69,27 @@ class ServerClock:
                 return 0
             self._bounds.clear()
             self._lags.clear()
+            self._sets.append((ended, self._offset_ns - put_forward_ns))
             return put_forward_ns
+
+    @property
+    def was_set(self) -> bool:
+        """Whether it was noticed that somebody has set the clock."""
+        return bool(self._sets)
+
+    def here(self, at_ns: int, queued_at: float | None) -> int:
+        """What the clock as it is set now would have shown at a moment that it showed as `at_ns`.
+
+        `queued_at` are the elapsed seconds of that moment, or of soon after: what was stamped by a clock of before has
+        waited since before it was noticed that the clock was set.
+        """
+        with self._lock:
+            now_ns = self._offset_ns
+            if queued_at is None or now_ns is None:
+                return at_ns
+            then_ns = at_ns - int(queued_at * NANOSECONDS)
+            before = [offset_ns for noticed_at, offset_ns in self._sets if queued_at <= noticed_at]
+            return at_ns + now_ns - min((now_ns, *before), key=lambda offset_ns: abs(then_ns - offset_ns))
 
     def elapsed(self) -> float:
         """Seconds that nobody sets, for whoever asks: how long an answer took."""

@@ -310,7 +310,7 @@ class LiveRun:
         with self._lock:
             self._account.notice_set_clock()
             self._state.collect_told(wanted=self._callbacks.any, wants_book=self._wants_book)
-            for frame in frames:
+            for frame in self._account.received(frames):
                 self._state.apply(frame)
             told = self._state.take_told()
             # Under the same lock, so that no snapshot sees an event twice or not at all.

@@ -188,3 +188,50 @@ def test_a_thread_that_was_held_up_while_it_looked_saw_no_clock_being_set():
     clock._now_ns = held_up  # noqa: SLF001 - a pause between two readings cannot be had otherwise
 
     assert clock.look() == 0
+
+
+@pytest.mark.parametrize("seconds", [600, -600, 2, -2])
+def test_what_was_stamped_before_the_clock_was_set_is_told_by_it_as_it_is_now(seconds: int):
+    computer = SteppedClock()
+    clock = ServerClock(computer, computer.monotonic)
+    clock.look()
+    computer.advance(4)
+    before = computer(), computer.monotonic()
+    computer.put_forward(seconds)
+    computer.advance(3)
+    since = computer(), computer.monotonic()
+    assert clock.here(*before) == before[0], "nobody has noticed it yet"
+    computer.advance(1)
+
+    clock.look()
+
+    assert computer() - clock.here(*before) == 4 * NANOSECONDS
+    assert clock.here(*since) == since[0], "the clock was set when it came"
+    assert clock.here(before[0], None) == before[0], "nobody knows when that was"
+
+
+def test_what_has_waited_while_the_clock_was_set_twice_is_told_by_it_as_it_is_now():
+    computer = SteppedClock()
+    clock = ServerClock(computer, computer.monotonic)
+    clock.look()
+    stamps = []
+    for seconds in (3_600, -600):
+        stamps.append((computer(), computer.monotonic()))
+        computer.put_forward(seconds)
+        computer.advance(1)
+        clock.look()
+
+    assert [computer() - clock.here(*one) for one in stamps] == [2 * NANOSECONDS, NANOSECONDS]
+
+
+def test_what_came_late_long_after_the_clock_was_set_keeps_its_time():
+    """A batch of an hour ago, over a bus, is no receipt by the clock of before that was an hour behind."""
+    computer = SteppedClock()
+    clock = ServerClock(computer, computer.monotonic)
+    clock.look()
+    computer.put_forward(3_600)
+    clock.look()
+    computer.advance(60)
+
+    hour_ago = computer() - 3_600 * NANOSECONDS
+    assert clock.here(hour_ago, computer.monotonic()) == hour_ago

@@ -32,9 +32,21 @@ REQUESTS: Final = "requests"  # the folder of the shared minute
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 
-def limiter(stage: Stage, share: Share, folder: Path) -> RequestLimiter:
-    """A program's part in the minute."""
-    budget = SharedBudget(None, "data", share, lambda: folder)
+class MortalBudget(SharedBudget):
+    """A program's part in the minute, until the program ends."""
+
+    def end(self) -> None:
+        """Let the kernel take back the lock that says that the program lives."""
+        self._leave()
+
+
+def budget_of(share: Share, folder: Path) -> MortalBudget:
+    """A new program's part."""
+    return MortalBudget(None, "data", share, lambda: folder)
+
+
+def limiter(stage: Stage, budget: MortalBudget) -> RequestLimiter:
+    """Who lets its requests leave."""
     return RequestLimiter(PER_MINUTE, now=stage.clocks.elapsed, budget=budget)
 
 
@@ -43,13 +55,19 @@ class Page(Life):
 
     def __init__(self, stage: Stage, oracle: IngestOracle, folder: Path, every: float) -> None:
         super().__init__(stage)
-        self._oracle, self._folder, self._every = oracle, folder, every
+        self._oracle, self._every = oracle, every
+        self._budget = budget_of(PAGE, folder)
 
     def start(self) -> None:
         """Begin to ask."""
         self.begin_life()
-        self._limiter = limiter(self.stage, PAGE, self._folder)
+        self._limiter = limiter(self.stage, self._budget)
         self._ask()
+
+    def end_life(self) -> None:
+        """It is gone, and its lock with it."""
+        super().end_life()
+        self._budget.end()
 
     def _ask(self) -> None:
         wait = self._limiter.take()
@@ -95,9 +113,8 @@ class Ingester(Life):
         self._store.__enter__()
         self._course = IngestCourse(self._jobs)
         elapsed = self.stage.clocks.elapsed
-        self._host: HostRequests | None = HostRequests(
-            limiter(self.stage, INGESTION, self._root / REQUESTS), elapsed
-        )
+        self._budget = budget_of(INGESTION, self._root / REQUESTS)
+        self._host: HostRequests | None = HostRequests(limiter(self.stage, self._budget), elapsed)
         # Another host, with a minute of its own that nobody shares.
         self._fred = HostRequests(RequestLimiter(FRED_PER_MINUTE, now=elapsed), elapsed)
         self.later(0.0, self._round)
@@ -114,6 +131,8 @@ class Ingester(Life):
             self._store.__exit__(None, None, None)
         if self._question is not None:
             self._question.close()
+        # What an error keeps of it would hold the lock until it is collected.
+        self._budget.end()
         self._question = self._host = self._store = None
 
     def kill_if_due(self) -> None:

@@ -58,21 +58,26 @@ class BadDisk:
         self.writes += 1
         if self.is_full and len(data) > 1 and self._rooms.random() < 0.3:
             # There is room for a piece of it, and none for the rest.
-            return os.write(descriptor, data[: self._rooms.randrange(1, len(data))])
+            return os.write(descriptor, data[: _piece(self._rooms, data)])
         if self.is_full:
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
         if self.kill_in is not None:
             self.kill_in -= 1
             if self.kill_in < 0:
                 self._is_dead = True
-                left = self._dice.choice((0, len(data), self._dice.randrange(len(data) + 1)))
+                left = self._dice.choice((0, len(data), int(self._dice.random() * (len(data) + 1))))
                 if left:
                     os.write(descriptor, data[:left])
                 raise Killed
         if self.in_pieces and len(data) > 1:
-            data = data[: self._dice.randrange(1, len(data))]
+            data = data[: _piece(self._dice, data)]
         return os.write(descriptor, data)
 
     def _truncate(self, descriptor: int, size: int) -> None:
         self._live()
         os.ftruncate(descriptor, size)
+
+
+def _piece(dice: random.Random, data: memoryview) -> int:
+    """How much of it: one throw, whatever its length, which is the compression's."""
+    return 1 + int(dice.random() * (len(data) - 1))

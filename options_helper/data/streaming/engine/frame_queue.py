@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import threading
 from collections import deque
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 
+from options_helper.clock import elapsed_seconds
 from options_helper.model.frames import Continuity, Frame, Mark
 from options_helper.model.streams import StreamId, StreamName
 
@@ -26,13 +27,20 @@ class FrameQueue:
 
     Its size is counted in events. A frame that does not fit is dropped whole and counted. The last tenth is kept for
     streams that carry orders, so that a burst of quotes cannot cost a fill its place. A frame counts as queued until
-    `settle` says that its events are in the state: whoever holds the frame, the ledger adds up.
+    `settle` says that its events are in the state: whoever holds the frame, the ledger adds up. `elapsed` is a clock
+    that nobody sets, in seconds: what waits while somebody sets the computer's is known to have come before.
     """
 
-    def __init__(self, max_events: int, streams: Iterable[StreamId] = StreamName) -> None:
+    def __init__(
+        self,
+        max_events: int,
+        streams: Iterable[StreamId] = StreamName,
+        elapsed: Callable[[], float] = elapsed_seconds,
+    ) -> None:
         if max_events < 2:
             raise ValueError(f"a frame queue needs room for 2 events or more, not {max_events}")
         self._limit = max_events
+        self._elapsed = elapsed
         market_limit = max_events - max(1, max_events // 10)
         self._limits = {name: max_events if name.kind.carries_orders else market_limit for name in streams}
         # Everything below is guarded by self._lock: written by the stream threads and the consumer.
@@ -61,7 +69,10 @@ class FrameQueue:
                 return False
             counts.queued += events
             self._depth += events
-            self._frames.append(Frame(stream, payload, events, received_ns, counts.heard, mark))
+            queued_at = self._elapsed()
+            self._frames.append(
+                Frame(stream, payload, events, received_ns, counts.heard, mark, queued_at=queued_at)
+            )
             if self._consumer_waits:
                 self._arrived.notify()
         return True

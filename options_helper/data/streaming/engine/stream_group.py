@@ -74,7 +74,7 @@ class StreamGroup:
         # this source has them or not.
         self._course = GroupCourse(config, source.streams, portfolio_streams(settings.account))
         self.names = self._course.names
-        self.queue = FrameQueue(config.queue_maxsize, self.names)
+        self.queue = FrameQueue(config.queue_maxsize, self.names, elapsed)
         self._settings = settings
         self._source = source
         self._policy = replace(

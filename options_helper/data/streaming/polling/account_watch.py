@@ -35,6 +35,7 @@ from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.callbacks import Told
 from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.frames import Frame
 from options_helper.model.instants import utc_datetime
 from options_helper.model.market_hours import ToldSessions
 from options_helper.model.problems import Problem
@@ -201,6 +202,10 @@ class AccountWatch:
     def notice_set_clock(self) -> None:
         """Before anything is received or looked at, so that no age jumps where the clock was set. Under the lock."""
         self._context.notice_set_clock()
+
+    def received(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """The frames as received by the clock as it is set now; after that was noticed."""
+        return self._context.received(frames)
 
     def observe(self, streams: Mapping[StreamId, StreamHealth], fills_applied: int) -> None:
         """Notice what has to be asked for: a stream that connected, a fill that changed a position."""

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import datetime
 from typing import Any, Final, TypeVar
+
+from msgspec.structs import replace
 
 from options_helper.clock import elapsed_seconds
 from options_helper.data.periodic_task import PeriodicTask
@@ -17,6 +19,7 @@ from options_helper.data.streaming.polling.reports import with_report
 from options_helper.data.streaming.state.live_state import LiveState
 from options_helper.model.account import AccountState, RestPhase, RestTask
 from options_helper.model.expiry_facts import ExpiryFacts
+from options_helper.model.frames import Frame
 from options_helper.model.instants import NANOSECONDS, utc_datetime
 from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import RiskInputs
@@ -109,6 +112,13 @@ class PollContext:
                 # What was known of the old clock corrects the new one no more, not for a moment.
                 self.state.correct_clock(None)
                 self.knows_time = False
+
+    def received(self, frames: Sequence[Frame]) -> Sequence[Frame]:
+        """The frames as received by the clock as it is set now: what waited while it was set keeps its age, too."""
+        here = self._server_clock.here
+        if not self._server_clock.was_set:
+            return frames
+        return [replace(one, received_ns=here(one.received_ns, one.queued_at)) for one in frames]
 
     def market_ns(self) -> int:
         """The market's time."""

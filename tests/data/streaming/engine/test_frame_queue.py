@@ -24,6 +24,15 @@ def test_frames_come_out_in_the_order_they_went_in():
     assert [frame.payload[0] for frame in queue.take(0, 1_000)] == [0, 1, 2, 3, 4]
 
 
+def test_a_frame_says_when_it_was_queued_by_a_clock_that_nobody_sets():
+    seconds = iter((7.0, 9.0))
+    queue = FrameQueue(100, elapsed=lambda: next(seconds))
+    queue.put(STOCKS, b"", 1, 10**18)
+    queue.put(STOCKS, b"", 1, 0)
+
+    assert [frame.queued_at for frame in queue.take(0, 1_000)] == [7.0, 9.0]
+
+
 def test_a_frame_counts_as_queued_until_it_is_settled():
     queue = FrameQueue(100)
     queue.put(STOCKS, b"", 7, 0)

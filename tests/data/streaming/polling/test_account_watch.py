@@ -14,6 +14,7 @@ import pytest
 
 from options_helper.clock import elapsed_seconds
 from options_helper.data.rest.server_clock import ServerClock
+from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.data.streaming.engine.stream_config import LiveStreamConfig
 from options_helper.data.streaming.polling.account_watch import AccountWatch
 from options_helper.data.streaming.polling.context import PollContext
@@ -385,6 +386,38 @@ def test_a_clock_that_was_set_is_not_put_right_by_what_was_known_of_it_before(be
     state.apply(quoted(made_ns - 30 * 10**9, 1.0, clock()))
     (quote,) = snapshot_of(state, clock()).quotes.values()
     assert quote.bid_price == 3.0, "and an older quote does not take its place"
+
+
+@pytest.mark.parametrize("seconds", [3_600, -3_600])
+def test_what_waited_while_somebody_set_the_clock_keeps_its_age(seconds: int):
+    """It is folded after that was noticed, with the receipt of the clock of before."""
+    state, clock, nobody = LiveState(fills_cache_size=1), SteppedClock(), cast("Any", object())
+    queue = FrameQueue(100, elapsed=clock.monotonic)
+    context = PollContext(
+        state,
+        threading.Lock(),
+        clock,
+        lambda _: nobody,
+        held=lambda: 0.0,
+        server_clock=ServerClock(clock, clock.monotonic),
+    )
+    context.notice_set_clock()
+    waiting = quoted(clock(), 3.0, clock())
+    queue.put(waiting.stream, waiting.payload, 1, waiting.received_ns)
+    clock.advance(4)
+    clock.put_forward(seconds)
+    clock.advance(1)
+
+    context.notice_set_clock()
+    frames = queue.take(0.0, 100)
+    for one in context.received(frames):
+        state.apply(one)
+
+    (quote,) = snapshot_of(state, clock()).quotes.values()
+    assert clock() - quote.received_ns == 5 * 10**9
+    assert [one.received_ns for one in frames] == [waiting.received_ns], (
+        "who records has it as it was stamped"
+    )
 
 
 def quoted(made_ns: int, bid: float, received_ns: int) -> Frame:
