@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from options_helper.data.fred import PER_MINUTE as FRED_PER_MINUTE
 from options_helper.data.rest.budget_ledger import INGESTION, PAGE, Share
-from options_helper.data.rest.question import Course, Failure, Pause, Tried, question
+from options_helper.data.rest.question import Addressee, Course, Failure, Pause, Tried, question
 from options_helper.data.rest.rate_limit import HostRequests, RequestLimiter, RestPolicy
 from options_helper.data.rest.shared_budget import SharedBudget
 from options_helper.errors import OptionsHelperError, RestError
@@ -173,9 +173,8 @@ class Ingester(Life):
         assert self._host is not None
         path = f"/v2/{task.job}"
         host = self._fred if task.job is JobName.FRED else self._host
-        self._question = question(
-            host, path, str(task.job), POLICY, now=lambda: self.now, random=self._dice.random
-        )
+        where = Addressee("Alpaca", "data", str(task.job))
+        self._question = question(host, path, where, POLICY, now=lambda: self.now, random=self._dice.random)
         self._step(partial(self._next_page, task, left - 1, asked_at), task, None)
 
     def _step(self, then: Callable[[], None], task: Task, told: Tried[bool] | None) -> None:
