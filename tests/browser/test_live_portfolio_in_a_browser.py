@@ -622,6 +622,40 @@ def test_on_a_phone_start_is_at_hand_and_nothing_overflows(browser):
     see(lambda: tab.state == "stopped")
 
 
+# At the end of the page: how much news is shown, and whether the button there is on top of it.
+END_BENEATH_NEWS = """() => {
+    const main = document.querySelector('[data-testid=stMain]');
+    main.scrollTo(0, main.scrollHeight);
+    // One of two is hidden: with a tooltip, and without.
+    const button = [...document.querySelectorAll('.st-key-footer button')].find(one => one.getClientRects().length);
+    const {left, top, width, height} = button.getBoundingClientRect();
+    const hit = document.elementFromPoint(left + width / 2, top + height / 2);
+    return [document.querySelectorAll('[data-testid=stToast]').length, button.contains(hit)];
+}"""
+
+
+def test_on_a_phone_what_news_lies_over_can_be_scrolled_out_from_under_it(browser, market):
+    tab = started(browser.open(width=390, height=844, has_touch=True, is_mobile=True))
+    bought = [
+        order_update(
+            order_id=f"news-{number}",
+            order_symbol=BRK_CALL,
+            order_qty="1",
+            order_filled_qty="1",
+            qty="1",
+            timestamp=now(market),
+        )
+        for number in range(3)
+    ]
+    market.push(StreamName.FILLS, bought)
+
+    news, is_on_top = see(
+        lambda: (found := tab.page.evaluate(END_BENEATH_NEWS))[0] >= len(bought) and found,
+        saw=lambda: tab.page.evaluate(END_BENEATH_NEWS),
+    )
+    assert (news, is_on_top) == (3, True)
+
+
 # What a run with streams asks beside them, of a book of shares and contracts.
 ASKED = {
     "prices",

@@ -200,6 +200,9 @@ STYLE: Final = """
 }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding: 2.6rem .6rem 2rem; }
+  /* News takes the whole width: whatever it lies over can be scrolled out from under it, the page's end too. */
+  .stToastContainer { max-height: 50vh; overflow-y: auto; }
+  body:has(.stToast) .stMainBlockContainer { padding-bottom: calc(50vh + 1.5rem); }
   .oh-bar .oh-sentence:not(:empty) { white-space: normal; flex: 1 0 100%; order: 1; }
   .oh-time { margin-left: 0; }
   .oh-tiles { grid-template-columns: repeat(2, minmax(0, 1fr)); }
