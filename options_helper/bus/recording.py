@@ -312,7 +312,7 @@ class BusRecordStreamer(BusStreamer):
                 # The client may swallow the cancellation by which this is stopped.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(LOOK_SECONDS):
-                        await self._next_news(news, awaiting_answer=False)
+                        await self._next_news(news)
                 if self._pulls:
                     self._answer()
         finally:

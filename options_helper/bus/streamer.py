@@ -221,7 +221,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
         try:
             # The client may swallow a cancellation; the owner's next word then shows that this was stopped.
             while not ended.done() and not self._stopped:
-                await self._next_news(news, awaiting_answer=False)
+                await self._next_news(news)
                 if self._place() != place:
                     raise StreamError(
                         f"The owner serves other accounts now; {self._account} is looked for again."
@@ -238,7 +238,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
     ) -> tuple[DeskHealth, Place]:
         """Until somebody serves this desk, and this account; meanwhile it is told beside that nobody does."""
         while (health := self._health) is None or health.ended or (place := self._place()) is None:
-            await self._next_news(news, awaiting_answer=False)
+            await self._next_news(news)
             if ended.done():
                 raise connection.loss()
         return health, place

@@ -8,8 +8,9 @@ import threading
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import pytest
 
@@ -313,3 +314,26 @@ def test_a_code_as_text_is_the_code(simulator: Simulators):
     with watching(server, ONLY_STOCKS) as watch:
         health = watch.until(lambda health: health.phase is Phase.FAILED)
     assert "30 stocks" in (health.last_error or "")
+
+
+@pytest.mark.parametrize("stream", ["stocks", "fills"])
+def test_an_answer_that_does_not_come_is_missed_in_time_however_much_else_is_news(
+    simulator: Simulators, stream: str
+):
+    """Somebody who asks for one symbol after the other must not put off the end of a connection that is deaf."""
+    settings = settings_for(simulator(faults=Faults(no_ack=True)))
+    timing = replace(PATIENT, acknowledgement=0.4)
+    if stream == "stocks":
+        streamer: ConnectionRunner[Any] = AlpacaStockStreamer(settings, feed="iex", timing=timing)
+        cast("AlpacaStockStreamer", streamer).subscribe(["AAPL"])
+    else:
+        streamer = AlpacaTradingStreamer(settings, paper=True, timing=timing)
+        streamer.subscribe_trade_updates()
+
+    with run_of(streamer) as run:
+        for _ in range(200):
+            streamer.wake()
+            run.thread.join(0.05)
+            if not run.thread.is_alive():
+                break
+        assert "did not acknowledge" in str(run.error)

@@ -139,19 +139,21 @@ class _AlpacaDataStreamer(ConnectionRunner[SdkConnection]):
             # They are called on this loop, and each as soon as can be.
             may_wait=None if has_handlers else self._sink.may_wait,
         )
+        due: float | None = None
         while True:
             with self._conversation_lock:
                 step = self._conversation.next_step()
             match step:
                 case Ask(request):
                     await self._send_request(connection, request)
+                    due = self._answer_due()
                 case Report():
                     self._sink.answered(step.asked_channels, step.held_channels)
                     self._sink.subscribed(step.requested, step.acknowledged, step.refusals)
                 case GiveUp(error):
                     raise error
                 case Wait(awaits_answer):
-                    await self._next_news(news, awaiting_answer=awaits_answer)
+                    await self._next_news(news, due=due if awaits_answer else None)
                     if ended.done() and self._conversation.failure is None:
                         raise connection.loss()
                 case _:

@@ -90,17 +90,19 @@ class AlpacaTradingStreamer(ConnectionRunner[SdkConnection]):
         conversation.begin()
         self._sink.connected(connection.announcement)
         connection.listen(lambda message: self._receive(message, news))
+        due: float | None = None
         while True:
             step = conversation.next_step()
             match step:
                 case AskForOrderUpdates():
                     await connection.subscribe_trade_updates()
+                    due = self._answer_due()
                 case Report():
                     self._sink.subscribed(step.requested, step.acknowledged, step.refusals)
                 case GiveUp(error):
                     raise error
                 case Wait(awaits_answer):
-                    await self._next_news(news, awaiting_answer=awaits_answer)
+                    await self._next_news(news, due=due if awaits_answer else None)
                     if ended.done() and conversation.failure is None:
                         raise connection.loss()
                 case _:

@@ -143,7 +143,7 @@ def split_control(payload: bytes) -> tuple[list[dict[str, Any]], bytes | None]:
     try:
         messages = _TAKE_APART(payload)
     except UNREADABLE:
-        return [], payload
+        return _split_json(payload)
     control: list[dict[str, Any]] = []
     data: list[bytes] = []
     for message in messages:
@@ -155,6 +155,15 @@ def split_control(payload: bytes) -> tuple[list[dict[str, Any]], bytes | None]:
     if not data:
         return control, None
     return control, b"\xdd" + struct.pack(">I", len(data)) + b"".join(data)
+
+
+def _split_json(payload: bytes) -> tuple[list[dict[str, Any]], bytes | None]:
+    """The same of a frame that is no MessagePack: why a server ends a stream may come as JSON; data may not."""
+    messages = read_message(payload) if payload[:1] == b"[" else None
+    if not isinstance(messages, list):
+        return [], payload
+    control = [one for one in messages if isinstance(one, dict) and one.get("T") in _CONTROL_TYPES]
+    return control, None if len(control) == len(messages) else payload
 
 
 def _begins_with_data(payload: bytes) -> bool:

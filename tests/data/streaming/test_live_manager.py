@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 import traceback
 from collections.abc import Mapping
@@ -487,8 +488,13 @@ def test_reconnects_end_where_the_config_says_so():
     assert len(down.made) == 4
 
 
-def test_an_unexpected_exception_is_reported_and_tried_again(caplog: pytest.LogCaptureFixture):
-    broken = ScriptedStreams([fail(ZeroDivisionError("a bug"))], [acknowledge()])
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("a bug"), asyncio.CancelledError("a bug"), SystemExit("a bug")]
+)
+def test_whatever_a_stream_raises_is_reported_and_tried_again(
+    caplog: pytest.LogCaptureFixture, error: BaseException
+):
+    broken = ScriptedStreams([fail(error)], [acknowledge()])
 
     with running_manager(stocks=broken) as manager:
         wait_until(lambda: manager.snapshot().streams["stocks"].connections == 1)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from datetime import UTC, datetime
 from typing import Any
 
@@ -279,6 +280,17 @@ def test_a_control_frame_leaves_no_data():
         [{"T": "subscription", "quotes": []}],
         None,
     )
+
+
+def test_why_a_server_ends_a_stream_is_read_in_json_too_and_data_in_it_are_not_passed_over():
+    said = {"T": "error", "code": 406, "msg": "connection limit exceeded"}
+    assert split_control(json.dumps([said]).encode()) == ([said], None)
+
+    with_data = json.dumps([said, {"T": "q", "S": "AAPL"}]).encode()
+    assert split_control(with_data) == ([said], with_data)
+    assert len(decode_frame(with_data).rejected) == 1
+    for odd in (b"[", b"[1]", b"[" * 100_000, b'{"T":"error"}', b'[{"T":["error"]}]'):
+        assert split_control(odd) == ([], odd)
 
 
 NO_NUMBERS = [float("nan"), float("inf"), float("-inf")]

@@ -99,17 +99,20 @@ class VirtualStreamer(Client):
 
     def _go_on(self) -> None: ...
 
-    def _wait(self, *, awaits_answer: bool) -> None:
+    def _asked(self) -> None:
+        """The answer to what is asked now must come in time, whatever else comes."""
+        self._forget_question()
+        sentence = (
+            f"The {self.feed} server did not acknowledge the subscription within 10 s; it is tried again."
+        )
+        self._deadline = self._desk.stage.agenda.timer(
+            ANSWER_SECONDS, lambda: self._end(StreamError(sentence), "no answer", by_us=True)
+        )
+
+    def _forget_question(self) -> None:
         if self._deadline is not None:
             self._deadline.cancel()
             self._deadline = None
-        if awaits_answer:
-            sentence = (
-                f"The {self.feed} server did not acknowledge the subscription within 10 s; it is tried again."
-            )
-            self._deadline = self._desk.stage.agenda.timer(
-                ANSWER_SECONDS, lambda: self._end(StreamError(sentence), "no answer", by_us=True)
-            )
 
     def wake(self) -> None:
         """There is something new to ask."""
@@ -192,6 +195,7 @@ class VirtualMarketStreamer(VirtualStreamer):
         while line is not None and not self._is_over:
             match self._conversation.next_step():
                 case Ask(request):
+                    self._asked()
                     line.ask(request)
                 case Report() as report:
                     self._sink.subscribed(report.requested, report.acknowledged, report.refusals)
@@ -199,7 +203,8 @@ class VirtualMarketStreamer(VirtualStreamer):
                 case GiveUp(error):
                     self._end(error, "given up", by_us=True)
                 case Wait(awaits_answer):
-                    self._wait(awaits_answer=awaits_answer)
+                    if not awaits_answer:
+                        self._forget_question()
                     return
 
     def _read(self, payload: bytes) -> None:
@@ -237,6 +242,7 @@ class VirtualTradingStreamer(VirtualStreamer):
         while line is not None and not self._is_over:
             match self._conversation.next_step():
                 case AskForOrderUpdates():
+                    self._asked()
                     line.listen()
                 case Report() as report:
                     self._sink.subscribed(report.requested, report.acknowledged, report.refusals)
@@ -244,7 +250,8 @@ class VirtualTradingStreamer(VirtualStreamer):
                 case GiveUp(error):
                     self._end(error, "given up", by_us=True)
                 case Wait(awaits_answer):
-                    self._wait(awaits_answer=awaits_answer)
+                    if not awaits_answer:
+                        self._forget_question()
                     return
 
     def _read(self, payload: bytes) -> None:

@@ -179,7 +179,7 @@ class BreezeStreamer(ConnectionRunner[BreezeConnection]):
                 self._sink.subscribed(*answer)
                 _require_a_symbol(*answer)
                 reported = answer
-            await self._next_news(news, awaiting_answer=False)
+            await self._next_news(news)
             if ended.done():
                 raise connection.loss()
 

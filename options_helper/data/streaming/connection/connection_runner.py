@@ -335,10 +335,14 @@ class ConnectionRunner(ABC, Generic[C]):
                 ended.cancel()
             await connection.close()
 
-    async def _next_news(self, news: asyncio.Event, *, awaiting_answer: bool) -> None:
-        """Wait for news; an answer that is awaited must come in time."""
+    def _answer_due(self) -> float:
+        """Until when the answer to what is asked now must come, by the loop's clock, whatever else is news."""
+        return asyncio.get_running_loop().time() + self._timing.acknowledgement
+
+    async def _next_news(self, news: asyncio.Event, *, due: float | None = None) -> None:
+        """Wait for news, and for the answer that is awaited no longer than until it is `due`."""
         try:
-            async with asyncio.timeout(self._timing.acknowledgement if awaiting_answer else None):
+            async with asyncio.timeout_at(due):
                 await news.wait()
         except TimeoutError as error:
             raise StreamError(

@@ -307,7 +307,7 @@ class _Life(StreamSink):
             error: OptionsHelperError = StreamError(f"The {self._stream} stream ended without a reason.")
         except OptionsHelperError as raised:
             error = raised
-        except Exception as raised:
+        except BaseException as raised:
             # The thread's last line of defence, as a worker's: all who share the connection are told.
             log.exception("the %s stream raised an unexpected error", self._stream)
             error = StreamError(

@@ -191,7 +191,7 @@ class StreamWorker(StreamSink):
                 streamer.run()
         except OptionsHelperError as error:
             return error
-        except Exception as error:
+        except BaseException as error:
             # The thread's last line of defence: whatever a stream raises, the user is told and it is tried again.
             log.exception("the %s stream raised an unexpected error", self.name)
             return StreamError(f"The {self.name} stream ended unexpectedly ({type(error).__name__}): {error}")

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import cast
 
+import pytest
 from pydantic import SecretStr
 
 from options_helper.data.streaming.connection.connection_runner import StreamSink
@@ -607,3 +609,12 @@ def test_a_connection_may_be_read_late_only_while_all_who_share_it_let_frames_wa
 
         recorder.sink.is_patient = False
         assert not shared.server.sink.may_wait()
+
+
+@pytest.mark.parametrize("error", [ZeroDivisionError("a bug"), asyncio.CancelledError("a bug")])
+def test_whatever_ends_a_shared_connection_is_told_to_all_who_have_it(error: BaseException):
+    """Whoever is not told waits for ever, and whoever joins then joins something dead."""
+    with scene([fail(error)], [acknowledge()]) as shared:
+        page = shared.join("the page", "AAPL")
+        assert "a bug" in str(page.lost())
+        shared.join("the recording", "AAPL").wait_for_answers()
