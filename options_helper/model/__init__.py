@@ -42,6 +42,7 @@ PUBLIC: Final = {
         "ATTENTION",
         "ATTENTION_KINDS",
         "BUILT_IN",
+        "Elapsed",
         "FIGURES",
         "Side",
         "Evaluation",
