@@ -51,7 +51,8 @@ class MarketAsked:
         elapsed: Callable[[], float],
     ) -> None:
         self._now = now
-        self._server_clock = ServerClock(lambda: datetime_nanoseconds(now()), elapsed)
+        # Of whoever else asks this market, too: each answer tells the time.
+        self.server_clock = ServerClock(lambda: datetime_nanoseconds(now()), elapsed)
         self._stopping = threading.Event()
         # Guarded by self._lock: written by the thread that asks.
         self._lock = threading.Lock()
@@ -65,7 +66,7 @@ class MarketAsked:
         self._watch: CalendarWatch | None = None
         if rest_cls is not None and _is_one_market(settings):
             self._make_rest: Callable[[], AlpacaRest] = lambda: rest_cls(
-                settings, stopping=self._stopping, limits=limits, server_clock=self._server_clock, now=now
+                settings, stopping=self._stopping, limits=limits, server_clock=self.server_clock, now=now
             )
             self._watch = CalendarWatch(
                 self._client, self.now, self._hear, self._report, lock=self._lock, stopping=self._stopping
@@ -113,7 +114,7 @@ class MarketAsked:
 
     def take_news(self) -> list[str]:
         """What is to be said since the last call, as sentences."""
-        skew = self._server_clock.skew
+        skew = self.server_clock.skew
         with self._lock:
             news, self._news = self._news, []
             says_skew = skew is not None and skew.matters and not self._is_skew_said
@@ -127,7 +128,7 @@ class MarketAsked:
 
     def _notice_set_clock(self) -> None:
         """What was known of the clock before it was set is forgotten, and the market asked for its time anew."""
-        put_forward_ns = self._server_clock.look()
+        put_forward_ns = self.server_clock.look()
         if not put_forward_ns:
             return
         with self._lock:
@@ -140,7 +141,7 @@ class MarketAsked:
             self._watch.ask_anew()
 
     def _ahead_seconds(self) -> float:
-        skew = self._server_clock.skew
+        skew = self.server_clock.skew
         return skew.ahead if skew is not None and skew.matters else 0.0
 
     def _client(self) -> AlpacaRest:

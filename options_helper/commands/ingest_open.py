@@ -69,10 +69,11 @@ def opened(
     require_folder(request.out)
     portfolio = FollowedPortfolio(request.portfolio)
     jobs = jobs_of(request, fred_settings)
-    store = IngestStore(request.out, market=settings.market_kind, now=now)
     limits = RequestLimits(INGESTION, at_most=per_minute_of(request, settings))
     hours = MarketAsked(settings, rest_cls, limits, now, elapsed_seconds)
-    with store, rest_cls(settings, limits=limits) as rest, hours, ExitStack() as stack:
+    store = IngestStore(request.out, market=settings.market_kind, now=hours.now)
+    rest = rest_cls(settings, limits=limits, server_clock=hours.server_clock, now=now)
+    with store, rest, hours, ExitStack() as stack:
         fred = None
         if fred_settings.api_key is not None:
             fred = stack.enter_context(fred_cls(fred_settings, random=random.random, limits=limits))

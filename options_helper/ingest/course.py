@@ -170,6 +170,18 @@ def require_time(window: Window, now: datetime) -> None:
         )
 
 
+class TooSoon(OptionsHelperError):
+    """By the time that the answers themselves tell, a window is not due yet; it is not stored."""
+
+
+def _require_due(window: Window, now: datetime) -> None:
+    if window.due_at > now + CLOCK_STEP:
+        raise TooSoon(
+            f"It was asked for by a clock that is ahead: by the servers' it is {now:%Y-%m-%d %H:%M} UTC, and this "
+            f"is due at {window.due_at:%Y-%m-%d %H:%M}. It is asked for again then. Set this computer's clock."
+        )
+
+
 @dataclass(frozen=True, slots=True)
 class Keep:
     """Store an answer as that window's."""
@@ -260,10 +272,12 @@ class IngestCourse:
     def judge(self, task: Task, answer: Answer, before: Entry | None, now: datetime) -> Keep | Note:
         """What to store of an answer; `before` is the row that a session has already.
 
-        NothingCame where it has no row at all, which for a while is no answer. A window of which more is to be asked is
-        stored up to its beginning alone, and stays due.
+        NothingCame where it has no row at all, which for a while is no answer, and TooSoon where at `now`, by which the
+        answers have put the clock right, it is not due. A window of which more is to be asked is stored up to its
+        beginning alone, and stays due.
         """
         window = task.window
+        _require_due(window, now)
         if task.job in OF_A_SESSION:
             if before is None:
                 _require_rows(window, answer, now)

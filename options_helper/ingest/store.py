@@ -20,7 +20,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -75,6 +75,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     times: int = 1  # that it was asked for
     missing: int = 0  # symbols of which no row came, among others
     again_at: datetime | None = None  # from then on it is asked for again, for what is missing; market's time
+    void: bool = False  # struck out: the window of the row before this one counts as missing
 
 
 @dataclass(frozen=True, slots=True)
@@ -251,6 +252,20 @@ class IngestStore:
         """Say something else of a stored window, whose file stays; StoreError when the disk refuses."""
         return self._write(job, msgspec.structs.replace(entry, written_at=self._now()))
 
+    def strike_out(self, ahead_by: timedelta) -> None:
+        """Let what was stored later than so far from now count as missing, for good; StoreError when the disk refuses.
+
+        For who has an answer and so the right time: a clock that was ahead has stored it.
+        """
+        latest = self._now() + ahead_by
+        for job in JobName:
+            for entry in [one for one in self.entries(job) if one.written_at > latest]:
+                log.warning(
+                    "%s of %s up to %s was stored at %s, which is to come: it counts as missing",
+                    *(job, entry.subject, entry.until, entry.written_at),
+                )
+                self._write(job, msgspec.structs.replace(entry, void=True))
+
     def _write(self, job: JobName, entry: Entry, data: bytes | None = None) -> Entry:
         try:
             self._keep_folder()
@@ -316,13 +331,11 @@ class IngestStore:
 
 
 def _put(found: dict[str, list[Entry]], entry: Entry) -> None:
-    """Add a row; of two of the same window, the later one counts."""
+    """Add a row, or take it out where it is struck out; of two of the same window, the later one counts."""
     of_subject = found.setdefault(entry.subject, [])
     place = _place(of_subject, entry)
-    if place < len(of_subject) and _order(of_subject[place]) == _order(entry):
-        of_subject[place] = entry
-    else:
-        of_subject.insert(place, entry)
+    is_known = place < len(of_subject) and _order(of_subject[place]) == _order(entry)
+    of_subject[place : place + is_known] = [] if entry.void else [entry]
 
 
 def _place(of_subject: Sequence[Entry], window: Entry | Window) -> int:

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Protocol
 
 from options_helper.errors import RestStopped
-from options_helper.ingest.course import IngestCourse, Note, Outlook, Tally, Task
+from options_helper.ingest.course import CLOCK_STEP, IngestCourse, Note, Outlook, Tally, Task
 from options_helper.ingest.jobs import Job, JobName, Window
 from options_helper.ingest.selection import Selection
 from options_helper.ingest.store import Answer, Entry, IngestStore
@@ -94,7 +94,12 @@ class Ingestion:
 def store_answer(
     store: IngestStore, course: IngestCourse, task: Task, answer: Answer, now: datetime
 ) -> Entry:
-    """Store it as the course says; NothingCame where it is none, StoreError where the disk refuses."""
+    """Store it as the course says, by the market's `now`.
+
+    NothingCame where it is no answer, TooSoon where a clock was ahead, StoreError where the disk refuses.
+    """
+    if answer.requests:
+        store.strike_out(CLOCK_STEP)
     decided = course.judge(task, answer, store.stored(task.job, task.subject, task.window), now)
     if isinstance(decided, Note):
         return store.note(task.job, decided.entry)

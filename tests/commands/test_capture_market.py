@@ -226,7 +226,7 @@ class WrongClockScene(AskingScene):
     clock_is_right = False
 
     def wait(self, seconds: float) -> int:
-        wait_until(lambda: self.capture._market._server_clock.skew)  # noqa: SLF001 - as above
+        wait_until(lambda: self.capture._market.server_clock.skew)  # noqa: SLF001 - as above
         return Scene.wait(self, seconds)
 
 

@@ -6,12 +6,13 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 
 import pytest
 
 from options_helper.errors import RestError, RestStopped
-from options_helper.ingest.course import CLOCK_STEP, NothingCame, Task
+from options_helper.ingest.course import CLOCK_STEP, NothingCame, Task, TooSoon
 from options_helper.ingest.doubtful_sessions import BELIEVED_AFTER
 from options_helper.ingest.jobs import JobName, Window, all_jobs, due
 from options_helper.ingest.plan import EmptySession, plan_ingestion
@@ -53,12 +54,14 @@ class Asked:
     missing: int = 0  # on that Wednesday, symbols
     unfinished: int = 0  # so often, more of the same is to be asked
     expires: list[datetime | None] = field(default_factory=list)
+    puts_right: Callable[[], object] = lambda: None  # the clock, by the time that the answer tells
 
     def ask(self, job: JobName, subject: str, window: Window) -> Answer:
         self.asked.append((job, subject))
         if subject in self.errors:
             raise self.errors[subject]
         self.expires.append(window.expires)
+        self.puts_right()
         is_wednesday = window.since.date() == AT.date()
         rows = 0 if job in self.nothing_of and is_wednesday else self.rows
         is_unfinished = job is JobName.GAPS and self.unfinished > 0
@@ -455,6 +458,61 @@ def test_what_a_wrong_clock_stored_ahead_counts_as_nothing_and_is_said(
     assert ahead > clock.now()
     assert do_all(ingestion)
     assert {name for name, _ in asked.asked} == {job}
+
+
+def ingested(root: Path, clock: Clock, *jobs: JobName, minutes: Sequence[int]) -> list[Task]:
+    """What a process asks for that looks so many minutes after ten o'clock."""
+    with IngestStore(root, now=clock.now) as store:
+        ingestion = Ingestion(
+            all_jobs(),
+            lambda: SELECTION,
+            store,
+            Asked(jobs),
+            now=clock.now,
+            elapsed=clock.elapsed,
+            random=lambda: 0.0,
+        )
+        done = list[Task]()
+        for minute in minutes:
+            clock.at = AT + timedelta(minutes=minute)
+            done += do_all(ingestion)
+        return done
+
+
+# By the first of these a session is asked for in the minute in which it becomes due.
+@pytest.mark.parametrize("ahead", [380, 440, 2 * 24 * 60])
+@pytest.mark.parametrize(
+    "job", [JobName.MINUTE_BARS, JobName.DAILY_BARS, JobName.NEWS, JobName.CHAINS, JobName.VOLATILITY]
+)
+def test_what_a_wrong_clock_stored_ahead_is_asked_for_when_its_time_comes(
+    tmp_path: Path, clock: Clock, job: JobName, ahead: int
+):
+    """For good: it becomes no watermark as the time goes on, and for another process neither."""
+    jobs, morning, rest = (JobName.CHAINS, job), (0, 15, 30, 45, 61), (200, 330, 359, 363, 380, 500)
+    honest = ingested(tmp_path / "honest", clock, *jobs, minutes=(*morning, *rest))
+
+    ingested(tmp_path / "wrong", clock, *jobs, minutes=[ahead])
+    found = ingested(tmp_path / "wrong", clock, *jobs, minutes=morning)
+    found += ingested(tmp_path / "wrong", clock, *jobs, minutes=rest)
+
+    assert {task.job for task in honest} == set(jobs)
+    assert found == honest
+
+
+def test_what_the_answer_itself_shows_to_be_asked_too_soon_is_not_stored(make: Make, clock: Clock):
+    """Each answer tells the servers' time: by that, the clock is put right before anything is stored."""
+    ingestion, asked = make(JobName.DAILY_BARS)
+    clock.at = AT + timedelta(minutes=380)
+    task = ingestion.look().task
+    assert task is not None
+    asked.puts_right = partial(setattr, clock, "at", AT)
+
+    with pytest.raises(TooSoon, match="a clock that is ahead: by the servers' it is 2026-11-25 15:00 UTC"):
+        ingestion.do(task)
+
+    asked.puts_right = lambda: None
+    clock.at = AT + timedelta(minutes=380)
+    assert do_all(ingestion) == [task]
 
 
 def test_a_clock_that_was_set_back_a_little_has_nothing_asked_for_again(make: Make, clock: Clock):

@@ -8,6 +8,7 @@ import io
 import json
 import os
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -17,11 +18,13 @@ from urllib.parse import urlsplit
 import pytest
 from pydantic import SecretStr
 
-from options_helper.commands.ingest_open import IngestRequest
+from options_helper.clock import utc_now
+from options_helper.commands.ingest_open import IngestRequest, opened
 from options_helper.commands.ingest_run import run_once, show_plan
 from options_helper.data.rest.client import AlpacaRest
 from options_helper.errors import ConfigError, RestError
 from options_helper.ingest.asking import Asker
+from options_helper.ingest.course import TooSoon
 from options_helper.ingest.jobs import JobName, Window
 from options_helper.ingest.store import Answer, IngestStore, Table
 from options_helper.model.instants import datetime_nanoseconds, timestamp_extension
@@ -296,6 +299,35 @@ def test_fred_is_asked_where_there_is_a_key_and_a_series_that_is_no_more_costs_i
     asked = fred.requests[0]
     assert (asked.path, asked.query["observation_start"]) == ("/fred/series/observations", "2026-10-21")
     assert "APCA-API-KEY-ID" not in asked.headers
+
+
+def test_a_clock_that_is_ahead_is_put_right_by_the_first_answer_before_that_is_stored(tmp_path: Path):
+    """Also where the market says nothing yet of its hours, by which it tells its time otherwise."""
+    server = ScriptedServer()
+    server.answer = lambda request: Reply({"news": []}, silent=request.path == "/v2/calendar")
+    settings = Settings(
+        api_key=SecretStr("key"), api_secret=SecretStr("secret"), base_url=server.url, data_url=server.url
+    )
+    request = IngestRequest(tmp_path, PORTFOLIO, (JobName.NEWS,))
+    try:
+        with opened(
+            request,
+            settings,
+            FredSettings(),
+            now=lambda: utc_now() + timedelta(hours=7),
+            rest_cls=partial(AlpacaRest, policy=PATIENT_REST),  # type: ignore[arg-type]
+        ) as found:
+            task = found.ingestion.look().task
+            assert task is not None
+            with pytest.raises(TooSoon):
+                found.ingestion.do(task)
+
+            at = found.market()
+            assert abs(at - utc_now()) < timedelta(minutes=1)
+            entry = found.ingestion.do(replace(task, window=Window(at - timedelta(hours=1), at, at)))
+            assert abs(entry.written_at - utc_now()) < timedelta(minutes=1)
+    finally:
+        server.close()
 
 
 def test_articles_of_the_hour_are_kept_once_each_with_both_times_and_without_their_html(
