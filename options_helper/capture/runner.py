@@ -33,7 +33,7 @@ from options_helper.data.recording.bus_places import places_of
 from options_helper.data.recording.decoders import decoder_of
 from options_helper.data.recording.journal import JournalWriter, Record, RecordKind, session_name
 from options_helper.data.recording.recorder import Recorder
-from options_helper.data.recording.status import CaptureState, CaptureStatus
+from options_helper.data.recording.status import CaptureState, CaptureStatus, unsynced_words
 from options_helper.data.streaming.engine.stream_group import StreamGroup, with_ledger
 from options_helper.data.streaming.engine.stream_source import AlpacaSource, StreamSource, require_offered
 from options_helper.data.streaming.engine.worker import RetryPolicy
@@ -285,7 +285,12 @@ class CaptureEngine:
             gaps=self._log.gap_count(followed),
             problem=" ".join(
                 filter(
-                    None, (self._log.removals, self._writer.problem or self._writer.refusal or store.problem)
+                    None,
+                    (
+                        self._log.removals,
+                        unsynced_words(store.sync_failures, has_journal=self._config.journal),
+                        self._writer.problem or self._writer.refusal or store.problem,
+                    ),
                 )
             )
             or None,

@@ -118,6 +118,11 @@ class WriteAhead:
         return 0 if self._journal is None else self._journaled - self._made
 
     @property
+    def has_unproven_rows(self) -> bool:
+        """Whether the journal has rows that the disk may have failed to keep in their files."""
+        return self._journal is not None and self._recorder.counts().sync_failures > 0
+
+    @property
     def journal_bytes(self) -> int:
         """What the journal's files have grown by."""
         return 0 if self._journal is None else self._journal.written_bytes
@@ -269,10 +274,11 @@ class WriteAhead:
     def filed(self) -> int:
         """How many records of the journal, from its first on, are in the files and on the disk.
 
-        Asked every few seconds. Rows that wait are written after `flush_seconds` of the records' own clock.
+        Asked every few seconds. Rows that wait are written after `flush_seconds` of the records' own clock. Once a disk
+        has failed to keep what was written, nobody knows which of the later rows it has, and it stays at what it was.
         """
         counts = self._recorder.counts()
-        if counts.problem is not None or counts.total.lost:
+        if counts.problem is not None or counts.total.lost or counts.sync_failures:
             return self._filed
         now = self._recorder.seconds
         self._asked.append((now, self._made))
@@ -283,7 +289,7 @@ class WriteAhead:
     def note_flushed(self) -> None:
         """Note that every row was brought to its file a moment ago, where that is so."""
         counts = self._recorder.counts()
-        if counts.problem is None and not counts.total.buffered and not counts.total.lost:
+        if not (counts.problem or counts.total.buffered or counts.total.lost or counts.sync_failures):
             self._filed = self._made
             self._asked.clear()
 

@@ -360,7 +360,9 @@ class CaptureWriter:
             self.has_ended = True
 
     def _note_end(self) -> None:
-        self._log.end(self._final_put_off(), self._now_ns(), self._records.places)
+        # Whether the files have all, nobody knows then: the next capture holds them against the journal.
+        least = int(self._records.has_unproven_rows)
+        self._log.end(max(self._final_put_off(), least), self._now_ns(), self._records.places)
 
     def _final_put_off(self) -> int:
         """Events that are no rows; where nobody can count those, their records."""

@@ -23,6 +23,7 @@ from options_helper.data.recording.journal import (
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.streaming.engine.frame_queue import FrameQueue
 from options_helper.model.frames import Mark, Place
+from options_helper.model.instants import NANOSECONDS
 from options_helper.model.order_book import BookState
 from options_helper.model.streams import StreamName
 from tests.kit.books import book_message
@@ -275,3 +276,36 @@ def test_catching_up_begins_where_it_was_left_and_not_at_the_beginning(hands: Ha
 
 def test_nothing_is_caught_up_where_nothing_was_put_off(hands: Hands):
     assert hands.catch_up() == 0
+
+
+def test_rows_that_the_disk_may_have_failed_to_keep_are_never_filed(tmp_path: Path):
+    """It says so once, and that all is well the next time: the journal is needed to the end."""
+    failing = [False]
+
+    def sync(_: int) -> None:
+        if failing[0]:
+            raise OSError(5, "Input/output error")
+
+    queue = FrameQueue(100, (STOCKS,))
+    policy = StorePolicy(min_free_bytes=0, flush_rows=1)
+    recorder = Recorder(tmp_path, "one", policy, disk=Disk(sync=sync, sync_all=lambda _: False))
+    recorder.apply(facts_record(RecordKind.SESSION, NOON, {}))
+    records = WriteAhead(queue, JournalWriter(tmp_path, "one"), recorder)
+    filed = list[int]()
+    for second in range(0, 120, 5):
+        failing[0] = second == 60
+        at = NOON + second * NANOSECONDS
+        queue.put(STOCKS, frame(quote_message("AAPL", bs=second)), 1, at)
+        records.add((), queue.take(0.0, 1), Record(RecordKind.TICK, at))
+        assert records.flush().waiting == 0
+        records.make_rows(lambda: False)
+        filed.append(records.filed())
+        if second > 60:
+            records.note_flushed()
+    records.close()
+    recorder.close()
+
+    assert recorder.counts().sync_failures == 1
+    assert filed[11] > 0
+    assert filed[12:] == [filed[11]] * 12
+    assert records.has_unproven_rows

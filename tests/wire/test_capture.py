@@ -26,6 +26,7 @@ from options_helper.capture.session_log import BEGAN_LATE
 from options_helper.clock import utc_now, utc_now_ns
 from options_helper.commands.capture_troubles import troubles_of
 from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.pace import FLUSH_ROWS, FLUSH_SECONDS
 from options_helper.data.intraday_store import IntradayStore, StorePolicy
 from options_helper.data.recording.journal import (
@@ -413,6 +414,36 @@ def test_a_refused_stream_leaves_the_other_recording(simulator: Simulators, tmp_
     assert [health.name for health in final.failed] == [OPTIONS]
     assert "opra" in (final.failed[0].last_error or "")
     assert final.store.total.written == 1
+
+
+@pytest.mark.parametrize("journal", [True, False])
+def test_a_disk_that_fails_to_keep_rows_is_told_and_their_journal_is_needed(
+    simulator: Simulators, tmp_path: Path, *, journal: bool
+):
+    """It says so once and drops them, and a loss of power shows what is missing: the next capture makes it."""
+
+    def sync(descriptor: int) -> None:
+        path = Path(f"/proc/self/fd/{descriptor}").readlink()
+        if "/stocks/" in str(path) and not path.name.startswith("."):
+            raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+    server = simulator()
+    disk = Disk(sync=sync, sync_all=lambda _: False)
+    with capturing(server, tmp_path, ONLY_STOCKS, disk=disk, flush_events=1, journal=journal) as capture:
+        for number in range(3):
+            server.push(STOCKS, [quote("AAPL", number)])
+            until_received(capture, server)
+    troubles = " ".join(troubles_of(capture.status()))
+    assert "The disk failed" in troubles
+    assert ("holds them against the journal" in troubles) is journal
+    (note,) = session_notes(tmp_path)
+    assert note.behind is journal
+
+    [part] = find_parts(tmp_path, kind="stocks", dataset="quotes", symbol="AAPL")
+    os.truncate(part.path, part.path.stat().st_size - 20)
+    with capturing(simulator(), tmp_path, ONLY_STOCKS, journal=journal):
+        pass
+    assert len(rows_on_disk(tmp_path)) == (3 if journal else 2)
 
 
 def slow_disk(seconds_a_write: float, patience: threading.Event) -> Disk:

@@ -50,7 +50,7 @@ PUBLIC: Final = {
     "recorder": ("Recorder",),
     "recover": ("Completion", "UNREADABLE_JOURNAL", "complete"),
     "session_notes": ("SessionNote", "replace_unreadable", "save_note", "session_notes"),
-    "status": ("CaptureState", "CaptureStatus"),
+    "status": ("CaptureState", "CaptureStatus", "unsynced_words"),
     "verify": ("audit", "unheard"),
     "verify_report": ("audit_facts", "audit_lines", "unheard_lines"),
 }

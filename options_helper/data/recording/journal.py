@@ -13,7 +13,7 @@ from __future__ import annotations
 import json
 import os
 import struct
-from bisect import bisect_right
+from bisect import bisect_left, bisect_right
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from collections.abc import Set as AbstractSet
@@ -210,6 +210,9 @@ class JournalWriter:
         self._buffered_since_ns = 0
         # Compressed, and refused by the disk so far.
         self._members: deque[_Member] = deque()
+        # Written since the last sync, and what a sync that failed may have lost of that, which is written again.
+        self._unsynced: list[_Member] = []
+        self._again: deque[_Member] = deque()
         self.written_bytes = 0
 
     def append(self, record: Record) -> None:
@@ -220,24 +223,33 @@ class JournalWriter:
         self._buffered_records += 1
 
     def flush(self) -> None:
-        """Write what is buffered, each member whole or not at all; after an OSError the rest is buffered still."""
+        """Write what is buffered, each member whole or not at all; after an OSError the rest is buffered still.
+
+        First comes what a sync that failed may have lost: readers pass over records that they have had.
+        """
         if self._buffer:
             first = self._records + self.waiting - self._buffered_records
             data = encode_member(b"".join(self._buffer), first, self._buffered_records)
             self._members.append(_Member(data, self._buffered_records, self._buffered_since_ns))
             self._buffer.clear()
             self._buffered_records = 0
-        if self._members:
+        if self._again or self._members:
             self._keep_folder()
+        while self._again:
+            self._write(self._again[0], self._records - sum(member.records for member in self._again))
+            self._again.popleft()
         while self._members:
-            data, records, since_ns = self._members[0]
-            file = self._file_for(since_ns, len(data))
-            self._mark(file)
-            file.append(data)
-            self._file_bytes += len(data)
-            self.written_bytes += len(data)
-            self._records += records
-            self._members.popleft()
+            self._write(self._members[0], self._records)
+            self._records += self._members.popleft().records
+
+    def _write(self, member: _Member, first: int) -> None:
+        """Put it into its file; `first` is the number of its first record."""
+        file = self._file_for(member.since_ns, len(member.data), first)
+        self._mark(file, first)
+        file.append(member.data)
+        self._unsynced.append(member)
+        self._file_bytes += len(member.data)
+        self.written_bytes += len(member.data)
 
     @property
     def waiting(self) -> int:
@@ -255,10 +267,12 @@ class JournalWriter:
             places.setdefault(mark.path, 0)
         return _read(places.items(), skip, self._records, on_hole)
 
-    def _mark(self, file: MemberFile) -> None:
+    def _mark(self, file: MemberFile, first: int) -> None:
+        # What is written again is read where it stands last.
+        del self._marks[bisect_left(self._marks, first, key=lambda mark: mark.first) :]
         last = self._marks[-1] if self._marks else None
-        if last is None or last.path != file.path or self._records >= last.first + _MARK_EVERY:
-            self._marks.append(_Mark(self._records, file.path, file.size))
+        if last is None or last.path != file.path or first >= last.first + _MARK_EVERY:
+            self._marks.append(_Mark(first, file.path, file.size))
 
     def discard(self) -> None:
         """Forget what is buffered."""
@@ -267,12 +281,28 @@ class JournalWriter:
         self._buffered_records = 0
 
     def sync(self) -> None:
-        """Wait until the disk has what was flushed."""
-        if self._file is not None:
+        """Wait until the disk has what was flushed; after an OSError the next flush writes again what it may not have.
+
+        That goes into a new file: a system tells once of what it could not keep, forgets it, and says next time that
+        all is well.
+        """
+        if self._file is None:
+            return
+        try:
             self._file.sync()
+        except OSError:
+            self._again.extendleft(reversed(self._unsynced))
+            self._unsynced.clear()
+            self._file.close()
+            self._file = None
+            raise
+        self._unsynced.clear()
 
     def close(self) -> None:
         """Write and sync the rest and give back the file."""
+        self.flush()
+        with suppress(OSError):
+            self.sync()
         self.flush()
         self._leave_file()
 
@@ -281,7 +311,7 @@ class JournalWriter:
         found, self._displaced = self._displaced, []
         return found
 
-    def _file_for(self, received_ns: int, more_bytes: int) -> MemberFile:
+    def _file_for(self, received_ns: int, more_bytes: int, first: int) -> MemberFile:
         """The file that a member beginning at that moment goes to: a new one each day, and when the last is full.
 
         One that is no longer where it was is begun anew: what is written into it is in no file that has a name.
@@ -298,13 +328,13 @@ class JournalWriter:
             return file
         self._leave_file()
         path = folder / f"{self._session}-{self._files:03d}{JOURNAL_SUFFIX}"
-        for changed in create_file(path, encode_member(b"", self._records, 0), self._disk):
+        for changed in create_file(path, encode_member(b"", first, 0), self._disk):
             sync_folder(changed)
         file = MemberFile(path, self._disk)
         file.open()
         self._files += 1
         self._file_bytes = 0
-        self._file_begins = self._records
+        self._file_begins = first
         self._file = file
         return file
 
@@ -314,11 +344,12 @@ class JournalWriter:
             return
         file.close()
         self._file = None
+        self._unsynced.clear()
         self._displaced.append(Displaced(file.path, what, self._records - self._file_begins))
 
     def _leave_file(self) -> None:
         if self._file is not None:
-            self._file.sync()
+            self.sync()
             self._file.close()
             self._file = None
 

@@ -11,6 +11,7 @@ from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import ToldSessions
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamId
+from options_helper.model.text import format_count
 
 
 class CaptureState(StrEnum):
@@ -78,3 +79,16 @@ class CaptureStatus:
     def failed(self) -> tuple[StreamHealth, ...]:
         """The streams that are refused, or have given up."""
         return tuple(health for health in self.streams.values() if health.phase is Phase.FAILED)
+
+
+def unsynced_words(failures: int, *, has_journal: bool) -> str | None:
+    """That a disk failed so often to keep what was written into the files, as sentences; None where it never did."""
+    if not failures:
+        return None
+    said = f"The disk failed {format_count(failures, 'time')} to keep what was written: rows may be missing."
+    remedy = (
+        "The next capture into this folder holds them against the journal."
+        if has_journal
+        else "Replace that disk."
+    )
+    return f"{said} {remedy}"

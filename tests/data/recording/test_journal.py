@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import errno
 import os
+import random
 from collections.abc import Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
@@ -173,3 +175,45 @@ def test_what_a_full_disk_refuses_is_written_when_there_is_room(tmp_path: Path):
     journal.close()
 
     assert list(read_records(journal_files(tmp_path))) == [received(1), received(2)]
+
+
+class ForgetfulDisk:
+    """One that says once that it could not keep what was written since the last sync, and forgets it."""
+
+    def __init__(self) -> None:
+        self.fails = 0  # so often, from now on
+        self._kept: dict[int, int] = {}  # inode → bytes
+
+    def sync(self, descriptor: int) -> None:
+        status = os.fstat(descriptor)
+        if not self.fails:
+            self._kept[status.st_ino] = status.st_size
+            return
+        self.fails -= 1
+        os.ftruncate(descriptor, self._kept.get(status.st_ino, 0))
+        raise OSError(errno.EIO, os.strerror(errno.EIO))
+
+
+@pytest.mark.parametrize("seed", range(40))
+def test_what_a_failed_sync_may_have_lost_is_written_again(tmp_path: Path, seed: int):
+    """Whether it fails at a sync that was asked for, at a day's end or at the close: each record is there, and once."""
+    chance, disk, records = random.Random(seed), ForgetfulDisk(), list[Record]()
+    journal = JournalWriter(tmp_path, "one", Disk(sync=disk.sync))
+    for number in range(60):
+        records.append(received(number * HOUR // 2))
+        journal.append(records[-1])
+        disk.fails = chance.choice((0, 0, 1, 2))
+        with suppress(OSError):
+            journal.flush()
+            if chance.random() < 0.4:
+                journal.sync()
+        disk.fails = 0
+        if chance.random() < 0.3:
+            journal.flush()
+            skip = chance.randrange(len(records))
+            assert list(journal.read_back(skip, pytest.fail)) == records[skip:]
+    journal.flush()
+    disk.fails = chance.choice((0, 1))
+    journal.close()
+
+    assert list(read_records(journal_files(tmp_path))) == records
