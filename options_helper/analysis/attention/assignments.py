@@ -19,6 +19,7 @@ from options_helper.analysis.attention.expiring import (
 )
 from options_helper.analysis.attention.held_legs import Entries, HeldLine, basis_words, is_over
 from options_helper.analysis.attention.remedies import SEE_FIRST, Remedy, to_close
+from options_helper.analysis.attention.same_night import purses_of_night
 from options_helper.analysis.attention.shortage import Settlement
 from options_helper.analysis.attention.two_books import TwoBooks
 from options_helper.analysis.attention.words import (
@@ -47,21 +48,22 @@ def short_entries(
 ) -> Iterator[Entry]:
     """Every short leg in the money; what ends today or next is grave, the rest is to be known.
 
-    Of the symbols that were `told` to be exercised early nothing is said again.
+    Of the symbols that were `told` to be exercised early nothing is said again. All puts that may be assigned any day
+    may be in one night, so none is paid with the money of another.
     """
     near = {one.instrument.live_symbol: ending for ending in found for one in ending.all_legs}
     entries = books.entries
-    for one in (*books.of_file, *books.account_alone):
+    shorts = [one for one in (*books.of_file, *books.account_alone) if _may_be_assigned(one, moment)]
+    purses = purses_of_night([one for one in shorts if _is_any_day(one)], books, power, at_end)
+    for one in shorts:
         symbol = one.instrument.live_symbol
-        if not one.is_short or not one.is_in_the_money or one.life is None or is_over(one, moment.at):
-            continue
-        if symbol in told:
+        if symbol in told or one.life is None:
             continue
         ending = near.get(symbol)
         said, outcome = if_exercised("Assigned", one)
         wanted = None if ending is None else ending.judged.demand
         needs = None if outcome is None or outcome.cash >= 0 else -outcome.cash
-        purse = at_end.purse(one) if ending is None else power.purse(ending)
+        purse = purses.get(symbol) or at_end.purse(one) if ending is None else power.purse(ending)
         alone = "" if power.has is None or ending is not None else money_words(needs, purse)
         # What the rest of its end lacks is of quantities that may be of the other sign, while its own is in doubt.
         is_read = not one.in_doubt or one.in_account is not None
@@ -86,6 +88,15 @@ def short_entries(
             set_aside=purse.aside,
             shares=None if outcome is None else outcome.shares,
         )
+
+
+def _may_be_assigned(one: HeldLine, moment: Moment) -> bool:
+    return one.is_short and bool(one.is_in_the_money) and one.life is not None and not is_over(one, moment.at)
+
+
+def _is_any_day(one: HeldLine) -> bool:
+    """Whether it is a put that may be assigned before its end."""
+    return one.instrument.option_type == "put" and one.life is not None and one.life.is_american
 
 
 def if_exercised(verb: str, one: HeldLine) -> tuple[str, Outcome | None]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import date
 
 import pytest
@@ -121,3 +122,68 @@ def test_what_ends_in_the_next_session_takes_its_dollars_once():
     assert entry.amounts.endswith(
         "options buying power $24,000 and $1,000 set aside for it, as computed here: enough."
     )
+
+
+def far_puts(*book: PortfolioEntry, power: float) -> dict[str, Entry]:
+    """By label; each has time value that its holder would give up, so nothing says that it is exercised soon."""
+    prices: dict[str, tuple[float | None, float | None]] = {
+        name: (price - 0.01, price + 0.01) for name, price in PRICES.items()
+    }
+    for line in (line for entry in book for line in entry.lines):
+        inside = max(0.0, (line.instrument.strike or 0.0) - PRICES[line.instrument.underlying])
+        prices[line.instrument.live_symbol] = (inside + 5.0, inside + 5.1)
+    live = live_at("2026-11-20 12:00", prices, held=book, power=power)
+    found = of_kind(attention(book, live), AttentionKind.IN_THE_MONEY_SHORT)
+    return {one.what.split(" P ")[0]: one for one in found}
+
+
+def spread(symbol: str, strike: float, identity: str) -> PortfolioEntry:
+    legs = (leg(side, at, "put", expiry=DECEMBER) for side, at in (("short", strike), ("long", strike - 5)))  # type: ignore[arg-type]
+    return structure(*legs, symbol=symbol, identity=identity)
+
+
+def test_of_what_may_be_assigned_any_day_none_is_paid_with_the_money_of_another():
+    """Either could be paid, and not both; it is one account that pays, whichever entries or names they are in."""
+    of_one, of_both = (
+        far_puts(*book, power=9_000)
+        for book in (
+            [spread("KO", 85, "a")],
+            [spread("KO", 85, "a"), spread("KO", 86, "b")],
+        )
+    )
+
+    assert of_one["KO 18 Dec 26 85"].amounts == "Assigned: +100 KO for $8,500."
+    assert {label: one.amounts for label, one in of_both.items()} == {
+        f"KO 18 Dec 26 {strike}": (
+            f"Assigned: +100 KO for ${needs:,}; options buying power $9,000, ${left:,} of it left by what else may be "
+            "assigned that night: short by $7,100."
+        )
+        for strike, needs, left in ((85, 8_500, 1_400), (86, 8_600, 1_500))
+    }
+
+
+def test_one_contract_of_several_entries_is_assigned_as_one():
+    """The account has one position of it."""
+    book = [spread("KO", 85, "a"), spread("KO", 85, "b")]
+
+    (entry,) = far_puts(*book, power=9_000).values()
+
+    assert entry.amounts.startswith("Assigned: +200 KO for $17,000; ")
+    assert entry.amounts.endswith("short by $7,000.")
+
+
+def test_what_is_told_to_be_exercised_early_is_assigned_in_the_same_night():
+    book = [spread("KO", 85, "a"), put("AAPL", 250)]
+    prices: dict[str, tuple[float | None, float | None]] = {
+        "KO": (59.99, 60.01), "AAPL": (189.99, 190.01), book[1].lines[0].instrument.live_symbol: (60.01, 60.1),
+        book[0].lines[0].instrument.live_symbol: (30, 30.1), book[0].lines[1].instrument.live_symbol: (25, 25.1),
+    }  # fmt: skip
+    actions = [dividend(name, NEVER, 1.0) for name in PRICES]
+    live = live_at("2026-11-20 12:00", prices, held=book, power=9_000, actions=actions)
+    live = replace(
+        live, account=replace(live.account, moved=frozenset({"AAPL"}))
+    )  # what is set aside is not known
+
+    (entry,) = of_kind(attention(book, live, with_risk=True), AttentionKind.IN_THE_MONEY_SHORT)
+
+    assert "$0 of it left by what else may be assigned that night" in entry.amounts
