@@ -150,7 +150,7 @@ def assess_attention(
         not_judged=(
             *_unjudged(found, lines),
             *unread_dividends(lives),
-            *unread_owed(unread_shares),
+            *unread_owed(unread_shares, live),
             *_odd_shorts((*lines, *books.account_alone), {symbol for one in found for symbol in one.symbols}),
         ),
         unjudged=_unjudged_kinds(found, books, lives, unread_shares),
@@ -182,7 +182,7 @@ def _unjudged_kinds(
     lines = books.of_file
     unplaced = [one for one in lines if _is_unplaced(one)]
     ending = [one for each in found if not each.is_over for one in each.all_legs if _is_unplaced(one)]
-    unread = [leg.held for leg in lives if leg.dividends is not None and leg.dividends.is_unread]
+    unread = [leg.held for leg in lives if leg.dividends is not None and leg.dividends.is_unknown]
     odd = [one for one in (*lines, *books.account_alone) if _is_odd_short(one)]
     early = (*unplaced, *(one for one in unread if one.instrument.option_type == "call"), *odd)
     return {

@@ -94,7 +94,7 @@ def early_entries(
     early = [leg for leg in lives if _may_be_exercised(leg.held, moment)]
     money = _Money(power, fsum(_to_exercise(leg, moment) for leg in early))
     calls = {leg.held.instrument.live_symbol: _reasons(leg, live, moment) for leg in early if _is_call(leg)}
-    sold = [(leg.held, reasons.dividend) for leg, reasons in _sold_calls(early, calls)]
+    sold = [(leg.held, _owed(reasons.dividend, leg.held, live)) for leg, reasons in _sold_calls(early, calls)]
     delivered = delivered_before(sold, books, found, moment)
     puts = [(leg.held, signs) for leg in early if _is_sold_put(leg) and (signs := _put_signs(leg, moment.at))]
     purses = purses_of_night([one for one, _ in puts], books, power, settle)
@@ -274,10 +274,18 @@ def _sell(one: HeldLine, settle: AtEnd) -> Remedy:
 
 
 def next_session_dividend(leg: LegLife, moment: Moment) -> Dividend | None:
-    """What goes ex on the next session."""
-    if leg.dividends is None:
-        return None
-    return next((one for one in leg.dividends.dividends if one.ex_date == moment.following), None)
+    """What goes ex on the next session, all of it as one: a holder who exercises has all of it."""
+    known = () if leg.dividends is None else leg.dividends.dividends
+    found = [one for one in known if one.ex_date == moment.following]
+    return replace(found[0], amount=fsum(one.amount for one in found)) if found else None
+
+
+def _owed(dividend: Dividend, one: HeldLine, live: LiveSnapshot) -> Dividend:
+    """What who is short of a share pays: special ones of that day too, for which contracts may be adjusted."""
+    actions = live.risk_inputs.actions.get(one.instrument.underlying)
+    found = () if actions is None else actions.dividends
+    special = fsum(other.amount for other in found if other.special and other.ex_date == dividend.ex_date)
+    return replace(dividend, amount=dividend.amount + special)
 
 
 def _signs(one: HeldLine, dividend: Dividend, live: LiveSnapshot) -> tuple[str, ...]:
@@ -464,17 +472,17 @@ def _closing_tonight(one: HeldLine, live: LiveSnapshot, moment: Moment) -> tuple
 
 def unread_dividends(lives: Sequence[LegLife]) -> Iterator[str]:
     """Of which short calls in the money nobody can say whether a dividend calls for them, a sentence each name."""
-    names = dict.fromkeys(
-        leg.held.instrument.underlying
+    names = {
+        leg.held.instrument.underlying: leg.dividends.is_unread
         for leg in lives
         if leg.held.is_short
         and leg.held.is_in_the_money
         and leg.held.instrument.option_type == "call"
         and leg.dividends is not None
-        and leg.dividends.is_unread
-    )
-    for name in names:
+        and leg.dividends.is_unknown
+    }
+    for name, is_unread in names.items():
+        why = "its dividends were not read" if is_unread else "one that is announced cannot be read"
         yield (
-            f"{name}: whether its short calls may be exercised for a dividend cannot be judged, since its dividends "
-            "were not read."
+            f"{name}: whether its short calls may be exercised for a dividend cannot be judged, since {why}."
         )

@@ -150,21 +150,28 @@ def _next_dividends(
 
 
 def unread_for_shares(books: TwoBooks, live: LiveSnapshot, own: Collection[str]) -> tuple[HeldLine, ...]:
-    """Shares of which nobody says what they pay: neither were their dividends read, nor did the user write any down."""
+    """Shares of which nobody says what they pay, or not all of it.
+
+    Neither were their dividends read, nor did the user write any down; or one is announced and cannot be read.
+    """
     return tuple(
         one
         for one in (*books.of_file, *books.account_alone)
-        if _is_share(one)
-        and one.counted
-        and one.instrument.underlying not in live.risk_inputs.actions
-        and one.instrument.underlying not in own
+        if _is_share(one) and one.counted and _is_unknown(one.instrument.underlying, live, own)
     )
 
 
-def unread_owed(unread: Iterable[HeldLine]) -> Iterator[str]:
+def _is_unknown(name: str, live: LiveSnapshot, own: Collection[str]) -> bool:
+    actions = live.risk_inputs.actions.get(name)
+    return name not in own and (actions is None or bool(actions.unreadable))
+
+
+def unread_owed(unread: Iterable[HeldLine], live: LiveSnapshot) -> Iterator[str]:
     """Of which shares sold short nobody can say whether a dividend is owed, a sentence each name."""
     for name in dict.fromkeys(one.instrument.underlying for one in unread if one.is_short):
-        yield f"{name}: whether a dividend is owed on what is sold short cannot be judged, since none was read."
+        is_read = name in live.risk_inputs.actions
+        why = "one that is announced cannot be read" if is_read else "none was read"
+        yield f"{name}: whether a dividend is owed on what is sold short cannot be judged, since {why}."
 
 
 def _is_share(one: HeldLine) -> bool:

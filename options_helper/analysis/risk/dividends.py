@@ -50,7 +50,12 @@ class LegDividends:
     @property
     def is_unread(self) -> bool:
         """Whether nobody says anything of them: neither were they read, nor did the user write them down."""
-        return self.read_at is None and self.state is DividendState.UNKNOWN
+        return self.read_at is None and self.is_unknown
+
+    @property
+    def is_unknown(self) -> bool:
+        """Whether there may be more than is known: they are unread, or one is announced and cannot be read."""
+        return self.state is DividendState.UNKNOWN
 
 
 def dividends_of_leg(

@@ -7,10 +7,11 @@ from decimal import Decimal
 
 import pytest
 
+from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.entries import AttentionKind, Who
 from options_helper.analysis.live_health import Level
 from options_helper.model.contract_records import ContractRecord, Deliverable
-from options_helper.model.risk_inputs import Dividend
+from options_helper.model.risk_inputs import CorporateActions, Dividend
 from tests.analysis.attention.world import FRIDAY, attention, dividend, live_at, of_kind, only
 from tests.kit.builders import holding, leg, new_york, position, structure
 
@@ -184,6 +185,52 @@ def test_unread_dividends_are_no_absence_of_dividends():
         ),
     )
     assert found.needs_a_hand
+
+
+def on_the_eve(*dividends: Dividend, bid: float = 10.5, unreadable: tuple[str, ...] = ()) -> Attention:
+    """The session before Friday's ex-date; AAPL at 190."""
+    prices: dict[str, tuple[float | None, float | None]] = {"AAPL": (189.99, 190.01), CALL: (bid, bid + 0.2)}
+    actions = CorporateActions(
+        "AAPL", new_york("2026-11-19 08:00"), date(2027, 11, 20), dividends, unreadable=unreadable
+    )
+    live = live_at("2026-11-19 12:00", prices, held=[SHORT_CALL], actions=[actions])
+    return attention([SHORT_CALL], live)
+
+
+def test_all_that_is_paid_on_one_day_calls_for_a_call():
+    """A fund pays its income and its gains on one day; neither alone is more than the time value."""
+    found = on_the_eve(Dividend("AAPL", FRIDAY, 0.3), Dividend("AAPL", FRIDAY, 0.4))
+
+    entry = only(found, AttentionKind.EARLY_EXERCISE)
+    assert "AAPL goes ex $0.7 on 20 Nov 26: its time value at the bid is 0.50" in entry.what
+    assert entry.needs == pytest.approx(70)
+    assert "$70 of dividend is owed" in entry.amounts
+
+
+def test_a_special_one_of_the_same_day_is_owed_too_and_calls_for_no_call():
+    """Contracts are adjusted for it, shares are not."""
+    special = Dividend("AAPL", FRIDAY, 2.0, special=True)
+
+    assert of_kind(on_the_eve(special), AttentionKind.EARLY_EXERCISE) == []
+    entry = only(on_the_eve(Dividend("AAPL", FRIDAY, 0.6), special), AttentionKind.EARLY_EXERCISE)
+
+    assert "goes ex $0.6 on 20 Nov 26" in entry.what
+    assert entry.needs == pytest.approx(260)
+
+
+def test_a_dividend_that_is_announced_and_cannot_be_read_is_none_that_is_known():
+    said = "A dividend of AAPL is announced, and its amount cannot be read."
+
+    found = on_the_eve(unreadable=(said,))
+
+    assert found.not_judged == (
+        (
+            "AAPL: whether its short calls may be exercised for a dividend cannot be judged, since one that is "
+            "announced cannot be read."
+        ),
+    )
+    assert CALL in found.unjudged[AttentionKind.EARLY_EXERCISE]
+    assert CALL in found.unjudged[AttentionKind.EX_DIVIDEND]
 
 
 class TestShortPuts:

@@ -257,3 +257,20 @@ class TestShares:
         said = "AAPL: whether a dividend is owed on what is sold short cannot be judged, since none was read."
         assert (said in found.not_judged) is is_said
         assert found.unjudged[AttentionKind.EX_DIVIDEND] == {"AAPL"}
+
+    def test_nor_is_one_that_is_announced_and_cannot_be_read(self):
+        book = [holding("AAPL", -100)]
+        actions = CorporateActions(
+            "AAPL", new_york("2026-11-20 08:00"), date(2027, 11, 20), unreadable=("One is announced.",)
+        )
+        live = live_at("2026-11-20 12:00", {"AAPL": (189.99, 190.01)}, held=book, actions=[actions])
+
+        found = attention(book, live)
+
+        assert found.not_judged == (
+            (
+                "AAPL: whether a dividend is owed on what is sold short cannot be judged, since one that is announced "
+                "cannot be read."
+            ),
+        )
+        assert found.unjudged[AttentionKind.EX_DIVIDEND] == {"AAPL"}
