@@ -45,6 +45,7 @@ PUBLIC: Final = {
         "Elapsed",
         "FIGURES",
         "Side",
+        "Elapsed",
         "Evaluation",
         "Evidence",
         "Figure",
