@@ -43,6 +43,7 @@ PUBLIC: Final = {
     "truth": ("DeskHealth", "decode"),
     "first_look": ("FEEDS_SECONDS", "look_at_desk"),
     "owner": ("AnnouncedSource", "BusOwner"),
+    "owner_term": ("Require", "no_lease"),
     "recording": ("BusRecording",),
     "stores": ("DEFAULT_KEEP_BYTES",),
     "term_carrier": ("Owner", "TermCarrier"),

@@ -14,7 +14,7 @@ from options_helper.bus.accounts import TRUTH
 from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import BusConnection, StoreWish
 from options_helper.bus.owner import AnnouncedSource
-from options_helper.bus.owner_term import OwnerTerm
+from options_helper.bus.owner_term import OwnerTerm, Require, no_lease
 from options_helper.bus.publisher import Fenced
 from options_helper.bus.stores import further_stores_of
 from options_helper.bus.teller import FurtherTeller
@@ -38,7 +38,13 @@ class AccountsOwner(TermCarrier):
     """
 
     def __init__(
-        self, address: BusAddress, owner: Owner, accounts: Sequence[str], *, now_ns: Callable[[], int]
+        self,
+        address: BusAddress,
+        owner: Owner,
+        accounts: Sequence[str],
+        *,
+        now_ns: Callable[[], int],
+        require_lease: Require = no_lease,
     ) -> None:
         """`accounts` are all that the desk serves; the first is its own, and another carries that."""
         self._owner, self._accounts = owner, tuple(accounts[1:])
@@ -47,7 +53,13 @@ class AccountsOwner(TermCarrier):
         self._failing: set[str] = set()  # of which nothing can be told, as logged
         super().__init__(
             address,
-            OwnerTerm(address.names, [fills_of(one) for one in self._accounts], owner.epoch, self._words),
+            OwnerTerm(
+                address.names,
+                [fills_of(one) for one in self._accounts],
+                owner.epoch,
+                self._words,
+                require_lease=require_lease,
+            ),
             what="the further accounts",
             threads=("live-bus-accounts", "live-desk-accounts"),
             now_ns=now_ns,

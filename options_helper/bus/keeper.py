@@ -81,6 +81,10 @@ class LeaseKeeper:
         """Whether it is held, and somebody waits for it, as far as was known at the last renewal."""
         return self._course.is_followed
 
+    def require_fresh(self) -> None:
+        """StreamError where another may have the lease, for all that is known at this moment; from any thread."""
+        self._course.require_fresh(self._elapsed())
+
     def give_back(self) -> None:
         """Let another have it at once; nothing where it is not held."""
         try:

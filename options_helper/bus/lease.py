@@ -59,9 +59,13 @@ class Lease:
     is_followed: bool = False
     ttl: float = TTL_SECONDS
 
+    def is_fresh(self, now: float) -> bool:
+        """Whether it was renewed so lately that nobody else can have it."""
+        return now - self.renewed_at < self.ttl * STEP_DOWN_AT
+
     def judge(self, now: float) -> Step:
         """What to do now."""
-        if self.is_followed and now - self.renewed_at >= self.ttl * STEP_DOWN_AT:
+        if self.is_followed and not self.is_fresh(now):
             return Step.STEP_DOWN
         return Step.RENEW if now - self.asked_at >= RENEW_SECONDS else Step.KEEP
 

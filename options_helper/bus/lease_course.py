@@ -13,10 +13,14 @@ import msgspec
 from options_helper.bus.connection import Stored, WrongSequence
 from options_helper.bus.lease import Claim, Lease, Step, read_claim
 from options_helper.bus.names import Names
+from options_helper.errors import StreamError
 
 # So often who waits says so; the holder believes it for as long as a lease.
 WAITING_SECONDS: Final = 1.0
 TRIES: Final = 3
+NOT_FRESH: Final = (
+    "Whether this one still has the lease of the desk is not known; it begins nothing before that is."
+)
 NOT_IN_TIME: Final = "The lease of this desk was not renewed in time, and another waits: this one steps down."
 
 
@@ -73,6 +77,15 @@ class LeaseCourse:
         """Whether it is held, and somebody waits for it, as far as was known at the last renewal."""
         lease = self._lease
         return lease is not None and lease.is_followed
+
+    def require_fresh(self, now: float) -> None:
+        """StreamError where another may have the lease, for all that is known here: no term is to begin then.
+
+        Also where nobody waits, as far as was known: whoever was asleep knows nothing of what came meanwhile.
+        """
+        lease = self._lease
+        if lease is None or not lease.is_fresh(now):
+            raise StreamError(NOT_FRESH)
 
     def note_problem(self, problem: str | None) -> None:
         """Note why the server cannot be asked, as a sentence; None where it can."""

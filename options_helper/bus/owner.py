@@ -22,7 +22,7 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import BusConnection, Reply, StoreWish
 from options_helper.bus.demand import Demand, demands, read_wish
 from options_helper.bus.detail import Detail
-from options_helper.bus.owner_term import OwnerTerm
+from options_helper.bus.owner_term import OwnerTerm, Require, no_lease
 from options_helper.bus.publisher import NO_FEEDS
 from options_helper.bus.slow_feed import SLOW_SECONDS, SlowFeed
 from options_helper.bus.stores import DEFAULT_KEEP_BYTES, stores_of
@@ -113,11 +113,20 @@ class BusOwner(TermCarrier):
         feeds: Mapping[StreamId, str] = NO_FEEDS,
         accounts: Sequence[str] = (DEFAULT_ACCOUNT,),
         monotonic: Callable[[], float] = time.monotonic,
+        require_lease: Require = no_lease,
     ) -> None:
         self._slow, self._words = SlowFeed(), DeskTeller(address.names)
         super().__init__(
             address,
-            OwnerTerm(address.names, streams, owner.epoch, self._words, self._slow.take, feeds=feeds),
+            OwnerTerm(
+                address.names,
+                streams,
+                owner.epoch,
+                self._words,
+                self._slow.take,
+                feeds=feeds,
+                require_lease=require_lease,
+            ),
             what="the streams",
             threads=("live-bus", "live-desk"),
             now_ns=now_ns,

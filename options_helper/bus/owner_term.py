@@ -5,7 +5,7 @@ Knows no thread, event loop or clock: moments come in as values, and what is ask
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Protocol
 
 from options_helper.bus.names import Names
@@ -25,6 +25,13 @@ from options_helper.model.announcement import Announcement
 from options_helper.model.frames import Frame
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamId, fills_of, stream_named
 
+# Returns where the lease is held, and raises a StreamError where another may have it.
+Require = Callable[[], None]
+
+
+def no_lease() -> None:
+    """There is none to be held."""
+
 
 class Bus(Store, StateStore, Protocol):
     """What a term needs of a `BusConnection`."""
@@ -35,6 +42,7 @@ class OwnerTerm:
 
     Of the desk's own streams, or of those of the accounts beside it: a term of their own, with fences of its own.
 
+    `require_lease` raises where the lease is not surely held at that moment: a term that begins fences whoever leads.
     `fenced` says why this owner must end, once another one is there; then `require_desk`, `offer` and what is published
     raise Fenced. What is kept `teller` tells, whose term is this one.
     """
@@ -48,10 +56,11 @@ class OwnerTerm:
         stored: OnStored = nobody,
         *,
         feeds: Mapping[StreamId, str] = NO_FEEDS,
+        require_lease: Require = no_lease,
     ) -> None:
-        self._teller = teller
+        self._teller, self._require_lease = teller, require_lease
         self._publisher = DeskPublisher(
-            names, streams, epoch, stored, feeds=feeds, require_desk=self.require_desk
+            names, streams, epoch, stored, feeds=feeds, require_desk=self._require_to_begin
         )
         self.fenced: str | None = None
         # By the account whose run it is, whose thread alone changes what is its own.
@@ -109,6 +118,10 @@ class OwnerTerm:
         """Fenced where another owner is there."""
         if self.fenced is not None:
             raise Fenced(self.fenced)
+
+    def _require_to_begin(self) -> None:
+        self.require_desk()
+        self._require_lease()
 
     async def begin(self, bus: Bus, now_ns: int) -> None:
         """Begin it, where it has not begun; what is kept is told again, as the server may have lost it.

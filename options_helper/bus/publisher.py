@@ -293,15 +293,20 @@ class StorePublisher:
         Whoever followed has heard what is gone, and the count of events goes on from the larger of the two pasts, so
         nobody counts anything twice.
         """
-        lost = max(0, self._last_sequence - sequence)
+        known, events = self._last_sequence, dict(self._events)
+        try:
+            newest = await self.survey(bus, self.progress)
+            self._require_newest(newest)
+            self._require_desk()
+        except BaseException:
+            # It is found out once more: built on what is there the old term would go on, and nothing be lost.
+            self._last_sequence, self._events = known, events
+            raise
+        lost = max(0, known - sequence)
         self.lost_messages += lost
         log.error(
             "the bus lost %d messages of %s that it had acknowledged; a new term begins", lost, self._store
         )
-        newest = await self.survey(bus, self.progress)
-        if newest > self.epoch:
-            raise Fenced(TAKEN)  # it has begun on what was left
-        self._require_desk()
         self._waiting = None
         if not waiting.is_opening:
             self._offered.appendleft((waiting.stream, waiting.records))
@@ -311,6 +316,10 @@ class StorePublisher:
         self._unopened = deque(self._numbers)
         if waiting.is_opening:  # of a term that was begun anew itself: whoever publishes waits a moment first
             raise StreamError(self._refused)
+
+    def _require_newest(self, newest: int) -> None:
+        if newest > self.epoch:
+            raise Fenced(TAKEN)  # it has begun on what was left
 
 
 class DeskPublisher:

@@ -73,10 +73,11 @@ class StoreTeller:
 
     async def _open(self, bus: StateStore, epoch: int) -> None:
         for _ in range(BEGIN_TRIES):
-            self._last_sequence = await bus.last_sequence(self._store)
+            last = await bus.last_sequence(self._store)
             await self._require_newest(bus, epoch)
+            term = msgspec.msgpack.encode(Term(epoch))
             try:
-                await self._store_one(bus, self._term_subject, msgspec.msgpack.encode(Term(epoch)), epoch)
+                await self._store_one(bus, self._term_subject, term, epoch, last)
             except WrongSequence:
                 continue  # the owner of before has spoken meanwhile
             self._epoch = epoch
@@ -99,7 +100,7 @@ class StoreTeller:
             return
         for _ in range(TRIES):
             try:
-                await self._store_one(bus, subject, data, self._epoch)
+                await self._store_one(bus, subject, data, self._epoch, self._last_sequence)
             except WrongSequence:
                 await self._find_out(bus)
             else:
@@ -113,13 +114,14 @@ class StoreTeller:
         self.forget_told()  # first, as what follows may fail
         await self._open(bus, self._epoch)
 
-    async def _store_one(self, bus: StateStore, subject: str, data: bytes, epoch: int) -> None:
+    async def _store_one(self, bus: StateStore, subject: str, data: bytes, epoch: int, last: int) -> None:
+        """Which is the last is not believed before something is stored behind it: whatever fails is found out anew."""
         self._count += 1
         self._last_sequence = await bus.store_fenced(
             subject,
             data,
             message_id=f"{subject.rpartition('.')[2]}-{epoch}-{self._count}",
-            last=self._last_sequence,
+            last=last,
         )
 
 

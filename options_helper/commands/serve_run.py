@@ -311,6 +311,7 @@ class _Serving:
             took_over=self._took_over,
             account=self._account,
             further=self._further,
+            require_lease=self._keeper.require_fresh,
         )
         self._config = None
         # Before it opens, which may take longer than a lease: what has lost that begins no term.

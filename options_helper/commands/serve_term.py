@@ -10,6 +10,7 @@ from typing import Final
 from options_helper.bus.accounts_owner import AccountsOwner
 from options_helper.bus.address import BusAddress
 from options_helper.bus.owner import AnnouncedSource, BusOwner
+from options_helper.bus.owner_term import Require, no_lease
 from options_helper.bus.term_carrier import Owner, TermCarrier
 from options_helper.clock import utc_now_ns
 from options_helper.data.at_once import do_at_once
@@ -40,7 +41,7 @@ class ServeTerm:
 
     `took_over`: another led the desk just now, so its connection may be there for a moment. `account` is the name of
     the desk's own account, whose settings these are; the `further` ones have a run each, and nothing of theirs holds up
-    its streams.
+    its streams. Without what `require_lease` requires no term begins.
     """
 
     def __init__(
@@ -54,6 +55,7 @@ class ServeTerm:
         took_over: bool,
         account: str = DEFAULT_ACCOUNT,
         further: Sequence[FurtherAccount] = (),
+        require_lease: Require = no_lease,
         now_ns: Callable[[], int] = utc_now_ns,
         manager_cls: Callable[..., LiveStreamManager] = LiveStreamManager,
     ) -> None:
@@ -70,6 +72,7 @@ class ServeTerm:
             limits=plan,
             feeds=feeds_of(settings, source.streams),
             accounts=accounts,
+            require_lease=require_lease,
         )
         self._retry = RetryPolicy(slow_pauses=TAKEOVER_PAUSES) if took_over else RetryPolicy()
         self._limits, self._manager_cls = limits, manager_cls
@@ -77,7 +80,11 @@ class ServeTerm:
             settings, source=source, limits=limits, carry=self.owner.carry, retry=self._retry
         )
         self._account, self._wanted = account, tuple(further)
-        self._accounts_owner = AccountsOwner(address, who, accounts, now_ns=now_ns) if further else None
+        self._accounts_owner = (
+            AccountsOwner(address, who, accounts, now_ns=now_ns, require_lease=require_lease)
+            if further
+            else None
+        )
         self._further = FurtherAccounts(self._manager_of)
         self._managers: dict[
             str, LiveStreamManager

@@ -10,7 +10,7 @@ from options_helper.bus.address import BusAddress
 from options_helper.bus.connection import Stored
 from options_helper.bus.keeper import lease_store
 from options_helper.bus.lease import RENEW_SECONDS, TTL_SECONDS, Claim
-from options_helper.bus.lease_course import NOT_IN_TIME, LeaseCourse
+from options_helper.bus.lease_course import NOT_FRESH, NOT_IN_TIME, LeaseCourse
 from options_helper.errors import StreamError
 from tests.kit.jetstream import AnswersAtOnce, JetStream, at_once
 
@@ -175,6 +175,22 @@ def test_who_is_alone_leads_on_however_long_the_bus_is_away():
     assert look(den, bus, 1_000.0) is None
     assert den.standing.leads
     assert held(bus) is not None
+
+
+def test_who_was_asleep_is_sure_of_its_lease_only_once_it_is_renewed():
+    """Whoever began to wait meanwhile is not known, and may have it."""
+    bus, den = a_bus(), one("den")
+    with pytest.raises(StreamError, match=NOT_FRESH):
+        den.require_fresh(0.0)
+    look(den, bus, 0.0)
+    look(den, bus, RENEW_SECONDS)
+    den.require_fresh(RENEW_SECONDS + 1.9)
+    with pytest.raises(StreamError, match=NOT_FRESH):
+        den.require_fresh(RENEW_SECONDS + 2.0)
+    assert den.standing.leads, "it has not looked yet"
+
+    look(den, bus, RENEW_SECONDS + 2.0)
+    den.require_fresh(RENEW_SECONDS + 2.0)
 
 
 def test_who_comes_back_to_another_leaves():

@@ -6,6 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
+from options_helper.bus.connection import Stored
 from options_helper.bus.names import Names
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced
@@ -13,6 +14,7 @@ from options_helper.bus.stores import further_stores_of, stores_of
 from options_helper.bus.teller import DeskTeller, FurtherTeller
 from options_helper.bus.truth import DeskNews
 from options_helper.data.recording.journal import RecordKind
+from options_helper.errors import StreamError
 from options_helper.model.announcement import Announcement, MarketKind
 from options_helper.model.frames import Frame
 from options_helper.model.streams import StreamId, StreamName, fills_of
@@ -50,6 +52,81 @@ def test_who_has_yielded_while_it_begins_begins_no_term():
 
     assert den.epoch < attic.epoch
     at_once(words.tell(AnswersAtOnce(server), "news", DeskNews(())))
+
+
+@pytest.mark.parametrize("asleep_at", [0, 1, 2, 3])
+def test_who_wakes_and_is_not_sure_of_its_lease_begins_no_term_over_the_one_that_leads(asleep_at: int):
+    """Whichever word of its term it was about to say: it would be the newer one, and fence whoever leads."""
+    server, words = a_server(), DeskTeller(NAMES)
+    attic = OwnerTerm(NAMES, (StreamName.STOCKS, StreamName.FILLS), 200, words)
+    left = [asleep_at]
+
+    def sleep_or_go_on() -> None:
+        if not left[0]:
+            if not attic.epoch:
+                at_once(attic.begin(AnswersAtOnce(server), 1))
+            raise StreamError("It is not known whether this one has the lease.")
+        left[0] -= 1
+
+    den = OwnerTerm(
+        NAMES,
+        (StreamName.STOCKS, StreamName.FILLS),
+        300,
+        DeskTeller(NAMES),
+        require_lease=sleep_or_go_on,
+    )
+    for _ in range(2):
+        with pytest.raises(StreamError, match="not known"):
+            at_once(den.begin(AnswersAtOnce(server), 2))
+
+    frames = [Frame(one, b"[]", 1, 7) for one in (StreamName.STOCKS, StreamName.FILLS)]
+    attic.offer(frames, None, 3)
+    at_once(attic.publish(AnswersAtOnce(server)))
+    at_once(words.tell(AnswersAtOnce(server), "news", DeskNews(())))
+    assert sum(one.stored for one in attic.counts.values()) == 2
+
+
+class Away(AnswersAtOnce):
+    """A bus that may go away before it says which the newest message of a stream is."""
+
+    is_away = False
+
+    async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
+        if self.is_away:
+            raise StreamError("The bus is away.")
+        return await super().last(store, subject, direct=direct)
+
+
+@pytest.mark.parametrize("is_sure", [True, False])
+def test_who_is_held_up_as_it_begins_anew_on_a_bus_that_lost_its_past_begins_anew_all_the_same(
+    *, is_sure: bool
+):
+    """By its lease, of which it has to be sure, or by the bus: it went on in the old term as if nothing was lost."""
+    may_begin = True
+
+    def require() -> None:
+        if not may_begin:
+            raise StreamError("It is not known whether this one has the lease.")
+
+    bus = Away(a_server())
+    den = OwnerTerm(NAMES, (StreamName.STOCKS,), 100, DeskTeller(NAMES), require_lease=require)
+    at_once(den.begin(bus, 1))
+    for _ in range(2):
+        frames = [Frame(StreamName.STOCKS, b"[]", 1, 7)]
+        den.offer(frames, None, 1)
+        at_once(den.publish(bus))
+        den.settle(frames)
+    emptied(bus.server)
+    den.offer([Frame(StreamName.STOCKS, b"[]", 1, 8)], None, 2)
+    may_begin, bus.is_away = is_sure, is_sure
+    for _ in range(2):
+        with pytest.raises(StreamError, match=r"not known|away"):
+            at_once(den.publish(bus))
+    assert (den.fenced, den.epoch, den.lost_messages) == (None, 100, 0)
+    may_begin, bus.is_away = True, False
+    at_once(den.publish(bus))
+
+    assert (den.epoch, den.unknown, den.lost_messages) == (101, 0, 3)
 
 
 def test_what_a_simulator_announces_is_told_once_and_again_when_it_announces_something_new():

@@ -48,6 +48,17 @@ class Store:
         return [word.number for word in words if word is not None]
 
 
+class Away(Store):
+    """Takes no term while it is away."""
+
+    is_away = False
+
+    async def store_fenced(self, subject: str, data: bytes, *, message_id: str, last: int) -> int:
+        if self.is_away and subject == "desk.term":
+            raise StreamError("It is away.")
+        return await super().store_fenced(subject, data, message_id=message_id, last=last)
+
+
 async def begun(store: Store, epoch: int = 7) -> StoreTeller:
     teller = StoreTeller("A store", "desk.term")
     await teller.begin(store, epoch)
@@ -98,5 +109,25 @@ def test_after_a_store_has_lost_something_all_is_told_again_even_if_that_failed_
             await teller.tell(store, "desk.health", Word(2))
         await teller.tell(store, "desk.risk", Word(1))
         assert store.told("desk.risk") == [1]
+
+    asyncio.run(story())
+
+
+def test_whose_the_words_are_is_said_in_a_store_that_has_lost_everything_even_if_that_failed_at_first():
+    """Who followed found no term there, and took the words that it was told for nobody's."""
+
+    async def story() -> None:
+        store = Away()
+        teller = await begun(store)
+        await teller.tell(store, "desk.health", Word(1))
+        store.messages.clear()
+        store.is_away = True
+        with pytest.raises(StreamError, match="away"):
+            await teller.tell(store, "desk.health", Word(2))
+        store.is_away = False
+        await teller.tell(store, "desk.health", Word(2))
+
+        assert await teller.newest_term(store) == 7
+        assert store.told("desk.health") == [2]
 
     asyncio.run(story())

@@ -224,6 +224,8 @@ class Keeper:
 
     def want(self) -> None: ...
 
+    def require_fresh(self) -> None: ...
+
     def give_back(self) -> None:
         self.given_back += 1
 

@@ -271,7 +271,7 @@ MUTATIONS: Final = (
              "            self._cut_back(descriptor)\n            raise\n        self._size",
              "            raise\n        self._size", subject="recorder"),
     Mutation("an owner whose lease runs out goes on", f"{_BUS}/lease.py",
-             "if self.is_followed and now - self.renewed_at >= self.ttl * STEP_DOWN_AT:", "if False:", subject="lease"),
+             "if self.is_followed and not self.is_fresh(now):", "if False:", subject="lease"),
     Mutation("a renewal counts from its answer", f"{_BUS}/lease_course.py",
              "return await self._renew(bus, lease.ask(now)) if lease.judge(now) is Step.RENEW else None",
              "return await self._renew(bus, lease) if lease.judge(now) is Step.RENEW else None", subject="lease"),

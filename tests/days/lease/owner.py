@@ -82,7 +82,7 @@ class Desk:
     def __init__(self, owner: Owner, alpaca: Alpaca, epoch: int) -> None:
         self.owner, self._alpaca = owner, alpaca
         self.words = DeskTeller(NAMES)
-        self.term = OwnerTerm(NAMES, STREAMS, epoch, self.words)
+        self.term = OwnerTerm(NAMES, STREAMS, epoch, self.words, require_lease=owner.require_lease)
         self.stepped_down: str | None = None
         self.stored_before = owner.oracle.stored_by(owner.life)
         self.line: Line | None = None
@@ -317,6 +317,10 @@ class Owner:
         self.awake_ns = self._stage.clocks.true_ns
         for action in held:  # in their order, before whatever is due now
             self._due(self._life, action)
+
+    def require_lease(self) -> None:
+        """StreamError where another may have it."""
+        self.course.require_fresh(self._stage.clocks.elapsed())
 
     def later(self, seconds: float, action: Callable[[], None]) -> None:
         """A step of this process."""
