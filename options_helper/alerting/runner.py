@@ -204,7 +204,11 @@ class AlertRunner(Generic[O]):
                 return self._loaded()
             case BeginDelivery(targets):
                 self._delivery = self._make_delivery(
-                    targets.by_name.values(), before=self._before, tell=self.tell, now=self._now
+                    targets.by_name.values(),
+                    before=self._before,
+                    tell=self.tell,
+                    now=self._now,
+                    elapsed=self._elapsed,
                 )
             case OfTargets.END_DELIVERY:
                 self._end_delivery()

@@ -165,7 +165,7 @@ MUTATIONS: Final = (
              'return b"\\n" + msgspec.json.encode(row)',
              "return msgspec.json.encode(row)", subject="alerts"),
     Mutation("what is late does not say so", "options_helper/data/notify/target_queue.py",
-             "is_late=message.age_seconds(wall) >= LATE_SECONDS",
+             "is_late=job.age_at(now) >= LATE_SECONDS",
              "is_late=False", subject="alerts"),
     Mutation("a repetition of one's own does not say so", "options_helper/data/notify/target_queue.py",
              "or job.unanswered > 0)",

@@ -15,7 +15,7 @@ from datetime import datetime
 from functools import partial
 from typing import Final
 
-from options_helper.clock import utc_now
+from options_helper.clock import elapsed_seconds, utc_now
 from options_helper.data.notify.messages import Attempt, Message, Outcome
 from options_helper.data.notify.sending import Sent, send
 from options_helper.data.notify.target_queue import USUAL, WAITING_AT_MOST, Job, Pacing, TargetQueue, as_of
@@ -45,11 +45,14 @@ class Delivery:
         tell: Callable[[Attempt], None],
         send: Callable[[Target, Message], Sent] = send,
         now: Callable[[], datetime] = utc_now,
+        elapsed: Callable[[], float] = elapsed_seconds,
         pacing: Pacing = USUAL,
     ) -> None:
         self._tell, self._now = tell, now
         self._lanes: Mapping[str, _Lane] = {
-            target.name: _Lane(target, before=before, tell=tell, send=send, now=now, pacing=pacing)
+            target.name: _Lane(
+                target, before=before, tell=tell, send=send, now=now, elapsed=elapsed, pacing=pacing
+            )
             for target in targets
         }
 
@@ -93,10 +96,11 @@ class _Lane:
         tell: Callable[[Attempt], None],
         send: Callable[[Target, Message], Sent],
         now: Callable[[], datetime],
+        elapsed: Callable[[], float],
         pacing: Pacing,
     ) -> None:
         self._target, self._before, self._tell, self._send = target, before, tell, send
-        self._now, self._pacing = now, pacing
+        self._now, self._elapsed, self._pacing = now, elapsed, pacing
         self._changed = threading.Condition()
         # Guarded by the condition.
         self._queue = TargetQueue(target.name, pacing)
@@ -113,7 +117,7 @@ class _Lane:
     def put(self, message: Message) -> bool:
         """Whether there was room for it; after a stop it is taken and lies."""
         with self._changed:
-            if not self._queue.put(message, time.monotonic()):
+            if not self._queue.put(message, self._elapsed(), self._now()):
                 return False
             self._changed.notify_all()
             if self._thread is None and not self._is_stopping:
@@ -146,7 +150,7 @@ class _Lane:
     def _next(self) -> Job | None:
         with self._changed:
             while not self._is_stopping:
-                pause = self._queue.due_in(time.monotonic())
+                pause = self._queue.due_in(self._elapsed())
                 if pause is not None and pause <= 0:
                     self._is_trying = True
                     return self._queue.take()
@@ -156,12 +160,12 @@ class _Lane:
     def _try(self, job: Job) -> None:
         if not self._before(job.message, self._target.name, job.number):
             return
-        sent = self._send_within(as_of(job.message, self._now()))
+        sent = self._send_within(as_of(job, self._elapsed()))
         if sent is None:
             return  # stopped in the midst of it
         with self._changed:
             attempt = self._queue.ended(
-                job, sent, now=time.monotonic(), wall=self._now(), random=random.random
+                job, sent, now=self._elapsed(), wall=self._now(), random=random.random
             )
         self._tell(attempt)
 

@@ -46,14 +46,22 @@ class Job:
     """One message, and what has been tried with it."""
 
     message: Message
-    since: float  # on the monotonic clock
+    since: float  # when it was put here
+    age: float = 0.0  # of its news then, in seconds
     number: int = 1
     unanswered: int = 0
     final: int = 0
 
+    def age_at(self, now: float) -> float:
+        """Seconds since it fired; what the clock was set by since it was put here is not among them."""
+        return self.age + now - self.since
+
 
 class TargetQueue:
-    """The messages of one target, soonest due first. `now` is the monotonic clock's everywhere, `wall` the other's."""
+    """The messages of one target, soonest due first.
+
+    `now` is everywhere in seconds that nobody sets and that go on while the computer sleeps, `wall` the clock's.
+    """
 
     def __init__(self, target: str, pacing: Pacing = USUAL) -> None:
         self._target, self._pacing = target, pacing
@@ -63,11 +71,11 @@ class TargetQueue:
     def __len__(self) -> int:
         return len(self._due)
 
-    def put(self, message: Message, now: float) -> bool:
+    def put(self, message: Message, now: float, wall: datetime) -> bool:
         """Whether there is room for it."""
         if len(self._due) >= WAITING_AT_MOST:
             return False
-        self._push(Job(message, now), now)
+        self._push(Job(message, now, message.age_seconds(wall)), now)
         return True
 
     def due_in(self, now: float) -> float | None:
@@ -94,7 +102,7 @@ class TargetQueue:
             random=random,
         )
         outcome = sent.outcome
-        if outcome is not Outcome.DELIVERED and self._is_over(job, now + pause, wall):
+        if outcome is not Outcome.DELIVERED and self._is_over(job, now, now + pause):
             outcome = Outcome.GAVE_UP
         if outcome in (Outcome.FAILED, Outcome.UNANSWERED):
             message = replace(job.message, may_have_come=job.message.may_have_come or job.unanswered > 0)
@@ -104,16 +112,16 @@ class TargetQueue:
     def _push(self, job: Job, at: float) -> None:
         heapq.heappush(self._due, (at, next(self._order), job))
 
-    def _is_over(self, job: Job, again_at: float, wall: datetime) -> bool:
+    def _is_over(self, job: Job, now: float, again_at: float) -> bool:
         return (
             job.final >= _TRIES_IF_FINAL
             or job.unanswered >= _TRIES_IF_UNANSWERED
             or again_at - job.since >= self._pacing.give_up_seconds
             # What was tried by a program before this one began to be tried then; here it had its one try more.
-            or job.message.age_seconds(wall) >= self._pacing.give_up_seconds
+            or job.age_at(now) >= self._pacing.give_up_seconds
         )
 
 
-def as_of(message: Message, wall: datetime) -> Message:
+def as_of(job: Job, now: float) -> Message:
     """The message as it is sent at that time: what is late says so."""
-    return replace(message, is_late=message.age_seconds(wall) >= LATE_SECONDS)
+    return replace(job.message, is_late=job.age_at(now) >= LATE_SECONDS)

@@ -313,7 +313,9 @@ class VirtualDelivery:
         before: object,
         tell: Callable[[Attempt], None],
         now: Callable[[], datetime],
+        elapsed: object,
     ) -> None:
+        del elapsed  # the computer's own
         self._program, self._stage, self._post, self._oracle = program, stage, post, oracle
         del before  # whose steps the program does one by one
         self._tell, self._now = tell, now
@@ -325,7 +327,7 @@ class VirtualDelivery:
         """To each of these."""
         for name in targets:
             queue = self._queues.get(name)
-            if queue is not None and queue.put(message, self._stage.clocks.monotonic()):
+            if queue is not None and queue.put(message, self._stage.clocks.elapsed(), self._now()):
                 self._wake(name)
             else:
                 why = "no target has this name" if queue is None else "it is full"
@@ -336,13 +338,13 @@ class VirtualDelivery:
         self._is_over = True
 
     def _wake(self, name: str) -> None:
-        due = self._queues[name].due_in(self._stage.clocks.monotonic())
+        due = self._queues[name].due_in(self._stage.clocks.elapsed())
         if due is not None:
             self._program.later(max(0.0, due), partial(self._try, name))
 
     def _try(self, name: str) -> None:
         queue = self._queues[name]
-        due = queue.due_in(self._stage.clocks.monotonic())
+        due = queue.due_in(self._stage.clocks.elapsed())
         if self._is_over or name in self._trying or due is None or due > 1e-6:
             return
         job = queue.take()
@@ -364,7 +366,7 @@ class VirtualDelivery:
         self._program.later(_TO_SEND_SECONDS, partial(self._send, name, job))
 
     def _send(self, name: str, job: Job) -> None:
-        seconds, sent = self._post(name, as_of(job.message, self._now()))
+        seconds, sent = self._post(name, as_of(job, self._stage.clocks.elapsed()))
         if seconds > LONGEST_TRY_SECONDS:
             seconds, sent = LONGEST_TRY_SECONDS, Sent(Outcome.UNANSWERED, "it came to no end")
         self._program.later(seconds, partial(self._ended, name, job, sent))
@@ -377,7 +379,7 @@ class VirtualDelivery:
             self._queues[name].ended(
                 job,
                 sent,
-                now=self._stage.clocks.monotonic(),
+                now=self._stage.clocks.elapsed(),
                 wall=self._now(),
                 random=self._stage.parts["alert dice"].random,
             )
