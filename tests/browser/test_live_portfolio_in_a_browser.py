@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import csv
 import io
+import re
 from dataclasses import replace
 from pathlib import Path
 
@@ -191,6 +192,58 @@ def test_a_long_piece_of_which_only_what_differs_is_sent_comes_out_whole(browser
     assert said == [[one, "same"] for one in pieces]
 
 
+TILES_BESIDE_A_TABLE = """
+async ([board, pieces, messages]) => {
+  const load = async (source) => (await import(`data:text/javascript;base64,${source}`)).default;
+  const [showTable, showPieces] = [await load(board), await load(pieces)];
+  const [page, table, filling] = [0, 1, 2].map(() => document.createElement('div'));
+  table.innerHTML = '<div data-board></div>';
+  filling.innerHTML = '<div data-pieces></div>';
+  document.body.append(page, table, filling);
+  showPieces({ parentElement: filling });
+  const painted = () => new Promise(requestAnimationFrame);
+  const said = [];
+  const look = async () => {
+    await painted();
+    said.push([page.textContent, table.querySelector('td')?.textContent ?? '']);
+  };
+  for (const message of messages) {
+    // As a full run does: first the place, and in a frame of its own the table.
+    page.innerHTML = `<div data-piece="tiles" data-key="${message.key}">${message.around.tiles}</div>`;
+    await look();
+    const data = new TextEncoder().encode(JSON.stringify(message));
+    showTable({ parentElement: table, data, setStateValue: () => {}, setTriggerValue: () => {} });
+    await look();
+  }
+  for (const one of [page, table, filling]) one.remove();
+  await painted();
+  return said;
+}
+"""
+
+
+def test_what_a_full_run_drew_around_the_table_is_shown_with_its_table_and_not_before(browser):
+    """Both are of one moment in each frame; only before the first table there is no other to wait for."""
+    head = {"help": "", "leaves": 0, "sort": ""}
+    columns = [{"heading": "Position", "width": 0, **head}, {"heading": "P&L $", "width": 90, **head}]
+    rows = [
+        {"key": "a", "name": "a", "kind": "group", "level": 1, "parent": "", "opens": False, "open": False}
+    ]
+    view = {"sort": "", "find": "", "selected": "", "rows": ""}
+
+    def full(key: int) -> dict[str, object]:
+        cells = {"a": [f"+{key}"]}
+        board = {"columns": columns, "rows": rows, "cells": cells, "label": "", "colours": {}, "view": view}
+        return {"key": key, "full": board, "around": {"tiles": f"+{key}"}}
+
+    sources = [
+        base64.b64encode(asset.read_bytes()).decode() for asset in (BOARD, BOARD.with_name("pieces.js"))
+    ]
+    said = browser.empty_page().evaluate(TILES_BESIDE_A_TABLE, [*sources, [full(1), full(2), full(3)]])
+
+    assert said == [["+1", ""], ["+1", "+1"], ["+1", "+1"], ["+2", "+2"], ["+2", "+2"], ["+3", "+3"]]
+
+
 ROWS_THAT_STAY = """
 async ([source, messages]) => {
   const board = (await import(`data:text/javascript;base64,${source}`)).default;
@@ -230,6 +283,42 @@ def test_a_row_is_the_same_node_where_a_column_grows_or_rows_change_their_places
     said = browser.empty_page().evaluate(ROWS_THAT_STAY, [source, messages])
 
     assert said == [[True, True, True], "a+3", ["b", "a"], "90px"]
+
+
+# Notes what the tile and the last row of the table say in each frame from now on.
+EACH_FRAME = """() => {
+  window.frames_seen = [];
+  const look = () => {
+    const tile = document.querySelector('[data-tile="Unrealized P&L"] .oh-figure')?.innerText ?? '';
+    const table = [...document.querySelectorAll('.st-key-tablebox *')].find((one) => one.shadowRoot)?.shadowRoot;
+    const row = table?.querySelector('tr[data-key="book"] td[data-heading="P&L $"]')?.innerText ?? '';
+    window.frames_seen.push([tile, row]);
+    requestAnimationFrame(look);
+  };
+  look();
+}"""
+
+
+def test_in_each_frame_of_a_full_run_tiles_and_table_are_of_one_moment(browser):
+    """A full run draws both again, one after the other."""
+    tab = started(browser.open())
+    tab.page.evaluate(EACH_FRAME)
+    for name in ("Fills", "Alerts", "File and account", "News", "P&L over the session") * 2:
+        before = tab.tile("Unrealized P&L")
+        tab.open_tab(name)
+        see(lambda before=before: tab.tile("Unrealized P&L") != before)
+    frames = tab.page.evaluate("window.frames_seen")
+
+    both = [(dollars(tile), dollars(row)) for tile, row in frames if tile and row]
+    assert len(set(both)) >= 10
+    assert [one for one in both if abs(one[0] - one[1]) > 0.51] == []
+
+
+def dollars(words: str) -> float:
+    """The first amount in what a tile or a row says, whatever its sign; a row's is rounded."""
+    found = re.search(r"[\d,]*\d(?:\.\d\d)?", words)
+    assert found, words
+    return float(found[0].replace(",", ""))
 
 
 def test_what_a_viewer_wishes_of_the_table_outlives_a_reload(browser):

@@ -41,9 +41,10 @@ function put({ newest }) {
   countSoon();
   if (!newest) return;
   for (const place of document.querySelectorAll('[data-piece]')) {
+    // What a full run drew comes before its table, which is filled a frame or more later: until then the place has what
+    // belongs to the table that is seen, and both change at once.
     const html = newest[place.dataset.piece];
-    // A place that was drawn after this message is not filled with what was before.
-    if (html === undefined || Number(place.dataset.key) > newest.key) continue;
+    if (html === undefined) continue;
     if (place.styled !== newest.style) {
       place.styled = newest.style;
       place.style.cssText = newest.style;
