@@ -100,6 +100,9 @@ STATE_OF_PHASE: Final = {
 # Of a refresh: so long others' screens are of the newest tick. Nearer to a whole one, a viewer whose refresh came a
 # little early would find nothing new.
 SHARED_FOR: Final = 0.9
+# And so long what a viewer sees is drawn again: its next refresh may be late, and beside it one more look at the book
+# would be the dearest part of the page twice.
+AGAIN_FOR: Final = 1.5
 SPEECHLESS: Final = (Phase.OFF, Phase.CONNECTING)
 
 
@@ -419,10 +422,15 @@ def shared_screen(
 
     It is of this instant, or of up to nine tenths of a refresh and at most a second before it, and says so by its `now`
     and its snapshot's `as_of`.
-    The same `viewer` never gets the same tick twice, unless what it saw just before is wanted `again`.
+    The same `viewer` never gets the same tick twice, unless it wants `again` what its last refresh has shown.
     """
-    longest_seconds = SHARED_FOR * viewpoint.options.preferences.refresh_seconds
-    tick = session.tick(viewer, now, longest_seconds=longest_seconds, again=again)
+    refresh_seconds = viewpoint.options.preferences.refresh_seconds
+    tick = session.tick(
+        viewer,
+        now,
+        longest_seconds=SHARED_FOR * refresh_seconds,
+        again_seconds=AGAIN_FOR * refresh_seconds if again else None,
+    )
     return tick.screens.get(
         viewpoint,
         lambda: build_screen(

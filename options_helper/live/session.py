@@ -313,13 +313,20 @@ class LiveSession:
             housekeeper.run_within(0)
         return book
 
-    def tick(self, viewer: str, now: datetime, *, longest_seconds: float, again: bool = False) -> Tick:
+    def tick(
+        self, viewer: str, now: datetime, *, longest_seconds: float, again_seconds: float | None = None
+    ) -> Tick:
         """What is known now, for all who look within `longest_seconds`; a later call by the same `viewer` brings news.
 
-        Unless it wants `again` what it saw just before.
+        Unless it wants again what it saw at most `again_seconds` ago.
         """
         return self._ticks.take(
-            viewer, now, again=again, run=self._run, hear=self.snapshot, longest_seconds=longest_seconds
+            viewer,
+            now,
+            run=self._run,
+            hear=self.snapshot,
+            longest_seconds=longest_seconds,
+            again_seconds=again_seconds,
         )
 
     def alerts(self, account: str | None = None) -> AlertsView:
@@ -332,6 +339,8 @@ class LiveSession:
         reader = self._alerts if account is None else self._further_alerts.get(account, self._alerts)
         if reader is not None:
             reader.acknowledge(firing, self._now())
+            # Else what is drawn again would have its button still.
+            self._ticks.end()
 
     @property
     def holder(self) -> str | None:

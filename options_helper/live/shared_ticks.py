@@ -94,27 +94,38 @@ class SharedTicks:
         viewer: str,
         now: datetime,
         *,
-        again: bool,
         run: object,
         hear: Callable[[], LiveSnapshot | None],
         longest_seconds: float,
+        again_seconds: float | None = None,
     ) -> Tick:
         """The newest tick if it is of this run and at most so old, and at most a second; else one that begins now.
 
-        A viewer never gets the same tick twice, because a refresh shows what is new; unless what it saw just before is
-        wanted `again`.
+        A viewer never gets the same tick twice, because a refresh shows what is new; unless it wants again what it
+        saw at most `again_seconds` ago.
         """
-        oldest = min(longest_seconds, LONGEST_SECONDS)
         with self._lock:
             tick = self._newest
-            seen = tick is not None and viewer in tick.shown_to and not again
-            if tick is None or seen or not tick.is_of(run, now, oldest):
-                if self._before is not None:
-                    self._before.forget()
-                self._before, self._newest = self._newest, Tick(now, run, hear())
-                tick = self._newest
+            seen = tick is not None and viewer in tick.shown_to
+            oldest = again_seconds if seen else min(longest_seconds, LONGEST_SECONDS)
+            if tick is None or oldest is None or not tick.is_of(run, now, oldest):
+                tick = Tick(now, run, hear())
+                self._end()
+                self._newest = tick
             tick.shown_to.add(viewer)
             return tick
+
+    def end(self) -> None:
+        """Whoever looks next begins a tick: something is no more as the newest has it."""
+        with self._lock:
+            self._end()
+
+    def _end(self) -> None:
+        if self._newest is None:
+            return
+        if self._before is not None:
+            self._before.forget()
+        self._before, self._newest = self._newest, None
 
     def recent(self, now: datetime, *, run: object) -> LiveSnapshot | None:
         """What viewers of this run look at now; None where none has looked for a second."""

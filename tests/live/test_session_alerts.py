@@ -9,6 +9,7 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from pathlib import Path
 from types import MappingProxyType
+from zoneinfo import ZoneInfo
 
 import pytest
 
@@ -19,6 +20,7 @@ from options_helper.errors import ConfigError
 from options_helper.live.account_book import ACCOUNT_FILE, PortfolioSource
 from options_helper.live.alerts_view import AlertsReader, judging
 from options_helper.live.further_accounts import Manager
+from options_helper.live.screen import Preferences, ViewOptions, Viewpoint, shared_screen
 from options_helper.live.session import LiveSession, RunSettings
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.monitoring.heartbeat import RunState
@@ -113,6 +115,22 @@ def test_a_crossing_fires_once_without_anybody_who_looks(stage: Stage):
         stage.session.keep()
     assert stage.fired() == ["SPY high"]
     assert stage.session.alerts().problem is None
+
+
+def test_what_was_acknowledged_is_so_where_it_is_drawn_again(stage: Stage):
+    """A click on the button draws the open tab alone, of what the last refresh has shown."""
+    stage.start()
+    stage.session.keep()
+    stage.spot = 690.0
+    stage.session.keep()
+    seen = Viewpoint(BOOK, ViewOptions(Preferences(), ZoneInfo("UTC")))
+    shown = shared_screen(stage.session, seen, "a tab", NOW)
+    stage.session.acknowledge(shown.alerts.firings[0].firing.key)
+
+    drawn = shared_screen(stage.session, seen, "a tab", NOW, again=True)
+
+    assert shown.alerts.firings[0].acknowledged_at is None
+    assert drawn.alerts.firings[0].acknowledged_at is not None
 
 
 def test_what_is_true_at_start_is_not_fired(stage: Stage):

@@ -46,10 +46,18 @@ class Ears:
         return scenes.live()
 
     def tick(
-        self, shared: SharedTicks, viewer: str, seconds: float, longest: float = 0.5, *, again: bool = False
+        self,
+        shared: SharedTicks,
+        viewer: str,
+        seconds: float,
+        longest: float = 0.5,
+        *,
+        again: float | None = None,
     ) -> Tick:
         now = OPEN + timedelta(seconds=seconds)
-        return shared.take(viewer, now, again=again, run=self.run, hear=self.hear, longest_seconds=longest)
+        return shared.take(
+            viewer, now, run=self.run, hear=self.hear, longest_seconds=longest, again_seconds=again
+        )
 
 
 def at_once(*calls: Callable[[], object]) -> None:
@@ -114,14 +122,31 @@ def test_who_draws_what_was_drawn_before_gets_that_again():
     ears, shared = Ears(), SharedTicks()
     shown = ears.tick(shared, "a", 0)
 
-    assert ears.tick(shared, "a", 0.3, again=True) is shown
+    assert ears.tick(shared, "a", 0.3, again=1) is shown
     assert ears.tick(shared, "b", 0.3) is shown
+    assert ears.tick(shared, "a", 0.8, again=1) is shown, "older than what another viewer's may be"
+
+
+def test_who_wants_again_what_it_has_not_seen_gets_nothing_old():
+    ears, shared = Ears(), SharedTicks()
+    others = ears.tick(shared, "a", 0)
+
+    assert ears.tick(shared, "b", 0.8, again=1) is not others
+
+
+def test_what_is_wanted_again_is_of_this_run_and_not_of_another_time():
+    ears, shared = Ears(), SharedTicks()
+    shown = ears.tick(shared, "a", 0)
+    earlier = ears.tick(shared, "a", -0.1, again=1)
+    ears.run = object()
+
+    assert len({id(shown), id(earlier), id(ears.tick(shared, "a", -0.1, again=1))}) == 3
 
 
 def test_what_was_wanted_again_and_was_too_old_has_been_seen_too():
     ears, shared = Ears(), SharedTicks()
     ears.tick(shared, "a", 0)
-    slow = ears.tick(shared, "a", 5, again=True)
+    slow = ears.tick(shared, "a", 5, again=1)
 
     assert ears.tick(shared, "a", 5.1) is not slow
 
@@ -138,6 +163,17 @@ def test_a_tick_of_another_time_is_taken_over_by_nobody(seconds: float, longest:
 
     assert new is not old
     assert new.at == OPEN + timedelta(seconds=seconds)
+
+
+def test_a_tick_that_was_ended_is_shown_to_nobody_any_more():
+    ears, shared = Ears(), SharedTicks()
+    old = ears.tick(shared, "a", 0)
+    shared.end()
+    shared.end()
+
+    new = ears.tick(shared, "a", 0.1, again=1)
+    assert new is not old
+    assert ears.tick(shared, "b", 0.1) is new
 
 
 def test_another_run_begins_a_tick_of_its_own():
@@ -246,6 +282,21 @@ def test_the_next_refresh_shows_what_is_new(session, looked):
     assert second.now - first.now == timedelta(seconds=1)
     assert second.snapshot is not first.snapshot
     assert len(looked) == 2
+
+
+@pytest.mark.parametrize("refresh", [1, 2, 10])
+def test_what_is_drawn_beside_the_refreshes_is_of_the_last_one_and_looks_at_nothing_itself(
+    session, looked, refresh
+):
+    """The open tab is drawn every five seconds, at any moment between two refreshes, or after a late one."""
+    shown = shared_screen(session, view(refresh=refresh), "a", OPEN)
+    for part in (0.1, 0.95, 1.4):
+        now = OPEN + timedelta(seconds=part * refresh)
+        assert shared_screen(session, view(refresh=refresh), "a", now, again=True) is shown
+    assert len(looked) == 1
+
+    late = OPEN + timedelta(seconds=2 * refresh)
+    assert shared_screen(session, view(refresh=refresh), "a", late, again=True).now == late
 
 
 def test_a_screen_that_is_shared_says_when_it_is_of(session):
