@@ -38,6 +38,7 @@ _COURSE, _SILENCE = f"{STREAMING}/engine/stream_course.py", f"{STREAMING}/engine
 _PRICES: Final = f"{_POLLING}/price_course.py"
 _RISK: Final = f"{_POLLING}/risk_course.py"
 _HOLDINGS: Final = "options_helper/analysis/holdings.py"
+_MARKS, _LINES = "options_helper/analysis/marks.py", "options_helper/analysis/priced_lines.py"
 _BUS: Final = "options_helper/bus"
 _INGEST: Final = "options_helper/ingest"
 _QUEUE, _TALK = f"{STREAMING}/engine/frame_queue.py", f"{STREAMING}/connection/conversation.py"
@@ -333,6 +334,30 @@ MUTATIONS: Final = (
     Mutation("what a killed program has sent is forgotten", "options_helper/data/rest/budget_ledger.py",
              "return Ledger(boot, self.held_until, members, recent(merged((self.sent, *gone)), now))",
              "return Ledger(boot, self.held_until, members)", subject="ingest"),
+    Mutation("a price that is too old is of the first grade", _LINES,
+             "moving & (marks.quote_age > stale_after_seconds)", "moving & False"),
+    Mutation("a price that was long under way is of the first grade", _MARKS,
+             "QuoteWarning.DELAYED_PRICE: times.late,", ""),
+    Mutation("a price of another session does not say so", _MARKS,
+             "QuoteWarning.OTHER_SESSION: known & (made_ns < hours.opens_ns),", ""),
+    Mutation("a crossed quote has a middle", _MARKS,
+             "is_mid = (bid <= ask) & ~is_weak", "is_mid = (bid > 0) & ~is_weak"),
+    Mutation("a short is closed at the bid", _MARKS, "np.where(long, self.bid, self.ask)", "self.bid"),
+    Mutation("the middle of a quote behind which no order stands is a mark", _MARKS,
+             "is_weak = (bid <= ask) & (too_wide | no_size | late_quote)",
+             "is_weak = (bid <= ask) & (too_wide | late_quote)"),
+    Mutation("a sum with a missing part is whole", "options_helper/analysis/totals.py",
+             "return self.counted == self.of", "return True"),
+    Mutation("what has no price counts as nothing in a sum", "options_helper/analysis/totals.py",
+             "    values = np.concatenate(columns)\n", "    values = np.nan_to_num(np.concatenate(columns))\n"),
+    Mutation("a structure is worth the legs that have a price", "options_helper/analysis/live_tables.py",
+             "return self._fold(np.add, values)", "return self._fold(np.add, np.nan_to_num(values))"),
+    Mutation("a structure is of the grade of its best leg", "options_helper/analysis/live_tables.py",
+             "worst: Integers = self._fold(np.maximum, ranks)", "worst: Integers = self._fold(np.minimum, ranks)"),
+    Mutation("what is behind the exchange is not in the headline", "options_helper/analysis/live_health.py",
+             "totals.with_warning(QuoteWarning.DELAYED_PRICE)", "()"),
+    Mutation("a stream without a connection does not say so in the page's first word", "options_helper/live/screen.py",
+             "    Phase.RECONNECTING: State.RECONNECTING,\n", ""),
 )  # fmt: skip
 
 
@@ -344,7 +369,7 @@ def run(first: int = 0, words: str = "") -> int:
         # Both are copies, so that the repository may change meanwhile.
         mutated, as_it_is = Path(folder) / "mutated", Path(folder) / "as it is"
         for copy in (mutated, as_it_is):
-            for name in ("options_helper", "tests"):
+            for name in ("options_helper", "apps", "tests"):
                 shutil.copytree(REPOSITORY / name, copy / name, ignore=shutil.ignore_patterns("__pycache__"))
             # Once for all: each play starts a process, and most of them find something on their first days.
             compileall.compile_dir(copy, quiet=2)

@@ -17,6 +17,7 @@ from tests.days.clocks import NS
 from tests.days.day import NEW_YORK, Day, Trouble
 from tests.days.oracle.streams import StreamOracle
 from tests.days.product.streams import Desk
+from tests.days.screen.oracle import ScreenOracle
 from tests.days.stage import Stage
 from tests.days.world.market import Board, Market
 from tests.days.world.network import Network
@@ -132,19 +133,21 @@ class StreamsSubject:
             Board(STOCKS, SHARES, choice.paces[STOCKS]),
             Board(OPTIONS, CONTRACTS, choice.paces[OPTIONS], CONTRACTS[1:]),
         ]
-        market = Market(stage, boards)
+        market = Market(stage, boards, odd=True)
         network = Network(stage, market)
         oracle = StreamOracle(stage, network, market)
         desk = Desk(stage, network, oracle, stage.parts.get("rest"))
         oracle.desk = desk
         stage.parts |= {"market": market, "network": network, "desk": desk, "streams oracle": oracle}
         _Troubles(stage, choice.queue)
+        self._screen = ScreenOracle(stage, oracle, desk, KINDS)
 
     def begin(self, stage: Stage) -> None:
         """Press Start."""
         oracle: StreamOracle = stage.parts["streams oracle"]
         for name, check in oracle.laws():
             stage.law(name, check)
+        stage.law("what the page says is so", self._screen.check)
         stage.parts["streams troubles"].start()
 
     def end(self, stage: Stage) -> None:

@@ -282,6 +282,41 @@ class StreamOracle(Heard):
         patience = max(STALL_SECONDS, 3 * truth.longest_silence)
         return min(patience * 2.0 ** min(truth.silent_connections, 10), MOST_PATIENCE)
 
+    def is_gone(self, stream: str) -> bool:
+        """Whether it is wanted, and has had no connection for a while."""
+        truth = self.truths.get(stream)
+        is_known = truth is not None and self._is_wanted(stream) and not truth.is_live
+        return is_known and self._settled(max(truth.ended_ns, self._changed_ns) if truth else 0)
+
+    def is_open(self) -> bool:
+        """Whether shares are traded by true time and by this computer's, and have been for a moment."""
+        clocks, day = self._stage.clocks, self._stage.day
+        now, wall, slack_ns = clocks.true_ns, clocks.wall_ns(), int(SLACK * NS)
+        if self.told_closed[0] <= now < self.told_closed[1]:
+            return False
+        return all(day.is_open(at) and day.is_open(at - slack_ns) for at in (now, wall))
+
+    def is_in_one_session(self) -> bool:
+        """Whether true time and this computer's are in the same session, or after the same one."""
+        clocks, slack_ns = self._stage.clocks, int(SLACK * NS)
+        walls = (clocks.wall_ns(), clocks.wall_ns() - slack_ns)
+        return (
+            len({self._edges_before(at) for at in (*walls, clocks.true_ns, clocks.true_ns - slack_ns)}) == 1
+        )
+
+    def _edges_before(self, at_ns: int) -> int:
+        return sum(edge <= at_ns for edge in self._stage.day.edges())
+
+    @property
+    def was_set(self) -> bool:
+        """Whether this computer's clock was ever wrong."""
+        return len(self._offsets) > 1
+
+    @property
+    def was_behind(self) -> bool:
+        """Whether it was ever behind."""
+        return min(self._offsets) < 0
+
     # What must be so.
 
     def laws(self) -> Iterable[tuple[str, Callable[[], str | None]]]:

@@ -488,8 +488,9 @@ class Desk:
         stage.look_soon.append(self._look_soon)
         clocks = stage.clocks
         dice = stage.dice("jitter")
+        self.settings = Settings(api_key=SecretStr("demo-key"), api_secret=SecretStr("demo-secret"))
         self.manager = LiveStreamManager(
-            Settings(api_key=SecretStr("demo-key"), api_secret=SecretStr("demo-secret")),
+            self.settings,
             stock_stream_cls=partial(VirtualMarketStreamer, self, "stocks"),
             option_stream_cls=partial(VirtualMarketStreamer, self, "options"),
             trading_stream_cls=partial(VirtualTradingStreamer, self, "fills"),

@@ -13,6 +13,8 @@ from tests.days.clocks import NS
 from tests.days.stage import Stage
 
 _encode: Final = msgspec.msgpack.encode
+# Of each thirty quotes that a market with odd ones makes, which are odd, and how.
+_ODD: Final = {3: "wide", 9: "crossed", 14: "one side", 19: "no size", 24: "too wide"}
 # Options on funds are traded a quarter of an hour longer.
 LATE_SECONDS: Final = 900.0
 
@@ -24,6 +26,13 @@ class Made:
     symbol: str
     made_ns: int
     bid: float
+    kind: str = ""  # how it is no good one
+
+    @property
+    def ask(self) -> float:
+        """What is asked; 0 where nobody does."""
+        apart = {"": 0.02, "no size": 0.02, "wide": self.bid / 2, "crossed": -0.5, "too wide": 3 * self.bid}
+        return 0.0 if self.kind == "one side" else round(self.bid + apart[self.kind], 2)
 
     def wire(self) -> dict[str, Any]:
         """As Alpaca sends it."""
@@ -31,8 +40,8 @@ class Made:
             "T": "q",
             "S": self.symbol,
             "bp": self.bid,
-            "bs": 3,
-            "ap": round(self.bid + 0.02, 2),
+            "bs": 0 if self.kind == "no size" else 3,
+            "ap": self.ask,
             "as": 2,
             "t": timestamp_extension(self.made_ns),
         }
@@ -51,8 +60,8 @@ class Board:
 class Market:
     """Makes quotes while its boards are open, and hands them to whoever carries them."""
 
-    def __init__(self, stage: Stage, boards: Sequence[Board]) -> None:
-        self._stage = stage
+    def __init__(self, stage: Stage, boards: Sequence[Board], *, odd: bool = False) -> None:
+        self._stage, self._has_odd = stage, odd
         self._boards = {board.stream: board for board in boards}
         self._dice = {board.stream: stage.dice(f"market/{board.stream}") for board in boards}
         self._made = 0
@@ -110,7 +119,8 @@ class Market:
     def _new(self, symbol: str) -> Made:
         self._made += 1
         # Each has a price of its own, so that a price says which quote it is of; and a time of its own.
-        return Made(symbol, self._stage.clocks.true_ns + self._made % 1_000, 50 + self._made / 100)
+        kind = _ODD.get(self._made % 30, "") if self._has_odd else ""
+        return Made(symbol, self._stage.clocks.true_ns + self._made % 1_000, 50 + self._made / 100, kind)
 
     def burst(self, stream: str, frames: int, each: int) -> None:
         """So many frames at once, of so many quotes each."""
