@@ -246,7 +246,7 @@ class AlertCourse:
         goes_on = is_mine = False
         if self._is_recent(seen.elapsed):
             taken = self._lease.taken
-            is_mine = yield from self._take()
+            is_mine = yield from self._take(seen)
             goes_on = self._lease.taken == taken or self.lease_problem is not None
             is_mine = is_mine and (yield from self._has_term(seen, goes_on=goes_on))
         else:
@@ -290,9 +290,9 @@ class AlertCourse:
             return True
         return _told(Told, (yield Ask.IS_MINE)).is_so
 
-    def _take(self) -> Course[bool]:
+    def _take(self, seen: Seen) -> Course[bool]:
         try:
-            is_mine = yield from self._lease.keep(self._looked)
+            is_mine = yield from self._lease.keep(self._looked, seen.elapsed)
         except OSError as error:
             self.lease_problem = (
                 "Whether another program sends the same alerts cannot be known here, so this one sends them too: "

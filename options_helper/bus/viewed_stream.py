@@ -77,7 +77,8 @@ class ViewedStream:
         self.feeds = Feeds()
         self.slow_heard_at = 0.0  # or when it was asked for
         self._complained = False
-        self._words = 0  # of the owner's on this stream since it is followed
+        # Of the owner's on this stream since it is followed; None: it is not yet.
+        self._words: int | None = None
         # What came before the answer to the wishes was told, or before the clock was known by which it was received.
         self._early: deque[tuple[bytes, Detail]] = deque()
         self._is_answered = True
@@ -92,7 +93,7 @@ class ViewedStream:
 
     def begin(self) -> None:
         """A connection begins: of what it brings nothing is handed on before the answer."""
-        self.feeds, self._is_answered = Feeds(), False
+        self.feeds, self._is_answered, self._words = Feeds(), False, None
         self._early.clear()
         self._waits = None
 
@@ -127,6 +128,8 @@ class ViewedStream:
 
     def published(self, health: DeskHealth) -> None:
         """The owner says how far it has published: what of that has not come never will."""
+        if self._words is None:
+            return  # what was published until now may be counted by nobody here
         self._words += 1
         if self._words == OWN_WORD:
             leg, arrival = self.leg.begin(self._clock.here(health))

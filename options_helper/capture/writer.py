@@ -87,6 +87,7 @@ class CaptureWriter:
         self._monotonic = monotonic
         self._thread = threading.Thread(target=self._run, name="live-writer", daemon=True)
         self._connections: dict[StreamId, int] = {}  # the one that each stream was heard on last
+        self._absent_seconds = 0.0  # for which this process did not run, as far as that is told
         # Only the thread changes these; others may see them a moment old.
         self.state = state
         self.problem: str | None = None
@@ -215,12 +216,17 @@ class CaptureWriter:
         """What these frames lie behind: who is killed after them has told of it, as the next one tells from them on."""
         gaps = self._gaps_on_the_way(frames)
         connections = {frame.stream: frame.heard.connection for frame in frames}
-        if connections.items() <= self._connections.items():
+        self._streams.look()
+        absent_seconds = self._streams.absent_seconds
+        if connections.items() <= self._connections.items() and absent_seconds == self._absent_seconds:
             return gaps
         self._connections |= connections
+        self._absent_seconds = absent_seconds
         now_ns = self._now_ns()
         # These frames themselves are on no disk yet.
-        kept_until_ns = min(self._records.kept_until(now_ns), frames[0].received_ns)
+        kept_until_ns = self._records.kept_until(now_ns)
+        if frames:
+            kept_until_ns = min(kept_until_ns, frames[0].received_ns)
         return [*gaps, *self._log.observe(self._status(), now_ns, kept_until_ns)]
 
     def _gaps_on_the_way(self, frames: Sequence[Frame]) -> list[Record]:

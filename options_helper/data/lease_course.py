@@ -10,6 +10,7 @@ from contextlib import suppress
 from dataclasses import dataclass, replace
 from datetime import datetime
 from enum import Enum, auto
+from math import inf
 from typing import Final, NamedTuple, TypeVar
 
 # Whoever has not renewed it for so long does not run; a whole takeover takes half a minute at most.
@@ -85,17 +86,20 @@ class LeaseCourse:
         self._unread: tuple[float, float] | None = None
         self.taken = 0  # how often this program has taken it, which renewing is not
 
-    def keep(self, looked: float | None) -> Steps[bool]:
+    def keep(self, looked: float | None, now: float = inf) -> Steps[bool]:
         """Renew it, or take it where nobody has it who runs; whether it is this program's now.
 
-        `looked` is written down for who comes after: when this program, or the one before it, did what it is for.
+        `looked` is written down for who comes after: when this program, or the one before it, did what it is for. Who
+        takes it keeps what the one before has written, where that is later, but not later than `now`.
         """
         self._me = replace(self._me, looked=looked)
         told = yield Ask.IS_MINE
         if not told.is_so:
             yield Ask.LET_GO
             told = yield Ask.LOCK
-            if not told.is_so and not (yield from self._from_the_stopped()):
+            if told.is_so:
+                self._go_on_from((yield Ask.READ).holder, now)
+            elif not (yield from self._from_the_stopped(now)):
                 return False
             self.taken += 1
         yield Write(self._as_of(told))
@@ -121,7 +125,16 @@ class LeaseCourse:
             yield from self.note(looked)
         yield Ask.LET_GO
 
-    def _from_the_stopped(self) -> Steps[bool]:
+    def _go_on_from(self, before: Holder | None, now: float) -> None:
+        """Keep when the holder of before looked, which may be since this program did."""
+        looks = [
+            one.looked
+            for one in (self._me, before)
+            if one is not None and one.looked is not None and one.looked <= now
+        ]
+        self._me = replace(self._me, looked=max(looks, default=self._me.looked))
+
+    def _from_the_stopped(self, now: float) -> Steps[bool]:
         told = yield Ask.READ
         found = told.holder
         renewed = self._unread_since(told.at) if found is None else found.renewed
@@ -133,6 +146,7 @@ class LeaseCourse:
         # Another had its turn before, or whoever was stopped goes on.
         is_stopped = told.holder == found
         if is_stopped:
+            self._go_on_from(found, now)
             try:
                 yield Supplant(self._as_of(told), found)
             except OSError:

@@ -200,7 +200,7 @@ class IngestStore:
         return tuple(self._by_subject(job).get(subject, ()))
 
     def stored(self, job: JobName, subject: str, window: Window) -> Entry | None:
-        """The row of a window; None where it is not stored, or its file is gone."""
+        """The row of a window; None where it is not stored, or its file is gone or another."""
         of_subject = self.entries_of(job, subject)
         found = next(iter(of_subject[_place(of_subject, window) :]), None)
         is_stored = found is not None and _order(found) == _order(window) and self._is_there(job, found)
@@ -321,7 +321,13 @@ class IngestStore:
         return self._entries[job]
 
     def _is_there(self, job: JobName, entry: Entry) -> bool:
-        return entry.file is None or (self._folder(job) / entry.file).exists()
+        """Whether its file is the one of its row, and none of a kill between a second file and the row for that."""
+        if entry.file is None:
+            return True
+        try:
+            return (self._folder(job) / entry.file).stat().st_size == entry.bytes
+        except FileNotFoundError:
+            return False
 
     def _folder(self, job: JobName) -> Path:
         return self.root / FOLDER / job

@@ -6,6 +6,7 @@ import os
 import signal
 import subprocess
 import sys
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from unittest.mock import Mock
@@ -14,7 +15,7 @@ import pytest
 
 from options_helper.data.file_lock import lock_file
 from options_helper.data.lease import Lease
-from options_helper.data.lease_course import STALE_SECONDS
+from options_helper.data.lease_course import STALE_SECONDS, carry_out
 
 SINCE = datetime(2026, 11, 27, 14, 30, tzinfo=UTC)
 
@@ -51,6 +52,32 @@ def test_one_has_it_and_the_other_sees_who(path: Path):
     assert holder is not None
     assert (holder.who, holder.pid, holder.since) == ("dashboard", os.getpid(), SINCE)
     page.release()
+
+
+@pytest.mark.parametrize("ends", [Lease.let_go, Lease.release, None], ids=["killed", "in order", "stopped"])
+def test_who_takes_it_goes_on_from_the_look_of_who_had_it(path: Path, ends: Callable[[Lease], None] | None):
+    """Its own may be of long before: it was stopped, and another looked meanwhile."""
+    clock = Clock()
+    page, watch = lease(path, "dashboard", clock), lease(path, "watch", clock)
+    watch.keep(1_050.0)
+    if ends is None:
+        clock.seconds += STALE_SECONDS
+    else:
+        ends(watch)
+
+    assert page.keep(900.0)
+    assert page.looked_at() == 1_050.0
+    assert page.keep(1_060.0)
+    assert page.looked_at() == 1_060.0, "and then from its own"
+
+
+def test_a_look_that_is_still_to_come_is_of_before_the_computer_was_started(path: Path):
+    watch, page = lease(path, "watch"), lease(path, "dashboard")
+    watch.keep(50_000.0)
+    watch.let_go()
+
+    assert carry_out(page.course.keep(900.0, 1_000.0), page.do)
+    assert page.looked_at() == 900.0
 
 
 def test_given_back_it_is_the_next_ones_at_once(path: Path):
@@ -183,6 +210,7 @@ def test_a_folder_that_was_emptied_costs_a_moment_of_the_lease(path: Path):
 
 HOLDER = """
 import sys, time
+from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
 from options_helper.data.lease import Lease

@@ -143,6 +143,20 @@ def test_a_kill_at_any_step_leaves_nothing_by_halves(
     ]
 
 
+def test_a_second_file_whose_row_a_kill_left_out_is_asked_for_again(tmp_path: Path):
+    """As by a clock that was put back: the row that is there says how many rows the first file had."""
+    with IngestStore(tmp_path, now=now) as store:
+        store.keep(JobName.CHAINS, "SPY", SLOT, answer())
+        store.keep(JobName.CHAINS, "SPY", NEXT, answer())
+    again = replace(answer(), table=replace(TABLE, rows=()), rows=0)
+    with pytest.raises(Killed), IngestStore(tmp_path, now=now, append=dies_before) as store:
+        store.keep(JobName.CHAINS, "SPY", NEXT, again)
+
+    store = IngestStore(tmp_path)
+    assert store.watermark(JobName.CHAINS, "SPY") == SLOT.until
+    assert store.stored(JobName.CHAINS, "SPY", NEXT) is None
+
+
 def test_a_file_that_somebody_removed_is_asked_for_again(tmp_path: Path):
     with IngestStore(tmp_path, now=now) as store:
         store.keep(JobName.CHAINS, "SPY", SLOT, answer())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import datetime
@@ -307,14 +307,25 @@ def _was_put_back(gap: LossRow, notes: Mapping[str, SessionNote]) -> bool:
         return False
     if note.repeated is None and note.was_put_back:
         return True  # nobody noted when
-    before = (one.stretch[1] for one in notes.values() if 0 < one.number < note.number)
-    until_ns = max(before, default=0)
-    # Until a session before had ended, by its clock, the time that this one began by was its own too.
-    of_before = [(0, until_ns)] if until_ns > note.began_ns + NANOSECONDS else []
     return any(
         since_ns <= end_of(gap) + MARGIN_NS and until_ns >= gap.since_ns - MARGIN_NS
-        for since_ns, until_ns in (*of_before, *(note.repeated or ()))
+        for since_ns, until_ns in _shown_twice(note, notes.values())
     )
+
+
+def _shown_twice(gaps: SessionNote, notes: Iterable[SessionNote]) -> Iterator[tuple[int, int]]:
+    """What the clock showed twice, as far as it concerns what one session tells of."""
+    ended_ns = 0  # when the sessions before had, by their clocks
+    for note in sorted(notes, key=lambda one: one.number):
+        yield from note.repeated or ()
+        if ended_ns > note.began_ns + NANOSECONDS:
+            # By the time of before it had not begun. What it tells of its beginning may lie before that.
+            if note.session == gaps.session:
+                yield 0, ended_ns
+            elif note.number > gaps.number:
+                yield note.began_ns, ended_ns
+        if note.number:
+            ended_ns = max(ended_ns, note.stretch[1])
 
 
 def _filed_until_ns(root: Path, note: SessionNote) -> float:

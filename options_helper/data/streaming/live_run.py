@@ -117,6 +117,7 @@ class LiveRun:
             monotonic=monotonic,
             elapsed=elapsed,
             may_wait=self._may_wait,
+            notice_set_clock=self._notice_set_clock,
         )
 
     def start(self) -> None:
@@ -243,10 +244,13 @@ class LiveRun:
         else:
             time.sleep(pause.seconds)  # too short to be worth listening for the end
 
-    def _keep_house(self) -> None:
-        # First: by a clock that was set, and not put right yet, no data may be due, and a silence be forgotten.
+    def _notice_set_clock(self) -> None:
         with self._lock:
             self._account.notice_set_clock()
+
+    def _keep_house(self) -> None:
+        # First: by a clock that was set, and not put right yet, no data may be due, and a silence be forgotten.
+        self._notice_set_clock()
         self.streams.keep_house(None if self._held else self._state.tallies)
         # A phase may change by the time alone.
         self._tell_of_streams()

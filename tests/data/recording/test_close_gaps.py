@@ -609,6 +609,24 @@ def test_of_a_clock_that_was_put_back_only_what_it_showed_twice_is_not_asked_for
     assert closing.state is state
 
 
+@pytest.mark.parametrize(("began_after_gap", "state"), [(30, ClosingState.NOT), (70, ClosingState.CLOSED)])
+def test_a_gap_is_not_closed_by_what_a_later_session_recorded_at_its_time_once_more(
+    tmp_path: Path, began_after_gap: int, state: ClosingState
+):
+    """Found on simulated days (seeds 71000103, 72001232): the clock was put back after the session with the gap."""
+    events = day()
+    record_cut(tmp_path, events, [GAP])
+    (note,) = session_notes(tmp_path)
+    save_note(tmp_path, replace(note, number=1, ended_ns=GAP[1] + 10 * MINUTE, repeated=()))
+    began_ns = GAP[1] + began_after_gap * SECOND
+    after = replace(note, session="later", number=2, began_ns=began_ns, ended_ns=began_ns + 20 * MINUTE)
+    save_note(tmp_path, replace(after, asked={}, repeated=()))
+
+    (closing,) = close(tmp_path, ScriptedHistory(events)).closings
+
+    assert closing.state is state
+
+
 @pytest.mark.parametrize(("ended_before_gap", "state"), [(30, ClosingState.NOT), (70, ClosingState.CLOSED)])
 def test_a_gap_after_the_end_of_the_session_before_is_closed_where_the_clock_was_put_back_between_them(
     tmp_path: Path, ended_before_gap: int, state: ClosingState

@@ -180,7 +180,8 @@ class Line:
             server.stage.agenda.after(network.travel(), lambda: self._return(number, answer, error))
 
     def _return(self, number: int, answer: Any, error: Exception | None) -> None:
-        if not self._network.is_cut:
+        # One that is gone brings nothing, least of all to the process that came after its own.
+        if not self._network.is_cut and not self.is_ended:
             self._process.later(0.0, lambda: self._answer(number, answer, error))
 
     def _answer(self, number: int, answer: Any, error: Exception | None) -> None:

@@ -44,8 +44,9 @@ class StreamGroup:
     reported, the market's where it is None. `monotonic` measures lengths, and `elapsed` those in which the computer may
     have slept. `expects` says whether a stream should be moving, where that is not for the market's hours to say.
     `may_wait` says, after each read, whether frames may be read some milliseconds late. `worker_cls` and `pulse_cls`
-    make what runs and looks, which are threads. `start`, `change_symbols` and `stop` are called one at a time;
-    `keep_house` and `fail` on the consumer's thread; `healths` on any.
+    make what runs and looks, which are threads. `notice_set_clock` is called before it is told when nothing was heard.
+    `start`, `change_symbols` and `stop` are called one at a time; `keep_house` and `fail` on the consumer's thread;
+    `healths` on any.
     """
 
     def __init__(
@@ -64,10 +65,12 @@ class StreamGroup:
         report_clock: Callable[[int], int] | None = None,
         may_wait: Callable[[], bool] = lambda: False,
         expects: Callable[[StreamId], bool] | None = None,
+        notice_set_clock: Callable[[], object] = lambda: None,
         worker_cls: Callable[..., StreamWorker] = StreamWorker,
         pulse_cls: Callable[..., Pulse] = Pulse,
     ) -> None:
         self._may_wait = may_wait
+        self._notice_set_clock = notice_set_clock
         self._expects = expects
         self._worker_cls = worker_cls
         # Changed under self._lock; read by any thread without it. Those of a portfolio are in every snapshot, whether
@@ -129,7 +132,7 @@ class StreamGroup:
                 report_clock=self._report_clock,
                 now_ns=self._now_ns,
                 monotonic=self._monotonic,
-                look=self._pulse.look,
+                look=self.look,
                 start_delay_seconds=delay_seconds,
                 may_wait=self._may_wait,
             )
@@ -255,7 +258,7 @@ class StreamGroup:
         that nobody tries to read them now, so that they stand still.
         """
         # First: what was not heard because nothing ran is no silence.
-        self._pulse.look()
+        self.look()
         now = self._monotonic()
         for name, counts in self.queue.counts().items():
             self._rates[name].observe(now, counts.received)
@@ -266,7 +269,13 @@ class StreamGroup:
                 tally = tallies.get(name) or StreamTally()
                 worker.watch(tally.applied, tally.rejected)
 
+    def look(self) -> None:
+        """Notice whether this process did not run until now, before anything is told of what came since."""
+        self._notice_set_clock()
+        self._pulse.look()
+
     def _on_absence(self, absence: Absence) -> None:
+        self._notice_set_clock()
         for worker in self._workers.values():
             worker.absent(absence)
 
