@@ -74,18 +74,26 @@ class AlertsReader:
         # Replaced in one step.
         self._books: Books = {}
         self._problem: str | None = None
+        self._remark: str | None = None
         self._judging: ProgramAlerts | None = None
         self.is_shut = False  # whether what was to be followed could not be
 
     def follow(
-        self, settings: Settings, portfolio: Path | None, now: datetime, account: str | None = None
+        self,
+        settings: Settings,
+        portfolio: Path | None,
+        now: datetime,
+        account: str | None = None,
+        remark: str | None = None,
     ) -> None:
         """Look at the logs of this account and portfolio, None: its own, from now on, and take part in judging.
 
-        `account` says in place of the settings whose logs they are, where it is another program's. What keeps them
+        `account` says in place of the settings whose logs they are, where it is another program's; `remark` is said in
+        the view, as a sentence. What keeps them
         shut is said in the view, and `is_shut` until they are followed again: the streams run without them.
         """
         self.stop()
+        self._remark = remark
         opened = self._open_books if account is None else partial(self._open_books, account=account)
         try:
             books = opened(settings, portfolio, "dashboard", now)
@@ -106,11 +114,6 @@ class AlertsReader:
             f"No rule is judged, because the log of alerts cannot be opened: {reason}. It is tried again."
         )
         self._books, self._problem, self.is_shut = {}, problem, True
-
-    def follow_none(self, why: str) -> None:
-        """Look at no log and judge nothing until `follow`; `why` is said in the view, as a sentence."""
-        self.stop()
-        self._books, self._problem, self.is_shut = {}, why, False
 
     def observe(
         self,
@@ -161,7 +164,7 @@ class AlertsReader:
         judging = self._judging
         of_runners = () if judging is None else judging.status().problems
         of_logs = (one.log.problem for one in books.values())
-        said = dict.fromkeys(filter(None, (self._problem, *of_logs, *of_runners)))
+        said = dict.fromkeys(filter(None, (self._remark, self._problem, *of_logs, *of_runners)))
         return " ".join(said) or None
 
     def acknowledge(self, key: str, now: datetime) -> None:

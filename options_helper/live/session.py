@@ -90,8 +90,8 @@ ACCOUNT_NEEDS_FILLS: Final = (
     "choose the stream fills, or a portfolio file."
 )
 LOG_NOT_KNOWN: Final = (
-    "Which log is this account's is known once the owner on the bus has said which accounts it serves; no rule is "
-    "judged before."
+    "Which log is this account's is known once the owner on the bus has said which accounts it serves; until then only "
+    "rules about streams and programs are judged."
 )
 
 
@@ -436,15 +436,22 @@ class LiveSession:
     def _alert_keys(self, run: Run) -> dict[str, str | None]:
         """Under what the alerts of each of its accounts are kept, where another program has the accounts.
 
-        Without one of which nobody has said yet whether it is the desk's own, which may be kept without its name.
+        One that is named counts as no desk's own until an owner has said that it is; see `_has_its_log`.
         """
         names = [run.settings.account, *(one.name for one in run.further)]
         address = bus_of(os.environ)
         if address is None:
             return dict.fromkeys(names)
         own = next(iter(self.desk_accounts), None)
-        known = names if own is not None else [name for name in names if name == DEFAULT_ACCOUNT]
-        return {name: alerts_key(address, name, own) for name in known}
+        return {name: alerts_key(address, name, own) for name in names}
+
+    def _has_its_log(self, account: str) -> bool:
+        """Whether it is known under what this account's alerts are kept.
+
+        Where not, rules about programs and streams are judged all the same: that nobody is heard is what they are for.
+        What is told of its positions, and of prices, has to stand in one log.
+        """
+        return account == DEFAULT_ACCOUNT or bool(self.desk_accounts) or bus_of(os.environ) is None
 
     def _follow_alerts(self, run: Run) -> None:
         """Those of each account of the run; under the lock."""
@@ -481,13 +488,10 @@ class LiveSession:
 
     def _follow_log(self, reader: AlertsReader, run: Run, settings: Settings) -> None:
         """That of the account of these settings; under the lock."""
-        keys = self._alert_keys(run)
-        if settings.account not in keys:
-            reader.follow_none(LOG_NOT_KNOWN)
-            return
         of_file = settings.account == run.settings.account and not run.of_account
         file = run.portfolio_file.path if of_file else None
-        reader.follow(settings, file, self._now(), keys[settings.account])
+        remark = None if self._has_its_log(settings.account) else LOG_NOT_KNOWN
+        reader.follow(settings, file, self._now(), self._alert_keys(run)[settings.account], remark)
 
     def stop(self, because: str = "Stopped.") -> None:
         """End the run; harmless when none is on."""
@@ -707,7 +711,11 @@ class LiveSession:
             first = part.account == run.settings.account
             reader = self._alerts if first else self._further_alerts.get(part.account)
             if reader is not None:
-                reader.observe(part.portfolio, part.snapshot, self._now(), partial(self._look, run, part))
+                look = partial(self._look, run, part)
+                if self._has_its_log(part.account):
+                    reader.observe(part.portfolio, part.snapshot, self._now(), look)
+                else:
+                    reader.observe(None, _of_streams(part.snapshot), self._now(), look)
 
     def _sample(self) -> None:
         run = self._run
@@ -949,6 +957,18 @@ def process_session() -> LiveSession:
 def new_session() -> LiveSession:
     """One as the page has it: it is seen from outside, and takes part in the alerts of its account."""
     return LiveSession(heartbeat=dashboard_file(), alerts=_judging_alerts(), further_alerts=_judging_alerts)
+
+
+def _of_streams(snapshot: LiveSnapshot) -> LiveSnapshot:
+    """What it says of its streams, and nothing else."""
+    return LiveSnapshot(
+        snapshot.as_of,
+        running=snapshot.running,
+        running_since=snapshot.running_since,
+        market=snapshot.market,
+        streams=snapshot.streams,
+        desk=snapshot.desk,
+    )
 
 
 def _judging_alerts() -> AlertsReader:

@@ -108,11 +108,18 @@ class NotingAlerts(AlertsReader):
         self.follows: list[str] = []
         self.keys: list[str | None] = []
         self.judged: list[dict[str, int] | None] = []  # None: without a book
+        self.remark: str | None = None
         self.stopped = False
 
     def follow(
-        self, settings: Settings, portfolio: Path | None, now: datetime, account: str | None = None
+        self,
+        settings: Settings,
+        portfolio: Path | None,
+        now: datetime,
+        account: str | None = None,
+        remark: str | None = None,
     ) -> None:
+        self.remark = remark
         self.follows.append(settings.account)
         self.keys.append(account)
 
@@ -378,8 +385,14 @@ def test_over_a_bus_alerts_are_kept_by_desk_and_account_and_the_desks_own_withou
 ):
     """In one log each, whenever the page learns which account is the desk's own."""
     stage.start()
-    assert [one.keys for one in stage.alerts] == [[], []], "which log that is nobody has said"
-    assert all(one.view().problem == LOG_NOT_KNOWN for one in stage.alerts)
+    assert [one.keys for one in stage.alerts] == [
+        [alerts_key(bus, "main", None)],
+        [alerts_key(bus, "ira", None)],
+    ], "which one is the desk's own nobody has said"
+    assert [one.remark for one in stage.alerts] == [LOG_NOT_KNOWN] * 2
+    stage.hold("main", AAPL=10)
+    stage.session.keep()
+    assert [one.judged for one in stage.alerts] == [[None], [None]], "that nobody is heard is judged, too"
 
     for manager in stage.managers.values():
         manager.desk = on_desk("main", "ira")
@@ -387,10 +400,11 @@ def test_over_a_bus_alerts_are_kept_by_desk_and_account_and_the_desks_own_withou
 
     assert stage.session.desk_accounts == ("main", "ira")
     main, ira = stage.alerts[0], stage.alerts[-1]
-    assert main.keys == [alerts_key(bus, DEFAULT_ACCOUNT, None)], "as a watch without a name"
-    assert ira.keys == [alerts_key(bus, "ira", "main")]
+    assert (main.remark, ira.remark) == (None, None)
+    assert main.keys[1:] == [alerts_key(bus, DEFAULT_ACCOUNT, None)], "as a watch without a name"
+    assert ira.keys == [alerts_key(bus, "ira", "main")] == [alerts_key(bus, "ira", None)]
     stage.session.keep()
-    assert len(main.keys) == 1, "once"
+    assert len(main.keys) == 2, "once"
 
 
 @pytest.mark.usefixtures("bus")
@@ -431,7 +445,7 @@ def test_over_a_bus_what_fires_is_in_one_log_whenever_the_page_learns_whose_it_i
         until_no_thread("live-alerts")
 
     assert fired == ["AAPL high"]
-    written = [log.read_text().count("AAPL high") for log in tmp_path.rglob("*.jsonl")]
+    written = [log.read_text().count('"rule":"AAPL high"') for log in tmp_path.rglob("*.jsonl")]
     assert sum(count > 0 for count in written) == 1
 
 
