@@ -50,6 +50,7 @@ from options_helper.monitoring.stream_holders import market_key, stream_holder
 from options_helper.settings import RiskSettings, Settings
 from options_helper.watch.book import AccountBook, Book, FileBook
 from options_helper.watch.engine import Manager, Watch, Watching
+from options_helper.watch.kept_alerts import KeptAlerts, KeyOf, same_key
 from options_helper.watch.readings import Observer
 from options_helper.watch.rest_follower import RestFollower
 
@@ -92,7 +93,7 @@ class _Watched:
 
     account: str  # how it is called here; empty where it is the only one
     watch: Watch
-    alerts: ProgramAlerts
+    alerts: KeptAlerts
 
 
 def settings_of(request: WatchRequest, account: str | None) -> Settings:
@@ -127,14 +128,17 @@ def run_watch(
     accounts = accounts_of(request, settings, file)
 
     def watched(one: WatchedAccount) -> _Watched:
-        alerts = ProgramAlerts(
-            _books(one.settings, one.file, now(), one.key),
-            rules,
-            load_targets,
-            simulated=one.settings.local_market,
-            account=one.settings.account,
-            now=now,
-        )
+        def open_log(key: str | None) -> ProgramAlerts:
+            return ProgramAlerts(
+                _books(one.settings, one.file, now(), key),
+                rules,
+                load_targets,
+                simulated=one.settings.local_market,
+                account=one.settings.account,
+                now=now,
+            )
+
+        alerts = KeptAlerts(open_log, one.key, key_of(request.bus, one.settings.account))
         watch = Watch(
             one.settings,
             own_book if one is accounts[0] else AccountBook(),
@@ -189,7 +193,7 @@ class _Run:
     def judging(self, display: WatchDisplay) -> Iterator[None]:
         """Have part in the alerts of each account; in the end streams, questions and leases are given up."""
         for one in self._watched:
-            display.known(one.account, one.alerts.status().firings)
+            display.known(one.account, one.alerts.take_found())
         try:
             for one in self._watched:
                 one.alerts.start()
@@ -225,6 +229,8 @@ class _Run:
         while limit is None or elapsed_seconds() - began < limit:
             is_open = self._is_open()
             self._last = {one.account: one.watch.turn(is_open=is_open) for one in self._watched}
+            for one in self._watched:
+                display.known(one.account, one.alerts.take_found())
             display.show(self._last, self._now())
             if signals.wait(turn_seconds):
                 display.say("Asked to end.", self._now())
@@ -236,7 +242,7 @@ class _Run:
         lost = [
             f"{of_account(watched.account, one.firing.title)} did not reach {name}: {delivered.why}"
             for watched in self._watched
-            for one in watched.alerts.status().firings
+            for one in watched.alerts.firings
             if one.firing.fired_at >= self._began_at
             for name, delivered in one.deliveries.items()
             if delivered.outcome is Outcome.GAVE_UP
@@ -305,6 +311,18 @@ def accounts_of(request: WatchRequest, settings: Settings, file: Path | None) ->
         )
         for name in (first, *others)
     )
+
+
+def key_of(address: BusAddress | None, account: str) -> KeyOf:
+    """Under what the alerts of an account are kept as the owner on a bus says now: its own may be another by then."""
+    if address is None:
+        return same_key
+
+    def told(snapshot: LiveSnapshot, key: str | None) -> str | None:
+        accounts = () if snapshot.desk is None else snapshot.desk.accounts
+        return alerts_key(address, account, accounts[0]) if accounts else key
+
+    return told
 
 
 def _books(

@@ -10,6 +10,7 @@ from typing import Final
 PUBLIC: Final = {
     "book": ("AccountBook", "Book", "FileBook"),
     "engine": ("Manager", "Watch", "Watching"),
+    "kept_alerts": ("KeptAlerts", "KeyOf", "same_key"),
     "readings": ("Observer",),
     "rest_follower": ("RestFollower",),
 }
