@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Final, NamedTuple, Self, overload
 
@@ -65,19 +65,11 @@ class Offset:
 
     def gap_here(self, gap: Gap) -> Gap:
         """The same of both ends of a gap."""
-        until_ns = None if gap.until_ns is None else self.here(gap.until_ns)
-        return replace(gap, since_ns=self.here(gap.since_ns), until_ns=until_ns)
+        return gap.moved(-self.ahead_ns) if self.matters else gap
 
     def stream_here(self, health: StreamHealth) -> StreamHealth:
         """How a stream is at the owner, with its times on this computer's clock."""
-        return replace(
-            health,
-            next_try_at=self.moment_here(health.next_try_at),
-            connected_since=self.moment_here(health.connected_since),
-            silent_since=self.moment_here(health.silent_since),
-            last_event_at=self.moment_here(health.last_event_at),
-            gaps=tuple(map(self.gap_here, health.gaps)),
-        )
+        return health.moved(-self.ahead_ns) if self.matters else health
 
     def there(self, ns: int) -> int:
         """A moment of this computer's clock on the owner's."""

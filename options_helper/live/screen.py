@@ -459,14 +459,24 @@ def _placed(
 ) -> LiveSnapshot:
     """The viewer's day is none of a local market's: its contracts may all have expired by then.
 
-    Before a run the settings say whose market it is, afterwards the run does.
+    Before a run the settings say whose market it is, afterwards the run does. Until its market has told its time, that
+    goes on from the run's start, and with it whatever else the run says of this computer's clock.
     """
     asked = MarketKind.LOCAL if local_market else MarketKind.ALPACA
     snapshot = heard or LiveSnapshot(as_of=now, market=asked)
     if market_time is None or snapshot.market is not MarketKind.LOCAL:
         return snapshot
-    accounts = {name: replace(one, as_of=market_time) for name, one in snapshot.accounts.items()}
-    return replace(snapshot, as_of=market_time, accounts=MappingProxyType(accounts))
+    return _moved(snapshot, (snapshot.running_since or snapshot.as_of) - market_time)
+
+
+def _moved(snapshot: LiveSnapshot, back: timedelta) -> LiveSnapshot:
+    by_ns = -(back // timedelta(microseconds=1)) * 1_000
+    return replace(
+        snapshot,
+        as_of=snapshot.as_of - back,
+        streams=MappingProxyType({name: health.moved(by_ns) for name, health in snapshot.streams.items()}),
+        accounts=MappingProxyType({name: _moved(one, back) for name, one in snapshot.accounts.items()}),
+    )
 
 
 def _may_be_priced(snapshot: LiveSnapshot) -> bool:

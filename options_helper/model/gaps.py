@@ -32,6 +32,11 @@ class Gap:
         """When it ended, UTC; None while it lasts."""
         return None if self.until_ns is None else utc_datetime(self.until_ns)
 
+    def moved(self, by_ns: int) -> Gap:
+        """The same on a clock that is ahead of its own by so many nanoseconds."""
+        until_ns = None if self.until_ns is None else self.until_ns + by_ns
+        return replace(self, since_ns=self.since_ns + by_ns, until_ns=until_ns)
+
     @property
     def in_order(self) -> Gap:
         """The same; where the clock was set back before it ended, it begins where it ends."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
-from datetime import datetime
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from enum import StrEnum
 from types import MappingProxyType
 from typing import Any, Final, TypeVar
@@ -108,10 +108,26 @@ class StreamHealth:
         """Whether somebody else has the one connection that the account has for this."""
         return self.last_error_code == CONNECTION_LIMIT
 
+    def moved(self, by_ns: int) -> StreamHealth:
+        """The same with its times on a clock that is ahead of its own by so many nanoseconds."""
+        by = timedelta(microseconds=by_ns / 1_000)
+        return replace(
+            self,
+            next_try_at=_later(self.next_try_at, by),
+            connected_since=_later(self.connected_since, by),
+            silent_since=_later(self.silent_since, by),
+            last_event_at=_later(self.last_event_at, by),
+            gaps=tuple(gap.moved(by_ns) for gap in self.gaps),
+        )
+
     @property
     def accounted(self) -> bool:
         """Whether every received event is applied, dropped, rejected, missed or still queued."""
         return self.received == self.applied + self.dropped + self.rejected + self.queued + self.missed
+
+
+def _later(at: datetime | None, by: timedelta) -> datetime | None:
+    return None if at is None else at + by
 
 
 @dataclass(frozen=True, slots=True)

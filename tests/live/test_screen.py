@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from datetime import timedelta
 from zoneinfo import ZoneInfo
 
@@ -13,10 +14,13 @@ from options_helper.analysis.marks import QuoteWarning
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, State, ViewOptions, build_screen
 from options_helper.live.session import LiveSession, RunSettings
+from options_helper.model.announcement import MarketKind
+from options_helper.model.instants import NANOSECONDS
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.streams import StreamName
 from options_helper.settings import Settings
 from tests.portal import scenes
-from tests.portal.scenes import OPEN, SAMPLE, execution, manager_for
+from tests.portal.scenes import OPEN, SAMPLE, ShowingManager, execution, manager_for
 
 BOOK = open_portfolio_file(SAMPLE.name, [SAMPLE.parent])
 BOUGHT = execution("AAPL270115C00275000", 1, "9.15", at=OPEN - timedelta(minutes=10))
@@ -125,3 +129,38 @@ def test_a_betas_file_that_is_none_costs_the_betas_and_not_the_page(show: Show, 
     assert "the beta of AAPL is no number" in banner.text
     assert "made with the defaults" in banner.text
     assert screen.risk.sums.delta.coverage.known > 0
+
+
+def test_a_market_on_this_computer_that_has_not_told_its_time_goes_on_from_the_start_of_the_run():
+    """Its day is the demo's, and until it speaks all else is told by this computer's clock."""
+    days, since = timedelta(days=8), timedelta(seconds=40)
+
+    def local() -> LiveSnapshot:
+        scene, by = scenes.failed(), int(days.total_seconds()) * NANOSECONDS
+        health = replace(
+            scene.streams[StreamName.OPTIONS], next_try_at=scene.as_of + timedelta(seconds=25)
+        ).moved(by)
+        return replace(
+            scene,
+            as_of=scene.as_of + days,
+            running_since=scene.as_of + days - since,
+            streams={**scene.streams, health.name: health},
+        )
+
+    session = LiveSession(
+        build_manager=lambda _: ShowingManager(local, MarketKind.LOCAL), housekeeping_seconds=3_600
+    )
+    session.start(BOOK, RunSettings(), Settings())
+    began = scenes.failed().as_of
+    screen = build_screen(
+        session,
+        BOOK,
+        ViewOptions(Preferences(), ZoneInfo("UTC")),
+        now=OPEN + days,
+        local_market=True,
+        market_time=began,
+    )
+    session.stop()
+
+    assert screen.snapshot.as_of == began + since
+    assert "It is tried again in 25 s." in screen.headline.sentence

@@ -180,7 +180,7 @@ def test_after_start_it_is_of_that_day_too_although_the_market_has_not_told_its_
     tab = portal.show(lambda: scenes.connecting(as_of=datetime(2028, 2, 29, 15, tzinfo=UTC)))
 
     assert "expired" not in html(tab)
-    assert "market time 15:00:00 UTC" in html(tab)
+    assert "market time 15:05:00 UTC" in html(tab)
 
 
 def test_the_time_of_a_played_market_is_no_other_s(portal, monkeypatch):
