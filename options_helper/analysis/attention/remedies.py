@@ -21,6 +21,7 @@ _PAIR: Final = 2
 _LISTED_AT_MOST: Final = 8  # what takes more legs is all that there is, nearly always
 _ONE_OF_TWO: Final = "Do one of the two, not both."
 _RISK_TOO: Final = "Then nothing is missing at the price of now. In place of that, to end the risk too: "
+_LESS: Final = " Less of that may be enough: not all was tried."
 _NOT_KNOWN: Final = "alone that may leave more missing, which cannot be judged."
 
 
@@ -136,13 +137,18 @@ def together_words(parts: Sequence[Part], settled: Settlement) -> Remedy:
     """That the first of these must not go without the others, and what is to be closed first."""
     harm = settled.harm(_closed(parts[:1]))
     alone = "" if harm is None else f": alone that {harm.words}"
-    order = _order(parts)
+    order, less = _order(parts), _less(parts, settled)
     words, discreet = (
         f"Close {part_words(parts[0], with_amounts=amounts)} together with "
-        f"{_parts_words(parts[1:], settled, with_amounts=amounts)}{order}{alone}."
+        f"{_parts_words(parts[1:], settled, with_amounts=amounts)}{order}{alone}.{less}"
         for amounts in (True, False)
     )
     return Remedy(words, "" if words == discreet else discreet)
+
+
+def _less(parts: Iterable[Part], settled: Settlement) -> str:
+    """That a remedy is enough, and may be more than that; empty where all was tried."""
+    return _LESS if settled.may_take_less(parts) else ""
 
 
 def _parts_words(parts: Sequence[Part], settled: Settlement, *, with_amounts: bool) -> str:
@@ -183,7 +189,7 @@ def to_end_risk(part: str, closed: Closed, name: str, settled: Settlement, *, is
     ways = settled.ways if settled.is_known and is_near else ()
     words, discreet = (
         f"Close {what} together with {_parts_words(others, settled, with_amounts=amounts)}: "
-        f"alone that {_leaves(own, settled, name, with_amounts=amounts)}."
+        f"alone that {_leaves(own, settled, name, with_amounts=amounts)}.{_less(parts, settled)}"
         for amounts, what in ((True, part), (False, "what is uncovered"))
     )
     if not ways:
@@ -240,7 +246,7 @@ def _way_words(way: Way, own: HeldLine | None, settled: Settlement, *, with_amou
         # Of three and more it would be longer than what is to be done.
         told = way if len(way) == _PAIR else ()
         alone = [words for part in told if (words := _alone_words(part, settled, with_amounts=with_amounts))]
-        return f"Close {parts} together{order}{': ' if alone else ''}{'; '.join(alone)}."
+        return f"Close {parts} together{order}{': ' if alone else ''}{'; '.join(alone)}.{_less(way, settled)}"
     all_of_it = all(part.is_whole for part in way)
     name = "it" if all_of_it and len(way) == 1 and way[0].leg is own else parts
     if way[0].leg.quantity > 0:

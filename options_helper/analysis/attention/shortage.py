@@ -142,14 +142,30 @@ class Settlement:
             *(self._way(search.least(search.completed(_closed((part,))), {})) for part in enough),
         ]
         found = min(together, key=_size, default=None)
-        return (self._way(search.least(search.everything(), {})) if found is None else found,)
+        way = self._way(search.least(search.everything(), {})) if found is None else found
+        self._note_end_of(search, way)
+        return (way,)
 
     def with_what_offsets(self, closed: Closed) -> Way:
         """What to close besides, so that nothing is worse than it is; all else where it has to be."""
         key = frozenset(closed.items())
         if key not in self._offsets:
-            self._offsets[key] = self._way(_Search(self, is_cure=False).completed(closed))
+            search = _Search(self, is_cure=False)
+            self._offsets[key] = way = self._way(search.completed(closed))
+            self._note_end_of(search, way)
         return self._offsets[key]
+
+    def may_take_less(self, way: Iterable[Part]) -> bool:
+        """Whether the search for it came to its end before all was tried, so that less of it may be enough."""
+        return frozenset(_closed(tuple(way)).items()) in self._untried
+
+    def _note_end_of(self, search: _Search, way: Way) -> None:
+        if search.is_over:
+            self._untried.add(frozenset(_closed(way).items()))
+
+    @cached_property
+    def _untried(self) -> set[frozenset[tuple[str, float]]]:
+        return set()
 
     @cached_property
     def _offsets(self) -> dict[frozenset[tuple[str, float]], Way]:
@@ -212,9 +228,14 @@ class _Search:
     is_cure: bool  # nothing is missing then; else nothing is worse than it is
     spent: int = 0
 
+    @property
+    def is_over(self) -> bool:
+        """Whether no more is tried."""
+        return self.spent >= _SPENT_AT_MOST
+
     def is_enough(self, closed: Closed) -> bool:
         """Whether that is known of it; False too once enough was spent."""
-        if self.spent >= _SPENT_AT_MOST:
+        if self.is_over:
             return False
         self.spent += _TO_ASK
         return not (self.is_cure and self.settled.missing(closed)) and self.settled.is_safe(closed)
@@ -255,7 +276,7 @@ class _Search:
 
     def _first(self, closed: Closed, added: Sequence[Part]) -> Part | None:
         """The first that is enough with what is closed, or in place of what is closed of it; None: none is."""
-        if self.spent >= _SPENT_AT_MOST:
+        if self.is_over:
             return None
         self.spent += 1
         may_be = self.settled.after.may_be_safe(

@@ -13,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from msgspec import structs
 
+from options_helper.analysis.attention import shortage
 from options_helper.analysis.attention.aftermath import Aftermath, Harm, Missing
 from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.closings import NONE_CLOSED, Closed
@@ -585,3 +586,21 @@ def test_legs_of_one_name_are_asked_about_as_often_as_there_are_legs_and_not_as_
         times[count] = len(asked.times) / count
 
     assert max(times.values()) < 20, times
+
+
+@pytest.mark.parametrize(("tried_at_most", "is_said"), [(1_000, False), (12, True)])
+def test_a_search_that_ends_before_all_was_tried_says_that_less_may_be_enough(
+    monkeypatch: pytest.MonkeyPatch, tried_at_most: int, *, is_said: bool
+):
+    """It ends after so much work, whatever is held: what it has by then is enough, and may be more than that."""
+    monkeypatch.setattr(shortage, "_SPENT_AT_MOST", tried_at_most)
+    legs = [
+        structs.replace(_line(45 + n // 2, "call" if n % 2 else "put"), quantity=-float(1 + n % 3))
+        for n in range(12)
+    ]
+    found = settlement(legs, KO, 0.0, 3_000.0, ())
+    assert found is not None
+
+    words = [to_close(one, legs, found).words for one in legs if one.is_in_the_money]
+
+    assert all(("Less of that may be enough" in one) is is_said for one in words), words
