@@ -9,8 +9,8 @@ from typing import Final
 
 from options_helper.model.alpaca_symbols import is_coin_pair, option_root, to_repo_symbol
 from options_helper.model.contract_hours import is_settled_at_open, last_trading_day
-from options_helper.model.contract_records import ContractRecord
-from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, root_of, short_date
+from options_helper.model.contract_records import ContractRecord, is_usual
+from options_helper.model.contract_symbols import root_of, short_date, usual_multiplier
 from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.text import format_price
 
@@ -18,6 +18,7 @@ from options_helper.model.text import format_price
 # nothing: many a contract that was dear goes there.
 _TIMES_OFF: Final = 20
 _LEAST_TELLING_CLOSE: Final = Decimal("0.50")
+_COMPARE: Final = "Compare its symbol with the account's."
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,10 +56,10 @@ def _listing(one: Instrument, record: ContractRecord) -> Iterator[str]:
 
 def _terms(one: Instrument, record: ContractRecord) -> Iterator[str]:
     yield from _multiplier(one, record)
-    if not one.adjusted and record.size is not None and record.size != STANDARD_MULTIPLIER:
+    if not one.adjusted and not is_usual(one, {one.live_symbol: record}):
         yield (
-            f"{one.label} delivers {record.size.normalize():f} shares by Alpaca's record, and a standard contract "
-            f"delivers {STANDARD_MULTIPLIER}. Compare its symbol with the account's."
+            f"{one.label} delivers {record.delivers} by Alpaca's record, and a standard contract delivers "
+            f"{usual_multiplier(root_of(one.live_symbol))}. {_COMPARE}"
         )
     root = root_of(one.live_symbol)
     if record.root is not None and option_root(record.root) != root:
@@ -78,10 +79,9 @@ def _multiplier(one: Instrument, record: ContractRecord) -> Iterator[str]:
     if said is None or said == one.multiplier:
         return
     known = "names no multiplier" if one.multiplier is None else f"counts {one.multiplier} dollars per point"
-    yield (
-        f"{one.label} {known}, and Alpaca's record says {said.normalize():f}. "
-        f'Write "multiplier": {said.normalize():f}.'
-    )
+    number = f"{said.normalize():f}"
+    remedy = f'. Write "multiplier": {number}.' if said % 1 == 0 else f", which no file can hold. {_COMPARE}"
+    yield f"{one.label} {known}, and Alpaca's record says {number}{remedy}"
 
 
 def _other_underlying(one: Instrument, underlying: str) -> str:

@@ -115,6 +115,27 @@ def test_a_file_that_says_what_the_record_says_has_nothing_to_look_at():
             ),
         ),
         (
+            mine(),
+            {
+                "deliverables": [
+                    {"type": "equity", "symbol": "AAPL", "amount": "100"},
+                    {"type": "equity", "symbol": "SPUN", "amount": "10"},
+                ]
+            },
+            (
+                "'mine': AAPL 18 Dec 26 180 C delivers 100 AAPL and 10 SPUN by Alpaca's record, and a standard "
+                "contract delivers 100. Compare its symbol with the account's."
+            ),
+        ),
+        (
+            mine("SDS1", multiplier=20),
+            {"root_symbol": "SDS1", "underlying_symbol": "SDS", "size": "20", "multiplier": "12.5"},
+            (
+                "'mine': SDS1 18 Dec 26 180 C counts 20 dollars per point, and Alpaca's record says 12.5, which "
+                "no file can hold. Compare its symbol with the account's."
+            ),
+        ),
+        (
             mine("LGFB"),
             {"root_symbol": "LGFB", "underlying_symbol": "LGF.B"},
             (
@@ -153,7 +174,8 @@ def test_a_file_that_says_what_the_record_says_has_nothing_to_look_at():
         ),
     ],
     ids=[
-        "standard", "adjusted", "no multiplier", "size", "class of a share", "root", "not tradable", "settlement",
+        "standard", "adjusted", "no multiplier", "size", "two companies", "a part of a dollar",
+        "class of a share", "root", "not tradable", "settlement",
         "last day",
     ],
 )  # fmt: skip
@@ -161,6 +183,11 @@ def test_what_the_file_says_otherwise_than_the_record_is_to_be_looked_at(
     entry: PortfolioEntry, of_record: dict[str, Any], sentence: str
 ):
     assert said(entry, **of_record) == [sentence]
+
+
+def test_a_class_of_a_dollar_a_point_is_a_standard_one_of_its_kind():
+    """It delivers one share, and no hundred."""
+    assert said(mine("NANOS"), root_symbol="NANOS", underlying_symbol="NANOS", size="1", multiplier="1") == []
 
 
 def test_a_class_in_our_own_spelling_is_what_the_record_calls_it():
