@@ -5,10 +5,11 @@ from __future__ import annotations
 import json
 import re
 from collections import defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date
 from decimal import Decimal
+from difflib import get_close_matches
 from functools import cached_property
 from pathlib import Path
 from typing import Annotated, Any, Final, Literal, NoReturn, Self, TypeAlias
@@ -795,12 +796,33 @@ def _refuse_constant(constant: str) -> NoReturn:
 def _sentence(error: ValidationError, raw: Any, name: str) -> str:
     """The first problem as a sentence, and how many more there are."""
     problems = error.errors(include_url=False)
-    first = problems[0]
+    first = _mistyped(problems) or problems[0]
     # A list whose entries were all refused is not too short as well.
     problems = [one for one in problems if one is first or one["loc"] != first["loc"][: len(one["loc"])]]
     where = ", ".join([name, *_path(first["loc"], raw)])
     more = f" ({len(problems) - 1} more after this one)" if len(problems) > 1 else ""
     return f"{where}: {_reason(first)}{more}."
+
+
+def _mistyped(problems: Sequence[ErrorDetails]) -> ErrorDetails | None:
+    """Why the first problem's field is missing: its object has it under a name that is no field."""
+    if problems[0]["type"] != "missing":
+        return None
+    *where, wanted = problems[0]["loc"]
+    beside = {
+        str(one["loc"][-1]): one for one in problems if _is_unknown(one) and [*one["loc"][:-1]] == where
+    }
+    close = _nearest(str(wanted), beside)
+    return None if close is None else beside[close]
+
+
+def _nearest(name: str, names: Iterable[str]) -> str | None:
+    """The one of these that the name is a slip of the pen of; None where it is of none."""
+    return next(iter(get_close_matches(name, list(names), n=1, cutoff=0.75)), None)
+
+
+def _is_unknown(problem: ErrorDetails) -> bool:
+    return problem["type"] == "extra_forbidden"
 
 
 def _path(location: tuple[int | str, ...], raw: Any) -> list[str]:
@@ -843,8 +865,11 @@ _REASONS: Final = {
 
 def _reason(problem: ErrorDetails) -> str:
     kind = problem["type"]
-    if kind == "extra_forbidden":
-        return f"is no known field; known are {', '.join(_known_fields(problem['loc']))}"
+    if _is_unknown(problem):
+        known = _known_fields(problem["loc"])
+        meant = _nearest(str(problem["loc"][-1]), known)
+        asked = "known" if meant is None else f"is {meant} meant? Known"
+        return f"is no known field; {asked} are {', '.join(known)}"
     reason = _REASONS.get(kind) or _lower_first(problem["msg"].replace("Input should be", "must be"))
     found = problem["input"]
     if not isinstance(found, str | int | float):

@@ -240,10 +240,22 @@ def test_an_ordinary_contract_has_a_multiplier_of_100():
         (
             lambda positions: positions[0].update(strik=1),
             (
-                "portfolio.json, position 'call', strik: is no known field; known are id, symbol, option_type, "
-                "expiry, strike, contracts, cost_basis, opened_at, lots, realized, fees, multiplier, settlement, "
-                "delivery, exercise_style."
+                "portfolio.json, position 'call', strik: is no known field; is strike meant? Known are id, symbol, "
+                "option_type, expiry, strike, contracts, cost_basis, opened_at, lots, realized, fees, "
+                "multiplier, settlement, delivery, exercise_style."
             ),
+        ),
+        (
+            lambda positions: positions[1]["legs"][1].update(strke=positions[1]["legs"][1].pop("strike")),
+            (
+                "portfolio.json, position 'vertical', leg 2, strke: is no known field; is strike meant? Known are "
+                "side, symbol, option_type, expiry, strike, contracts, cost_basis, multiplier, settlement, delivery, "
+                "exercise_style (1 more after this one)."
+            ),
+        ),
+        (
+            lambda positions: positions[0].update(note=positions[0].pop("expiry")),
+            "portfolio.json, position 'call', expiry: is missing (1 more after this one).",
         ),
         (
             lambda positions: positions[0].pop("expiry"),
@@ -407,8 +419,8 @@ def test_an_expiry_is_a_real_date_of_this_century(expiry: object):
         (
             valid() | {"currency": "USD"},
             (
-                "portfolio.json, currency: is no known field; known are base_currency, as_of, account, cash, "
-                "positions."
+                "portfolio.json, currency: is no known field; is base_currency meant? Known are base_currency, as_of, "
+                "account, cash, positions."
             ),
         ),
     ],
