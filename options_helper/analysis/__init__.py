@@ -53,7 +53,7 @@ SHARED: Final = {
     "account_side": ("AccountSide", "account_side", "ended_in_account"),
     "columns": ("RISK_COLUMNS",),
     "contract_terms": ("TermWords",),
-    "deliveries": ("ALL_USUAL", "Usual", "as_usual", "usual_instruments"),
+    "deliveries": ("ALL_USUAL", "Usual", "as_usual", "sure_inside", "usual_instruments"),
     "day_pnl": ("AccountDay", "dollars_per_point", "read_account_day"),
     "holdings": ("Holdings", "is_unread", "was_split"),
     "marks": ("Flags", "Integers", "Numbers", "believed_middle", "believed_sides", "plain_middle"),

@@ -16,6 +16,8 @@ from options_helper.model.portfolio import Instrument, PortfolioLine
 
 # Instruments by the symbols of those in whose place they stand.
 Usual = Mapping[str, Instrument]
+# A share: so much in the money is exercised by exception.
+_CENT: Final = 0.01
 ALL_USUAL: Final[Usual] = MappingProxyType({})
 
 
@@ -40,6 +42,21 @@ def _usual(one: Instrument, records: Mapping[str, ContractRecord]) -> Instrument
     if strike <= 0:
         return None
     return replace(one, multiplier=int(delivery.shares), strike=float(strike), adjusted=False)
+
+
+def sure_inside(one: Instrument, spot: float | None, records: Mapping[str, ContractRecord]) -> float | None:
+    """By how many dollars a call that is not usual is in the money at least, for each contract; None: by none surely.
+
+    Shares of another company that it delivers too, and cash that is not determined yet, are worth nothing or more.
+    """
+    record = records.get(one.live_symbol)
+    if spot is None or one.strike is None or one.multiplier is None or one.option_type != "call":
+        return None
+    parts = () if record is None else record.deliverables
+    shares = sum((part.amount or 0 for part in parts if part.symbol == one.underlying), Decimal(0))
+    cash = sum((part.amount or 0 for part in parts if part.symbol is None), Decimal(0))
+    inside = float(shares) * spot + float(cash) - one.strike * one.multiplier
+    return inside if inside >= _CENT * one.multiplier else None
 
 
 def as_usual(line: PortfolioLine, usual: Usual) -> PortfolioLine:

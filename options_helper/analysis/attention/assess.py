@@ -8,7 +8,7 @@ from datetime import datetime
 from types import MappingProxyType
 
 from options_helper.analysis.account_side import account_side
-from options_helper.analysis.attention.assignments import closing, short_entries
+from options_helper.analysis.attention.assignments import closing, odd_short_entries, short_entries
 from options_helper.analysis.attention.at_end import AtEnd
 from options_helper.analysis.attention.cockpit import CockpitLine, cockpit_lines
 from options_helper.analysis.attention.early_exercise import (
@@ -130,6 +130,7 @@ def assess_attention(
         *ending_entries(found, moment, money, settled),
         *pin_entries(found, moment, money),
         *short_entries(books, found, moment, money, at_end, told=told),
+        *odd_short_entries(books, found, moment, at_end),
         *early,
         *undefined_entries(by_entry, at_end, power),
         *ex_dividend_entries(lives, live, moment, books, found=found, own_dividends=own_dividends),
@@ -188,7 +189,9 @@ def _unjudged_kinds(
     return {
         AttentionKind.PIN: _symbols(ending),
         AttentionKind.LONG_WITHOUT_MONEY: _symbols(one for one in ending if not one.is_short),
-        AttentionKind.IN_THE_MONEY_SHORT: _symbols((*(one for one in unplaced if one.is_short), *odd)),
+        AttentionKind.IN_THE_MONEY_SHORT: _symbols(
+            (*(one for one in unplaced if one.is_short), *(one for one in odd if one.sure_inside is None))
+        ),
         AttentionKind.EARLY_EXERCISE: _symbols(early),
         AttentionKind.EX_DIVIDEND: _symbols((*unread, *unread_shares)),
         AttentionKind.UNDEFINED_RISK: _symbols(
@@ -207,10 +210,9 @@ def _odd_shorts(lines: Iterable[HeldLine], told: Collection[str]) -> Iterator[st
     for one in lines:
         if _is_odd_short(one) and one.instrument.live_symbol not in told:
             delivers = "" if one.life is None or not one.life.delivers else f" ({one.life.delivers} each)"
-            yield (
-                f"{one.instrument.label}: it is adjusted{delivers}, so whether it is in the money, or may be assigned "
-                "early or for a dividend, cannot be judged."
-            )
+            early = "may be assigned early or for a dividend"
+            what = f"is in the money, or {early}," if one.sure_inside is None else early
+            yield f"{one.instrument.label}: it is adjusted{delivers}, so whether it {what} cannot be judged."
 
 
 def _is_unplaced(one: HeldLine) -> bool:
@@ -229,7 +231,7 @@ def _unjudged(found: Sequence[Ending], lines: Sequence[HeldLine]) -> Iterator[st
         if ending.is_over:
             continue
         for one in ending.all_legs:
-            if one.is_in_the_money is None:
+            if one.is_in_the_money is None and one.sure_inside is None:
                 yield f"{one.instrument.label}: whether it is in the money cannot be judged."
     names = dict.fromkeys(
         one.instrument.underlying for one in lines if one.life is not None and one.life.settles is None

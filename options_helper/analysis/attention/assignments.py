@@ -30,10 +30,11 @@ from options_helper.analysis.attention.words import (
     shortage_words,
 )
 from options_helper.analysis.live_health import Level
-from options_helper.model.contract_symbols import short_date
+from options_helper.model.contract_symbols import plain_number, short_date
 from options_helper.model.market_hours import new_york_date
 
 LACKING: Final = ", which is in the account alone,"
+_NOT_NEAR: Final = "How near that is cannot be said: not all that it delivers has a price here."
 _NOT_BEFORE_ITS_END: Final = "It cannot be exercised before its end."
 
 
@@ -90,6 +91,37 @@ def short_entries(
         )
 
 
+def odd_short_entries(
+    books: TwoBooks, found: Sequence[Ending], moment: Moment, at_end: AtEnd
+) -> Iterator[Entry]:
+    """Adjusted calls that were sold and are surely in the money, though not all that they deliver has a price here."""
+    near = {one.instrument.live_symbol: ending for ending in found for one in ending.all_legs}
+    for one in (*books.of_file, *books.account_alone):
+        if not one.is_short or one.sure_inside is None or one.life is None or is_over(one, moment.at):
+            continue
+        ending = near.get(one.instrument.live_symbol)
+        deadlines = last_day_deadlines(one.life, moment.told)
+        remedy = Remedy(_NOT_NEAR) if ending is None else closing(one, ending, at_end.of(one))
+        lacking = LACKING if one.account_alone else ""
+        happens = _what_happens(one, ending, moment)
+        yield Entry(
+            kind=AttentionKind.IN_THE_MONEY_SHORT,
+            level=Level.INFO if ending is None else ending.level(moment),
+            subject=one.instrument.underlying,
+            symbols=(one.instrument.live_symbol,),
+            what=(
+                f"{one.instrument.label}{lacking} delivers {one.life.delivers} by Alpaca's record: by its "
+                f"{one.instrument.underlying} alone it is in the money by {one.sure_inside:,.2f} a contract at least, "
+                f"and {happens}."
+            ),
+            by=due(deadlines, moment.at),
+            deadlines=deadlines,
+            amounts=f"Assigned: {plain_number(abs(one.counted))} times {one.life.delivers} are delivered.",
+            remedy=remedy.words,
+            remedy_without_amounts=remedy.discreet,
+        )
+
+
 def _may_be_assigned(one: HeldLine, moment: Moment) -> bool:
     return one.is_short and bool(one.is_in_the_money) and one.life is not None and not is_over(one, moment.at)
 
@@ -141,9 +173,16 @@ def _how_near(one: HeldLine) -> str:
 
 
 def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, entries: Entries) -> str:
-    life = one.life
     lacking = LACKING if one.account_alone else ""
     said = f"{one.instrument.label}{lacking} is in the money by {one.inside or 0.0:,.2f}"
+    happens = _what_happens(one, ending, moment)
+    partners = partner_words(one, entries, moment.today)
+    return f"{said}, and {happens}.{f' {partners}' if partners else ''}{basis_words([one])}"
+
+
+def _what_happens(one: HeldLine, ending: Ending | None, moment: Moment) -> str:
+    """What becomes of a sold leg in the money, and when: "is assigned unless it is closed today"."""
+    life = one.life
     if life is not None and life.is_cash:
         happens = "is settled in cash"
     elif life is not None and not life.is_american:
@@ -154,8 +193,7 @@ def _short_words(one: HeldLine, ending: Ending | None, moment: Moment, entries: 
     if ending is not None and life is not None and life.at_open and life.settles is not None:
         # Its last day of trading is the day before, and a night lies between the two.
         when = f" at the open {day_word(new_york_date(life.settles), moment.today)}"
-    partners = partner_words(one, entries, moment.today)
-    return f"{said}, and {happens}{when}.{f' {partners}' if partners else ''}{basis_words([one])}"
+    return f"{happens}{when}"
 
 
 def partner_words(one: HeldLine, entries: Entries, today: date) -> str:

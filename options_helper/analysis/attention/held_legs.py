@@ -13,7 +13,7 @@ import numpy as np
 from msgspec import Struct, structs
 
 from options_helper.analysis.attention.deadlines import ContractLife, contract_life
-from options_helper.analysis.deliveries import Usual, usual_instruments
+from options_helper.analysis.deliveries import Usual, sure_inside, usual_instruments
 from options_helper.analysis.marks import Numbers, QuoteWarning, believed_middle, believed_sides
 from options_helper.analysis.priced_lines import PricedLines
 from options_helper.analysis.risk.book_values import BookFigures, LineRisk, SpotSource
@@ -63,6 +63,9 @@ class HeldLine(Struct, frozen=True, dict=True):
         1.0  # of such a contract, a dollar of whose point is so much for each share delivered
     )
     delivers: str = ""  # of such a contract, what each delivers: "110 AAPL and $12.50"; of any other empty
+    # Of a call that delivers something else: dollars for each contract by which it is in the money at least; None: by
+    # none surely.
+    sure_inside: float | None = None
     beside: frozenset[str] = (
         frozenset()
     )  # ids of the entries that have it too, where it stands for all of them
@@ -224,6 +227,9 @@ def held_lines(
                 delivers=_delivers(line.instrument, life, usual),
             )
         )
+        if found[-1].delivers_something_else:
+            sure = sure_inside(line.instrument, found[-1].spot, live.expiry_facts.records)
+            found[-1] = structs.replace(found[-1], sure_inside=sure)
     return tuple(found)
 
 
@@ -310,7 +316,7 @@ def lone_line(
     spots = [one.spot for one in neighbours]
     spots.append(believed_middle(share))
     bid, ask = believed_sides(own)
-    return HeldLine(
+    found = HeldLine(
         entry_id="",
         instrument=held,
         quantity=quantity,
@@ -327,6 +333,10 @@ def lone_line(
         points_a_share=each,
         delivers=_delivers(instrument, life, usual),
     )
+    if not found.delivers_something_else:
+        return found
+    sure = sure_inside(instrument, found.spot, live.expiry_facts.records)
+    return structs.replace(found, sure_inside=sure)
 
 
 class _Neighbours:
