@@ -152,7 +152,7 @@ class Aftermath:
         if not self.delivers:
             return False
         less = money - self.money
-        brings = max(0.0, abs(one.quantity) * _units(one) - self.owed)
+        brings = max(0.0, abs(one.quantity) * units_of(one) - self.owed)
         closed = {one.instrument.live_symbol: abs(one.quantity)}
         before = self._table.missing(NONE_CLOSED, self._aside + less)
         then = self._table.missing(closed, self._aside_after(closed) + less - cost, brought=brings)
@@ -221,14 +221,36 @@ class Aftermath:
         then_shares, then_dollars = self._table.missing(closed, self._aside_after(closed))
         return then_shares > shares + ROUNDING, then_dollars > dollars + ROUNDING
 
+    def may_all_be_safe(self, symbols: Sequence[str], rows: Floats) -> NDArray[np.bool_]:
+        """Of many closings, a row each of so many contracts of these `symbols`, whether nothing may be worse.
+
+        As `may_be_safe`: where it is False something is. Of what loses its cover it says nothing.
+        """
+        if not self.ending:
+            return np.ones(len(rows), dtype=bool)
+        worth, shares, dollars = self._table.after_rows(symbols, rows)
+        may: NDArray[np.bool_] = worth.min(axis=0) >= self._worst_before - ROUNDING
+        if self.delivers:
+            for left, lacked in zip(
+                (shares, dollars + self._aside[:, None]), self._missing_before, strict=True
+            ):
+                may &= (left >= -lacked[:, None] - ROUNDING).all(axis=0)
+        return may
+
     def _uncovered(self, closed: Closed) -> str | None:
-        """What is sold and, at any end, covered by less than before; None: nothing is."""
+        """What is sold and loses its cover at any end; None: nothing does.
+
+        What a closing ends of uncovered calls is not there to be spent again: it is held against what closing the sold
+        ones alone leaves. So no long call goes that could cover something.
+        """
         calls = [one for one in (*self.ending, *self.beside) if one.instrument.option_type != "put"]
         if not any(one.quantity > 0 and closed.get(one.instrument.live_symbol) for one in calls):
             return None
+        symbols = {one.instrument.live_symbol for one in calls if one.quantity < 0}
+        of_sold = {symbol: count for symbol, count in closed.items() if symbol in symbols}
         for end in sorted({end_of(one.instrument) for one in calls}):
             alive = [one for one in calls if end_of(one.instrument) >= end]
-            if _naked(alive, closed) > _naked(alive, NONE_CLOSED) + ROUNDING:
+            if _naked(alive, closed) > _naked(alive, of_sold) + ROUNDING:
                 return _sold_words(alive, closed)
         return None
 
@@ -296,6 +318,22 @@ class _Table:
         )
         return worth, shares, dollars
 
+    def after_rows(self, symbols: Sequence[str], rows: Floats) -> tuple[Floats, Floats, Floats]:
+        """The same of many closings, a row each of so many contracts of these `symbols`."""
+        counts = np.zeros((self._shares.shape[1], len(rows)))
+        for place, symbol in enumerate(symbols):
+            if (column := self._columns.get(symbol)) is not None:
+                counts[column] = rows[:, place]
+        worth, shares, dollars = (
+            there[:, None] - each @ counts
+            for there, each in (
+                (self._worth, self._worths),
+                (self._free, self._shares),
+                (self._money, self._cash),
+            )
+        )
+        return worth, shares, dollars
+
     def missing(self, closed: Closed, aside: Floats, *, brought: float = 0.0) -> tuple[Floats, Floats]:
         """Shares and dollars at each price, where so many shares were `brought` before."""
         counts = self._counts(closed)
@@ -311,14 +349,14 @@ class _Table:
 NOTHING_MISSING: Final = Missing(0.0, 0.0)
 
 
-def _units(one: HeldLine) -> float:
+def units_of(one: HeldLine) -> float:
     """Dollars for each dollar of price of one of it; an adjusted contract counts as a usual one."""
     return one.instrument.multiplier or STANDARD_MULTIPLIER
 
 
 def _naked(alive: Iterable[HeldLine], closed: Closed) -> float:
     """Of so many shares nothing that is alive then covers what is sold."""
-    return max(0.0, -fsum(kept(one, closed) * _units(one) for one in alive))
+    return max(0.0, -fsum(kept(one, closed) * units_of(one) for one in alive))
 
 
 def _sold_words(lines: Sequence[HeldLine], closed: Closed) -> str | None:

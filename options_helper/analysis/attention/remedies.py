@@ -21,7 +21,7 @@ _PAIR: Final = 2
 _LISTED_AT_MOST: Final = 8  # what takes more legs is all that there is, nearly always
 _ONE_OF_TWO: Final = "Do one of the two, not both."
 _RISK_TOO: Final = "Then nothing is missing at the price of now. In place of that, to end the risk too: "
-_LESS: Final = " Less of that may be enough: not all was tried."
+LESS: Final = " Less of that may be enough: not all was tried."
 _NOT_KNOWN: Final = "alone that may leave more missing, which cannot be judged."
 
 
@@ -148,7 +148,7 @@ def together_words(parts: Sequence[Part], settled: Settlement) -> Remedy:
 
 def _less(parts: Iterable[Part], settled: Settlement) -> str:
     """That a remedy is enough, and may be more than that; empty where all was tried."""
-    return _LESS if settled.may_take_less(parts) else ""
+    return LESS if settled.may_take_less(parts) else ""
 
 
 def _parts_words(parts: Sequence[Part], settled: Settlement, *, with_amounts: bool) -> str:
@@ -172,33 +172,56 @@ def _order(parts: Iterable[Part]) -> str:
     return f", the sold {'leg' if len(sold) == 1 else 'legs'} first"
 
 
-def to_end_risk(part: str, closed: Closed, name: str, settled: Settlement, *, is_near: bool) -> Remedy | None:
-    """How to close what has no cover where that alone leaves something worse at its end; None: it does not.
+def to_end_risk(
+    own: Sequence[Part],
+    others: Sequence[Part],
+    sides: Sequence[Settlement],
+    *,
+    is_all: bool,
+    is_near: bool,
+    less: str = "",
+) -> Remedy:
+    """How to close what has no cover, its `own` parts, where that alone leaves something worse when it ends.
 
-    `part` is what of it, in words. What is missing at the price of now counts where the end `is_near`.
+    `sides` are what all of it ends with; `is_all`: nothing is left of the options; `less`: that less may do. What
+    is missing at the price of now counts where the end `is_near`.
     """
-    held = {one.symbol: one.contracts for one in settled.legs}
-    own = {symbol: min(count, held.get(symbol, count)) for symbol, count in closed.items()}
-    if settled.is_safe(own):
-        return None
-    parts = settled.with_what_offsets(own)
-    grown = [one for one in parts if one.contracts > own.get(one.symbol, one.contracts)]
-    if grown:  # so many of it are not enough beside the others
-        part = listed([part_words(one) for one in parts if one.symbol in own])
-    others = [one for one in parts if one.symbol not in own]
-    ways = settled.ways if settled.is_known and is_near else ()
+    closed, name = _closed(own), own[0].leg.instrument.underlying
+    harmed = next((side for side in sides if not side.is_safe(closed)), None)
     words, discreet = (
-        f"Close {what} together with {_parts_words(others, settled, with_amounts=amounts)}: "
-        f"alone that {_leaves(own, settled, name, with_amounts=amounts)}.{_less(parts, settled)}"
-        for amounts, what in ((True, part), (False, "what is uncovered"))
+        f"Close {what} together with {with_them}{_order((*own, *others))}"
+        f"{'' if harmed is None else f': alone that {_leaves(closed, harmed, name, with_amounts=amounts)}'}.{less}"
+        for amounts, what, with_them in (
+            (True, counted_words(own), _others_words(others, name, is_all=is_all, with_amounts=True)),
+            (False, "what is uncovered", _others_words(others, name, is_all=is_all, with_amounts=False)),
+        )
     )
-    if not ways:
+    near = next((side for side in sides if side.is_known and side.ways), None) if is_near else None
+    if near is None:
         return Remedy(words, discreet)
-    first = _way_and_others(ways[0], ways, settled)
+    first = _way_and_others(near.ways[0], near.ways, near)
     return Remedy(
         f"{first.words} {_RISK_TOO}{_lowered(words)}",
         f"{first.discreet or first.words} {_RISK_TOO}{_lowered(discreet)}",
     )
+
+
+def counted_words(parts: Sequence[Part]) -> str:
+    """Each with how many contracts: "1 contract of AAPL 18 Dec 26 180 C and 2 of 3 contracts of …"."""
+    return listed(
+        [
+            f"{format_count(round(part.contracts), 'contract')} of {part.leg.instrument.label}"
+            if part.is_whole
+            else part_words(part)
+            for part in parts
+        ]
+    )
+
+
+def _others_words(others: Sequence[Part], name: str, *, is_all: bool, with_amounts: bool) -> str:
+    if is_all and len(others) > _LISTED_AT_MOST:
+        return f"all other options on {name}"
+    return listed([part_words(part, with_amounts=with_amounts) for part in others])
 
 
 def to_sell(settled: Settlement) -> tuple[Way, Remedy] | None:

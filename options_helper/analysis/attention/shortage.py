@@ -314,6 +314,8 @@ def settlement(
         return None
     parts: list[Part] = []
     outcomes: list[Outcome] = []
+    # In an order of their own: of equals the first is named, and the file may have them in any.
+    legs, beside = (sorted(lines, key=lambda one: one.instrument.live_symbol) for lines in (legs, beside))
     for one in legs:
         each = outcome_of_each(one, spot)
         if each is None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from math import ceil, fsum
@@ -12,12 +12,15 @@ from typing import Final
 from msgspec import structs
 
 from options_helper.analysis.attention.at_end import AtEnd, Paid
+from options_helper.analysis.attention.covering import Covering
 from options_helper.analysis.attention.entries import AttentionKind, Entry
-from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.analysis.attention.held_legs import HeldLine, by_contract
 from options_helper.analysis.attention.remedies import (
     CORRECT_THE_FILE,
+    LESS,
     SEE_FIRST,
     Remedy,
+    counted_words,
     part_words,
     to_end_risk,
 )
@@ -65,41 +68,6 @@ class _Short:
         return any(end_of(one.instrument) > self.uncovered.end for one in self.lines)
 
     @property
-    def cost(self) -> float | None:
-        """Dollars that closing it takes at the ask; None: not known."""
-        asks = {one.instrument.live_symbol: one.ask for one in self.lines}
-        each = {one.instrument.live_symbol: float(abs(slope_of(_line(one, 1)))) for one in self.lines}
-        costs = [(asks[symbol], count * each[symbol]) for symbol, count in self.closed().items()]
-        known = [ask * units for ask, units in costs if ask is not None]
-        return fsum(known) if costs and len(known) == len(costs) else None
-
-    def instead(self) -> Iterator[_Short]:
-        """Each other line whose closing ends it too, and is known to cost less; the cheapest first."""
-        found = [replace(self, lines=(one,)) for one in self.others if one not in self.lines]
-        if self.is_shares or not found or (own := self.cost) is None:
-            return
-        costs = [(cost, other) for other in found if other.is_enough and (cost := other.cost) is not None]
-        yield from (other for cost, other in sorted(costs, key=lambda pair: pair[0]) if cost < own)
-
-    @property
-    def is_enough(self) -> bool:
-        """Whether so much of it is sold."""
-        sold = fsum(abs(float(slope_of(_line(one, one.quantity)))) for one in self.lines)
-        return sold >= float(self.uncovered.slope)
-
-    def closed(self) -> dict[str, float]:
-        """The contracts that it takes to close it, by their symbols."""
-        found: dict[str, float] = {}
-        left = float(self.uncovered.slope)
-        for one in self.lines:
-            each = float(abs(slope_of(_line(one, 1))))
-            count = min(abs(one.quantity), ceil(left / each))
-            left -= count * each
-            if count > 0:
-                found[one.instrument.live_symbol] = found.get(one.instrument.live_symbol, 0.0) + count
-        return found
-
-    @property
     def part(self) -> str:
         """How much of it, in words: "2 of 3 contracts of AAPL 18 Dec 26 180 C"."""
         if self.is_shares:
@@ -117,11 +85,6 @@ class _Short:
     def _exact(self) -> float:
         """How many contracts of its first line it is, not rounded."""
         return float(self.uncovered.slope / abs(slope_of(_line(self.lines[0], 1))))
-
-    def costs_more_than(self, has: float | None) -> bool:
-        """Whether so many shares are known to cost more; what calls would cost is not known here."""
-        spot = next((one.spot for one in self.lines if one.spot is not None), None)
-        return has is not None and spot is not None and float(self.uncovered.slope) * spot > has
 
     @property
     def is_on_index(self) -> bool:
@@ -150,7 +113,7 @@ def undefined_entries(books: TwoBooks, at_end: AtEnd, has: float | None) -> Iter
     for name in dict.fromkeys((*books.file_on, *books.account_on)):
         for quantities, lines in _sides(name, books):
             if found := _uncovered(lines):
-                yield _entry(name, found, quantities, at_end, has)
+                yield _entry(name, found, quantities, _remedies(found, lines, quantities, at_end, has))
                 break
 
 
@@ -178,6 +141,8 @@ def _uncovered(lines: Sequence[HeldLine]) -> tuple[_Short, ...]:
     if not any(one.quantity < 0 and one.instrument.option_type != "put" for one in lines):
         return ()
     living = [one for one in lines if not one.ended and one.instrument.option_type != "put" and one.quantity]
+    # Not as the file happens to have them.
+    living.sort(key=lambda one: (one.instrument.live_symbol, one.entry_id))
     if not any(one.quantity < 0 for one in living):
         return ()
     held = [(one.entry_id or one.instrument.live_symbol, _line(one, one.quantity)) for one in living]
@@ -215,14 +180,7 @@ def _line_of(instrument: Itself[Instrument], quantity: float) -> PortfolioLine:
     return PortfolioLine(instrument.value, Decimal(str(quantity)), None)
 
 
-def _entry(
-    name: str,
-    found: tuple[_Short, ...],
-    quantities: Quantities,
-    at_end: AtEnd,
-    has: float | None,
-) -> Entry:
-    remedies = _remedies(name, found, quantities, at_end, has)
+def _entry(name: str, found: tuple[_Short, ...], quantities: Quantities, remedies: Sequence[Remedy]) -> Entry:
     lines = [one for short in found for one in short.lines]
     labels = list(dict.fromkeys(one.instrument.label for one in lines))
     adjusted = dict.fromkeys(one.instrument.label for one in lines if one.instrument.adjusted)
@@ -255,36 +213,67 @@ def _uncovered_words(short: _Short) -> str:
 
 
 def _remedies(
-    name: str, found: Sequence[_Short], quantities: Quantities, at_end: AtEnd, has: float | None
+    found: Sequence[_Short],
+    lines: Sequence[HeldLine],
+    quantities: Quantities,
+    at_end: AtEnd,
+    has: float | None,
 ) -> list[Remedy]:
     """Only ever about what the account holds: to close what only the file has would open it."""
     if quantities is Quantities.FILE:
         return [Remedy(CORRECT_THE_FILE, CORRECT_THE_FILE)]
     if quantities.is_in_doubt:
         return [Remedy(SEE_FIRST, SEE_FIRST)]
-    return [_remedy(name, short, at_end, has) for short in found]
+    calls = [short for short in found if not short.is_shares]
+    shares = next((short for short in found if short.is_shares), None)
+    if not calls:
+        return [] if shares is None else [_buy_back(shares, _or_exercise(shares, at_end))]
+    closing = _close(calls, lines, at_end, has)
+    if shares is None:
+        return [closing]
+    # What covers the shares until it ends may be closed with the rest, once they are bought back.
+    return [_buy_back(shares), Remedy(*(f"Then {words[0].lower()}{words[1:]}" for words in closing))]
 
 
-def _remedy(name: str, short: _Short, at_end: AtEnd, has: float | None) -> Remedy:
-    """What can be done about one part of it: the cheapest that ends it and leaves nothing worse when it ends itself."""
-    if short.is_shares:
-        words, discreet = _or_exercise(short, at_end) or Remedy("", "")
-        return Remedy(
-            f"Buy back {short.part}: {_ENDS}.{words}", f"Buy back what is uncovered: {_ENDS}.{discreet}"
-        )
-    for other in short.instead():
-        if _needed_with(name, other, at_end) is None:
-            return _waited(short, Remedy(f"Close {other.part}", f"Close {other.lines[0].instrument.label}"))
-    if remedy := _needed_with(name, short, at_end):
-        return remedy
-    words, discreet = (
-        f"Close {part}{_cover(short, has, shares)}"
-        for part, shares in (
-            (short.part, short.partial_units or "the shares"),
-            ("what is uncovered", "the shares"),
-        )
+def _buy_back(short: _Short, instead: Remedy | None = None) -> Remedy:
+    words, discreet = instead or Remedy("", "")
+    return Remedy(
+        f"Buy back {short.part}: {_ENDS}.{words}", f"Buy back what is uncovered: {_ENDS}.{discreet}"
     )
-    return _waited(short, Remedy(words, discreet))
+
+
+def _close(calls: Sequence[_Short], lines: Sequence[HeldLine], at_end: AtEnd, has: float | None) -> Remedy:
+    """What ends all of it and leaves nothing worse when it ends itself, whatever is uncovered until which end."""
+    blamed = frozenset(one.instrument.live_symbol for short in calls for one in short.lines)
+    held = tuple(sorted(_net(lines), key=lambda one: one.instrument.live_symbol))
+    settled = {end_of(one.instrument): at_end.of(one) for one in held if one.instrument.is_option}
+    covering = Covering(held, {end: one for end, one in settled.items() if one is not None}, blamed)
+    own, others = covering.own_and_others
+    less = LESS if covering.may_take_less else ""
+    if others:
+        return to_end_risk(
+            own,
+            others,
+            covering.settlements_of(covering.closed),
+            is_all=covering.closes_all,
+            is_near=any(at_end.is_near(part.symbol) for part in own),
+            less=less,
+        )
+    words, discreet = f"Close {counted_words(own)}", "Close what is uncovered"
+    if all(part.symbol in blamed for part in own):
+        slope = float(sum(short.uncovered.slope for short in calls))
+        is_more = fsum(_delivered(part) for part in own) > slope
+        words += _cover(calls[0], slope, has, f"{plain_number(slope)} shares" if is_more else "the shares")
+        discreet += _cover(calls[0], slope, has, "the shares")
+    else:
+        discreet = f"Close {listed([part_words(part, with_amounts=False) for part in own])}"
+    waits = f"{_waits(calls)}{less}"
+    return Remedy(f"{words}{waits}", f"{discreet}{waits}")
+
+
+def _net(lines: Iterable[HeldLine]) -> Iterator[HeldLine]:
+    """Each contract once, with all of it: the account knows no entries."""
+    return (one for one in by_contract([one for one in lines if not one.ended]) if one.quantity)
 
 
 def _or_exercise(short: _Short, at_end: AtEnd) -> Remedy | None:
@@ -346,32 +335,37 @@ def _uncovered_in_all(lines: Sequence[PortfolioLine]) -> Decimal:
     return sum((one.slope for one in uncovered_ends(line for line in lines if line.quantity)), Decimal(0))
 
 
-def _waited(short: _Short, remedy: Remedy) -> Remedy:
-    """And until when it is uncovered, where it is not for as long as it is sold."""
-    if not short.is_passing:
-        return Remedy(f"{remedy.words}.", f"{remedy.discreet}.")
-    day = short_date(short.uncovered.end.day)
-    ends = listed(
-        [one.instrument.label for one in short.others if end_of(one.instrument) == short.uncovered.end]
+def _waits(calls: Sequence[_Short]) -> str:
+    """And until when it is uncovered, where it is not for as long as it is sold; with what ends the sentence."""
+    passing = [(short, ends) for short in calls if short.is_passing and (ends := _ending_then(short))]
+    if len(calls) == len(passing) == 1:
+        ((short, ends),) = passing
+        return f", or wait until {_day(short)}: it is covered then if {ends} ends worthless."
+    said = (
+        f" What is uncovered until {_day(short)} is covered then if {ends} ends worthless."
+        for short, ends in passing
     )
-    wait = f", or wait until {day}: it is covered then if {ends} ends worthless." if ends else "."
-    return Remedy(f"{remedy.words}{wait}", f"{remedy.discreet}{wait}")
+    return f".{''.join(said)}"
 
 
-def _needed_with(name: str, short: _Short, at_end: AtEnd) -> Remedy | None:
-    """What it must be closed with; None: it may be closed alone."""
-    closed = short.closed()
-    of_group = {id(found): (found, one) for one in short.lines if (found := at_end.of(one)) is not None}
-    for settled, one in of_group.values():
-        is_near = at_end.is_near(one.instrument.live_symbol)
-        if remedy := to_end_risk(short.part, closed, name, settled, is_near=is_near):
-            return remedy
-    return None
+def _day(short: _Short) -> str:
+    return short_date(short.uncovered.end.day)
 
 
-def _cover(short: _Short, has: float | None, shares: str) -> str:
-    """By what it can be covered in place of that; nothing for which the money is known to be missing."""
+def _ending_then(short: _Short) -> str:
+    """What is sold and ends when it is covered again."""
+    labels = [one.instrument.label for one in short.others if end_of(one.instrument) == short.uncovered.end]
+    return listed(list(dict.fromkeys(labels))) if labels else ""
+
+
+def _cover(short: _Short, slope: float, has: float | None, shares: str) -> str:
+    """By what so many shares can be covered in place of that; nothing for which the money is known to be missing.
+
+    What calls would cost is not known here.
+    """
     if has is not None and has <= 0:
         return ""
     calls = ", or cover that with calls that end no sooner"
-    return calls if short.is_on_index or short.costs_more_than(has) else f"{calls}, or with {shares}"
+    spot = next((one.spot for one in short.lines if one.spot is not None), None)
+    costs_more = has is not None and spot is not None and slope * spot > has
+    return calls if short.is_on_index or costs_more else f"{calls}, or with {shares}"

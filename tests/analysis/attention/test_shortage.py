@@ -264,8 +264,8 @@ def test_a_spread_that_costs_more_than_is_there_is_closed_as_a_whole():
         {},
         {
             symbol(58, "C"): (
-                "Close KO 20 Nov 26 61 C and KO 20 Nov 26 58 C together, the sold leg first: "
-                "KO 20 Nov 26 61 C alone leaves 100 KO missing; KO 20 Nov 26 58 C alone leaves $6,000 missing."
+                "Close KO 20 Nov 26 58 C and KO 20 Nov 26 61 C together, the sold leg first: "
+                "KO 20 Nov 26 58 C alone leaves $6,000 missing; KO 20 Nov 26 61 C alone leaves 100 KO missing."
             )
         },
     )
@@ -287,8 +287,8 @@ def test_a_spread_is_closed_as_a_pair_also_where_its_sold_leg_is_out_of_the_mone
         "KO 20 Nov 26 70 C uncovered; KO 20 Nov 26 70 C alone leaves more money missing above 70."
     )
     assert told(puts)[0][symbol(70, "P")] == (
-        "Close KO 20 Nov 26 70 P and KO 20 Nov 26 55 P together, the sold leg first: KO 20 Nov 26 70 P alone leaves "
-        "KO 20 Nov 26 55 P uncovered; KO 20 Nov 26 55 P alone leaves more KO shares missing below 55."
+        "Close KO 20 Nov 26 55 P and KO 20 Nov 26 70 P together, the sold leg first: KO 20 Nov 26 55 P alone leaves "
+        "more KO shares missing below 55; KO 20 Nov 26 70 P alone leaves KO 20 Nov 26 55 P uncovered."
     )
 
 

@@ -65,6 +65,8 @@ def test_what_nothing_covers_is_named_with_how_much_of_it(
         found.amounts
         == f"Uncovered: {part}, so each dollar by which AAPL rises beyond costs ${dollars} more."
     )
+    if len(symbols) > 1:  # the shares are how much it is, and no contracts that anybody closes
+        part = "1 contract of AAPL 18 Dec 26 180 C and 1 contract of AAPL 18 Dec 26 185 C"
     assert found.remedy == f"Close {part}, or cover that with calls that end no sooner, or with the shares."
 
 
@@ -165,7 +167,9 @@ def test_an_index_has_no_shares_in_any_word():
     found = only(judged(*book), KIND)
 
     assert found.amounts.startswith("Uncovered: calls of $300 a point until 18 Dec 26, so each point")
-    assert found.remedy.startswith("Close calls of $300 a point until 18 Dec 26, or cover")
+    assert found.remedy.startswith(
+        "Close 1 contract of SPX 18 Dec 26 6000 C and 2 contracts of SPX 18 Dec 26 6100 C, or cover"
+    )
     assert "share" not in f"{found.sentence} {found.remedy} {found.discreet_remedy}"
 
 
