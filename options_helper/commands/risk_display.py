@@ -178,7 +178,9 @@ def _facts_of_book(book: BookFigures) -> dict[str, Any]:
     return {
         "index": weighted.index,
         "delta_beta_weighted": weighted.shares,
+        "delta_beta_weighted_between": weighted.share_ends and list(weighted.share_ends),
         "dollars_per_percent": weighted.dollars_per_percent,
+        "dollars_per_percent_between": weighted.dollar_ends and list(weighted.dollar_ends),
         "beta_weighted_legs": {
             "known": weighted.counted - len(weighted.bounds),
             "bound": len(weighted.bounds),
@@ -312,7 +314,11 @@ def _bounds(weighted: BetaWeighted) -> str:
     """Which of the lines have only a bound of their delta in it."""
     if not weighted.bounds:
         return ""
-    return f", of which {format_count(len(weighted.bounds), 'bound')}: {', '.join(weighted.bounds)}"
+    said = f", of which {format_count(len(weighted.bounds), 'bound')}: {', '.join(weighted.bounds)}"
+    if weighted.share_ends is None:
+        return said
+    low, high = weighted.share_ends
+    return f"{said}, so it lies between {_number(low)} and {_number(high)}"
 
 
 def _notes(book: BookFigures) -> dict[str, list[str]]:

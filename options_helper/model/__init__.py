@@ -239,6 +239,8 @@ PUBLIC: Final = {
         "stream_named",
     ),
     "text": (
+        "between_words",
+        "with_minus",
         "HIDDEN",
         "format_count",
         "format_holding",

@@ -49,6 +49,16 @@ def table_lines(
         yield "  ".join(fields).rstrip()
 
 
+def with_minus(value: float, form: str) -> str:
+    """A number in this form, with a true minus in place of a hyphen, as figures beside it have."""
+    return format(value, form).replace("-", "\N{MINUS SIGN}")
+
+
+def between_words(ends: tuple[float, float]) -> str:
+    """Two ends of what is not known better: "−12.50 and 3.00"."""
+    return " and ".join(with_minus(end, ",.2f") for end in ends)
+
+
 def format_symbol(symbol: str) -> str:
     """A contract as a trader says it; any other symbol as it is."""
     try:

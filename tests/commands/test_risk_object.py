@@ -366,7 +366,13 @@ def test_a_bound_and_what_is_no_rate_are_told_in_rows_and_keys():
     (spy,) = told["underlyings"]
 
     assert told["book"]["beta_weighted_legs"] == {"known": 2, "bound": 1, "of": 3}
-    assert any(line.endswith("3 of 3 lines, of which 1 bound: SPY 18 Dec 26 400 P") for line in lines)
+    low, high = told["book"]["delta_beta_weighted_between"]
+    assert low < high
+    said = (
+        f"3 of 3 lines, of which 1 bound: SPY 18 Dec 26 400 P, so it lies between {low:,.2f} and {high:,.2f}"
+    )
+    assert any(line.endswith(said) for line in lines)
+    assert told["book"]["dollars_per_percent_between"] == pytest.approx([500 * low / 100, 500 * high / 100])
     for row in (spy, told["book"]):
         assert row["theta_per_day"] < 0 < row["theta_time_value_left"]
         assert row["theta_per_day"] + row["theta_time_value_left"] == pytest.approx(row["theta"])

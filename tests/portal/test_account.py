@@ -237,13 +237,25 @@ def test_file_and_account_are_compared_contract_by_contract_what_differs_first(p
     assert list(first[["Contract", "Agrees", "File qty", "Account qty"]]) == [
         "AAPL 15 Jan 27 275 C",
         "NO",
-        3,
-        4,
+        "+3",
+        "+4",
     ]
     assert first["Likely cause"] == "filled after the file was written"
-    assert first["File value $"] == pytest.approx(3 * 100 * 14.5)
+    assert first["File value $"] == "+4,350.00"
     assert rows["Account value $"].isna().all()
     assert set(rows["Agrees"][1:]) == {"yes"}
+
+
+def test_what_is_sold_has_a_true_minus_as_everywhere_on_the_page(portal):
+    tab = portal.show(with_account())
+    rows = table(tab, "Likely cause")
+    sold = [words for words in rows["File qty"] if not words.startswith("+")]
+
+    assert sold
+    assert all(re.fullmatch("−[0-9]+", words) for words in sold)
+    # Neither here nor in what stands around it does a number begin with a hyphen.
+    said = " ".join((re.sub("<[^>]*>", " ", html(tab)), *map(str, rows.to_numpy().ravel())))
+    assert re.findall(r"(?<![\w-])-\$?[0-9][0-9.,]*", said) == []
 
 
 def captions(tab) -> str:

@@ -357,6 +357,6 @@ def test_a_chart_that_is_read_aloud_says_of_which_moment_its_last_amount_is():
     )
 
     assert summary(points, NEW_YORK, hide_amounts=False) == (
-        f"P&L over the session: from -3.00 to +49.00 dollars, +49.00 at "
+        f"P&L over the session: from −3.00 to +49.00 dollars, +49.00 at "
         f"{OPEN.astimezone(NEW_YORK) + timedelta(seconds=10):%H:%M:%S}."
     )

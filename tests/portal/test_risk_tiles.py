@@ -73,8 +73,11 @@ def test_without_a_price_of_the_index_there_are_only_dollars(show: Show):
 def test_a_bound_is_counted_apart(show: Show):
     tile = tiles(show(LONG, DEEP, half=0.2))["Delta"]
 
-    assert "1 leg at a bound" in tile.caveat
+    said = next(one for one in tile.caveat.splitlines() if one.startswith("1 leg at a bound: between "))
     assert tile.figure.startswith("≈ ")
+    # The figure is the end at which the bound is counted in full.
+    assert tile.figure.removeprefix("≈ ") in said.removeprefix("1 leg at a bound: between ").split(" and ")
+    assert len(set(said.removeprefix("1 leg at a bound: between ").split(" and "))) == 2
 
 
 def test_theta_and_vega_of_which_nothing_is_known_say_why_and_before_a_start_that_it_is_too_early(show: Show):

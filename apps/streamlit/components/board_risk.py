@@ -245,6 +245,9 @@ class RiskCells:
         titles = (
             f"quantity in doubt: {_labels(doubt)}" if doubt else "",
             f"{column.name.removesuffix('_dollars')} {cover.words}" if not total.is_whole else "",
+            ""
+            if total.ends is None
+            else f"between {' and '.join(_figure(end, column) for end in total.ends)}",
             f"missing: {_named(missing)}" if missing else "",
             f"of which time value left, not per day: {_named(left)}" if left else "",
             f"older than usual: {_named(aged)}, {age(oldest(aged))}" if aged else "",

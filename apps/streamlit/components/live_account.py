@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from decimal import Decimal
+from functools import partial
 from typing import Any, Final
 
 import streamlit as st
@@ -15,7 +16,7 @@ from options_helper.live.screen import ScreenModel
 from options_helper.model.account import AccountPositions, RestPhase, RestReport, RestTask
 from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import new_york_date
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, with_minus
 
 MAX_ROWS: Final = 12
 AMOUNTS: Final = (
@@ -99,13 +100,13 @@ def account_frame(screen: ScreenModel, rows: Sequence[ReconciledRow]) -> ArrowTa
     columns: dict[str, Any] = {
         "Contract": [row.label for row in rows],
         # A phone shows no more than the first three.
-        "File qty": _numbers(row.file_quantity for row in rows),
-        "Account qty": _numbers(row.account_quantity for row in rows),
+        "File qty": _quantities(row.file_quantity for row in rows),
+        "Account qty": _quantities(row.account_quantity for row in rows),
         "Agrees": [AGREEMENT[row.agrees] for row in rows],
-        "File cost $": _numbers(row.file_cost for row in rows),
-        "Account cost $": _numbers(row.account_cost for row in rows),
-        "File value $": _numbers(row.file_value for row in rows),
-        "Account value $": _numbers(row.account_value for row in rows),
+        "File cost $": _amounts(row.file_cost for row in rows),
+        "Account cost $": _amounts(row.account_cost for row in rows),
+        "File value $": _amounts(row.file_value for row in rows),
+        "Account value $": _amounts(row.account_value for row in rows),
         "Likely cause": ["; ".join(row.reasons) or None for row in rows],
     }
     hidden = AMOUNTS if screen.options.preferences.hide_amounts else ()
@@ -113,27 +114,27 @@ def account_frame(screen: ScreenModel, rows: Sequence[ReconciledRow]) -> ArrowTa
 
 
 def _column_config(rows: Sequence[ReconciledRow]) -> dict[str, Any]:
-    number, text = st.column_config.NumberColumn, st.column_config.TextColumn
+    # As text, because a number of Streamlit's has a hyphen for a minus.
+    text, number = st.column_config.TextColumn, partial(st.column_config.TextColumn, alignment="right")
     return {
         "Contract": text(pinned=True, width=176),
-        "File qty": number(format="%+g", width=_width(62, (row.file_quantity for row in rows))),
-        "Account qty": number(format="%+g", width=_width(86, (row.account_quantity for row in rows))),
+        "File qty": number(width=_width(62, (row.file_quantity for row in rows))),
+        "Account qty": number(width=_width(86, (row.account_quantity for row in rows))),
         "Agrees": text(width=62, help="By quantity and cost. A dash: not known."),
         "File cost $": number(
-            format="%+,.2f",
             width=96,
             help="Dollars for the whole line. A dash: not named, or of a structure.",
         ),
-        "Account cost $": number(format="%+,.2f", width=104),
-        "File value $": number(format="%+,.2f", width=96, help="At this page's marks. A dash: no mark."),
-        "Account value $": number(format="%+,.2f", width=108, help="By Alpaca, which takes the last trade."),
+        "Account cost $": number(width=104),
+        "File value $": number(width=96, help="At this page's marks. A dash: no mark."),
+        "Account value $": number(width=108, help="By Alpaca, which takes the last trade."),
         "Likely cause": text(width=300),
     }
 
 
 def _width(least: int, quantities: Iterable[Decimal | None]) -> int:
     """Coins are held in many digits."""
-    return pixels_for((f"{known:+.15g}" for known in _numbers(quantities) if known is not None), least)
+    return pixels_for(filter(None, _quantities(quantities)), least)
 
 
 def _not_known(screen: ScreenModel) -> str:
@@ -186,5 +187,9 @@ def _marks(screen: ScreenModel) -> dict[str, float]:
     return marks
 
 
-def _numbers(values: Any) -> list[float | None]:
-    return [float(value) if isinstance(value, Decimal) else None for value in values]
+def _quantities(values: Iterable[Decimal | None]) -> list[str | None]:
+    return [with_minus(float(value), "+.15g") if isinstance(value, Decimal) else None for value in values]
+
+
+def _amounts(values: Iterable[Decimal | None]) -> list[str | None]:
+    return [with_minus(float(value), "+,.2f") if isinstance(value, Decimal) else None for value in values]

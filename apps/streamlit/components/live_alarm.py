@@ -25,7 +25,7 @@ from options_helper.live.screen import ScreenModel, State
 from options_helper.model.announcement import MarketKind
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.snapshot import Phase
-from options_helper.model.text import named
+from options_helper.model.text import named, with_minus
 
 MISSED_REFRESHES: Final = 3
 LONGEST_SECONDS: Final = 86_400
@@ -126,7 +126,7 @@ def window_title(screen: ScreenModel, grave: int) -> str:
     parts = [] if screen.state in (State.RUNNING, State.PLAYING) else [str(screen.state)]
     today = screen.totals.day.total if screen.totals.day.counted else None
     if today is not None and not screen.options.preferences.hide_amounts:
-        parts.append(f"{today:+,.0f}".replace("-", "\N{MINUS SIGN}"))
+        parts.append(with_minus(today, "+,.0f"))
     name = "Live portfolio"
     if screen.snapshot.market is not MarketKind.ALPACA and screen.run is not None:
         # An amount of a made-up market must not be taken for one's own.

@@ -14,6 +14,7 @@ import streamlit as st
 from apps.streamlit.components.style import ArrowTable, Palette, arrow_table, draw, palette, tag
 from options_helper.live.pnl_history import PnlPoint
 from options_helper.live.screen import ScreenModel
+from options_helper.model.text import with_minus
 
 HEIGHT: Final = 232
 TITLE: Final = "P&L over the session: line at mark"
@@ -204,6 +205,10 @@ def _amounts(points: Iterable[PnlPoint]) -> list[float]:
     return [amount for point in points for amount in (point.pnl, point.natural) if amount is not None]
 
 
+def _signed(amount: float) -> str:
+    return with_minus(amount, "+,.2f")
+
+
 def _largest(points: tuple[PnlPoint, ...]) -> float:
     return max(map(abs, _amounts(points)), default=0.0) or 1.0
 
@@ -232,6 +237,6 @@ def summary(points: tuple[PnlPoint, ...], zone: ZoneInfo, *, hide_amounts: bool)
     own = [point.pnl for point in points if point.book == points[-1].book]
     at = f"{points[-1].at.astimezone(zone):%H:%M:%S}"
     return (
-        f"P&L over the session: from {min(own):+,.2f} to {max(own):+,.2f} dollars, {own[-1]:+,.2f} at {at}."
+        f"P&L over the session: from {_signed(min(own))} to {_signed(max(own))} dollars, {_signed(own[-1])} at {at}."
         f"{dashed}"
     )

@@ -50,7 +50,7 @@ def _delta(screen: ScreenModel) -> Tile:
     caveats = (
         "" if weighted.complete else f"PARTIAL: {weighted.counted} of {format_count(weighted.of, 'line')}",
         _in_doubt(_held(screen)),
-        f"{format_count(coverage.bound, 'leg')} at a bound" if coverage.bound else "",
+        _at_a_bound(screen),
         _may_bring_shares(screen),
         _without_beta(screen),
         "" if shares is not None else f"{weighted.index} has no price",
@@ -61,6 +61,23 @@ def _delta(screen: ScreenModel) -> Tile:
     figure, _, unit = (per_percent.partition(" ")) if in_shares is None else (in_shares, "", per_percent)
     figure = f"{_roughly(coverage.bound, _held(screen))}{figure}"
     return Tile(name, figure, _lines(notes), caveat=_lines(caveats), beside=unit)
+
+
+def _at_a_bound(screen: ScreenModel) -> str:
+    """How many legs have no more than a bound of their delta, and between what the figure lies for it."""
+    weighted, count = screen.risk.beta_weighted, screen.risk.sums.delta.coverage.bound
+    if not count:
+        return ""
+    said = f"{format_count(count, 'leg')} at a bound"
+    if _hides(screen):
+        return said
+    if weighted.share_ends is not None:
+        low, high = (written(end, _digits(end), signed=True) for end in weighted.share_ends)
+    elif weighted.dollar_ends is not None:
+        low, high = (_whole(end, screen) for end in weighted.dollar_ends)
+    else:
+        return said
+    return f"{said}: between {low} and {high}"
 
 
 def _may_bring_shares(screen: ScreenModel) -> str:

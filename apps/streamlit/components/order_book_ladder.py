@@ -21,7 +21,7 @@ from options_helper.analysis.book_ladder import (
 from options_helper.analysis.live_health import Level
 from options_helper.model.events import BookLevel
 from options_helper.model.order_book import Book
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, with_minus
 
 IMBALANCE_LEVELS: Final = 5
 # A sign beside every colour: a state must be readable without its colour.
@@ -114,7 +114,7 @@ def _figures(book: Book, size: float) -> dict[str, str | None]:
     return {
         **{name: None if price is None else f"{price:,.{digits}f}" for name, price in prices.items()},
         "Spread": spread_words(book),
-        "Imbalance": None if imbalance is None else f"{imbalance:+.2f}".replace("-", "−"),
+        "Imbalance": None if imbalance is None else with_minus(imbalance, "+.2f"),
     }
 
 

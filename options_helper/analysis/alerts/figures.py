@@ -27,7 +27,7 @@ from options_helper.model.contract_symbols import parse_contract_symbol, short_d
 from options_helper.model.market_hours import in_regular_hours, new_york_date
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
-from options_helper.model.text import format_count
+from options_helper.model.text import between_words, format_count, with_minus
 
 _Found = dict[str, Reading]
 _SUMS: Final = "the sum of its legs"
@@ -339,12 +339,13 @@ def _of_sums(
 def _against_sum(one: GreekSum, figure: str, lines: Sequence[LineRisk]) -> Iterator[str]:
     """What of a sum is a bound, of a quantity that is not the account's, or no rate."""
     if one.coverage.bound:
-        between = "" if one.ends is None else f"between {one.ends[0]:,.2f} and {one.ends[1]:,.2f}, "
+        between = "" if one.ends is None else f"between {between_words(one.ends)}, "
         yield f"a bound: {between}{one.coverage.words}"
     yield from _doubt(lines)
     left = theta_parts(lines)
     if figure == "theta" and left.time_value_left is not None:
-        yield f"of which {left.time_value_left:,.2f} is time value left in {format_count(left.last_day_legs, 'leg')}"
+        amount = with_minus(left.time_value_left, ",.2f")
+        yield f"of which {amount} is time value left in {format_count(left.last_day_legs, 'leg')}"
 
 
 def _doubt(lines: Sequence[LineRisk]) -> Iterator[str]:
@@ -449,7 +450,8 @@ def _of_book(book: _Book, figure: str) -> _Found:
             value = weighted.shares if weighted.complete else None
             why = " ".join(weighted.missing).rstrip(".") or f"{weighted.index} has no price"
             source = f"deltas and betas to {weighted.index}"
-            bounds = (f"a bound of {label}" for label in weighted.bounds)
+            bounds = [f"a bound of {label}" for label in weighted.bounds]
+            bounds += [] if weighted.share_ends is None else [f"between {between_words(weighted.share_ends)}"]
             caveat = ", ".join((*bounds, *_doubt(_lines_by(book, lambda _: "")[""])))
             found = Reading(value, _BOOK, source, why="" if value is not None else why, caveat=caveat)
         case _:

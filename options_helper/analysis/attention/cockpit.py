@@ -24,7 +24,7 @@ from options_helper.analysis.attention.expiring import Ending, Moment
 from options_helper.analysis.attention.held_legs import Entries, HeldLine
 from options_helper.analysis.attention.words import outcome_words
 from options_helper.analysis.risk.book_values import SpotSource
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, with_minus
 
 _CENT: Final = 0.01
 
@@ -78,7 +78,7 @@ class CockpitLine:
         if self.to_strike is None:
             return None
         implied = " (from options)" if self.spot_source is SpotSource.OPTIONS else ""
-        return f"{self.to_strike:+,.2f}{implied}"
+        return f"{with_minus(self.to_strike, '+,.2f')}{implied}"
 
     @property
     def time_value_words(self) -> str | None:

@@ -38,7 +38,7 @@ from options_helper.analysis.payoffs import (
 )
 from options_helper.analysis.remembered import Itself
 from options_helper.model.alpaca_symbols import is_index
-from options_helper.model.contract_symbols import plain_number, short_date
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, plain_number, short_date
 from options_helper.model.portfolio import Instrument, PortfolioLine
 from options_helper.model.text import format_count, named
 
@@ -186,7 +186,9 @@ def _entry(name: str, found: tuple[_Short, ...], quantities: Quantities, remedie
     adjusted = dict.fromkeys(one.instrument.label for one in lines if one.instrument.adjusted)
     slope = float(sum(short.uncovered.slope for short in found))
     each = "point" if is_index(name) else "dollar"
-    also = f" {listed(list(adjusted))}, adjusted, is counted as if usual." if adjusted else ""
+    sized = any(one.instrument.multiplier is None for one in lines)
+    at = f", at {STANDARD_MULTIPLIER} a contract, since its multiplier is not known" if sized else ""
+    also = f" {listed(list(adjusted))}, adjusted, is counted as if usual{at}." if adjusted else ""
     return Entry(
         kind=AttentionKind.UNDEFINED_RISK,
         level=Level.WARNING if quantities is Quantities.FILE else Level.ERROR,

@@ -12,6 +12,7 @@ from msgspec import Struct
 from options_helper.analysis.attention.delivery import Demand, Outcome
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK
+from options_helper.model.text import with_minus
 
 
 def clock(at: datetime) -> str:
@@ -43,7 +44,7 @@ def outcome_words(outcome: Outcome | None, underlying: str) -> str:
         return "not known, since what it delivers is not"
     if outcome.shares:
         verb = "and receives" if outcome.cash > 0 else "for"
-        return f"{outcome.shares:+,.0f} {underlying} {verb} {dollars(abs(outcome.cash))}"
+        return f"{with_minus(outcome.shares, '+,.0f')} {underlying} {verb} {dollars(abs(outcome.cash))}"
     if outcome.cash:
         return f"{'receives' if outcome.cash > 0 else 'pays'} {dollars(abs(outcome.cash))}"
     return "nothing"

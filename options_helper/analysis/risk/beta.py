@@ -81,6 +81,9 @@ class BetaWeighted:
     of: int
     missing: tuple[str, ...]  # sentences: which legs are not counted, and why; one for all that lack the same
     bounds: tuple[str, ...] = ()  # labels of those that are counted with a bound of their delta
+    # Between what the truth lies, where a bound is in it: each lies between 0 and what is counted.
+    share_ends: tuple[float, float] | None = None
+    dollar_ends: tuple[float, float] | None = None  # for 1 %
 
     @property
     def complete(self) -> bool:
@@ -129,6 +132,7 @@ def beta_weighted(
     """
     held = list(legs)
     weighted: list[float] = []
+    of_bounds: list[float] = []
     bounds: list[str] = []
     missing: dict[str, list[str]] = {}  # labels by what is said of them
     for leg in held:
@@ -140,10 +144,18 @@ def beta_weighted(
             missing.setdefault(f"the beta of {leg.underlying} is not known ({reason})", []).append(leg.label)
         else:
             weighted.append(leg.dollars * beta.value)
-            bounds += [leg.label] if leg.is_bound else []
+            if leg.is_bound:
+                bounds.append(leg.label)
+                of_bounds.append(weighted[-1])
     # Of nothing at all the sum is known.
     total = fsum(weighted) if weighted or not held else None
     has_price = index_price is not None and _is_price(index_price)
+    ends = None
+    if total is not None and bounds:
+        ends = (
+            total - fsum([max(0.0, one) for one in of_bounds]),
+            total + fsum([max(0.0, -one) for one in of_bounds]),
+        )
     return BetaWeighted(
         index=index,
         shares=total / index_price if total is not None and index_price and has_price else None,
@@ -152,6 +164,12 @@ def beta_weighted(
         of=len(held),
         missing=tuple(_of_labels(labels, words) for words, labels in missing.items()),
         bounds=tuple(bounds),
+        share_ends=(
+            (ends[0] / index_price, ends[1] / index_price)
+            if ends is not None and index_price and has_price
+            else None
+        ),
+        dollar_ends=None if ends is None else (0.01 * ends[0], 0.01 * ends[1]),
     )
 
 

@@ -55,6 +55,7 @@ from options_helper.model.contract_records import is_usual
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioLine
 from options_helper.model.risk_inputs import DailyCloses, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.text import with_minus
 
 _NOTHING_KNOWN: Final = Profits()
 _ONE_MOMENT: Final = 5.0  # seconds between two quotes that are compared
@@ -558,7 +559,7 @@ def _iv_reason(reason: Any, *, is_known: bool) -> str | None:
 
 
 def _about_bound(delta: float) -> tuple[str, ...]:
-    return (f"Its delta lies between 0 and {delta:,.2f} shares, and sums have the latter.",)
+    return (f"Its delta lies between 0 and {with_minus(delta, ',.2f')} shares, and sums have the latter.",)
 
 
 def _about_volatility(reason: str, partner_age: float, *, by_partner: bool) -> str:
@@ -584,8 +585,8 @@ def _shares_apart(against: Disagreement, place: int) -> str:
     """By delta, or by volatility where nothing is said of delta."""
     shares = float(against.shares[place])
     if isnan(shares):
-        return f"{100 * float(against.volatility[place]):+.1f} points of volatility from ours"
-    return f"{shares:+,.1f} shares of delta from ours"
+        return f"{with_minus(100 * float(against.volatility[place]), '+.1f')} points of volatility from ours"
+    return f"{with_minus(shares, '+,.1f')} shares of delta from ours"
 
 
 def _age(as_of: float, at_seconds: float, partner_age: float) -> float | None:

@@ -261,7 +261,18 @@ def _weighted(parts: Sequence[BetaWeighted], unread: Sequence[str]) -> BetaWeigh
             *(f"What the account {account} holds is not known." for account in unread),
         ),
         bounds=_once(one.bounds for one in parts),
+        share_ends=_ends((one.shares, one.share_ends) for one in held if one.counted),
+        dollar_ends=_ends((one.dollars_per_percent, one.dollar_ends) for one in held),
     )
+
+
+def _ends(parts: Iterable[tuple[float | None, tuple[float, float] | None]]) -> tuple[float, float] | None:
+    """Between what the sum of these amounts lies, of which some have ends; None: none has, or one is not known."""
+    each = [(amount, ends) for amount, ends in parts]
+    if not any(ends for _, ends in each) or any(amount is None for amount, _ in each):
+        return None
+    known = [ends or (amount or 0.0, amount or 0.0) for amount, ends in each]
+    return fsum(low for low, _ in known), fsum(high for _, high in known)
 
 
 def _scenario(parts: Sequence[ScenarioLines]) -> ScenarioLines:

@@ -232,7 +232,7 @@ class TestIfItExpiresNow:
 
         entry = only(at(564.0), AttentionKind.EXPIRING)
         assert (entry.shares, entry.needs) == (-220, None)
-        assert "-220 SPY and receives $111,975" in entry.amounts
+        assert "−220 SPY and receives $111,975" in entry.amounts
         assert (
             "SPY1 20 Nov 26 560 C delivers 110 SPY and $12.50 by Alpaca's record; its strike and prices are told for "
             "each share of that."

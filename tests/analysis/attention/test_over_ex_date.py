@@ -43,12 +43,12 @@ SHORT = "Assigned, it owes the dividend on shares that are not free."
 @pytest.mark.parametrize(
     ("shares", "said", "owed"),
     [
-        (200, "Assigned: -200 AAPL and receives $36,000, and without the dividend.", None),
-        (300, "Assigned: -200 AAPL and receives $36,000, and without the dividend.", None),
+        (200, "Assigned: −200 AAPL and receives $36,000, and without the dividend.", None),
+        (300, "Assigned: −200 AAPL and receives $36,000, and without the dividend.", None),
         (
             0,
             (
-                "Assigned: -200 AAPL and receives $36,000; 200 AAPL are to be delivered that are not free: "
+                "Assigned: −200 AAPL and receives $36,000; 200 AAPL are to be delivered that are not free: "
                 "$52 of dividend is owed on them."
             ),
             52,
@@ -56,7 +56,7 @@ SHORT = "Assigned, it owes the dividend on shares that are not free."
         (
             100,
             (
-                "Assigned: -200 AAPL and receives $36,000; 100 of them are free and go without the dividend; "
+                "Assigned: −200 AAPL and receives $36,000; 100 of them are free and go without the dividend; "
                 "100 AAPL are to be delivered that are not free: $26 of dividend is owed on them."
             ),
             26,
@@ -65,7 +65,7 @@ SHORT = "Assigned, it owes the dividend on shares that are not free."
         (
             -100,
             (
-                "Assigned: -200 AAPL and receives $36,000; 200 AAPL are to be delivered that are not free: "
+                "Assigned: −200 AAPL and receives $36,000; 200 AAPL are to be delivered that are not free: "
                 "$52 of dividend is owed on them."
             ),
             52,

@@ -99,7 +99,7 @@ def test_a_leg_of_a_structure_that_the_account_lacks_changes_what_the_whole_brin
 
     entry = only(found, AttentionKind.EXPIRING)
     assert (entry.shares, entry.level) == (-100, Level.ERROR)
-    assert "by the account's quantities: -100 SPY and receives $56,000" in entry.amounts
+    assert "by the account's quantities: −100 SPY and receives $56,000" in entry.amounts
     assert "100 SPY are to be delivered that are not free" in entry.amounts
     assert "By the file's: receives $500." in entry.amounts
     assert "100 SPY are to be delivered" in only(found, AttentionKind.IN_THE_MONEY_SHORT).amounts
@@ -117,7 +117,7 @@ def test_an_assignment_is_told_by_either_quantity():
     entry = only(beside([later], [later.changed(contracts=-3)]), AttentionKind.IN_THE_MONEY_SHORT)
 
     assert entry.amounts == (
-        "Assigned, by the account's quantity: -300 SPY and receives $168,000; by the file's: -100 SPY and receives "
+        "Assigned, by the account's quantity: −300 SPY and receives $168,000; by the file's: −100 SPY and receives "
         "$56,000."
     )
     assert entry.shares == -300
@@ -131,7 +131,7 @@ def test_who_is_assigned_is_the_one_who_has_sold_in_the_account(expiry: date):
 
     short = only(beside([bought], [sold]), AttentionKind.IN_THE_MONEY_SHORT)
     assert short.shares == -300
-    assert "by the account's quantity: -300 SPY" in short.amounts
+    assert "by the account's quantity: −300 SPY" in short.amounts
     assert "the file has its opposite" in short.amounts
     assert of_kind(beside([sold], [bought]), AttentionKind.IN_THE_MONEY_SHORT) == []
     assert of_kind(beside([sold], []), AttentionKind.IN_THE_MONEY_SHORT) == []
@@ -145,11 +145,11 @@ def test_what_the_account_alone_holds_ends_and_is_assigned_too():
     assert "which is in the account alone" in short.what
     assert expiring.shares == short.shares == -200
     for entry in (expiring, short):
-        assert "of what the account alone holds: -200 SPY" in entry.amounts
+        assert "of what the account alone holds: −200 SPY" in entry.amounts
     (line,) = found.cockpit
     assert (line.account_alone, line.if_now_words) == (
         True,
-        "-200 SPY and receives $112,000 (in the account alone)",
+        "−200 SPY and receives $112,000 (in the account alone)",
     )
 
 
@@ -176,7 +176,7 @@ def test_a_short_call_of_the_account_alone_is_exercised_early_too():
     entry = only(attention([holding("AAPL", 5)], live), AttentionKind.EARLY_EXERCISE)
 
     assert "AAPL 18 Dec 26 180 C, which is in the account alone," in entry.what
-    assert entry.amounts.startswith("Assigned, of what the account alone holds: -100 AAPL")
+    assert entry.amounts.startswith("Assigned, of what the account alone holds: −100 AAPL")
 
 
 def test_a_quantity_that_could_not_be_read_leaves_the_files_with_its_doubt():
@@ -205,7 +205,7 @@ def test_the_cockpit_has_either_side_of_a_leg_and_of_its_structure():
     whole, long, short = beside([SPREAD], [position("SPY", 560, contracts=-1, expiry=FRIDAY)]).cockpit
 
     assert (whole.if_now, whole.if_now_by_account) == (Outcome(0, 500), Outcome(-100, 56_000))
-    assert whole.if_now_words == "-100 SPY and receives $56,000 by the account, receives $500 by the file"
+    assert whole.if_now_words == "−100 SPY and receives $56,000 by the account, receives $500 by the file"
     assert (long.quantity, long.in_account, long.if_now_by_account) == (1, 0, Outcome(0, 0))
     assert (short.quantity_in_doubt, short.in_account, short.if_now_by_account) == (False, None, None)
 
@@ -267,8 +267,8 @@ class TestOneContractInSeveralEntries:
         assigned = only(found, AttentionKind.IN_THE_MONEY_SHORT)
 
         assert assigned.shares == -200
-        assert "by the account's quantity: -200 SPY" in assigned.amounts
-        assert "by the file's: -300 SPY" in assigned.amounts
+        assert "by the account's quantity: −200 SPY" in assigned.amounts
+        assert "by the file's: −300 SPY" in assigned.amounts
 
     def test_before_an_ex_date_it_is_told_once(self):
         twice = (EARLY_CALL, EARLY_CALL.changed(id="second"))

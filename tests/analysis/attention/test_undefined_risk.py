@@ -228,6 +228,19 @@ def test_no_part_of_a_contract_is_to_be_closed():
     assert sold.instruments[0].live_symbol in found.unjudged[AttentionKind.EARLY_EXERCISE]
 
 
+@pytest.mark.parametrize(
+    ("multiplier", "counted"),
+    [(100, "as if usual."), (None, "as if usual, at 100 a contract, since its multiplier is not known.")],
+)
+def test_an_adjusted_call_of_which_nothing_is_told_is_said_to_be_counted(
+    multiplier: int | None, counted: str
+):
+    sold = position("AAPL1", 180, contracts=-1, multiplier=multiplier)
+    found = attention([sold], live_at("2026-11-20 12:00", {}, held=[sold]))
+
+    assert only(found, KIND).what.endswith(f" AAPL1 18 Dec 26 180 C, adjusted, is counted {counted}")
+
+
 def test_what_an_adjusted_contract_that_was_sold_delivers_has_to_be_known():
     sold = position("AAPL1", 180, contracts=-1, multiplier=100)
     parts = (Deliverable("AAPL", Decimal(10)), Deliverable("ACME", Decimal(5)))

@@ -179,3 +179,19 @@ def test_a_bound_that_is_counted_is_named():
     found = beta_weighted(legs, {"SPY": Beta(1.0)}, "SPY", 600.0)
 
     assert (found.shares, found.counted, found.bounds) == (11.0, 2, ("deep",))
+    # A bound lies between 0 and what is counted.
+    assert (found.share_ends, found.dollar_ends) == ((1.0, 11.0), (6.0, 66.0))
+
+
+def test_bounds_of_either_sign_widen_the_sum_to_their_own_side_and_without_any_it_has_no_ends():
+    legs = [
+        DeltaDollars("sure", "SPY", 600.0),
+        DeltaDollars("call", "SPY", 600.0, is_bound=True),
+        DeltaDollars("put", "AAPL", -1_200.0, is_bound=True),
+    ]
+    betas = {"SPY": Beta(1.0), "AAPL": Beta(0.5)}
+
+    assert beta_weighted(legs, betas, "SPY", 600.0).share_ends == (0.0, 2.0)
+    without_price = beta_weighted(legs, betas, "SPY", None)
+    assert (without_price.share_ends, without_price.dollar_ends) == (None, (0.0, 12.0))
+    assert beta_weighted(legs[:1], betas, "SPY", 600.0).share_ends is None

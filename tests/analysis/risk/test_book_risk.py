@@ -468,7 +468,7 @@ def test_a_vendor_that_says_otherwise_is_flagged_with_what_its_hedge_would_be():
     by_volatility = risk_of(position(), live=vendor_says(None, VOLATILITY + 0.02))
 
     assert by_delta.lines[0].vendor_apart
-    assert "Alpaca's own Greeks (Black-Scholes) say otherwise: -6.0 shares of delta from ours." in (
+    assert "Alpaca's own Greeks (Black-Scholes) say otherwise: −6.0 shares of delta from ours." in (
         by_delta.lines[0].reasons
     )
     assert any(
