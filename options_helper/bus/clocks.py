@@ -11,7 +11,7 @@ from typing import Final, NamedTuple, Self, overload
 from msgspec.structs import replace as replace_struct
 
 from options_helper.bus.connection import BusConnection
-from options_helper.bus.legs import UNHEARD_SECONDS
+from options_helper.bus.legs import speaks_for_desk
 from options_helper.bus.names import Names
 from options_helper.bus.truth import DeskHealth, Published
 from options_helper.errors import StreamError
@@ -126,9 +126,7 @@ class DeskClock:
         self._lock = threading.Lock()
         # Guarded by the lock, as all of the rest.
         self._owner: _Owner | None = None  # the one that spoke last
-        self._heard_at = float(
-            "-inf"
-        )  # when it did, as far as that was heard; by the monotonic clock, as these two:
+        self._heard_at: float | None = None  # when it did; None: found. By the monotonic clock, as these two:
         self._due_at = self._measured_at = 0.0
         self._known: dict[_Owner, Offset] = {}
         self._terms: dict[tuple[str, int], _Owner] = {}  # whose each is, by stream and number
@@ -210,10 +208,10 @@ class DeskClock:
         owner = _Owner.of(health)
         with self._lock:
             before, at = self._owner, self._monotonic()
-            # The connections of one program bring the same words at different times, and a fenced owner's last may come
-            # behind another's first. One that is heard alone speaks for a bus that lost what it had.
-            is_alone = now and at - self._heard_at >= UNHEARD_SECONDS
-            if before is not None and owner.epoch < before.epoch and not is_alone:
+            heard_at = at if now else None
+            if before is not None and not speaks_for_desk(
+                owner.epoch, heard_at, before.epoch, self._heard_at
+            ):
                 return
             if now:
                 self._heard_at = at

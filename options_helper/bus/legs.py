@@ -22,6 +22,19 @@ FIRST_LEG: Final = "Alpaca to the owner"
 SECOND_LEG: Final = "the owner to this program"
 
 
+def speaks_for_desk(epoch: int, heard_at: float | None, newest: int, newest_heard_at: float | None) -> bool:
+    """Whether an owner's word of that term counts beside one of the newest term so far; None: found, and not heard.
+
+    The connections of one program bring the same words at different times, and a fenced owner's last may come behind
+    another's first. One of an earlier term that is heard alone speaks for a bus that lost what it had.
+    """
+    if epoch >= newest:
+        return True
+    if heard_at is None:
+        return False
+    return newest_heard_at is None or heard_at - newest_heard_at >= UNHEARD_SECONDS
+
+
 @dataclass(frozen=True, slots=True)
 class Leg:
     """What came of one stream over the bus, and what did not; times are on this computer's clock, epoch nanoseconds."""

@@ -22,7 +22,7 @@ from options_helper.bus.batch import Head, decode, opened_feed, read_head
 from options_helper.bus.clocks import DeskClock, Offset
 from options_helper.bus.connection import BusConnection, Pull
 from options_helper.bus.demand import RECORDS
-from options_helper.bus.legs import FIRST_LEG, both_legs
+from options_helper.bus.legs import FIRST_LEG, both_legs, speaks_for_desk
 from options_helper.bus.listening import Listening, Span
 from options_helper.bus.loop import end_tasks
 from options_helper.bus.place_reader import BEGINNING, Item, PlaceReader, is_place_of
@@ -132,8 +132,10 @@ class BusRecording:
         return reader
 
     def hear(self, health: DeskHealth, *, now: bool) -> None:
-        """The owner's word; `now` is when it was heard and not found."""
-        self.heard = _Heard(health, self.monotonic() if now else self.heard.at)
+        """The owner's word, over any stream's connection; `now` is when it was heard and not found."""
+        before, at = self.heard, self.monotonic() if now else None
+        if before.health is None or speaks_for_desk(health.epoch, at, before.health.epoch, before.at):
+            self.heard = _Heard(health, before.at if at is None else at)
 
     def reach(self, stream: StreamId) -> None:
         """The bus is there, for that stream."""

@@ -6,11 +6,16 @@ import threading
 from itertools import count
 from pathlib import Path
 
+from options_helper.bus.address import BusAddress
+from options_helper.bus.legs import UNHEARD_SECONDS
+from options_helper.bus.recording import BusRecording
+from options_helper.bus.truth import DeskHealth
 from options_helper.capture.runner import CaptureConfig, CaptureEngine
 from options_helper.data.recording.loss_log import loss_rows
 from options_helper.data.recording.rebuild import rebuild
 from options_helper.data.recording.verify import audit
 from options_helper.data.streaming.messages import count_messages
+from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import Phase
 from tests.kit.bus import both_servers, nats_server
 from tests.kit.fakes import (
@@ -96,6 +101,24 @@ def test_the_next_recorder_goes_on_behind_the_last_record_of_the_journal_whateve
     assert bids(tmp_path) == [100 + number for number in range(100)]
     assert not loss_rows(tmp_path)
     assert audit(tmp_path).problems == ()
+
+
+def test_a_late_word_of_an_owner_that_another_has_followed_is_not_that_of_the_desk():
+    """Each stream's connection brings the same words, and one of them may lag behind."""
+    seconds = [100.0]
+    recorded = BusRecording(BusAddress.parse("127.0.0.1"), now_ns=lambda: NOON, monotonic=lambda: seconds[0])
+    den, attic = (
+        DeskHealth(program="1", host=host, pid=7, epoch=epoch, at_ns=NOON, market=MarketKind.ALPACA)
+        for host, epoch in (("den", 1), ("attic", 2))
+    )
+    recorded.hear(den, now=True)
+    recorded.hear(attic, now=True)
+    for now in (True, False):
+        recorded.hear(den, now=now)
+        assert "attic" in recorded.owner
+    seconds[0] += UNHEARD_SECONDS
+    recorded.hear(den, now=True)
+    assert "den" in recorded.owner, "it is heard alone"
 
 
 def test_cuts_of_the_way_cost_nothing_and_are_no_gap(tmp_path: Path):

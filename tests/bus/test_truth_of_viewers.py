@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from itertools import count
 
+import msgspec
 import pytest
 
 from options_helper.bus.clocks import Offset
+from options_helper.bus.connection import BusConnection
+from options_helper.bus.first_look import look_at_desk
 from options_helper.bus.owner import AnnouncedSource, BusOwner
 from options_helper.bus.term_carrier import Owner
 from options_helper.bus.viewer import BusManager
@@ -24,7 +28,7 @@ from options_helper.settings import Settings
 from options_helper.simulator.faults import Faults
 from options_helper.simulator.server import SimulatorServer
 from tests.bus.test_viewer import said, viewing
-from tests.kit.bus import NatsServer, nats_server
+from tests.kit.bus import NatsServer, both_servers, nats_server
 from tests.kit.fakes import (
     NOON,
     SETTINGS,
@@ -35,6 +39,7 @@ from tests.kit.fakes import (
     deliver,
     wait_for,
 )
+from tests.kit.order_updates import order_update
 from tests.kit.serving import quotes, serving
 from tests.kit.simulated import settings_for
 from tests.kit.waiting import wait_until
@@ -196,6 +201,51 @@ def test_a_viewer_that_stays_has_the_next_owners_prices_by_that_ones_clock(ahead
             wait_until(lambda: "ages are corrected" in said(viewer), saw=lambda: said(viewer))
             received = datetime_nanoseconds(viewer.snapshot().quotes["AAPL"].received_at)
             assert sent - SECOND <= received <= utc_now_ns()
+
+
+@both_servers
+def test_a_viewer_that_comes_when_a_store_had_to_begin_anew_has_all_prices_by_the_owners_clock(binary):
+    """The bus lost what it had of orders: their term is another one since, and that of prices is not."""
+    more, fill = threading.Event(), threading.Event()
+    with (
+        nats_server(binary) as nats,
+        serving(
+            nats,
+            deliver(*quotes(0, 1)),
+            wait_for(more),
+            deliver(*quotes(50, 1)),
+            fills=(wait_for(fill), deliver(msgspec.json.encode(order_update()))),
+            now_ns=lambda: utc_now_ns() + 60 * SECOND,
+        ) as owner,
+    ):
+        wait_until(lambda: owner.events() == 2)
+        lose(nats, nats.address.names.account_store)
+        fill.set()
+        wait_until(lambda: owner.manager.snapshot().fills, saw=lambda: owner.owner.problem)
+        wait_until(lambda: (word := look_at_desk(nats.address)) is not None and word.epoch == NOON + 1)
+        with viewing(nats.address) as viewer:
+            wait_until(lambda: of(viewer).phase in (Phase.LIVE, Phase.QUIET), saw=lambda: of(viewer))
+            wait_until(lambda: "ages are corrected" in said(viewer), saw=lambda: said(viewer))
+            sent = utc_now_ns()
+            more.set()
+            # And not with the owner's picture alone.
+            wait_until(lambda: of(viewer).applied == 2 and bid(viewer.snapshot()) == 150)
+            received = datetime_nanoseconds(viewer.snapshot().quotes["AAPL"].received_at)
+            assert sent - SECOND <= received <= utc_now_ns()
+        terms = {term for term, _ in owner.owner._term.progress.values()}  # noqa: SLF001 - that it was so
+        assert len(terms) == 2
+
+
+def lose(nats: NatsServer, store: str) -> None:
+    """Have the server forget all that is stored there."""
+
+    async def forget() -> None:
+        connection = BusConnection(nats.address)
+        await connection.open("a test")
+        await connection._open_client.jsm().delete_stream(store)  # noqa: SLF001 - our code has no way to do that
+        await connection.close()
+
+    asyncio.run(forget())
 
 
 def bid(snapshot: LiveSnapshot) -> float | None:
