@@ -28,6 +28,7 @@ from options_helper.ingest.jobs import (
     JobName,
     Window,
     demanded_window,
+    is_caught_up,
     next_window,
 )
 from options_helper.ingest.selection import OF_A_SESSION, Selection
@@ -135,6 +136,24 @@ def watermark_of(store: Stored, job: Job, subject: str, now: datetime) -> dateti
     return min((since for since in chains if since <= now), default=now)
 
 
+def holes_of(
+    store: Stored, job: Job, subject: str, now: datetime, told: ToldSessions = NOTHING_TOLD
+) -> Iterator[Window]:
+    """The windows between stored ones that are not stored, where a row of the ledger is damaged and they can be had."""
+    if not store.is_damaged(job.name) or not is_caught_up(job):
+        return
+    stored = [entry for entry in store.entries_of(job.name, subject) if not _is_ahead(job, entry, now)]
+    reached = None
+    for entry in stored:
+        while reached is not None and reached < entry.since:
+            window = next_window(job, now, reached, told)
+            if window is None or window.since >= entry.since:
+                break
+            reached = min(window.until, entry.since)
+            yield replace(window, until=reached)
+        reached = entry.until if reached is None else max(reached, entry.until)
+
+
 def _stored_ahead_to(store: Stored, job: Job, subject: str, now: datetime) -> datetime | None:
     newest = store.newest(job.name, subject)
     return newest.until if newest is not None and _is_ahead(job, newest, now) else None
@@ -225,7 +244,8 @@ class IngestCourse:
             window = self._window(job, now, watermark_of(stored, job, subject, now), told)
             doubtful = list(doubtful_sessions(stored, job, subject, now))
             first += [] if window is None else [Task(job.name, subject, window)]
-            again += [Task(job.name, subject, again_window(entry)) for entry in doubtful]
+            holes = holes_of(stored, job, subject, now, told)
+            again += [Task(job.name, subject, one) for one in (*map(again_window, doubtful), *holes)]
             found = self._progress(
                 stored, job, subject, window, [one for one in doubtful if not one.rows], now=now
             )

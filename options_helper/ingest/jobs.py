@@ -126,6 +126,21 @@ def all_jobs(chains_every: timedelta = DEFAULT_CHAINS_EVERY) -> tuple[Job, ...]:
     return tuple(Job(name, schedules[name]) for name in JobName)
 
 
+def is_caught_up(job: Job) -> bool:
+    """Whether a window that was missed is asked for later; what looks at everything each time misses none."""
+    match job.schedule:
+        case InSession(is_snapshot=is_snapshot):
+            return not is_snapshot
+        case EachTradingDay():
+            return False
+        case AfterClose():
+            return True
+        case Continuous(on_demand=looks_at_everything):
+            return not looks_at_everything
+        case _:
+            assert_never(job.schedule)
+
+
 def due(
     job: Job, now: datetime, watermark: datetime | None, told: ToldSessions = NOTHING_TOLD
 ) -> Window | None:

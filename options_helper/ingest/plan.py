@@ -9,7 +9,7 @@ from datetime import datetime
 from types import MappingProxyType
 from typing import Final
 
-from options_helper.ingest.course import newest_of, watermark_of
+from options_helper.ingest.course import holes_of, newest_of, watermark_of
 from options_helper.ingest.doubtful_sessions import again_at, again_window, doubtful_sessions
 from options_helper.ingest.jobs import Job, JobName, Window, demanded_window, due, next_window
 from options_helper.ingest.selection import Selection
@@ -106,7 +106,8 @@ def _planned(
     windows = (demanded,) if demanded is not None else tuple(_due_windows(job, now, watermark, told))
     following = next_window(job, now, windows[-1].until if windows else watermark, told)
     doubtful = tuple(doubtful_sessions(store, job, subject, now))
-    again = tuple(window for window in map(again_window, doubtful) if window.due_at <= now)
+    more = (*map(again_window, doubtful), *holes_of(store, job, subject, now, told))
+    again = tuple(window for window in more if window.due_at <= now)
     later = [at for at in map(again_at, doubtful) if at > now]
     requests = REQUESTS_AT_FIRST[job.name] if newest is None else newest.requests
     seconds = requests * SECONDS_A_REQUEST if newest is None else newest.seconds

@@ -5,7 +5,8 @@
 
 A window is there when the ledger says so, and the ledger is written last: the file gets its name as a whole, then the
 row follows. A kill before the row leaves a file that the next run replaces; a kill in its midst leaves half a line,
-which counts as none and is cut off. So nothing is ever there by halves, and asking again changes nothing.
+which counts as none and is cut off before the next. So nothing is ever there by halves, and asking again changes
+nothing.
 """
 
 from __future__ import annotations
@@ -14,7 +15,6 @@ import csv
 import gzip
 import io
 import logging
-import os
 import zlib
 from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
@@ -32,6 +32,7 @@ import msgspec
 from options_helper.clock import utc_now
 from options_helper.data.atomic_file import make_folder, replace_file, sync_folder
 from options_helper.data.intraday.locking import RootLock
+from options_helper.data.intraday.row_file import append_rows
 from options_helper.data.recording.session_notes import session_notes
 from options_helper.decoders import json_decoder
 from options_helper.errors import ConfigError, StoreError
@@ -104,6 +105,9 @@ class Stored(Protocol):
     def entries_of(self, job: JobName, subject: str) -> Sequence[Entry]:
         """The stored windows of one subject, in the order of their ends."""
 
+    def is_damaged(self, job: JobName) -> bool:
+        """Whether the ledger of a job has a row that cannot be read: some window between others may not be stored."""
+
     def newest(self, job: JobName, subject: str = EVERYTHING) -> Entry | None:
         """The stored window of a subject that ends last and whose rows are still there; None where there is none."""
 
@@ -114,15 +118,7 @@ class Stored(Protocol):
 def _append(path: Path, data: bytes) -> None:
     """Put a row behind the others and wait until the disk has it; OSError when it refuses."""
     is_new = not path.exists()
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        before = os.fstat(descriptor).st_size
-        if os.write(descriptor, data) < len(data):  # a disk that is full took a part
-            os.ftruncate(descriptor, before)
-            raise OSError(f"{path} took a part of a row only")
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
+    append_rows(path, data)
     if is_new:
         sync_folder(path.parent)
 
@@ -152,6 +148,7 @@ class IngestStore:
         self._lock = RootLock(root / FOLDER, "ingestion")
         # By job and subject, in the order of their ends.
         self._entries: dict[JobName, dict[str, list[Entry]]] = {}
+        self._damaged: set[JobName] = set()
 
     def __enter__(self) -> Self:
         with suppress(OSError):  # the lock says what is wrong
@@ -166,8 +163,7 @@ class IngestStore:
 
     def _begin(self) -> None:
         self._entries.clear()
-        for job in JobName:
-            _cut_torn_row(self._ledger(job))
+        self._damaged.clear()
         self.require_same_market()
 
     def __exit__(
@@ -198,6 +194,11 @@ class IngestStore:
     def entries_of(self, job: JobName, subject: str) -> Sequence[Entry]:
         """The stored windows of one subject, in the order of their ends."""
         return tuple(self._by_subject(job).get(subject, ()))
+
+    def is_damaged(self, job: JobName) -> bool:
+        """Whether the ledger of a job has a row that cannot be read: some window between others may not be stored."""
+        self._by_subject(job)
+        return job in self._damaged
 
     def stored(self, job: JobName, subject: str, window: Window) -> Entry | None:
         """The row of a window; None where it is not stored, or its file is gone or another."""
@@ -316,7 +317,10 @@ class IngestStore:
         if job not in self._entries:
             found: dict[str, list[Entry]] = {}
             for entry in _read_ledger(self._ledger(job)):
-                _put(found, entry)
+                if entry is None:
+                    self._damaged.add(job)
+                else:
+                    _put(found, entry)
             self._entries[job] = found
         return self._entries[job]
 
@@ -364,7 +368,8 @@ def encode_table(table: Table) -> bytes:
 _ENTRIES: Final = json_decoder(Entry)
 
 
-def _read_ledger(path: Path) -> Iterator[Entry]:
+def _read_ledger(path: Path) -> Iterator[Entry | None]:
+    """Its rows, None for one that cannot be read."""
     try:
         lines = path.read_bytes().split(b"\n")
     except FileNotFoundError:
@@ -381,18 +386,4 @@ def _read_ledger(path: Path) -> Iterator[Entry]:
             log.warning(
                 "%s, line %d is no row of a ledger (%s): its window counts as missing", path, number, error
             )
-
-
-def _cut_torn_row(path: Path) -> None:
-    """Take away what a kill left of a row, so that the next one does not go on in its midst."""
-    try:
-        data = path.read_bytes()
-        whole = data.rfind(b"\n") + 1
-        if whole < len(data):
-            os.truncate(path, whole)
-    except FileNotFoundError:
-        return
-    except OSError as error:
-        raise StoreError(
-            f"{path} cannot be written: {error.strerror or error}. Make it writable for this user."
-        ) from error
+            yield None

@@ -174,6 +174,30 @@ def test_the_rows_of_a_loss_log_that_is_deleted_are_written_again(tmp_path: Path
     assert path.exists()
 
 
+@pytest.mark.parametrize("kept", [0, 1, 3])
+def test_of_a_loss_log_that_is_replaced_only_what_the_new_file_lacks_is_written_again(
+    tmp_path: Path, kept: int
+):
+    """An editor's save, or a copy that is put in the place, has the same rows in another file."""
+    losses = LossLog(tmp_path, "one")
+    gaps = [
+        Gap("stocks", NOON, NOON + SECOND, f'"{number // 2}", said the\nserver', 5) for number in range(3)
+    ]
+    for gap in gaps:
+        losses.write(gap)
+    (path,) = (tmp_path / "gaps").iterdir()
+    told = loss_rows(tmp_path)
+    saved = path.with_suffix(".saved")
+    saved.write_bytes(b"".join(path.read_bytes().splitlines(keepends=True)[: kept + 1]))
+    saved.replace(path)
+
+    assert losses.restore() == ([] if kept == 3 else [path])
+    assert loss_rows(tmp_path) == told
+    losses.write(Gap("stocks", NOON, NOON, "later"))
+    assert loss_rows(tmp_path)[:-1] == told
+    assert losses.restore() == []
+
+
 def test_a_row_that_is_written_before_the_deletion_is_noticed_hides_none_of_those_before(tmp_path: Path):
     """It begins the file anew, which from then on is the right one."""
     losses = LossLog(tmp_path, "one")

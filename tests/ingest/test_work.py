@@ -499,6 +499,33 @@ def test_what_a_wrong_clock_stored_ahead_is_asked_for_when_its_time_comes(
     assert found == honest
 
 
+@pytest.mark.parametrize("job", [JobName.MINUTE_BARS, JobName.DAILY_BARS, JobName.NEWS, JobName.VOLATILITY])
+def test_what_a_damaged_row_of_the_ledger_was_of_is_asked_for_again_where_it_can_be_had(
+    tmp_path: Path, clock: Clock, job: JobName
+):
+    """Though later windows are stored; once, and nothing beside it."""
+    days = range(0, 5 * 24 * 60, 60)
+    asked = [task for task in ingested(tmp_path, clock, JobName.CHAINS, job, minutes=days) if task.job is job]
+    ledger = tmp_path / "ingest" / job / "ledger.jsonl"
+    lines = ledger.read_bytes().splitlines(keepends=True)
+    # Neither end: what is before the first and behind the last, nobody missed.
+    damaged = sorted({1, len(lines) // 2, len(lines) - 2})
+    for number in damaged:
+        lines[number] = lines[number][:20] + b"\n"
+    ledger.write_bytes(b"".join(lines))
+    planned = plan_ingestion(all_jobs(), SELECTION, IngestStore(tmp_path), clock.now(), per_minute=9)
+    again = [
+        *ingested(tmp_path, clock, job, minutes=[days[-1]]),
+        *ingested(tmp_path, clock, job, minutes=[days[-1]]),
+    ]
+
+    missing = [asked[number].window for number in damaged]
+    assert [(task.window.since, task.window.until) for task in again] == [
+        (one.since, one.until) for one in missing
+    ]
+    assert sum(len(one.windows) for one in planned.jobs if one.job is job) == len(missing)
+
+
 def test_what_the_answer_itself_shows_to_be_asked_too_soon_is_not_stored(make: Make, clock: Clock):
     """Each answer tells the servers' time: by that, the clock is put right before anything is stored."""
     ingestion, asked = make(JobName.DAILY_BARS)

@@ -13,7 +13,7 @@ PUBLIC: Final = {
     "book_rows": ("BookLevelRow", "BookSnapshotRow", "BookStart", "snapshot_type"),
     "contents": ("extent_of", "lines_of", "reading", "row_texts"),
     "export": ("export_rows", "parts_to_export"),
-    "files": ("Disk", "Displaced", "MemberFile", "create_file", "write_all"),
+    "files": ("Disk", "Displaced", "MemberFile", "create_file"),
     "frames": ("frames_of",),
     "layout": (
         "KINDS",
@@ -34,6 +34,7 @@ PUBLIC: Final = {
     "pace": ("FLUSH_ROWS", "FLUSH_SECONDS", "MOST_LEVELS"),
     "parquet": ("require_pyarrow",),
     "recording": ("KindCounts", "StorePolicy"),
+    "row_file": ("append_rows",),
     "rows": ("DATASET_OF", "RowWriter", "Storable"),
     "scope": ("EVERYTHING", "Scope"),
     "verify_parts": ("PartReport", "verify_parts"),

@@ -8,15 +8,15 @@ from __future__ import annotations
 import csv
 import io
 import logging
-import os
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Final
 
 from options_helper.data.atomic_file import sync_folder
-from options_helper.data.intraday.files import Disk, write_all
+from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday.row_file import append_rows
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import nanosecond_text
 from options_helper.model.market_hours import new_york_date
@@ -48,7 +48,6 @@ KILLED_WITHOUT_JOURNAL: Final = (
 JOURNAL_LOST: Final = "its journal is gone"
 JOURNAL_LACKS: Final = "the journal lacks"
 NOTE_UNREADABLE: Final = "the note of session"
-_LONGEST_ROW: Final = 1 << 16
 
 
 class LossLog:
@@ -75,7 +74,7 @@ class LossLog:
         self._written.setdefault(path, []).append(gap)
 
     def restore(self) -> list[Path]:
-        """Write this session's rows again where their file was deleted or replaced.
+        """Write this session's rows again where their file was deleted or replaced by one that lacks them.
 
         Returns which files those are, each once, also those that a row written since has found so.
         """
@@ -86,40 +85,39 @@ class LossLog:
 
     def _restore(self, path: Path) -> None:
         known = self._files.get(path)
-        if known is None or _identity(path) == known:
+        if known is None or (found := _identity(path)) == known:
+            return
+        told = self._written.get(path, [])
+        if told and found is not None and not (told := self._not_in(path, told)):
+            # An editor or a copy put another file in the place, which has everything.
+            self._files[path] = found
             return
         log.error("%s was removed or replaced; what this session had told there is told again", path)
-        if rows := self._written.get(path):
-            self._write(path, rows)
+        if told:
+            self._write(path, told)
         else:
             del self._files[path]
         self._restored.append(path)
 
+    def _not_in(self, path: Path, gaps: Sequence[Gap]) -> list[Gap]:
+        """Those of which the file has no row; of two that are the same, as many as it lacks."""
+        rows = Counter(map(tuple, csv.reader(io.StringIO(_whole_lines(path), newline=""))))
+        lacking = list[Gap]()
+        for gap in gaps:
+            (row,) = csv.reader([_csv_text([self._row(gap)]).decode()])
+            rows[tuple(row)] -= 1
+            if rows[tuple(row)] < 0:
+                lacking.append(gap)
+        return lacking
+
     def _write(self, path: Path, gaps: Sequence[Gap]) -> None:
         self._folder.mkdir(parents=True, exist_ok=True)
-        descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_APPEND, 0o644)
-        try:
-            size = _end_of_last_line(descriptor)
-            os.ftruncate(descriptor, size)
-            rows = [self._row(gap) for gap in gaps]
-            self._append(descriptor, size, _csv_text(rows if size else [COLUMNS, *rows]))
-            status = os.fstat(descriptor)
-            self._files[path] = (status.st_dev, status.st_ino)
-        finally:
-            os.close(descriptor)
-        if not size:
+        is_new = not path.exists()
+        rows = _csv_text([self._row(gap) for gap in gaps])
+        self._files[path] = append_rows(path, rows, self._disk, _csv_text([COLUMNS]))
+        if is_new:
             sync_folder(self._folder)
             sync_folder(self._folder.parent)
-
-    def _append(self, descriptor: int, size: int, data: bytes) -> None:
-        try:
-            write_all(descriptor, data, self._disk)
-            self._disk.sync(descriptor)
-        except OSError:
-            # Half a row is worse than none; where even this is refused, the next one cuts it off.
-            with suppress(OSError):
-                self._disk.truncate(descriptor, size)
-            raise
 
     def _row(self, gap: Gap) -> tuple[object, ...]:
         # What is None becomes an empty field.
@@ -145,17 +143,10 @@ def _identity(path: Path) -> tuple[int, int] | None:
     return status.st_dev, status.st_ino
 
 
-def _csv_text(rows: list[tuple[object, ...]]) -> bytes:
+def _csv_text(rows: Iterable[Sequence[object]]) -> bytes:
     text = io.StringIO()
     csv.writer(text, lineterminator="\n").writerows(rows)
     return text.getvalue().encode()
-
-
-def _end_of_last_line(descriptor: int) -> int:
-    """Where a row that a kill or a full disk left unfinished begins; the end of the file where there is none."""
-    size = os.fstat(descriptor).st_size
-    start = max(0, size - _LONGEST_ROW)
-    return start + os.pread(descriptor, size - start, start).rfind(b"\n") + 1
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -177,14 +168,17 @@ def read_losses(root: Path) -> LossRows:
     """The ledger of a root, day by day; a row that a kill left unfinished is left out."""
     ledger = LossRows()
     for path in sorted((root / FOLDER).glob("*.csv")):
-        whole_lines = path.read_bytes().rpartition(b"\n")[0].decode(errors="replace")
-        rows = tuple(csv.DictReader(io.StringIO(whole_lines, newline="")))
+        rows = tuple(csv.DictReader(io.StringIO(_whole_lines(path), newline="")))
         try:
             ledger = replace(ledger, rows=(*ledger.rows, *map(_read, rows)))
         except (KeyError, ValueError, TypeError):
             problem = f"{FOLDER}/{path.name} has rows that are none of a gap ledger"
             ledger = replace(ledger, problems=(*ledger.problems, problem))
     return ledger
+
+
+def _whole_lines(path: Path) -> str:
+    return path.read_bytes().rpartition(b"\n")[0].decode(errors="replace")
 
 
 def is_fault(reason: str) -> bool:

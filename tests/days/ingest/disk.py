@@ -6,6 +6,9 @@ import errno
 import os
 from pathlib import Path
 
+from options_helper.data.intraday.files import Disk
+from options_helper.data.intraday.row_file import append_rows
+
 
 class Killed(BaseException):
     """The process ends here, whatever it was at."""
@@ -38,9 +41,12 @@ class IngestDisk:
 
     def append(self, path: Path, data: bytes) -> None:
         """Put a row behind the others."""
-        data = data[: self._part(len(data))]
-        with path.open("ab") as file:
-            file.write(data)
+        done = self._part(len(data))
+        if done < len(data):
+            with path.open("ab") as file:
+                file.write(data[:done])
+        else:
+            append_rows(path, data, Disk(sync=lambda _: None))
         self._end()
 
     def _part(self, size: int) -> int:
