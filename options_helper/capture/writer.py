@@ -121,10 +121,15 @@ class CaptureWriter:
         return Seen(self._monotonic(), queue.fill, queue.drained, self._deadline.at)
 
     def _run(self) -> None:
-        happened = self._attempt(self._begin)
-        while (command := self._decide(happened)) is not Step.END:
-            happened = self._attempt(partial(self._carry_out, command))
-        self._close()
+        try:
+            happened = self._attempt(self._begin)
+            while (command := self._decide(happened)) is not Step.END:
+                happened = self._attempt(partial(self._carry_out, command))
+        except Exception as error:  # noqa: BLE001 - where nothing can be decided any more, it ends as well as it can
+            self._end_unexpectedly(error)
+            self._attempt(self._conclude)
+        finally:
+            self._close()
 
     def _decide(self, happened: Happened) -> Command:
         before, seen = self.state, self._seen()

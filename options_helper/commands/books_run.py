@@ -188,8 +188,6 @@ def _record(
 ) -> int:
     config = CaptureConfig(request.config, out, books=request.sampling)
     engine = CaptureEngine(config, settings, source=request.source)
-    engine.start()
-    shown = _Recorded(request, engine, LatestBooks(out, request.label), display)
     session = CaptureSession(
         engine,
         signals,
@@ -199,17 +197,17 @@ def _record(
         every_seconds=request.sampling.interval_seconds,
     )
     state = out / CAPTURE_FILE
-    with HeartbeatWriter(state, engine.status, market=settings.market_kind, market_key=market_key(settings)):
+    beats = HeartbeatWriter(
+        state, engine.status, market=settings.market_kind, market_key=market_key(settings)
+    )
+    with session, beats:
+        shown = _Recorded(request, engine, LatestBooks(out, request.label), display)
         with suppress(RuntimeError):  # a user without a home
             forget_heartbeats(process_lives)
             remember_run(state, Role.CAPTURE)
-        try:
-            ending = session.watch(shown, lambda *_: None)
-            shown.close(engine.status())
-            complete = session.drain(shown)
-        except BaseException:
-            session.abandon()
-            raise
+        ending = session.watch(shown, lambda *_: None)
+        shown.close(engine.status())
+        complete = session.drain(shown)
     status = engine.status()
     view = shown.view(status)
     shown.end(view, status.market)

@@ -293,10 +293,6 @@ class Capture:
         due = None if late is None else self._now() - late  # on the computer's clock, as all of a recording
         config = CaptureConfig(self._plan.streams, request.out, request.journal, request.policy, due=due)
         engine = self._make_runner(config, self._settings)
-        engine.start()
-        self._engine, self._held_up = engine, None
-        self._due = None
-        self._say_late(late, display)
         limit = request.duration_seconds
         session = CaptureSession(
             engine,
@@ -313,15 +309,13 @@ class Capture:
             self._show_news(display)
             self._show_holder(status, now, display)
 
-        try:
+        with session:
+            self._engine, self._held_up = engine, None
+            self._due = None
+            self._say_late(late, display)
             ending = session.watch(display, meanwhile)
             self._recorded += session.duration
             complete = session.drain(display)
-        except BaseException:
-            # The threads at work would die with the process, and what they hold with them.
-            if not session.abandon():
-                log.exception("the capture is left before it has ended, because the disk does not answer")
-            raise
         self._last = status = engine.status()
         display.summary(status)
         self._show_troubles(status, display, complete=complete, ending=ending)

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import logging
 import threading
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from datetime import datetime
 from enum import StrEnum
-from typing import Final, Protocol
+from types import TracebackType
+from typing import Final, Protocol, Self
 
 from options_helper.clock import elapsed_seconds
 from options_helper.commands.capture_display import Display
 from options_helper.commands.capture_troubles import wanted_streams
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.model.snapshot import Phase
+
+log = logging.getLogger(__name__)
 
 OBSERVE_EVERY_SECONDS: Final = 0.5
 # After the second signal the disk has so long for what is at hand.
@@ -44,6 +48,9 @@ class Ending(StrEnum):
 
 class Engine(Protocol):
     """What records, once it has started."""
+
+    def start(self) -> None:
+        """Begin; after an error nothing runs."""
 
     @property
     def is_writing(self) -> bool:
@@ -77,7 +84,7 @@ class Signals:
 
 
 class CaptureSession:
-    """One engine that has started, on the main thread, until everything is written.
+    """One engine, on the main thread, from its start until everything is written.
 
     It ends by itself when no stream is tried any more, after `limit` seconds, and when it `is_closed`, where these are
     given.
@@ -103,6 +110,21 @@ class CaptureSession:
         # The computer's clock may be set meanwhile, by hours where it gets its time only after the boot.
         self._elapsed = elapsed
         self._began = elapsed()
+
+    def __enter__(self) -> Self:
+        """Have it begin. Blocks, and raises as it does; nothing runs then."""
+        self._engine.start()
+        self._began = self._elapsed()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        # The threads at work would die with the process, and what they hold with them.
+        if error is not None and not self.abandon():
+            log.error(
+                "the capture is left before it has ended, because the disk does not answer", exc_info=error
+            )
 
     @property
     def duration(self) -> float:

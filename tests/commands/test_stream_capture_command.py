@@ -619,6 +619,18 @@ def test_an_error_in_telling_ends_the_recording_in_order(tmp_path: Path, *, disk
     assert scene.sessions[0].left or disk_answers
 
 
+def test_an_error_in_telling_that_it_begins_late_ends_the_recording_in_order(tmp_path: Path):
+    """Nothing between the start of the threads and their watching may leave them to die with the process."""
+    scene = Scene("2026-11-25T07:00")
+    scene.sleeps = (new_york("2026-11-25T08:00"), timedelta(hours=3))
+    scene.say = Mock(side_effect=lambda said: 1 / ("late" not in said))  # type: ignore[method-assign]
+
+    with pytest.raises(ZeroDivisionError):
+        scene.record(tmp_path, market_hours=True)
+
+    assert scene.sessions[0].has_ended
+
+
 def test_finished_days_get_their_parquet_copy_and_today_does_not(tmp_path: Path):
     day_ns = 86_400 * 10**9
     noon_ns = int(FRIDAY_NOON.timestamp()) * 10**9

@@ -19,7 +19,7 @@ from typing import Any
 
 import pytest
 
-from options_helper.capture import write_ahead
+from options_helper.capture import pressure, write_ahead, writer
 from options_helper.capture.pressure import SYNC_SECONDS
 from options_helper.capture.runner import DRAIN_SECONDS, CaptureConfig, CaptureEngine
 from options_helper.capture.session_log import BEGAN_LATE
@@ -444,6 +444,32 @@ def test_a_disk_that_fails_to_keep_rows_is_told_and_their_journal_is_needed(
     with capturing(simulator(), tmp_path, ONLY_STOCKS, journal=journal):
         pass
     assert len(rows_on_disk(tmp_path)) == (3 if journal else 2)
+
+
+def test_a_writer_that_cannot_decide_what_is_next_ends_in_order(
+    simulator: Simulators, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Its thread must not be gone without a note of the end, and with what is in memory untold."""
+    broken = threading.Event()
+
+    def decide(*arguments: Any) -> Any:
+        if broken.is_set():
+            raise ZeroDivisionError("a bug")
+        return pressure.decide(*arguments)
+
+    monkeypatch.setattr(writer, "decide", decide)
+    server = simulator()
+    with capturing(server, tmp_path, ONLY_STOCKS) as capture:
+        server.push(STOCKS, [quote()])
+        wait_until(lambda: capture.status().streams[STOCKS].applied == 1, saw=capture.status)
+        broken.set()
+        wait_until(lambda: capture.status().state is CaptureState.ENDED, saw=capture.status)
+
+    assert "ended unexpectedly (ZeroDivisionError)" in " ".join(troubles_of(capture.status()))
+    assert len(rows_on_disk(tmp_path)) == 1
+    (note,) = session_notes(tmp_path)
+    assert note.ended_ns is not None
+    assert audit(tmp_path).ok
 
 
 def slow_disk(seconds_a_write: float, patience: threading.Event) -> Disk:
