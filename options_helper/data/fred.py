@@ -91,6 +91,7 @@ class Fred:
         """End what is asked, and let nothing more leave; harmless when repeated. From any thread."""
         self._stopping.set()
         self._adapter.shut()
+        self._http.close()
         logging.getLogger("urllib3.connectionpool").removeFilter(self._hider)
 
     def observations(self, series: str, first: date) -> list[Observation]:

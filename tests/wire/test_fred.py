@@ -214,3 +214,13 @@ def test_settings_come_from_the_environment():
         FredSettings.load({}).require_key()
     with pytest.raises(ConfigError, match="no key of FRED's has"):
         FredSettings.load({"FRED_API_KEY": "two words"})
+
+
+def test_nothing_stays_open_at_the_end(server: ScriptedServer, limits: RequestLimits):
+    server.replies(Reply({"observations": ROWS}))
+    with Fred(FredSettings(SecretStr(KEY), server.url), random=lambda: 0.0, limits=limits) as made:
+        made.observations("DGS10", SINCE)
+        sockets = list(made._adapter._sockets._sockets)  # noqa: SLF001 - they are nobody else's
+        assert [one.fileno() >= 0 for one in sockets] == [True]
+
+    assert [one.fileno() for one in sockets] == [-1]
