@@ -78,6 +78,9 @@ from options_helper.settings import RiskSettings, Settings
 log = logging.getLogger(__name__)
 
 HOUSEKEEPING_SECONDS: Final = 2.0
+# So long a round takes what viewers look at, by default every two seconds as well: less than from one round to the
+# next, so that no two have the same.
+SEEN_FOR_SECONDS: Final = 0.9 * HOUSEKEEPING_SECONDS
 READING_SECONDS: Final = 15.0
 REOPEN_SECONDS: Final = 30.0
 STALE_AFTER_SECONDS: Final = 30.0
@@ -568,8 +571,8 @@ class LiveSession:
         if heard is None or heard.run is not run:
             # Of what viewers look at the book is looked at already; a snapshot of its own would cost one more look,
             # and whoever looks meanwhile waits for it.
-            heard = _Heard(run, self._ticks.recent(self._now(), run=run) or self.snapshot())
-            self._heard = heard
+            seen = self._ticks.recent(self._now(), run=run, longest_seconds=SEEN_FOR_SECONDS)
+            heard = self._heard = _Heard(run, seen or self.snapshot())
         return heard.snapshot
 
     def _begin_with(

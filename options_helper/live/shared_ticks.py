@@ -127,7 +127,7 @@ class SharedTicks:
             self._before.forget()
         self._before, self._newest = self._newest, None
 
-    def recent(self, now: datetime, *, run: object) -> LiveSnapshot | None:
-        """What viewers of this run look at now; None where none has looked for a second."""
+    def recent(self, now: datetime, *, run: object, longest_seconds: float) -> LiveSnapshot | None:
+        """What viewers of this run look at now; None where none has looked for so long."""
         tick = self._newest  # replaced whole
-        return tick.snapshot if tick is not None and tick.is_of(run, now, LONGEST_SECONDS) else None
+        return tick.snapshot if tick is not None and tick.is_of(run, now, longest_seconds) else None

@@ -387,7 +387,9 @@ def test_who_still_draws_what_was_forgotten_has_it_made_again(session):
     assert screen.once(attention) == items
 
 
-@pytest.mark.parametrize(("seconds", "looks"), [(0.5, 1), (1.5, 2)], ids=["in time", "too late"])
+@pytest.mark.parametrize(
+    ("seconds", "looks"), [(0.5, 1), (1.7, 1), (1.9, 2)], ids=["in time", "just in time", "too late"]
+)
 def test_the_housekeeper_looks_at_what_viewers_have_just_looked_at(looked, seconds, looks):
     """Its look is another one of the same second, for which every viewer waits."""
     session = LiveSession(
@@ -412,9 +414,9 @@ def test_of_another_run_the_housekeeper_takes_no_snapshot():
     ears, shared = Ears(), SharedTicks()
     seen = ears.tick(shared, "a", 0)
 
-    assert shared.recent(OPEN, run=ears.run) is seen.snapshot
-    assert shared.recent(OPEN, run=object()) is None
-    assert shared.recent(OPEN + timedelta(seconds=1.1), run=ears.run) is None
+    assert shared.recent(OPEN, run=ears.run, longest_seconds=1) is seen.snapshot
+    assert shared.recent(OPEN, run=object(), longest_seconds=1) is None
+    assert shared.recent(OPEN + timedelta(seconds=1.1), run=ears.run, longest_seconds=1) is None
 
 
 @pytest.mark.parametrize(("seconds", "is_shared"), [(0.89, True), (0.95, False)])
