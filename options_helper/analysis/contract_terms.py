@@ -1,8 +1,8 @@
 """What a file says of a contract's terms beside Alpaca's record and what is usual: what it lacks, and what cannot be.
 
-A multiplier that the file lacks is the record's, wherever a figure depends on it, unless what the file says of a cost
-contradicts that. One that it names counts as it is named, and so does a style where no record says it; what
-contradicts the record, or all contracts of its kind, is said.
+A multiplier that an entry lacks is that which another entry names of the contract, else the record's, wherever a figure
+depends on it, unless what the file says of a cost contradicts that. One that it names counts as it is named, and so
+does a style where no record says it; what contradicts the record, or all contracts of its kind, is said.
 """
 
 from __future__ import annotations
@@ -41,16 +41,23 @@ class TermWords(NamedTuple):
         return f"{self.label} {self.words}"
 
 
+class _Told(NamedTuple):
+    """The multiplier of a contract that some entry lacks."""
+
+    points: int  # dollars per point
+    is_of_file: bool  # another entry names it; else Alpaca's record does
+
+
 class _Taken(NamedTuple):
-    """What becomes of a portfolio by the multipliers of Alpaca's records."""
+    """What becomes of a portfolio by the multipliers that are told of it."""
 
     portfolio: Portfolio
-    told: Mapping[str, int]  # dollars per point by symbol, of the contracts that count by it
-    refused: Mapping[str, str]  # the id of the entry that contradicts it, by symbol
+    told: Mapping[str, _Told]  # by symbol, of the contracts that count by it
+    refused: Mapping[str, tuple[_Told, str]]  # with the id of the entry that contradicts it
 
 
 def with_told_multipliers(portfolio: Portfolio, records: Mapping[str, ContractRecord]) -> Portfolio:
-    """The portfolio with the multipliers that it lacks by Alpaca's records; the same one where it lacks none."""
+    """The portfolio with the multipliers that entries lack, as told elsewhere; the same one where they lack none."""
     told = _told(portfolio, records)
     return _taken(portfolio, told).portfolio if told else portfolio
 
@@ -61,32 +68,45 @@ def with_told_multiplier(entry: PortfolioEntry, records: Mapping[str, ContractRe
 
 
 def told_multipliers(portfolio: Portfolio, records: Mapping[str, ContractRecord]) -> Iterator[TermWords]:
-    """Which multipliers are the record's, since the file names none."""
+    """Which multipliers are told elsewhere, since an entry names none."""
     told = _taken(portfolio, _told(portfolio, records)).told
     for one in _contracts(portfolio, None):
-        if one.live_symbol in told:
-            points = f"counts {told[one.live_symbol]} dollars per point by Alpaca's record"
-            yield TermWords(one.live_symbol, one.label, f"{points}; the file names no multiplier.")
+        found = told.get(one.live_symbol)
+        if found is not None and one.multiplier is None:
+            by = (
+                ", as another entry of the file names it."
+                if found.is_of_file
+                else " by Alpaca's record; the file names no multiplier."
+            )
+            yield TermWords(one.live_symbol, one.label, f"counts {found.points} dollars per point{by}")
 
 
 def term_doubts(portfolio: Portfolio, records: Mapping[str, ContractRecord]) -> Iterator[TermWords]:
     """What the file says of a contract that its record, or without one all contracts of its kind, contradict."""
+    yield from dict.fromkeys(_term_doubts(portfolio, records))
+
+
+def _term_doubts(portfolio: Portfolio, records: Mapping[str, ContractRecord]) -> Iterator[TermWords]:
     refused = _taken(portfolio, _told(portfolio, records)).refused
     for one in _contracts(portfolio, None):
         record = records.get(one.live_symbol)
-        by = refused.get(one.live_symbol)
+        by = refused.get(one.live_symbol) if one.multiplier is None else None
         for words in (_about_multiplier(one, record, by), _about_style(one, record)):
             if words:
                 yield TermWords(one.live_symbol, one.label, words)
 
 
-def _about_multiplier(one: Instrument, record: ContractRecord | None, refused_by: str | None) -> str:
-    told = _points(record)
-    if refused_by is not None:
+def _about_multiplier(
+    one: Instrument, record: ContractRecord | None, refused: tuple[_Told, str] | None
+) -> str:
+    if refused is not None:
+        found, entry_id = refused
+        by = "another entry of the file" if found.is_of_file else "Alpaca's record"
         return (
-            f"counts no dollars: by Alpaca's record it has {told} per point, and so the legs of '{refused_by}' would "
+            f"counts no dollars: by {by} it has {found.points} per point, and so the legs of '{entry_id}' would "
             "cost something else than its net_debit. Correct that or a cost_basis, or name its multiplier."
         )
+    told = _points(record)
     usual = told or usual_multiplier(root_of(one.live_symbol))
     if one.multiplier is None or usual is None or one.multiplier == usual:
         return ""
@@ -116,8 +136,9 @@ def _about_style(one: Instrument, record: ContractRecord | None) -> str:
 
 @remembered
 def _contracts(portfolio: Portfolio, _: None) -> tuple[Instrument, ...]:
-    """Each contract once, in the order of the file."""
-    return tuple({one.live_symbol: one for one in portfolio.instruments if one.is_option}.values())
+    """Each contract once in each way in which the file has its terms, in the order of the file."""
+    options = [one for one in portfolio.instruments if one.is_option]
+    return tuple({(one.live_symbol, one.multiplier, one.exercise_style): one for one in options}.values())
 
 
 def _points(record: ContractRecord | None) -> int | None:
@@ -126,43 +147,49 @@ def _points(record: ContractRecord | None) -> int | None:
     return None if said is None or said <= 0 or said % 1 else int(said)
 
 
-def _told(portfolio: Portfolio, records: Mapping[str, ContractRecord]) -> tuple[tuple[str, int], ...]:
-    if not records:
-        return ()
-    each = ((symbol, _points(records.get(symbol))) for symbol in _lacking(portfolio, None))
-    return tuple((symbol, points) for symbol, points in each if points is not None)
+def _told(portfolio: Portfolio, records: Mapping[str, ContractRecord]) -> tuple[tuple[str, _Told], ...]:
+    found = []
+    for symbol, named in _lacking(portfolio, None):
+        points = _points(records.get(symbol)) if named is None else named
+        if points is not None:
+            found.append((symbol, _Told(points, named is not None)))
+    return tuple(found)
 
 
 @remembered
-def _lacking(portfolio: Portfolio, _: None) -> tuple[str, ...]:
-    """The contracts of which some entry names no multiplier."""
-    symbols = (one.live_symbol for one in portfolio.instruments if one.is_option and one.multiplier is None)
-    return tuple(dict.fromkeys(symbols))
+def _lacking(portfolio: Portfolio, _: None) -> tuple[tuple[str, int | None], ...]:
+    """The contracts of which some entry names no multiplier, with that which all others name; None: they name none."""
+    named: dict[str, set[int | None]] = {}
+    for one in portfolio.instruments:
+        if one.is_option:
+            named.setdefault(one.live_symbol, set()).add(one.multiplier)
+    lacking = {symbol: found - {None} for symbol, found in named.items() if None in found}
+    return tuple((symbol, found.pop() if len(found) == 1 else None) for symbol, found in lacking.items())
 
 
 @remembered
-def _taken(portfolio: Portfolio, told: tuple[tuple[str, int], ...]) -> _Taken:
+def _taken(portfolio: Portfolio, told: tuple[tuple[str, _Told], ...]) -> _Taken:
     """The same object at each refresh, as what follows from a portfolio is remembered by it.
 
     What one entry contradicts counts in none: a contract has one multiplier, whoever holds it.
     """
     known = dict(told)
     refused = {
-        one.live_symbol: entry.id
+        one.live_symbol: (known[one.live_symbol], entry.id)
         for entry in portfolio.positions
         if _with(entry, known) is None
         for one in entry.instruments
         if _of(one, known) is not None
     }
     if refused:
-        known = {symbol: points for symbol, points in known.items() if symbol not in refused}
+        known = {symbol: one for symbol, one in known.items() if symbol not in refused}
     if not known:
         return _Taken(portfolio, known, refused)
     entries = tuple(_with(one, known) or one for one in portfolio.positions)
     return _Taken(portfolio.changed(positions=entries), known, refused)
 
 
-def _with(entry: PortfolioEntry, told: Mapping[str, int]) -> PortfolioEntry | None:
+def _with(entry: PortfolioEntry, told: Mapping[str, _Told]) -> PortfolioEntry | None:
     """The entry with what is told; None where its legs would cost something else than all of it."""
     if isinstance(entry, Position):
         multiplier = _of(entry.instrument, told)
@@ -182,5 +209,6 @@ def _with(entry: PortfolioEntry, told: Mapping[str, int]) -> PortfolioEntry | No
         return None
 
 
-def _of(one: Instrument, told: Mapping[str, int]) -> int | None:
-    return told.get(one.live_symbol) if one.multiplier is None else None
+def _of(one: Instrument, told: Mapping[str, _Told]) -> int | None:
+    found = told.get(one.live_symbol)
+    return None if found is None or one.multiplier is not None else found.points

@@ -149,6 +149,42 @@ class TestRefused:
         assert any("whether it is in the money cannot" in one for one in found.attention.not_judged)
 
 
+class TestSeveralEntries:
+    """A contract has one multiplier, and each entry that says another is looked at."""
+
+    WRONG = position("AAPL", 180, "put", contracts=1, expiry=DECEMBER, multiplier=10, identity="wrong")
+    RIGHT = WRONG.changed(id="right", multiplier=None)
+    NAMED = ADJUSTED.changed(id="named", multiplier=10)
+
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_a_wrong_one_is_doubted_whichever_entry_has_it(self, *, is_first: bool):
+        book = [self.WRONG, self.RIGHT] if is_first else [self.RIGHT, self.WRONG]
+
+        (doubt,) = term_doubts(portfolio(*book), {})
+
+        assert doubt.words.startswith("counts 10 dollars per point by the file")
+
+    @pytest.mark.parametrize(
+        "records", [{}, {SYMBOL: ContractRecord(symbol=SYMBOL, multiplier=Decimal(100))}]
+    )
+    @pytest.mark.parametrize("is_first", [True, False])
+    def test_what_one_entry_lacks_is_what_another_names(
+        self, records: dict[str, ContractRecord], *, is_first: bool
+    ):
+        book = portfolio(*([self.NAMED, ADJUSTED] if is_first else [ADJUSTED, self.NAMED]))
+
+        assert [one.multiplier for one in with_told_multipliers(book, records).instruments] == [10, 10]
+        assert [one.words for one in told_multipliers(book, records)] == [
+            "counts 10 dollars per point, as another entry of the file names it."
+        ]
+        assert len(list(term_doubts(book, records))) == len(records)
+
+    def test_of_two_that_it_names_neither_is_taken_for_a_third(self):
+        book = portfolio(ADJUSTED, self.NAMED, self.NAMED.changed(id="other", multiplier=20))
+
+        assert [one.multiplier for one in with_told_multipliers(book, {}).instruments] == [None, 10, 20]
+
+
 def test_what_the_account_alone_holds_counts_by_it_too():
     """Its greatest loss and what needs a hand are by one multiplier."""
     record = ContractRecord(symbol=SYMBOL, multiplier=Decimal(100), deliverables=DELIVERS)
