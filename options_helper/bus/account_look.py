@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from options_helper.bus.accounts import TRUTH, Place, place_of, why_not_seen, why_not_served
+from options_helper.bus.accounts import TRUTH, AccountPlace, place_of, why_not_seen, why_not_served
 from options_helper.bus.follower import Desk
 from options_helper.bus.legs import UNHEARD_SECONDS
 from options_helper.bus.seeds import Seed
@@ -55,7 +55,7 @@ class AccountLook:
             return None
         if not self.may_be_seen:
             return why_not_seen(
-                self.account, place_of(self.account, desk.health) or Place(self.account), self.seed
+                self.account, place_of(self.account, desk.health) or AccountPlace(self.account), self.seed
             )
         if desk.place is None:
             return None if self.account == DEFAULT_ACCOUNT else why_not_served(self.account, desk.health)

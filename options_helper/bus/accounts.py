@@ -16,7 +16,7 @@ TRUTH: Final = "truth"
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class AccountPlace:
     """Where an account is on a desk."""
 
     account: str  # as the bus calls it: "default" is the desk's own, whatever its name
@@ -32,10 +32,10 @@ class Place:
         return StreamName.FILLS if self.is_own else fills_of(self.account)
 
 
-OWN: Final = Place(DEFAULT_ACCOUNT)
+OWN: Final = AccountPlace(DEFAULT_ACCOUNT)
 
 
-def place_of(account: str, health: DeskHealth | None) -> Place | None:
+def place_of(account: str, health: DeskHealth | None) -> AccountPlace | None:
     """Where an account is by the owner's word; None where it is not served, or nobody has said.
 
     "default" is whichever the desk's own is.
@@ -44,7 +44,7 @@ def place_of(account: str, health: DeskHealth | None) -> Place | None:
         return OWN
     if health is None or not health.accounts or account not in health.accounts:
         return None
-    return OWN if account == health.accounts[0] else Place(account)
+    return OWN if account == health.accounts[0] else AccountPlace(account)
 
 
 def alerts_key(address: BusAddress, account: str, own: str | None) -> str | None:
@@ -78,7 +78,7 @@ def why_not_served(account: str, health: DeskHealth | None) -> str | None:
     )
 
 
-def why_not_seen(account: str, place: Place, seed: Seed | None) -> str:
+def why_not_seen(account: str, place: AccountPlace, seed: Seed | None) -> str:
     """Why this seed may not have it, as a sentence."""
     who = "which is of none" if seed is None else f"that of {seed.who}"
     shown = "the desk's own account" if account == DEFAULT_ACCOUNT else f"the account {account}"

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from options_helper.bus.accounts import TRUTH, Place, place_of
+from options_helper.bus.accounts import TRUTH, AccountPlace, place_of
 from options_helper.bus.address import BusAddress
 from options_helper.bus.clocks import DeskClock
 from options_helper.bus.connection import BusConnection
@@ -57,7 +57,7 @@ class Desk:
     health: DeskHealth | None = None
     heard_at: float | None = None
     account: DeskAccount | None = None  # the one that is followed
-    place: Place | None = None  # where that is; None: it is not served, or nobody has said
+    place: AccountPlace | None = None  # where that is; None: it is not served, or nobody has said
     # Of a further account: how it is there, and when that was heard. The desk's own is in `health`.
     account_health: DeskHealth | None = None
     account_heard_at: float | None = None
@@ -179,10 +179,10 @@ class DeskFollower:
                 f"The connection to the bus at {self._address.url} ended: {bus.ended.result()}."
             )
 
-    def _place(self) -> Place | None:
+    def _place(self) -> AccountPlace | None:
         return None if self._account is None else place_of(self._account, self.desk.health)
 
-    async def _hear_account(self, bus: BusConnection, place: Place | None) -> None:
+    async def _hear_account(self, bus: BusConnection, place: AccountPlace | None) -> None:
         """Follow the account there; where that may not be, the rest is known all the same."""
         if place != self.desk.place:
             self.desk = replace(self.desk, account=None, account_health=None)
@@ -206,17 +206,17 @@ class DeskFollower:
         except StreamRefused as error:
             self.desk = replace(self.desk, account_problem=str(error))
 
-    async def _hear_of(self, bus: BusConnection, subject: str, place: Place | None = None) -> None:
+    async def _hear_of(self, bus: BusConnection, subject: str, place: AccountPlace | None = None) -> None:
         await bus.subscribe(subject, lambda subject, data, _: self._take(subject, data, place, heard=True))
 
     async def _take_kept(
-        self, bus: BusConnection, store: str, subject: str, place: Place | None = None
+        self, bus: BusConnection, store: str, subject: str, place: AccountPlace | None = None
     ) -> None:
         stored = await bus.kept(store, subject)
         if stored is not None:
             self._take(subject, stored.data, place, heard=False)
 
-    def _take(self, subject: str, data: bytes, place: Place | None = None, *, heard: bool) -> None:
+    def _take(self, subject: str, data: bytes, place: AccountPlace | None = None, *, heard: bool) -> None:
         """Take over what was said, there of an account; only what is heard now says that the owner lives."""
         match subject.rpartition(".")[2]:
             case "health" if place is not None:

@@ -13,7 +13,7 @@ from typing import Final
 
 import msgspec
 
-from options_helper.bus.accounts import Place, place_of
+from options_helper.bus.accounts import AccountPlace, place_of
 from options_helper.bus.address import BusAddress
 from options_helper.bus.clocks import DeskClock
 from options_helper.bus.connection import BusConnection, Followed
@@ -235,7 +235,7 @@ class BusStreamer(ConnectionRunner[BusLink]):
 
     async def _await_owner(
         self, connection: BusLink, news: asyncio.Event, ended: asyncio.Task[None]
-    ) -> tuple[DeskHealth, Place]:
+    ) -> tuple[DeskHealth, AccountPlace]:
         """Until somebody serves this desk, and this account; meanwhile it is told beside that nobody does."""
         while (health := self._health) is None or health.ended or (place := self._place()) is None:
             await self._next_news(news)
@@ -243,10 +243,10 @@ class BusStreamer(ConnectionRunner[BusLink]):
                 raise connection.loss()
         return health, place
 
-    def _place(self) -> Place | None:
+    def _place(self) -> AccountPlace | None:
         return place_of(self._account, self._health)
 
-    async def _begin_account(self, bus: BusConnection, place: Place, news: asyncio.Event) -> None:
+    async def _begin_account(self, bus: BusConnection, place: AccountPlace, news: asyncio.Event) -> None:
         """Be of the account that is there, whose owner tells of it apart where it is not the desk's own."""
         names = self._address.names
         self._viewed.stream, self._of_further = place.stream, not place.is_own

@@ -43,7 +43,7 @@ def market_key(settings: Settings, environ: Mapping[str, str] | None = None) -> 
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class StreamHolder:
     """A program of this user that has a connection."""
 
     role: Role
@@ -85,7 +85,7 @@ def find_holder(
     but_not: int | None = None,
     local_market: bool | None = None,
     key: str | None = None,
-) -> Holder | None:
+) -> StreamHolder | None:
     """The program of this user whose heartbeat says that it uses one of these feeds; None where none does.
 
     `but_not` is a process that does not count. `local_market` is whether only those on a market of this computer count,
@@ -106,7 +106,7 @@ def _holders(
     but_not: int | None,
     local_market: bool | None,
     key: str | None,
-) -> Iterator[Holder]:
+) -> Iterator[StreamHolder]:
     with suppress(RuntimeError):
         for path in known_heartbeats(environ):
             report = read_run(path, now, LIVING_SECONDS)
@@ -123,7 +123,7 @@ def _holders(
                     continue
                 stream = beat.streams.get(name)
                 if stream is not None and stream.phase in HOLDING and stream.feed in (None, feed):
-                    yield Holder(beat.role, beat.pid, feed, beat.page)
+                    yield StreamHolder(beat.role, beat.pid, feed, beat.page)
                     break
 
 

@@ -10,7 +10,7 @@ from pydantic import SecretStr
 
 from options_helper.bus.access import BusAccess
 from options_helper.bus.account_look import AccountLook
-from options_helper.bus.accounts import OWN, Place, alerts_key, place_of
+from options_helper.bus.accounts import OWN, AccountPlace, alerts_key, place_of
 from options_helper.bus.address import BusAddress
 from options_helper.bus.follower import Desk
 from options_helper.bus.roles import ALL_ACCOUNTS, Role
@@ -23,7 +23,7 @@ from options_helper.model.expiry_facts import ExpiryFacts
 from options_helper.model.snapshot import DeskRemarks
 from options_helper.model.streams import DEFAULT_ACCOUNT, StreamName, fills_of
 
-IRA = Place("ira")
+IRA = AccountPlace("ira")
 
 
 def health(*accounts: str, pid: int = 1, untold: dict[str, str] | None = None) -> DeskHealth:
@@ -49,7 +49,9 @@ def seed(*accounts: str, role: Role = Role.ACCOUNT_VIEWER) -> Seed:
     return Seed(SecretStr("secret"), "UKEY", "phone", role, accounts)
 
 
-def desk(place: Place | None, *accounts: str, of: str, heard: tuple[float, float] = (10.0, 9.5)) -> Desk:
+def desk(
+    place: AccountPlace | None, *accounts: str, of: str, heard: tuple[float, float] = (10.0, 9.5)
+) -> Desk:
     """An owner that is well, and has told of that account."""
     return Desk(
         health=health(*accounts),
@@ -74,7 +76,7 @@ def desk(place: Place | None, *accounts: str, of: str, heard: tuple[float, float
         ("main", None, None),
     ],
 )
-def test_where_an_account_is_the_owner_says(asked: str, told: DeskHealth | None, place: Place | None):
+def test_where_an_account_is_the_owner_says(asked: str, told: DeskHealth | None, place: AccountPlace | None):
     assert place_of(asked, told) == place
 
 
@@ -149,7 +151,7 @@ def test_a_new_owners_word_is_awaited_before_what_the_one_before_told_counts_aga
 
 
 @pytest.mark.parametrize(("place", "asked"), [(OWN, "main"), (IRA, "ira")])
-def test_what_could_not_be_told_is_not_shown_as_it_was(place: Place, asked: str):
+def test_what_could_not_be_told_is_not_shown_as_it_was(place: AccountPlace, asked: str):
     lacking = {"truth": "It is larger than the bus takes."}
     found = replace(
         desk(place, "main", "ira", of=asked),

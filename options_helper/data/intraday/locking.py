@@ -23,7 +23,7 @@ RECORDER = "recorder"
 
 
 @dataclass(frozen=True, slots=True)
-class Holder:
+class LockHolder:
     """Who holds a root, as the lock file says; each is None when it does not."""
 
     pid: int | None = None
@@ -138,16 +138,16 @@ class RootLock:
             ) from error
 
 
-def holder_of(lock_path: Path) -> Holder:
+def holder_of(lock_path: Path) -> LockHolder:
     """What the lock file says about its holder, present or last."""
     try:
         said = json.loads(lock_path.read_bytes())
-        return Holder(said["pid"], said["host"], said["started"], said.get("role"))
+        return LockHolder(said["pid"], said["host"], said["started"], said.get("role"))
     except (OSError, ValueError, KeyError, TypeError, AttributeError):
-        return Holder()
+        return LockHolder()
 
 
-def writer_of(root: Path) -> Holder | None:
+def writer_of(root: Path) -> LockHolder | None:
     """Who writes below a root now, or None."""
     path = root / LOCK_NAME
     try:
