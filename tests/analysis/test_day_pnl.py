@@ -44,6 +44,7 @@ from options_helper.model.events import Quote, Trade
 from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.portfolio import Portfolio, PortfolioEntry
 from options_helper.model.problems import Problem
+from options_helper.model.risk_inputs import ContractChange, CorporateActions, RiskInputs
 from options_helper.model.snapshot import LiveSnapshot
 from tests.kit.builders import (
     AAPL_CALL,
@@ -128,6 +129,11 @@ def account(
 
 def live(known: AccountState, *events: Quote | Trade, as_of: datetime = AS_OF) -> LiveSnapshot:
     return replace(snapshot_with(*events, as_of=as_of), account=known)
+
+
+def changed_on(day: date, kind: str) -> CorporateActions:
+    """What is announced of AAPL."""
+    return CorporateActions("AAPL", AS_OF, day, changes=(ContractChange("AAPL", kind, day, 4.0),))
 
 
 def at(symbol: str, price: float, **facts: Any) -> Quote:
@@ -559,6 +565,32 @@ class TestTheFileAndTheAccount:
         assert today.figures(1) == dollars(10, 0, 10)
         assert (today.totals.day.counted, today.totals.day.of) == (1, 2)
         assert today.totals.day_reasons == ("Split, transfer or the like today: AAPL shares.",)
+
+    @pytest.mark.parametrize("kind", ["forward_splits", "spin_offs"])
+    def test_a_share_that_is_another_one_today_has_no_profit_before_the_account_tells(self, kind: str):
+        """Quoted in the new share, while positions and closes, and the account's own price, are the old one's."""
+        known = account({"AAPL": 100, C180: 1, "MSFT": 10}, closes={"AAPL": 400.0, C180: 1.0, "MSFT": 50.0})
+        book = portfolio(holding(shares=100), position(), holding("MSFT", 10))
+        announced = live(known, at("AAPL", 100.0), at(C180, 1.1), at("MSFT", 51.0))
+        announced = replace(announced, risk_inputs=RiskInputs(actions={"AAPL": changed_on(TODAY, kind)}))
+        today = Today(book, announced)
+
+        assert today.figures(0) == today.figures(1) == NOTHING
+        assert today.figures(2) == dollars(10, 0, 10)
+        assert (today.totals.day.counted, today.totals.day.of) == (1, 3)
+        assert today.totals.day_reasons == (
+            "Split, transfer or the like today: AAPL shares, AAPL 18 Dec 26 180 C.",
+        )
+
+    @pytest.mark.parametrize("day", [YESTERDAY, TODAY + timedelta(days=1)])
+    def test_a_change_of_another_day_takes_no_profit_away(self, day: date):
+        known = account({"AAPL": 100}, closes={"AAPL": 99.0})
+        announced = replace(
+            live(known, at("AAPL", 100.0)),
+            risk_inputs=RiskInputs(actions={"AAPL": changed_on(day, "forward_splits")}),
+        )
+
+        assert Today(portfolio(holding(shares=100)), announced).figures() == dollars(100, 0, 100)
 
     def test_what_was_transferred_away_leaves_the_total_unknown(self):
         known = account({C180: 1}, closes={C180: 1.0}, moved=[C190])

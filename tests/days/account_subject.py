@@ -9,6 +9,7 @@ from datetime import UTC, datetime, time
 from typing import Final
 
 from tests.days.account.book_oracle import BookOracle
+from tests.days.account.day_oracle import DayOracle
 from tests.days.account.desk import AccountDesk
 from tests.days.account.laws import broken_law, unfinished
 from tests.days.account.world import busy_account
@@ -83,6 +84,7 @@ class AccountSubject:
         desk = AccountDesk(stage, account, lambda: self._look(stage))
         stage.parts |= {"account": account, "account desk": desk}
         self._book = BookOracle(stage, account, desk, began + window.since)
+        self._today = DayOracle(stage, account, desk)
         stage.on("account", desk.go_wrong, aside=True)
         self._until_ns = stage.day.at(window.until)
         stage.agenda.at(stage.day.at(window.since), desk.begin, product=True)
@@ -96,7 +98,7 @@ class AccountSubject:
         if self._broken is None and stage.clocks.true_ns <= self._until_ns:
             account, desk = stage.parts["account"], stage.parts["account desk"]
             now = account.seconds(stage.clocks.true_ns)
-            self._broken = broken_law(account, desk, now) or self._book.look(now)
+            self._broken = broken_law(account, desk, now) or self._book.look(now) or self._today.look(now)
             if self._broken is not None:
                 stage.check(sampled=False)
 

@@ -157,7 +157,7 @@ def _read_dividend(symbol: str, _: str, row: Row, found: _Found, today: date) ->
 
 def _read_change(symbol: str, kind: str, row: Row, found: _Found, today: date) -> None:
     day = next((day for name in _DAYS if (day := _day(row, name)) is not None), None)
-    if kind in _HARMLESS or (day is not None and day <= today):
+    if kind in _HARMLESS or (day is not None and day < today):
         return
     if day is None:
         found.unreadable.append(f"An action of {symbol} ({kind}) is announced on a day that cannot be read.")

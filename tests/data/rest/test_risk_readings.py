@@ -137,8 +137,16 @@ def test_what_changes_a_contract_is_told_with_its_day_and_ratio(
     assert found.changes == (ContractChange("MSFT", kind, *change),)
 
 
+def test_what_changes_a_share_today_is_told():
+    row = {"id": "3", "symbol": "MSFT", "ex_date": TODAY.isoformat(), "old_rate": 1, "new_rate": 2}
+
+    found = actions({"forward_splits": [row]})["MSFT"]
+
+    assert found.changes == (ContractChange("MSFT", "forward_splits", TODAY, 2.0),)
+
+
 def test_a_change_of_the_past_and_a_new_name_are_no_news_and_one_without_a_day_is_said():
-    past = {"id": "3", "symbol": "MSFT", "ex_date": "2026-11-20", "old_rate": 1, "new_rate": 2}
+    past = {"id": "3", "symbol": "MSFT", "ex_date": "2026-11-19", "old_rate": 1, "new_rate": 2}
     undated = {"id": "4", "symbol": "MSFT"}
     renamed = {"id": "5", "old_symbol": "MSFT", "new_symbol": "MS", "process_date": "2026-12-01"}
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 # Drawing costs more than all else here; what a page says changes with what is told, at each look.
 LOOKS_APART: Final = 12
 STALE_AFTER: Final = 30.0
-_STREAMS: Final = {
+STREAMS: Final = {
     StreamName.STOCKS: StreamHealth(StreamName.STOCKS, phase=Phase.LIVE),
     StreamName.OPTIONS: StreamHealth(StreamName.OPTIONS, phase=Phase.LIVE),
 }
@@ -81,7 +81,7 @@ class BookOracle:
         """Of each line of the file, whether its figures say that its quantity is in doubt."""
         wall_ns = self._stage.clocks.wall_ns()
         live = self._desk.state.snapshot(
-            wall_ns, running=True, running_since=None, streams=_STREAMS, account=self._desk.account_state
+            wall_ns, running=True, running_since=None, streams=STREAMS, account=self._desk.account_state
         )
         times = {"timestamp": wall_ns, "received_ns": wall_ns}
         quotes = {one: RestQuote(symbol=one, bid_price=5.0, ask_price=5.1, **times) for one in self._file}

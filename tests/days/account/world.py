@@ -13,6 +13,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from decimal import Decimal
 from functools import cached_property
+from itertools import accumulate
 from typing import Any
 
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
@@ -110,10 +111,26 @@ class Account:
                 "cost_basis": str(quantity),
                 "market_value": str(quantity),
                 "current_price": "1.00",
+                # In the share that it is counted in.
+                "lastday_price": str(self.close(symbol) * self.factor(symbol, at)),
             }
             for symbol, quantity in self.quantities(at).items()
             if quantity
         ]
+
+    @staticmethod
+    def close(symbol: str) -> float:
+        """Where it closed before the day, in the share of then."""
+        return 601.0 if symbol == SHARES else 5.5
+
+    def factor(self, symbol: str, at: float) -> float:
+        """What its prices of before all are worth in the share of then: a split halves them."""
+        return 0.5 ** self._splits_after[self._count(at)] if symbol == SHARES else 1.0
+
+    @cached_property
+    def _splits_after(self) -> list[int]:
+        """How many splits are among so many happenings."""
+        return list(accumulate((one.kind == "split" for one in self.happenings), initial=0))
 
     def orders(self, at: float, since: datetime) -> list[dict[str, Any]]:
         """The orders that were placed since then, as they stand."""
