@@ -29,6 +29,7 @@ from options_helper.model.streams import DEFAULT_ACCOUNT, StreamName
 from options_helper.model.text import format_count, format_symbol, named
 from options_helper.model.told_sessions import format_hours
 
+_NEXT_SENTENCE: Final = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 _WEEK: Final = timedelta(days=7)
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
@@ -207,8 +208,13 @@ def _in_phase(snapshot: LiveSnapshot, phase: Phase) -> list[StreamHealth]:
 
 def _failure(failed: Sequence[StreamHealth], as_of: datetime) -> str:
     reasons = [_named_reason(health) for health in failed]
-    # A wrong key fails every stream with the same sentence.
-    sentences = [f"Failed: {reason}" for reason in dict.fromkeys(reasons)]
+    # A wrong key fails every stream with the same sentence, or with one that names its feed and the same remedy.
+    said: dict[str, None] = {}
+    sentences = []
+    for reason in dict.fromkeys(reasons):
+        new = [one for one in _NEXT_SENTENCE.split(reason) if one not in said]
+        said |= dict.fromkeys(new)
+        sentences += [f"Failed: {' '.join(new)}"] if new else []
     if tries := [health.next_try_at for health in failed if health.next_try_at]:
         sentences.append(f"It is tried again in {max(0, ceil((min(tries) - as_of).total_seconds()))} s.")
     return " ".join(sentences)

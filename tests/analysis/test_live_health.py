@@ -55,6 +55,22 @@ def test_the_same_failure_of_every_stream_is_said_once():
     assert headline(failed).sentence == "Failed: Alpaca refused the key."
 
 
+def test_of_failures_that_differ_by_their_feed_the_remedy_is_said_once():
+    failed = with_streams(
+        *(
+            health(
+                name, Phase.FAILED, last_error=f"Alpaca refused the key on the {name} feed. Check the key."
+            )
+            for name in ("stocks", "options")
+        )
+    )
+
+    assert headline(failed).sentence == (
+        "Failed: Alpaca refused the key on the stocks feed. Check the key. "
+        "Failed: Alpaca refused the key on the options feed."
+    )
+
+
 def test_streams_that_ended_elsewhere_are_said_once_and_are_not_live():
     stopped = (
         health(

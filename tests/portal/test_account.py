@@ -117,6 +117,16 @@ def test_what_one_server_says_of_several_questions_is_said_once_with_all_that_fo
     assert "Asked: /v2/orders, /v2/positions, /v2/options/contracts/SPY, /v2/account/activities." in details
 
 
+def test_on_the_whole_page_a_cause_is_told_in_the_line_and_in_the_details_and_nowhere_else(portal):
+    """Whatever else says that it is missing, in whichever tab, says where the reason is."""
+    tab = portal.show(lambda: scenes.live(account=in_vain({task: (Problem(REFUSED),) for task in RestTask})))
+    page = html(tab) + captions(tab)
+
+    assert (rest_text(tab).count(REFUSED), said_in_details(tab).count(REFUSED)) == (1, 1)
+    assert page.count(REFUSED) == 2
+    assert page.count("for the reason above") >= 2
+
+
 def test_two_causes_are_two_sentences_each_with_its_own_consequences(portal):
     account = in_vain(
         {
@@ -286,12 +296,12 @@ def test_rows_of_the_account_that_cannot_be_read_keep_it_from_saying_that_all_ag
         (AccountState(), "without the fills stream it is not asked for"),
         (
             account_with(RestTask.POSITIONS, RestPhase.FAILED, problems=(Problem("No route."),)),
-            "The account is not known: No route.",
+            "The account is not known: its positions could not be read, for the reason above.",
         ),
         (account_with(RestTask.POSITIONS, RestPhase.REQUESTING), "it was asked and has not answered"),
         (
             account_with(RestTask.POSITIONS, RestPhase.REQUESTING, problems=(Problem("Wait 20 s."),)),
-            "The account is not known; it is asked again, after this: Wait 20 s.",
+            "The account is not known; it is asked again, for the reason above.",
         ),
         (
             account_with(RestTask.FILLS, RestPhase.FAILED, problems=(Problem("No route."),)),

@@ -10,6 +10,7 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.formatting import UNKNOWN, clock, plain
+from apps.streamlit.components.live_rest import REASON_ABOVE
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, pixels_for, table_height
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow, proposed_edit, reconcile
 from options_helper.live.screen import ScreenModel
@@ -150,14 +151,19 @@ def _how_far(report: RestReport) -> str:
     match report.phase:
         case RestPhase.OFF:
             return "The account is not known: without the fills stream it is not asked for."
-        case RestPhase.WAITING if report.problem is None:
+        case RestPhase.WAITING if not report.problems:
             return "The account is not known yet: its positions were not asked for yet."
         case RestPhase.FAILED:
-            return f"The account is not known: {report.problem or 'its positions could not be read.'}"
-        case _ if report.problem is not None:
-            return f"The account is not known; it is asked again, after this: {report.problem}"
+            return f"The account is not known: its positions could not be read{_why_above(report)}."
+        case _ if report.problems:
+            return f"The account is not known; it is asked again{_why_above(report)}."
         case _:
             return "The account is not known yet: it was asked and has not answered."
+
+
+def _why_above(report: RestReport) -> str:
+    """Where the cause is told, with what to do: once for all that it keeps away."""
+    return f", {REASON_ABOVE}" if report.problems else ""
 
 
 def _summary(rows: Sequence[ReconciledRow], screen: ScreenModel, view: AccountPositions) -> str:

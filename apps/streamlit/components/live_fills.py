@@ -10,9 +10,10 @@ from typing import Any, Final
 import streamlit as st
 
 from apps.streamlit.components.formatting import UNKNOWN, clock, plain
+from apps.streamlit.components.live_rest import REASON_ABOVE
 from apps.streamlit.components.style import ROW_PIXELS, ArrowTable, arrow_table, pixels_for, table_height
 from options_helper.live.screen import ScreenModel, said_of_each
-from options_helper.model.account import ExecutionKind, RestPhase, RestTask, Source
+from options_helper.model.account import ExecutionKind, RestPhase, RestReport, RestTask, Source
 from options_helper.model.announcement import MarketKind
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date
@@ -154,14 +155,14 @@ def known_since(screen: ScreenModel) -> Iterator[str]:
         yield "A replay has no account, so it has no fills."
         return
     if report.finished_at is None:
-        yield _not_read_yet(report.phase, report.problem)
+        yield _not_read_yet(report)
         return
     read_at = clock(report.finished_at, screen.options.zone, today=screen.snapshot.as_of)
     day = short_date(new_york_date(report.finished_at))
     yield f"Known since midnight in New York ({day}), by the stream and by the account's record, read {read_at}."
-    if report.problem:
+    if report.problems:
         outcome = "failed" if report.phase is RestPhase.FAILED else "is held up"
-        yield f"Reading it again {outcome}: {report.problem}"
+        yield f"Reading it again {outcome}, {REASON_ABOVE}."
     if screen.snapshot.account.doubts:
         yield "Some of it is in doubt: Details say what."
     yield f"Times are of {screen.options.zone.key}."
@@ -172,14 +173,14 @@ def known_since(screen: ScreenModel) -> Iterator[str]:
     )
 
 
-def _not_read_yet(phase: RestPhase, problem: str | None) -> str:
+def _not_read_yet(report: RestReport) -> str:
     only_stream = "here is only what the stream told since Start"
-    if phase is RestPhase.FAILED:
-        return f"The account's record of the day could not be read, so {only_stream}. {problem}"
-    if phase is RestPhase.OFF:
+    why = f", {REASON_ABOVE}" if report.problems else ""
+    if report.phase is RestPhase.FAILED:
+        return f"The account's record of the day could not be read{why}, so {only_stream}."
+    if report.phase is RestPhase.OFF:
         return f"The account's record of the day was not asked for, so {only_stream}."
-    not_yet = f"The account's record of the day has not been read yet; until then {only_stream}."
-    return f"{not_yet} {problem}" if problem else not_yet
+    return f"The account's record of the day has not been read yet{why}; until then {only_stream}."
 
 
 def fill_sentence(fill: BlotterEntry, screen: ScreenModel) -> str:

@@ -10,6 +10,7 @@ from urllib.parse import urlsplit
 import streamlit as st
 
 from apps.streamlit.components.formatting import age, clock
+from apps.streamlit.components.live_rest import REASON_ABOVE
 from apps.streamlit.components.style import draw, tag
 from options_helper.live.screen import ScreenModel
 from options_helper.live.session import NewsOf
@@ -64,9 +65,9 @@ def _about(screen: ScreenModel) -> Iterator[str]:
             else "the newest articles"
         )
         yield f"About {_whose(screen)}: {shown}, as text. Times are of {screen.options.zone.key}."
-    problem = screen.snapshot.account.reports[RestTask.NEWS].problem
-    if problem and run is not None and run.ended is None:
-        yield f"What was written before the stream was there is not known: {problem}"
+    is_lacking = bool(screen.snapshot.account.reports[RestTask.NEWS].problems)
+    if is_lacking and run is not None and run.ended is None:
+        yield f"What was written before the stream was there is not known, {REASON_ABOVE}."
 
 
 def _whose(screen: ScreenModel) -> str:

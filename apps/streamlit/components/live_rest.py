@@ -11,6 +11,8 @@ from options_helper.live.screen import ScreenModel
 from options_helper.model.account import RestPhase, RestReport, RestTask
 from options_helper.model.problems import Problem, sentences
 
+# What else says that something could not be asked for points to the line, which has the cause.
+REASON_ABOVE: Final = "for the reason above"
 QUIET: Final = (
     RestTask.CALENDAR,
     RestTask.BOOKS,
