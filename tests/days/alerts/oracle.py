@@ -61,7 +61,8 @@ class AlertOracle:
         self._looker: str | None = None  # whose look counted last
         self._judged = stage.clocks.true_ns, 0  # when the look that is under way found what fires
         self._looked_ns: dict[str, int] = {}
-        self._true_ns: dict[int, int] = {}  # of each look, by what the wall clock showed
+        # Of each look, by what the wall clock showed: of one that was put back, at two looks the same.
+        self._true_ns: dict[int, list[int]] = {}
         self._lasts_ns: int | None = None  # when anybody looked last
         self._looks_again_ns = 0  # since when somebody looks without a break
         self._told_ns: int | None = None  # and the last look that came to its end, which others are told of
@@ -73,7 +74,9 @@ class AlertOracle:
             False  # rows were lost with their process, which the product says may repeat what fired
         )
         self._read_to = self._term = 0
-        self._fired: dict[str, tuple[str, int]] = {}  # on the disk, by key
+        self._fired: dict[
+            str, tuple[str, int]
+        ] = {}  # on the disk, by key: the rule, and what the clock showed
         self._tries: Counter[tuple[str, str]] = Counter()
         self._ended: dict[tuple[str, str], list[str]] = {}
         self.came: Counter[_Came] = Counter()
@@ -90,7 +93,7 @@ class AlertOracle:
         """A program looks; `counts` where it has the lease."""
         # To the microsecond, as instants are written.
         now = self._stage.clocks.true_ns // 1_000 * 1_000
-        self._true_ns[self._stage.clocks.wall_ns() // 1_000 * 1_000] = now
+        self._true_ns.setdefault(self._stage.clocks.wall_ns() // 1_000 * 1_000, []).append(now)
         mine, self._looked_ns[who] = self._looked_ns.get(who), now
         # A program knows its own looks, and what those with the lease have told of theirs.
         before = max((at for at in (mine, self._told_ns) if at is not None), default=None)
@@ -197,7 +200,7 @@ class AlertOracle:
         if key not in self._fired and not self._unwritten:
             self._break(f"{target} is sent what is not on the disk: {key}")
         number = self._tries[target, key] = self._tries[target, key] + 1
-        fired = self.must.get(self._fired.get(key, ("", 0)))
+        fired = self.must.get(self._crossing(*self._fired[key])) if key in self._fired else None
         clocks = self._stage.clocks
         # By a clock that was set since, nobody can tell an age.
         if fired is not None and abs(fired.ahead_ns - clocks.offset_ns) < NS // 2:
@@ -244,19 +247,24 @@ class AlertOracle:
             pass  # of one who was stopped, and in whose place another is
         elif row.get("row") == "round":
             for firing in row.get("fired", ()):
-                crossing = (firing["rule"], self._true_ns[_ns(firing["crossed_at"])])
+                crossing = (firing["rule"], _ns(firing["crossed_at"]))
                 if self._fired.get(firing["key"], crossing) != crossing:
                     self._break(f"two crossings have one key: {firing['key']}")
                 self._fired[firing["key"]] = crossing
         elif row.get("row") == "tried":
             self._ended.setdefault((row["target"], row["key"]), []).append(row["outcome"])
 
+    def _crossing(self, rule: str, shown_ns: int) -> tuple[str, int]:
+        """The rule and the true time of its crossing, by what the clock showed then."""
+        each = [(rule, true_ns) for true_ns in self._true_ns[shown_ns]]
+        return next((one for one in each if one in self.must), each[-1])
+
     def check(self) -> str | None:
         """Whether what fired is what must have."""
         if self.broken or self._is_loose or self._unwritten:
             return self.broken
         self.read()
-        fired = Counter(self._fired.values())
+        fired = Counter(self._crossing(*one) for one in self._fired.values())
         for crossing, times in fired.items():
             if crossing not in self.must:
                 self._break(f"{_said(crossing)} fired, and nobody saw it cross")
@@ -272,7 +280,8 @@ class AlertOracle:
         self.check()
         if self._keeps - self._troubled < _SETTLED_KEEPS or self._is_loose:
             return
-        for key, crossing in self._fired.items():
+        for key, shown in self._fired.items():
+            crossing = self._crossing(*shown)
             fired = self.must.get(crossing)
             if fired is None or self._keeps - fired.keeps < _SETTLED_KEEPS:
                 continue
