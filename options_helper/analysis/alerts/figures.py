@@ -15,6 +15,8 @@ from typing import Any, Final
 
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.book_look import BookLook
+from options_helper.analysis.contract_terms import with_told_multipliers
+from options_helper.analysis.deliveries import usual_instruments
 from options_helper.analysis.grades import Grade
 from options_helper.analysis.marks import believed_middle
 from options_helper.analysis.risk.book_values import LineRisk, SpotSource, UnderlyingRisk, theta_parts
@@ -25,7 +27,7 @@ from options_helper.model.account import ExecutionKind, RestPhase, RestTask
 from options_helper.model.alerts import ATTENTION, Reading, Readings, Rule, Side, SubjectKind
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
 from options_helper.model.market_hours import in_regular_hours, new_york_date
-from options_helper.model.portfolio import Portfolio
+from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.text import between_words, format_count, with_minus
 
@@ -86,6 +88,7 @@ class _Leg:
     lines: list[LineRisk]
     row: Mapping[str, Any]  # of the tables, of the first of its lines
     profits: list[float | None] = field(default_factory=list)
+    usual: Instrument | None = None  # which comes to the same as an adjusted one whose record says so
 
     @property
     def is_option(self) -> bool:
@@ -132,8 +135,11 @@ class _Book:
         for line in self.look.risk.lines:
             if not line.has_ended:
                 lines[line.symbol].append(line)
+        records = self.live.expiry_facts.records
+        held = with_told_multipliers(self.portfolio, records) if records else self.portfolio
+        usual = usual_instruments((line.instrument for line in held.lines), records)
         for symbol, of_symbol in lines.items():
-            yield symbol, _Leg(of_symbol, rows[symbol], profits[symbol])
+            yield symbol, _Leg(of_symbol, rows[symbol], profits[symbol], usual.get(symbol))
 
     def entries(self) -> Iterator[tuple[str, Mapping[str, Any]]]:
         """Each entry of the file that has not ended, and its row."""
@@ -223,11 +229,20 @@ def _distance(leg: _Leg) -> _Told:
     if inside is None and line.spot and line.spot_source is SpotSource.OPTIONS:
         # An index has no quote of its own; its price is that by which everything else about the leg is judged.
         terms = parse_contract_symbol(line.symbol)
-        over = 100 * (line.spot - terms.strike) / line.spot
-        inside = over if terms.option_type == "call" else -over
+        inside = _percent_inside(terms.option_type, terms.strike, line.spot)
         source = f"the index's price {SpotSource.OPTIONS}"
+    if inside is None and line.spot and leg.usual is not None:
+        # As what needs a hand judges it: its strike for each share that it delivers.
+        inside = _percent_inside(leg.usual.option_type, leg.usual.strike or 0.0, line.spot)
+        source = f"the underlying's price, and its strike for each of {leg.usual.multiplier} shares by Alpaca's record"
     why = "the price of what it is written on is not known, or it delivers something else"
     return None if inside is None else -inside, source, line.spot_age_seconds, why
+
+
+def _percent_inside(option_type: str | None, strike: float, spot: float) -> float:
+    """By how much it is in the money, in percent of the price."""
+    over = 100 * (spot - strike) / spot
+    return over if option_type == "call" else -over
 
 
 _LEG_FIGURES: Final[Mapping[str, Callable[[_Leg], _Told]]] = {

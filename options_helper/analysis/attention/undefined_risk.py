@@ -251,7 +251,6 @@ def _close(calls: Sequence[_Short], lines: Sequence[HeldLine], at_end: AtEnd, ha
     settled = {end_of(one.instrument): at_end.of(one) for one in held if one.instrument.is_option}
     covering = Covering(held, {end: one for end, one in settled.items() if one is not None}, blamed)
     own, others = covering.own_and_others
-    less = LESS if covering.may_take_less else ""
     if others:
         return to_end_risk(
             own,
@@ -259,7 +258,7 @@ def _close(calls: Sequence[_Short], lines: Sequence[HeldLine], at_end: AtEnd, ha
             covering.settlements_of(covering.closed),
             is_all=covering.closes_all,
             is_near=any(at_end.is_near(part.symbol) for part in own),
-            less=less,
+            less=LESS if covering.may_take_less else "",
         )
     words, discreet = f"Close {counted_words(own)}", "Close what is uncovered"
     if all(part.symbol in blamed for part in own):
@@ -269,7 +268,7 @@ def _close(calls: Sequence[_Short], lines: Sequence[HeldLine], at_end: AtEnd, ha
         discreet += _cover(calls[0], slope, has, "the shares")
     else:
         discreet = f"Close {listed([part_words(part, with_amounts=False) for part in own])}"
-    waits = f"{_waits(calls)}{less}"
+    waits = _waits(calls)
     return Remedy(f"{words}{waits}", f"{discreet}{waits}")
 
 

@@ -134,14 +134,15 @@ def beta_weighted(
     weighted: list[float] = []
     of_bounds: list[float] = []
     bounds: list[str] = []
-    missing: dict[str, list[str]] = {}  # labels by what is said of them
+    # Labels by what is said of them; of a contract that several lines have, once.
+    missing: dict[str, dict[str, None]] = {}
     for leg in held:
         beta = betas.get(leg.underlying)
         if leg.dollars is None or not isfinite(leg.dollars):
-            missing.setdefault("its delta is not known", []).append(leg.label)
+            missing.setdefault("its delta is not known", {})[leg.label] = None
         elif beta is None or beta.value is None:
             reason = "nobody has asked for it" if beta is None else beta.reason
-            missing.setdefault(f"the beta of {leg.underlying} is not known ({reason})", []).append(leg.label)
+            missing.setdefault(f"the beta of {leg.underlying} is not known ({reason})", {})[leg.label] = None
         else:
             weighted.append(leg.dollars * beta.value)
             if leg.is_bound:
@@ -162,8 +163,8 @@ def beta_weighted(
         dollars_per_percent=None if total is None else 0.01 * total,
         counted=len(weighted),
         of=len(held),
-        missing=tuple(_of_labels(labels, words) for words, labels in missing.items()),
-        bounds=tuple(bounds),
+        missing=tuple(_of_labels(list(labels), words) for words, labels in missing.items()),
+        bounds=tuple(dict.fromkeys(bounds)),
         share_ends=(
             (ends[0] / index_price, ends[1] / index_price)
             if ends is not None and index_price and has_price

@@ -165,7 +165,7 @@ def assess_book(
             *alarms_of(in_doubt, extremes.known_worst),
             *(one.words for one in doubts.values()),
             *_alarms(found, weighted, extremes),
-            *_counted_as_usual(lines, found, live, usual),
+            *dict.fromkeys(_counted_as_usual(lines, found, live, usual)),
             *extremes.ended.sentences,
         ),
         computed=legs.risk,
@@ -660,9 +660,10 @@ def _alarms(lines: Sequence[LineRisk], weighted: BetaWeighted, extremes: BookRis
     unknown = dict.fromkeys(one.underlying for one in held if one.dividends_state is DividendState.UNKNOWN)
     for name in unknown:
         yield f"{name}: its dividends are not known, and none is in its options' figures."
-    if apart := [one.label for one in held if one.voices_apart]:
+    # A contract is named once, however many lines of the book have it.
+    if apart := dict.fromkeys(one.label for one in held if one.voices_apart):
         yield f"The European model says otherwise by more than the quotes allow: {', '.join(apart)}."
-    if apart := [one.label for one in held if one.vendor_apart and not one.voices_apart]:
+    if apart := dict.fromkeys(one.label for one in held if one.vendor_apart and not one.voices_apart):
         yield f"Alpaca's own Greeks (Black-Scholes) say otherwise by more than the quotes allow: {', '.join(apart)}."
     if weighted.bounds:
         yield (

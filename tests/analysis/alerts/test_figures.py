@@ -39,6 +39,7 @@ from options_helper.model.alerts import (
     SubjectKind,
     Verdict,
 )
+from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.portfolio import Portfolio, PortfolioEntry, load_portfolio
 from options_helper.model.problems import Problem
 from options_helper.model.risk_inputs import CorporateActions, RiskInputs
@@ -616,6 +617,26 @@ def test_how_far_an_index_is_from_a_strike_is_said_by_the_price_that_its_options
     found = reading([sold], live, "each short leg", "distance_to_strike", symbol)
     assert found.value == pytest.approx(away, abs=0.05)
     assert "from options" in found.source
+
+
+@pytest.mark.parametrize("multiplier", [100, None], ids=["named", "by its record"])
+def test_how_far_an_adjusted_contract_is_from_its_strike_is_judged_by_what_its_record_says(
+    multiplier: int | None,
+):
+    """It delivers 110 shares for 26,500 dollars, 240.91 for each, and attention calls it in the money by 24.09."""
+    sold = position("AAPL1", 265, contracts=-1, expiry=DECEMBER, multiplier=multiplier)
+    (symbol,) = portfolio(sold).quantities
+    record = ContractRecord(
+        symbol=symbol, multiplier=Decimal(100), deliverables=(Deliverable("AAPL", Decimal(110)),)
+    )
+    prices: dict[str, tuple[float | None, float | None]] = {"AAPL": (264.99, 265.01), symbol: (24.0, 28.0)}
+    live = live_at("2026-11-20 10:00", prices, held=[sold], records=[record])
+
+    found = reading([sold], live, "each short leg", "distance_to_strike", symbol)
+    assert found.value == pytest.approx(-100 * (265 - 26_500 / 110) / 265)
+    assert "110 shares by Alpaca's record" in found.source
+    unread = live_at("2026-11-20 10:00", prices, held=[sold])
+    assert reading([sold], unread, "each short leg", "distance_to_strike", symbol).value is None
 
 
 @pytest.mark.parametrize(("value", "said"), [(-0.004, "−0.004%"), (0.0, "0.0%"), (-0.26, "−0.3%")])

@@ -478,6 +478,19 @@ def test_a_vendor_that_says_otherwise_is_flagged_with_what_its_hedge_would_be():
     assert by_volatility.lines[0].vendor_iv == pytest.approx(VOLATILITY + 0.02)
 
 
+def test_a_contract_that_several_lines_have_is_named_once_in_what_is_said_of_it():
+    lines = [position(contracts=-2, identity=one) for one in ("first", "second")]
+    book = risk_of(*lines, live=vendor_says(CALL["delta"] + 0.03))
+
+    assert len(book.lines) == 2
+    assert book.alarms
+    assert all(one.count("AAPL 18 Dec 26 180 C") <= 1 for one in book.alarms), book.alarms
+    assert any(one.startswith("Alpaca's own Greeks") for one in book.alarms)
+    unknown = risk_of(*lines, live=replace(USUAL, quotes={}))
+    assert all(one.count("AAPL 18 Dec 26 180 C") <= 1 for one in unknown.alarms), unknown.alarms
+    assert any("not known" in one and "180 C" in one for one in unknown.alarms)
+
+
 @pytest.mark.parametrize(
     "live",
     [
