@@ -123,6 +123,11 @@ class WriteAhead:
         return self._journal is not None and self._recorder.counts().sync_failures > 0
 
     @property
+    def unproven(self) -> int:
+        """Records that the disk has failed to keep in the journal, also when they were written again."""
+        return 0 if self._journal is None else self._journal.unproven
+
+    @property
     def journal_bytes(self) -> int:
         """What the journal's files have grown by."""
         return 0 if self._journal is None else self._journal.written_bytes

@@ -335,6 +335,10 @@ class CaptureWriter:
             self._records.sync()
         except OSError as error:
             log.warning("the journal could not be synced: %s", error)
+        if self._records.unproven:
+            self._add_problem(
+                "The disk fails to keep the journal: a loss of power would cost what is in it alone."
+            )
 
     def _conclude(self) -> Noted:
         """Write the last rows and the last gaps; whatever is still in memory is written down as lost."""

@@ -213,6 +213,8 @@ class JournalWriter:
         # Written since the last sync, and what a sync that failed may have lost of that, which is written again.
         self._unsynced: list[_Member] = []
         self._again: deque[_Member] = deque()
+        self._has_failed = False  # the last sync
+        self.unproven = 0  # records of which the disk failed to keep what was written twice
         self.written_bytes = 0
 
     def append(self, record: Record) -> None:
@@ -284,18 +286,23 @@ class JournalWriter:
         """Wait until the disk has what was flushed; after an OSError the next flush writes again what it may not have.
 
         That goes into a new file: a system tells once of what it could not keep, forgets it, and says next time that
-        all is well.
+        all is well. What fails the second time running is counted as `unproven`.
         """
-        if self._file is None:
+        if self._file is None or not self._unsynced:
             return
         try:
             self._file.sync()
         except OSError:
-            self._again.extendleft(reversed(self._unsynced))
+            if self._has_failed:  # a disk that keeps nothing is not given the same for ever
+                self.unproven += sum(member.records for member in self._unsynced)
+            else:
+                self._again.extendleft(reversed(self._unsynced))
+                self._file.close()
+                self._file = None
+            self._has_failed = True
             self._unsynced.clear()
-            self._file.close()
-            self._file = None
             raise
+        self._has_failed = False
         self._unsynced.clear()
 
     def close(self) -> None:
