@@ -26,8 +26,18 @@ def activity_of(watchings: Mapping[str, Watching]) -> str:
 
 
 def problems_of(watchings: Mapping[str, Watching]) -> tuple[str, ...]:
-    """What is wrong with the portfolios and the streams, as sentences, each with its account likewise."""
-    return tuple(of_account(account, said) for account, one in watchings.items() for said in one.problems)
+    """What is wrong with the portfolios and the streams, as sentences, each with its account likewise.
+
+    What several accounts meet alike is said once: of all of them without their names.
+    """
+    whose: dict[str, list[str]] = {}
+    for account, one in watchings.items():
+        for said in one.problems:
+            whose.setdefault(said, []).append(account)
+    return tuple(
+        said if len(accounts) == len(watchings) else of_account(" and ".join(accounts), said)
+        for said, accounts in whose.items()
+    )
 
 
 def status_of(watchings: Mapping[str, Watching]) -> WatchStatus | None:

@@ -13,7 +13,7 @@ from rich.console import Console
 from options_helper.alerting.books import Scope
 from options_helper.alerting.program import ProgramStatus
 from options_helper.alerting.runner import AlertStatus
-from options_helper.commands.watch_display import LINE_EVERY, WatchDisplay, status_of
+from options_helper.commands.watch_display import LINE_EVERY, WatchDisplay, problems_of, status_of
 from options_helper.data.firing_log import LoggedFiring
 from options_helper.model.alerts import Firing
 from options_helper.model.snapshot import Phase, StreamHealth
@@ -63,6 +63,23 @@ def test_a_problem_is_said_when_it_is_new_and_when_it_comes_back():
 
     said = [line for line in printed(one, one, well, one) if "cannot be read" in line]
     assert len(said) == 2
+
+
+@pytest.mark.parametrize(
+    ("of_ira", "of_roth", "of_main", "said"),
+    [
+        (("Down.",), ("Down.",), ("Down.",), ("Down.",)),
+        (("Down.",), (), ("Down.", "Empty."), ("ira and main: Down.", "main: Empty.")),
+        ((), ("Down.",), (), ("roth: Down.",)),
+    ],
+    ids=["all", "some", "one"],
+)
+def test_what_several_accounts_meet_alike_is_said_once(
+    of_ira: tuple[str, ...], of_roth: tuple[str, ...], of_main: tuple[str, ...], said: tuple[str, ...]
+):
+    problems = {"ira": of_ira, "roth": of_roth, "main": of_main}
+
+    assert problems_of({account: watching(problems=one) for account, one in problems.items()}) == said
 
 
 def test_a_firing_is_told_once_and_how_it_stands_every_few_minutes():
