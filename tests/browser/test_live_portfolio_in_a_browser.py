@@ -11,8 +11,10 @@ from pathlib import Path
 
 import pytest
 
+from apps.streamlit.components.board_message import FULL_AT_FIRST
 from apps.streamlit.components.live_tile import Tile, tile_html
 from apps.streamlit.components.piece_delta import piece_delta
+from apps.streamlit.components.style import DARK, LIGHT
 from options_helper.model.instants import utc_datetime
 from options_helper.model.streams import StreamName
 from options_helper.simulator.faults import Faults
@@ -698,6 +700,31 @@ def test_columns_leave_a_narrow_table_and_never_what_was_made(browser):
     sign = tab.row("p:spy-call-today").locator(".sign")
     tab.page.set_viewport_size({"width": 420, "height": 900})
     see(sign.is_visible, saw=lambda: tab.text("[data-board]"))
+
+
+def test_the_table_turns_from_light_to_dark_with_the_system_as_everything_else_does(browser):
+    """Made for a dark page, its warnings cannot be read on a light one."""
+    tab = started(browser.open())
+    # The first messages of all have everything in them, and after them one in two minutes.
+    told = tab.page.locator("[data-board]")
+    see(lambda: told.evaluate("node => node.board.key") >= FULL_AT_FIRST)
+    marks = tab.board("Mark")
+    see(lambda: tab.board("Mark") != marks)
+
+    def colour_of(selector: str) -> str:
+        said = "node => getComputedStyle(node).getPropertyValue('--warning').trim()"
+        return str(tab.page.locator(selector).first.evaluate(said))
+
+    seen = set()
+    for scheme in ("dark", "light", "dark"):
+        tab.page.emulate_media(color_scheme=scheme)
+        wanted = {"dark": DARK, "light": LIGHT}[scheme].warning
+        see(lambda wanted=wanted: colour_of(".oh-tiles") == wanted, saw=lambda: colour_of(".oh-tiles"))
+        marks = tab.board("Mark")
+        see(lambda marks=marks: tab.board("Mark") != marks)
+        assert colour_of("[data-board]") == wanted, "by the next refresh"
+        seen.add(wanted)
+    assert len(seen) == 2
 
 
 def test_on_a_phone_start_is_at_hand_and_nothing_overflows(browser):

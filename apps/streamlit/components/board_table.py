@@ -113,7 +113,7 @@ def board_table(
     message, st.session_state["board_sent"] = next_message(
         sent,
         board,
-        in_full=st.session_state.pop("board_resync", False),
+        in_full=_is_recoloured() | st.session_state.pop("board_resync", False),
         around=_around(screen, recording),
         compare=partial(told_against, screen),
     )
@@ -218,6 +218,13 @@ def _ranked_now(screen: ScreenModel, wishes: Wishes, order: dict[str, int]) -> R
     ranked: Ranked | None = st.session_state.get("board_ranked")
     kept = _kept_order(screen, wishes) is not None and ranked is not None
     return Ranked(ranked.at if kept and ranked is not None else screen.now, wishes, order)
+
+
+def _is_recoloured() -> bool:
+    """Whether the table has other colours by now: the system may turn from light to dark while it stands there."""
+    colours, before = _colours(), st.session_state.get("board_colours")
+    st.session_state["board_colours"] = colours
+    return colours != before
 
 
 def _colours() -> dict[str, str]:
