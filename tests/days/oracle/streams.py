@@ -78,8 +78,9 @@ class StreamOracle(Heard):
         self.started_ns = 0
         self._woke_ns = self._absent_ns = self._changed_ns = 0
         self._offsets = [0]
-        # How late what came since the clock was set was at most: one that is behind is put right by just that.
-        self._latest_ns = 0
+        # How late what came since the clock was set was at most: one that is behind is put right by just that. And what
+        # came before: by that clock a gap is told on that lasted as it was set.
+        self._latest_ns = self._latest_before_ns = 0
         self._snapshot: LiveSnapshot | None = None
         # Of it: all, and with what is true of those that are wanted.
         self._healths: Mapping[str, StreamHealth] = {}
@@ -133,7 +134,7 @@ class StreamOracle(Heard):
     def clock_was_set(self) -> None:
         """Times are told by another offset from now on."""
         self._offsets.append(self._stage.clocks.offset_ns)
-        self._latest_ns = 0
+        self._latest_ns, self._latest_before_ns = 0, self._latest_ns
         now = self._stage.clocks.true_ns
         for stream, truth in self.truths.items():
             # Until it is known by how much, nothing may be due, and a silence begins anew.
@@ -448,7 +449,7 @@ class StreamOracle(Heard):
         # What was under way is missed when it would have come, and so is what was made after it.
         early_ns = int((1 + max(lost.late, MOST_DELAY * (lost.why == "under way"))) * NS)
         # A clock that is behind is known to be so by what comes, less the time that it was under way.
-        told_early_ns = NS + self._latest_ns * (self._stage.clocks.offset_ns < 0)
+        told_early_ns = NS + max(self._latest_ns, self._latest_before_ns) * (self._stage.clocks.offset_ns < 0)
         return any(
             gap.since_ns <= wall + early_ns and (gap.until_ns is None or gap.until_ns >= wall - told_early_ns)
             for wall in walls
