@@ -71,7 +71,8 @@ class RecorderSubject:
         unnoticed = self._unnoticed(random.Random(f"{day.seed}/recorder, unnoticed"), recorded)
         put_back = self._put_back(random.Random(f"{day.seed}/recorder, put back"), recorded)
         away = self._away_long(random.Random(f"{day.seed}/recorder, away"), recorded)
-        more = (*self._more(dice, recorded), *unnoticed, *put_back, *away)
+        waking = self._killed_as_it_wakes(random.Random(f"{day.seed}/recorder, waking"), recorded)
+        more = (*self._more(dice, recorded), *unnoticed, *put_back, *away, *waking)
         return recorded, (*self._troubles(rng, recorded), *more)
 
     @staticmethod
@@ -81,6 +82,15 @@ class RecorderSubject:
             at = round(dice.uniform(recorded.since + 5, max(recorded.since + 6, recorded.until - 200)), 2)
             yield Trouble(at, "recorder", "", 150.0, "kill at rest")
             yield Trouble(round(at + 20, 2), "clock", number=dice.choice((-600, -3_600, 600)))
+
+    @staticmethod
+    def _killed_as_it_wakes(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
+        """A connection is cut in a sleep, and the recorder killed at one of its first writes after that."""
+        if dice.random() < 0.08:
+            at = round(dice.uniform(recorded.since + 5, max(recorded.since + 6, recorded.until - 60)), 2)
+            yield Trouble(at, "suspend", seconds=40.0)
+            yield Trouble(round(at + 5, 2), "recorder", dice.choice((STOCKS, OPTIONS)), 2.0, "cut")
+            yield Trouble(round(at + 10, 2), "recorder", "", 3.0, "kill", dice.randrange(12))
 
     @staticmethod
     def _put_back(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
@@ -171,7 +181,7 @@ class RecorderSubject:
         # Also where the day ends before the recording does.
         self._taken: list[int] = []
         self._remove = weakref.finalize(self, _remove, self._root, self._taken)
-        self._is_wanted = True
+        self._is_wanted, self._is_ending = True, False
         self._start()
 
     def _start(self) -> None:
@@ -218,7 +228,7 @@ class RecorderSubject:
         self._network.wake()
 
     def _strike(self, trouble: Trouble) -> None:
-        if not self._is_wanted:
+        if not self._is_wanted or self._is_ending:
             return
         self._stir(3)
         match trouble.how:
@@ -285,7 +295,8 @@ class RecorderSubject:
             self._disk.in_pieces = on
 
     def _last(self) -> None:
-        """One more process, if need be, finds all that was left."""
+        """One more process, if need be, finds all that was left: from now on nothing goes wrong."""
+        self._is_ending = True
         self._disk.kill_in, self._disk.is_full, self._disk.in_pieces = None, False, False
         self._kill_next = None
         if self._process is None or not self._process.is_alive:

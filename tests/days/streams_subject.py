@@ -77,6 +77,7 @@ class StreamsSubject:
             troubles.extend(_set_back_asleep(more, length))
         if more.random() < 0.5:
             troubles.extend(_mute_over_night(more, day, length))
+        troubles.extend(_set_while_frames_wait(random.Random(f"{day.seed}/streams, waiting"), length))
         return choice, troubles
 
     def _trouble(self, rng: random.Random, at: float) -> Iterable[Trouble]:
@@ -188,6 +189,17 @@ def _set_back_asleep(dice: random.Random, length: float) -> Iterable[Trouble]:
     yield Trouble(at, "suspend", seconds=dice.choice((7.0, 40.0)))
     yield Trouble(soon, "suspend", seconds=dice.choice((40.0, 591.0)))
     yield Trouble(round(soon + dice.uniform(1, 6), 1), "clock", number=dice.choice((-3_600, -600)))
+
+
+def _set_while_frames_wait(dice: random.Random, length: float) -> Iterable[Trouble]:
+    """The clock is set while nobody takes what is in the queue."""
+    if dice.random() < 0.1:
+        at = round(dice.uniform(0, max(1.0, length - 10)), 1)
+        yield Trouble(at, "busy", seconds=4.0)
+        yield Trouble(round(at + 0.1, 1), "burst", dice.choice(MARKET_STREAMS), number=20)
+        yield Trouble(
+            round(at + dice.uniform(0.5, 3.5), 1), "clock", number=dice.choice((-3_600, -40, 45, 3_600))
+        )
 
 
 def _mute_over_night(dice: random.Random, day: Day, length: float) -> Iterable[Trouble]:
