@@ -216,7 +216,7 @@ class FiringLog:
         try:
             with open(os.open(self._new, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "wb") as file:  # noqa: PTH123 - a descriptor
                 with self._lock:
-                    self._follow()
+                    self._read_on()
                     rows = tuple(self._fold.worth_keeping(now))
                 file.write(b"".join(map(_line, rows)))
                 file.flush()
@@ -263,20 +263,22 @@ class FiringLog:
         return descriptor
 
     def _follow(self) -> None:
-        """Read what has come to the file since the last look; under the lock."""
-        try:
-            with self._path.open("rb") as file:
-                status = os.fstat(file.fileno())
-                inode = (status.st_dev, status.st_ino)
-                if inode != self._inode or status.st_size < self._read_to:
-                    self._fold, self._read_to, self._inode, self._shown = _Fold(), 0, inode, None
-                if status.st_size == self._read_to:
-                    return
-                file.seek(self._read_to)
-                # A row whose end is not written yet is read when it is.
-                data, newline, _ = file.read().rpartition(b"\n")
-        except OSError:
-            return
+        """Read what has come to the file since the last look, as far as it can be read now; under the lock."""
+        with suppress(OSError):
+            self._read_on()
+
+    def _read_on(self) -> None:
+        """Read what has come to the file since the last look; OSError where it cannot be read now; under the lock."""
+        with self._path.open("rb") as file:
+            status = os.fstat(file.fileno())
+            inode = (status.st_dev, status.st_ino)
+            if inode != self._inode or status.st_size < self._read_to:
+                self._fold, self._read_to, self._inode, self._shown = _Fold(), 0, inode, None
+            if status.st_size == self._read_to:
+                return
+            file.seek(self._read_to)
+            # A row whose end is not written yet is read when it is.
+            data, newline, _ = file.read().rpartition(b"\n")
         self._read_to += len(data) + len(newline)
         self._fold.read(data)
         self._shown = None

@@ -10,6 +10,7 @@ import sys
 import threading
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 from unittest.mock import Mock
 
 import pytest
@@ -352,6 +353,29 @@ def test_a_large_file_is_written_anew_with_what_is_of_use(path: Path, monkeypatc
     assert after.firings["k1"].deliveries["phone"] == before.firings["k1"].deliveries["phone"]
     assert (after.states, after.firings["k1"].acknowledged_at, after.term) == ({"b": ARMED}, AT, 3)
     assert after.firings["k1"].unsettled == ("phone",)
+
+
+def test_a_file_that_cannot_be_read_to_its_end_is_not_written_anew(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """What another program has written since the last look would be in none of both."""
+    log, other = FiringLog(path), FiringLog(path)
+    log.append(Round(fired=(firing("k1"),)))
+    log.look()
+    other.append(Round(fired=(firing("k2"),)))
+    monkeypatch.setattr(firing_log, "LARGE_BYTES", 1)
+    opened = Path.open
+
+    def refuse(file: Path, *arguments: Any, **more: Any) -> Any:
+        if file == path:
+            raise OSError(errno.EMFILE, "too many open files")
+        return opened(file, *arguments, **more)
+
+    with monkeypatch.context() as crowded:
+        crowded.setattr(Path, "open", refuse)
+        log.shorten(AT)
+
+    assert FiringLog(path).look().firings.keys() == {"k1", "k2"}
 
 
 def test_what_is_still_to_be_sent_is_kept_however_much_has_fired_since(
