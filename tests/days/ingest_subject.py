@@ -49,7 +49,17 @@ class IngestSubject:
             return None, ()
         since = round(rng.uniform(0, length - lasts - 30), 1)
         ingested = Ingested(since, since + lasts, rng.choice((5.0, 15.0, 60.0)))
-        return ingested, tuple(self._troubles(rng, ingested))
+        ahead = self._ahead(random.Random(f"{day.seed}/ingest, ahead"), ingested)
+        return ingested, (*self._troubles(rng, ingested), *ahead)
+
+    @staticmethod
+    def _ahead(dice: random.Random, ingested: Ingested) -> Iterable[Trouble]:
+        """A clock that is ahead for a while: what it stores lies in the future, and that comes."""
+        if dice.random() < 0.25:
+            ahead, lasts = dice.choice((1_200.0, 3_600.0)), dice.choice((30.0, 300.0))
+            at = round(dice.uniform(ingested.since, ingested.until - _CALM_SECONDS - lasts), 2)
+            yield Trouble(at, "clock", number=ahead)
+            yield Trouble(at + lasts, "clock", number=-ahead)
 
     @staticmethod
     def _troubles(rng: random.Random, ingested: Ingested) -> Iterable[Trouble]:
@@ -87,6 +97,7 @@ class IngestSubject:
         ingested = stage.day.more[self.name]
         self._oracle: IngestOracle | None = None
         stage.on("ingest", self._strike, aside=True)
+        stage.have_computer()
         if ingested is None:
             return
         assert isinstance(ingested, Ingested)

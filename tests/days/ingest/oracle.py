@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 import json
+import math
 from collections import deque
 from collections.abc import Iterator, Sequence
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from options_helper.errors import RestError
-from options_helper.ingest.course import Task
+from options_helper.ingest.course import CLOCK_STEP, Task
 from options_helper.ingest.doubtful_sessions import BELIEVED_AFTER
-from options_helper.ingest.jobs import Continuous, Job, JobName
+from options_helper.ingest.jobs import Continuous, Job, JobName, Window
 from options_helper.ingest.selection import OF_A_SESSION
 from options_helper.ingest.store import FOLDER, LEDGER, Entry, IngestStore
 from tests.days.clocks import NS
@@ -27,6 +28,9 @@ PACE_SECONDS: Final = 15.0
 # Requests are counted by twentieths of a second.
 TICK: Final = 0.06
 LEFT_SECONDS: Final = timedelta(seconds=400)
+# So long after the clock was set, what is due by it is stored.
+SETTLED_SECONDS: Final = 1_500.0
+_EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
 
 Key = tuple[JobName, str]
 
@@ -43,6 +47,9 @@ class IngestOracle:
         self._not_before: dict[Key, float] = {}  # in this life
         self._offset_ns = stage.clocks.offset_ns
         self.is_clock_set = False
+        self._set_at = -math.inf
+        # Each window that was stored: when it was due, when that was in true time, and by the program's clock.
+        self._stored: list[tuple[Window, JobName, str, datetime, datetime]] = []
 
     def check(self) -> str | None:
         """The first thing that is not as it must be."""
@@ -59,7 +66,9 @@ class IngestOracle:
 
     def look(self) -> None:
         """Notice a clock that was set: windows that lie ahead count as none then, and are asked for again."""
-        self.is_clock_set |= abs(self._stage.clocks.offset_ns - self._offset_ns) > NS
+        offset_ns = self._stage.clocks.offset_ns
+        if abs(offset_ns - self._offset_ns) > NS:
+            self.is_clock_set, self._set_at, self._offset_ns = True, self._elapsed, offset_ns
 
     # Requests.
 
@@ -106,14 +115,17 @@ class IngestOracle:
         wanted = error.retry_after if isinstance(error, RestError) else None
         self._not_before[task.job, task.subject] = self._elapsed + max(PACE_SECONDS, wanted or 0.0)
 
-    def succeeded(self, task: Task) -> None:
+    def succeeded(self, task: Task, entry: Entry) -> None:
         """It is stored."""
         self._not_before.pop((task.job, task.subject), None)
+        true_at = _EPOCH + timedelta(microseconds=self._stage.clocks.true_ns // 1_000)
+        self._stored.append((task.window, task.job, task.subject, true_at, entry.written_at))
 
     def left(self, task: Task | None, now: datetime) -> None:
         """At the end, after a calm while: what is still to be done."""
         self.look()
-        if task is not None and task.window.due_at < now - LEFT_SECONDS and not self.is_clock_set:
+        is_settled = self._elapsed - self._set_at >= SETTLED_SECONDS
+        if task is not None and task.window.due_at < now - LEFT_SECONDS and is_settled:
             self._breaks(
                 f"{task.job} of {task.subject}, due at {task.window.due_at:%H:%M:%S} UTC, is not stored"
             )
@@ -130,6 +142,28 @@ class IngestOracle:
                 self._audit_windows(job, subject, store.entries_of(job, subject))
             for entry in store.entries(job):
                 self._audit_entry(store, job, entry)
+        self._audit_times(store)
+
+    def _audit_times(self, store: IngestStore) -> None:
+        """What a clock that was ahead stored before its time counts as nothing, once another clock had an answer."""
+        counting = {
+            (job, entry.subject, entry.since, entry.until, entry.written_at)
+            for job in self._jobs
+            for entry in store.entries(job)
+        }
+        earliest_later = datetime.max.replace(tzinfo=UTC)
+        for window, job, subject, true_at, written_at in reversed(self._stored):
+            was_too_soon = window.due_at > true_at + CLOCK_STEP
+            was_noticed = earliest_later < written_at - CLOCK_STEP
+            if (
+                was_too_soon
+                and was_noticed
+                and (job, subject, window.since, window.until, written_at) in counting
+            ):
+                self._breaks(
+                    f"{job} of {subject} counts, though it was stored at {true_at}, before {window.due_at}"
+                )
+            earliest_later = min(earliest_later, written_at)
 
     def _rows(self, job: JobName) -> Iterator[dict[str, str]]:
         path = self._root / FOLDER / job / LEDGER

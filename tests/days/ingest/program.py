@@ -214,7 +214,7 @@ class Ingester(Life):
             self._failed(task, error)
             return
         self._course.succeeded(task, answer, entry)
-        self._oracle.succeeded(task)
+        self._oracle.succeeded(task, entry)
         self.later(0.0, self._round)
 
     def _answer(self, task: Task, asked_at: datetime) -> Answer:
