@@ -277,7 +277,8 @@ def next_session_dividend(leg: LegLife, moment: Moment) -> Dividend | None:
     """What goes ex on the next session, all of it as one: a holder who exercises has all of it."""
     known = () if leg.dividends is None else leg.dividends.dividends
     found = [one for one in known if one.ex_date == moment.following]
-    return replace(found[0], amount=fsum(one.amount for one in found)) if found else None
+    # As time values are: what equals in decimals equals here.
+    return replace(found[0], amount=round(fsum(one.amount for one in found), 6)) if found else None
 
 
 def _owed(dividend: Dividend, one: HeldLine, live: LiveSnapshot) -> Dividend:

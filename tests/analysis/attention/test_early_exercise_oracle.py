@@ -12,7 +12,7 @@ from datetime import date
 from decimal import Decimal
 
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from options_helper.analysis.attention.entries import AttentionKind, Entry
@@ -132,7 +132,11 @@ CALLS = st.builds(
 PAYS = st.builds(Pays, CENTS.filter(bool), st.sampled_from([MONDAY, MONDAY, TUESDAY]), st.booleans())
 
 
+TENTHS = [Pays(Decimal("0.1"), MONDAY, special=False)] * 3
+
+
 @settings(max_examples=150, deadline=None)
+@example(calls=[Call(1, 180, DECEMBER, Decimal("0.3"), None)], shares=0, pays=TENTHS)
 @given(
     st.lists(CALLS, min_size=1, max_size=5, unique_by=lambda one: (one.strike, one.ends)),
     st.sampled_from([0, 0, 50, 100, 250, -100]),
