@@ -31,6 +31,8 @@ SHARES: Final = ("AAPL", "SPY")
 CONTRACTS: Final = ("AAPL270115C00180000",)
 REMOVED: Final = {"rows": "*.csv.gz", "journal": "*.jnl.gz"}
 RECORDED_SECONDS: Final = (300, 1_500)
+# From whenever it begins.
+TO_THE_END_SECONDS: Final = 900.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,7 +74,8 @@ class RecorderSubject:
         put_back = self._put_back(random.Random(f"{day.seed}/recorder, put back"), recorded)
         away = self._away_long(random.Random(f"{day.seed}/recorder, away"), recorded)
         waking = self._killed_as_it_wakes(random.Random(f"{day.seed}/recorder, waking"), recorded)
-        more = (*self._more(dice, recorded), *unnoticed, *put_back, *away, *waking)
+        to_the_end = self._refused_to_the_end(random.Random(f"{day.seed}/recorder, to the end"), recorded)
+        more = (*self._more(dice, recorded), *unnoticed, *put_back, *away, *waking, *to_the_end)
         return recorded, (*self._troubles(rng, recorded), *more)
 
     @staticmethod
@@ -91,6 +94,13 @@ class RecorderSubject:
             yield Trouble(at, "suspend", seconds=40.0)
             yield Trouble(round(at + 5, 2), "recorder", dice.choice((STOCKS, OPTIONS)), 2.0, "cut")
             yield Trouble(round(at + 10, 2), "recorder", "", 3.0, "kill", dice.randrange(12))
+
+    @staticmethod
+    def _refused_to_the_end(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
+        """Nothing of a stream is heard any more: no row after its gap says how far an answer of history goes."""
+        if dice.random() < 0.25:
+            at = round(recorded.until - dice.uniform(40, 150), 2)
+            yield Trouble(max(at, recorded.since + 5), "recorder", STOCKS, TO_THE_END_SECONDS, "refused")
 
     @staticmethod
     def _put_back(dice: random.Random, recorded: Recorded) -> Iterable[Trouble]:
@@ -243,6 +253,8 @@ class RecorderSubject:
                 self._market.burst(trouble.whose, int(trouble.number), 3)
             case how:
                 line = self._network.lines.get(trouble.whose)
+                if how == "refused":
+                    self._network.refusals[trouble.whose] = "503"
                 if line is not None:
                     (line.die if how == "half-open" else line.cut)()
 
@@ -321,8 +333,10 @@ class RecorderSubject:
         history, dice = self._market.history, self._stage.dice("recorder's history")
         if history is None or self._oracle.is_robbed or dice.random() < 0.5:
             return None
+        # Where nothing was recorded after a gap, first of one that ends early.
+        first = "short" if self._network.refusals else None
         wall_ns = self._stage.clocks.wall_ns()
-        return broken_closing(self._root, history, self._oracle, wall_ns, dice)
+        return broken_closing(self._root, history, self._oracle, wall_ns, dice, first=first)
 
 
 def _remove(root: Path, taken: list[int]) -> None:

@@ -80,11 +80,18 @@ class History:
 
 
 def broken_closing(
-    root: Path, made: Sequence[Made], oracle: RecorderOracle, wall_ns: int, dice: random.Random
+    root: Path,
+    made: Sequence[Made],
+    oracle: RecorderOracle,
+    wall_ns: int,
+    dice: random.Random,
+    *,
+    first: str | None = None,
 ) -> str | None:
     """Ask for the gaps, first of a history that is wrong somehow; a sentence where something is said that is not so."""
     lacked = False
-    for number, how in enumerate((dice.choice(WRONG), dice.choice(WRONG), "whole")):
+    wrong = dice.choice(WRONG), dice.choice(WRONG)
+    for number, how in enumerate((first or wrong[0], wrong[1], "whole")):
         # That a row is missing which nobody heard either, nobody can know, nor asks for it once its gap is closed.
         lacked = lacked or how == "lacking"
         history = History(made, how, dice)

@@ -24,7 +24,11 @@ UNDETECTED_NS: Final = 17 * NS
 # The last that a journal has of a process that was killed is no older.
 UNJOURNALED_SECONDS: Final = 10.0
 # What a recording says of itself that does not add up, and is so.
-TRUE_PROBLEMS: Final = ("dropped: the queue was full", "the capture ended before there was a connection")
+TRUE_PROBLEMS: Final = (
+    "dropped: the queue was full",
+    "the capture ended before there was a connection",
+    "refused the stocks connection with HTTP 503",
+)
 
 
 @dataclass(frozen=True, slots=True)
