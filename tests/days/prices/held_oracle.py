@@ -52,7 +52,9 @@ class HeldOracle:
         self.broken: str | None = None
         # Of each thing that was told: when it was so at the latest, and how wrong the product's time may have been.
         self._told: dict[tuple[str, str], tuple[int, float]] = {}
-        self._chains_told: dict[str, float] = {}  # by seconds in which the computer was awake
+        # By seconds in which the computer was awake: chains of what was told then, and of what was held last then.
+        self._chains_told: dict[str, float] = {}
+        self._held_at: dict[str, float] = {}
         self._actions: dict[str, tuple[tuple[date, float], ...]] = {}
         # Contracts of which a quote of the session has come, by the session's end.
         self._of_session: dict[str, int] = {}
@@ -214,12 +216,10 @@ class HeldOracle:
         return (quote.timestamp_ns or 0) > self._of_session[quote.symbol]
 
     def _held_only(self, desk: HeldDesk) -> Iterator[str]:
-        held = {contract[:-9] for contract in desk.config.option_contracts}
+        now = self._stage.clocks.monotonic()
+        self._held_at |= dict.fromkeys({contract[:-9] for contract in desk.config.option_contracts}, now)
         for name, one in desk.prices.context.risk_inputs.chains.items():
-            if (
-                name not in held
-                and self._stage.clocks.monotonic() - self._chains_told[name] > FORGOTTEN_AFTER
-            ):
+            if now - max(self._chains_told[name], self._held_at.get(name, 0.0)) > FORGOTTEN_AFTER:
                 yield f"{name} ({one.underlying}) is kept, and not held"
 
     def _session_closes(self, desk: HeldDesk) -> Iterator[str]:
