@@ -280,10 +280,11 @@ class WriteAhead:
         """How many records of the journal, from its first on, are in the files and on the disk.
 
         Asked every few seconds. Rows that wait are written after `flush_seconds` of the records' own clock. Once a disk
-        has failed to keep what was written, nobody knows which of the later rows it has, and it stays at what it was.
+        has failed to keep what was written, nobody knows which of the later rows it has, and it stays at what it was;
+        so it does while files cannot be synced for want of open files.
         """
         counts = self._recorder.counts()
-        if counts.problem is not None or counts.total.lost or counts.sync_failures:
+        if counts.problem is not None or counts.total.lost or counts.sync_failures or counts.sync_waits:
             return self._filed
         now = self._recorder.seconds
         self._asked.append((now, self._made))

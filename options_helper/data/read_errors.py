@@ -8,7 +8,8 @@ from typing import Final
 from options_helper.errors import StoreError
 
 _ABSENT: Final = (errno.ENOENT, errno.ENOTDIR)
-_BROKEN: Final = (errno.EIO, errno.EISDIR, errno.EBADMSG)
+# Linux says EUCLEAN of a file system whose structure is damaged; other systems have no such number.
+_BROKEN: Final = (errno.EIO, errno.EISDIR, errno.EBADMSG, getattr(errno, "EUCLEAN", errno.EIO))
 _FORBIDDEN: Final = (errno.EACCES, errno.EPERM)
 
 

@@ -309,3 +309,34 @@ def test_rows_that_the_disk_may_have_failed_to_keep_are_never_filed(tmp_path: Pa
     assert filed[11] > 0
     assert filed[12:] == [filed[11]] * 12
     assert records.has_unproven_rows
+
+
+def test_while_files_cannot_be_opened_to_be_synced_the_journal_is_needed_and_after_that_no_more(
+    tmp_path: Path,
+):
+    refusing = [False]
+
+    def sync(_: int) -> None:
+        if refusing[0]:
+            raise OSError(24, "Too many open files")
+
+    queue = FrameQueue(100, (STOCKS,))
+    policy = StorePolicy(min_free_bytes=0, flush_rows=1)
+    recorder = Recorder(tmp_path, "one", policy, disk=Disk(sync=sync, sync_all=lambda _: False))
+    recorder.apply(facts_record(RecordKind.SESSION, NOON, {}))
+    records = WriteAhead(queue, JournalWriter(tmp_path, "one"), recorder)
+    filed = list[int]()
+    for second in range(0, 180, 5):
+        refusing[0] = 60 <= second < 120
+        at = NOON + second * NANOSECONDS
+        queue.put(STOCKS, frame(quote_message("AAPL", bs=second)), 1, at)
+        records.add((), queue.take(0.0, 1), Record(RecordKind.TICK, at))
+        assert records.flush().waiting == 0
+        records.make_rows(lambda: False)
+        filed.append(records.filed())
+    records.close()
+    recorder.close()
+
+    assert filed[12:24] == [filed[11]] * 12
+    assert filed[24] > filed[11] > 0
+    assert not records.has_unproven_rows

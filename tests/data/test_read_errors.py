@@ -22,6 +22,7 @@ def of_number(number: int) -> OSError:
         *((of_number(one), True) for one in (errno.ESTALE, errno.ETIMEDOUT, errno.EAGAIN)),
         *((of_number(one), False) for one in (errno.ENOENT, errno.ENOTDIR)),
         *((of_number(one), False) for one in (errno.EIO, errno.EISDIR, errno.EBADMSG)),
+        (of_number(getattr(errno, "EUCLEAN", errno.EIO)), False),
         (gzip.BadGzipFile("Not a gzipped file"), False),
         (ValueError("no number"), False),
     ],

@@ -262,6 +262,56 @@ def test_a_sync_that_fails_is_told(tmp_path: Path):
     assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [0, 1]
 
 
+@pytest.mark.parametrize("number", [errno.EMFILE, errno.ENFILE, errno.ENOMEM])
+@pytest.mark.parametrize("what", ["file", "folder"])
+def test_a_sync_that_nothing_could_be_opened_for_is_no_failure_of_the_disk_and_comes_later(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, number: int, what: str
+):
+    clock = Clock()
+    refusing = True
+    synced = list[object]()
+
+    def sync(one: object) -> None:
+        if refusing:
+            raise OSError(number, os.strerror(number))
+        synced.append(one)
+
+    disk = replace(FullDisk().calls(), sync_all=lambda _: False)
+    with store(tmp_path, clock=clock, disk=disk, flush_rows=1) as kept:
+        kept.append("stocks", quotes(1))
+    if what == "file":
+        disk = replace(disk, sync=sync)
+    else:
+        monkeypatch.setattr("options_helper.data.intraday.recording.sync_folder", sync)
+    with store(tmp_path, clock=clock, disk=disk, flush_rows=1) as kept:
+        kept.append("stocks", quotes(1, "AAPL" if what == "file" else "MSFT", first=1))
+        clock.advance(5)
+        kept.tick()
+        assert (kept.counts().sync_failures, kept.counts().sync_waits, synced) == (0, True, [])
+
+        refusing = False
+        kept.tick()
+        assert (kept.counts().sync_failures, kept.counts().sync_waits) == (0, False)
+        assert synced
+
+    assert kept.counts().sync_failures == 0
+
+
+def test_a_sync_that_nothing_could_be_opened_for_until_the_end_counts_as_failed(tmp_path: Path):
+    """Nobody knows then what would last."""
+
+    def sync(_: int) -> None:
+        raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    disk = FullDisk().calls()
+    with store(tmp_path, disk=disk, flush_rows=1) as kept:
+        kept.append("stocks", quotes(1))
+    with store(tmp_path, disk=replace(disk, sync=sync), flush_rows=1) as kept:
+        kept.append("stocks", quotes(1, first=1))
+
+    assert kept.counts().sync_failures == 1
+
+
 def test_running_out_of_descriptors_costs_time_and_no_rows(tmp_path: Path):
     clock = Clock()
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)

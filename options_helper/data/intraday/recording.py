@@ -30,6 +30,8 @@ log = logging.getLogger(__name__)
 _MANY_FILES: Final = 32
 _RETIRE_EVERY_SECONDS: Final = 60.0
 _MOST_OPEN: Final = 1_024
+# What keeps a file from being opened to be synced: the disk was not asked then, and has failed nothing.
+_NOT_ASKED: Final = (errno.EMFILE, errno.ENFILE, errno.ENOMEM)
 
 
 def _open_files() -> int:
@@ -85,6 +87,7 @@ class StoreCounts:
     last_flush_at: datetime | None = None
     sync_failures: int = 0
     problem: str | None = None
+    sync_waits: bool = False  # for open files or memory: the disk was not asked yet for all that is due
 
     @property
     def total(self) -> KindCounts:
@@ -159,6 +162,7 @@ class Recording:
         self._looked_at = self._retired_at = clock()
         self._last_flush_at: datetime | None = None
         self._sync_failures = 0
+        self._sync_waits = False
         self._problem: str | None = None
         self._dropping = False
         self._closing = False
@@ -189,7 +193,7 @@ class Recording:
             self._flush(oldest, now)
         for partition in [one for one in self._refused if one.retry_at <= now]:
             self._flush(partition, now)
-        self._sync([one for one, since in self._unsynced.items() if since + self._policy.sync_seconds <= now])
+        self._sync_due(now)
         for partition in [
             one for one, at in self._meta_since.items() if at + self._policy.meta_seconds <= now
         ]:
@@ -250,6 +254,10 @@ class Recording:
                     f"{self._problem}. Make room on the disk, then seal the day."
                 )
             self._retire(partition)
+            if partition in self._unsynced:
+                raise StoreError(
+                    f"The file of {partition.key.symbol} on {day} cannot be synced now. Try again in a moment."
+                )
 
     def settle(self) -> int:
         """Write every row that waits for the last time; how many were lost, for want of room or of time."""
@@ -296,7 +304,9 @@ class Recording:
             for kind, counters in self._counters.items()
         }
         partitions = sum(len(by_symbol) for by_symbol in list(self._days.values()))
-        return StoreCounts(kinds, partitions, self._last_flush_at, self._sync_failures, self._problem)
+        return StoreCounts(
+            kinds, partitions, self._last_flush_at, self._sync_failures, self._problem, self._sync_waits
+        )
 
     def _append_run(self, kind: Kind, event_type: type, events: Iterable[Storable], now: float) -> None:
         row, flush_rows = self._rows.of_type(event_type), self._policy.flush_rows
@@ -416,19 +426,28 @@ class Recording:
         # At the open, a thousand contracts begin within a second; a slow disk syncs a hundred files in that time.
         return len(self._unsynced_folders) > _MANY_FILES
 
+    def _sync_due(self, now: float) -> None:
+        due = [one for one, since in self._unsynced.items() if since + self._policy.sync_seconds <= now]
+        self._sync(due)
+        waits = any(one in self._unsynced for one in due)
+        if waits and not self._sync_waits:
+            log.warning("Files cannot be opened to be synced now; it is tried again")
+        self._sync_waits = waits
+
     def _sync(self, due: Collection[Partition]) -> None:
         """Make what these wrote, and the names of new files, last through a loss of power."""
         if not due:
             return
         if len(due) + len(self._unsynced_folders) > _MANY_FILES and self._sync_all():
             return
-        for partition in due:
-            self._attempt_sync(partition.sync)
-            self._unsynced.pop(partition, None)
-        for folder in self._unsynced_folders:
-            if folder.is_dir():  # it may be deleted, and its files are missed where they are looked for
-                self._attempt_sync(partial(sync_folder, folder))
-        self._unsynced_folders.clear()
+        synced = [partition for partition in due if self._attempt_sync(partition.sync)]
+        for folder in list(self._unsynced_folders):
+            # It may be deleted, and its files are missed where they are looked for.
+            if not folder.is_dir() or self._attempt_sync(partial(sync_folder, folder)):
+                del self._unsynced_folders[folder]
+        if not self._unsynced_folders:  # a file whose name may not last is not synced yet
+            for partition in synced:
+                self._unsynced.pop(partition, None)
 
     def _sync_all(self) -> bool:
         done = self._attempt_sync(partial(self._disk.sync_all, self._root))
@@ -438,9 +457,12 @@ class Recording:
         return done
 
     def _attempt_sync(self, sync: Callable[[], object]) -> bool:
+        """Whether the disk was asked; what it was not asked for waits for the next round, and counts if none comes."""
         try:
             return sync() is not False
         except OSError as error:
+            if error.errno in _NOT_ASKED and not self._closing:
+                return False
             # What the disk could not keep may be gone already; trying again would only say that all is well.
             self._sync_failures += 1
             log.error("What was written may not last through a loss of power: %s", error)  # noqa: TRY400
@@ -485,6 +507,8 @@ class Recording:
         """Close a partition and forget it; the next event of its day would find the file again."""
         if partition in self._unsynced:
             self._sync([partition])
+            if partition in self._unsynced:
+                return
         self._save_meta(partition, self._clock())
         partition.close_file()
         for memory in (self._open, self._unsynced, self._meta_since):
