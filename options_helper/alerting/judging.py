@@ -11,7 +11,7 @@ from typing import Final
 
 from options_helper.alerting.books import Scope
 from options_helper.alerting.course import SETTLES_SECONDS, Judged
-from options_helper.analysis.alerts.evaluator import evaluate
+from options_helper.analysis.alerts.evaluator import after_absence, evaluate
 from options_helper.analysis.alerts.figures import book_readings, stream_readings
 from options_helper.analysis.book_look import BookLook
 from options_helper.clock import boot_name, elapsed_seconds
@@ -56,6 +56,7 @@ class Observed:
     runs: Readings
     portfolio: Portfolio | None = None  # None, as the look: there is none yet
     look: BookLook | None = None
+    without_book: bool = False  # no rule is judged that asks for one, nor told that it cannot be
 
 
 class RuleJudge:
@@ -94,7 +95,10 @@ class RuleJudge:
         self._file = file = reread_rules(before)
         if self._changed_at is None or file.rules != before.rules or file.problem != before.problem:
             self._changed_at = seconds
-        rules = self._rules
+        rules, others = self._rules, tuple[Rule, ...]()
+        if observed.without_book:
+            others = tuple(rule for rule in rules if rule.subject.kind in NOT_READ)
+            rules = tuple(rule for rule in rules if rule.subject.kind not in NOT_READ)
         snapshot, portfolio = observed.snapshot, observed.portfolio
         is_timeless = _is_timeless(snapshot)
         look = None if is_timeless else observed.look
@@ -112,6 +116,12 @@ class RuleJudge:
             told=snapshot.told_sessions,
             unread=UNTIMED if is_timeless else NOT_READ if look is None else {},
         )
+        if others:
+            marks = tuple(f"{rule.key}; " for rule in others)
+            kept = {key: state for key, state in states.items() if key.startswith(marks)}
+            # Nobody looks whether what was so lasts.
+            kept = {**after_absence(kept, kept), **evaluation.states}
+            evaluation = replace(evaluation, states=MappingProxyType(kept))
         if file.problem is not None or seconds - self._changed_at < SETTLES_SECONDS:
             # A file is empty or torn while it is written. Were the states of its rules dropped then, they would begin
             # anew a moment later, and list what has crossed meanwhile in place of telling of it.

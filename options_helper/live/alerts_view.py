@@ -121,18 +121,25 @@ class AlertsReader:
         snapshot: LiveSnapshot,
         now: datetime,
         look: Callable[[Portfolio], BookLook],
+        *,
+        without_book: bool = False,
     ) -> None:
         """Have one snapshot judged; `look` is asked only where a rule needs the book.
 
-        `portfolio` is None while it is not known: rules that need one cannot be judged then, and all others are.
+        `portfolio` is None while it is not known: rules that need one cannot be judged then, and all others are. Of
+        those nothing is told `without_book`, not even that they cannot be judged.
         """
         judging = self._judging
         if judging is None:
             return
         try:
             runs = run_readings(reports_of_others(now, MAX_LAG_SECONDS))
-            book = portfolio if judging.needs_book else None
-            judging.observe(Observed(snapshot, runs, book, None if book is None else look(book)))
+            book = portfolio if judging.needs_book and not without_book else None
+            judging.observe(
+                Observed(
+                    snapshot, runs, book, None if book is None else look(book), without_book=without_book
+                )
+            )
         except Exception as error:
             # What nobody thought of costs this snapshot's judgement, and not the session.
             log.exception("a snapshot could not be judged")

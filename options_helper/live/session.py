@@ -94,7 +94,7 @@ ACCOUNT_NEEDS_FILLS: Final = (
 )
 LOG_NOT_KNOWN: Final = (
     "Which log is this account's is known once the owner on the bus has said which accounts it serves; until then only "
-    "rules about streams and programs are judged."
+    "rules about streams, programs, jobs and providers are judged."
 )
 
 
@@ -181,6 +181,13 @@ class _Heard(NamedTuple):
 
     run: Run | None
     snapshot: LiveSnapshot | None
+
+
+class _LogOf(NamedTuple):
+    """Under what the alerts of an account are kept, None: under what its settings say, and whether that is known."""
+
+    key: str | None
+    is_known: bool
 
 
 @dataclass(frozen=True, slots=True)
@@ -431,22 +438,23 @@ class LiveSession:
             return
         with self._changing:
             run = self._run
-            before = None if run is None else self._alert_keys(run)
+            before = None if run is None else self._alert_logs(run)
             self._desk_accounts = desk.accounts
-            if run is not None and run.ended is None and self._alert_keys(run) != before:
+            if run is not None and run.ended is None and self._alert_logs(run) != before:
                 self._follow_alerts(run)
 
-    def _alert_keys(self, run: Run) -> dict[str, str | None]:
-        """Under what the alerts of each of its accounts are kept, where another program has the accounts.
+    def _alert_logs(self, run: Run) -> dict[str, _LogOf]:
+        """In which log the alerts of each of its accounts are kept.
 
         One that is named counts as no desk's own until an owner has said that it is; see `_has_its_log`.
         """
         names = [run.settings.account, *(one.name for one in run.further)]
         address = bus_of(os.environ)
-        if address is None:
-            return dict.fromkeys(names)
         own = next(iter(self.desk_accounts), None)
-        return {name: alerts_key(address, name, own) for name in names}
+        return {
+            name: _LogOf(None if address is None else alerts_key(address, name, own), self._has_its_log(name))
+            for name in names
+        }
 
     def _has_its_log(self, account: str) -> bool:
         """Whether it is known under what this account's alerts are kept.
@@ -493,8 +501,8 @@ class LiveSession:
         """That of the account of these settings; under the lock."""
         of_file = settings.account == run.settings.account and not run.of_account
         file = run.portfolio_file.path if of_file else None
-        remark = None if self._has_its_log(settings.account) else LOG_NOT_KNOWN
-        reader.follow(settings, file, self._now(), self._alert_keys(run)[settings.account], remark)
+        kept = self._alert_logs(run)[settings.account]
+        reader.follow(settings, file, self._now(), kept.key, None if kept.is_known else LOG_NOT_KNOWN)
 
     def stop(self, because: str = "Stopped.") -> None:
         """End the run; harmless when none is on."""
@@ -715,10 +723,9 @@ class LiveSession:
             reader = self._alerts if first else self._further_alerts.get(part.account)
             if reader is not None:
                 look = partial(self._look, run, part)
-                if self._has_its_log(part.account):
-                    reader.observe(part.portfolio, part.snapshot, self._now(), look)
-                else:
-                    reader.observe(None, _of_streams(part.snapshot), self._now(), look)
+                is_known = self._has_its_log(part.account)
+                portfolio = part.portfolio if is_known else None
+                reader.observe(portfolio, part.snapshot, self._now(), look, without_book=not is_known)
 
     def _sample(self) -> None:
         run = self._run
@@ -960,18 +967,6 @@ def process_session() -> LiveSession:
 def new_session() -> LiveSession:
     """One as the page has it: it is seen from outside, and takes part in the alerts of its account."""
     return LiveSession(heartbeat=dashboard_file(), alerts=_judging_alerts(), further_alerts=_judging_alerts)
-
-
-def _of_streams(snapshot: LiveSnapshot) -> LiveSnapshot:
-    """What it says of its streams, and nothing else."""
-    return LiveSnapshot(
-        snapshot.as_of,
-        running=snapshot.running,
-        running_since=snapshot.running_since,
-        market=snapshot.market,
-        streams=snapshot.streams,
-        desk=snapshot.desk,
-    )
 
 
 def _judging_alerts() -> AlertsReader:

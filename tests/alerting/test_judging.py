@@ -13,8 +13,8 @@ from options_helper.alerting.course import SETTLES_SECONDS
 from options_helper.alerting.judging import Observed, RuleJudge
 from options_helper.analysis.book_look import look_at_book
 from options_helper.analysis.risk.leg_inputs import RiskChoices
-from options_helper.data.alerts_file import RulesFile
-from options_helper.model.alerts import Verdict
+from options_helper.data.alerts_file import RulesFile, reread_rules
+from options_helper.model.alerts import RuleState, SubjectKind, Verdict
 from options_helper.model.announcement import MarketKind
 from options_helper.model.snapshot import LiveSnapshot, Phase
 from options_helper.model.streams import StreamName
@@ -77,6 +77,51 @@ def test_a_file_of_rules_that_is_being_written_costs_no_rule_its_state(
     # One that cannot be read, or is gone, leaves them for ever; one that has no rules, or never was there, does not.
     lasts = bool(content) or (content is None and not is_new)
     assert (judge(observed, kept).evaluation.states == kept) is lasts
+
+
+STARTER = Path(__file__).parents[2] / "config" / "alerts.toml.example"
+OF_PROGRAMS = {SubjectKind.STREAM, SubjectKind.RUN, SubjectKind.JOB, SubjectKind.PROVIDER}
+
+
+@pytest.mark.parametrize("scope", Scope)
+def test_without_a_book_nothing_is_told_of_a_rule_that_needs_one(scope: Scope):
+    """It would stand in a log that may be another's, and be sent."""
+    clock, states = Clock(), {}
+    judge = RuleJudge(RulesFile(STARTER), scope, clock, clock.elapsed, "boot")
+    rules = {rule.name: rule.subject.kind for rule in reread_rules(RulesFile(STARTER)).rules}
+    fired, judged = set[SubjectKind](), set[SubjectKind]()
+    for _ in range(60):
+        clock.at += timedelta(seconds=10)
+        evaluation = judge(Observed(snapshot_with(as_of=clock.at), {}, without_book=True), states).evaluation
+        states = dict(evaluation.states)
+        fired |= {rules[one.rule] for one in evaluation.firings}
+        judged |= {one.rule.subject.kind for one in evaluation.judgements}
+
+    assert fired <= OF_PROGRAMS
+    assert judged == (OF_PROGRAMS & set(rules.values()) if scope is Scope.ACCOUNT else set())
+
+
+def test_without_a_book_the_states_of_rules_that_need_one_stay_but_for_what_lasted(tmp_path: Path):
+    """Else what has fired fires once more as the book is known, and what began before counts as if it had lasted."""
+    file, clock = tmp_path / "alerts.toml", Clock()
+    file.write_text(RULE, encoding="utf-8")
+    judge = RuleJudge(RulesFile(file), Scope.BOOK, clock, clock.elapsed, "boot")
+    live = snapshot_with(as_of=clock.at)
+    look = look_at_book(BOOK, live, RiskChoices(), stale_after_seconds=30, wide_spread_pct=25)
+    (key,) = judge(Observed(live, {}, BOOK, look), {}).evaluation.states
+    told = RuleState(
+        is_known=True,
+        is_unknown_told=True,
+        fired_at=clock.at,
+        fired_elapsed=clock.elapsed(),
+        counted_since="boot",
+    )
+    lasting = replace(told, met_since=clock.at, met_elapsed=clock.elapsed())
+    clock.at += timedelta(seconds=2 * SETTLES_SECONDS)
+
+    said = judge(Observed(live, {}, without_book=True), {key: lasting, "of no rule; x": told}).evaluation
+
+    assert said.states == {key: told}
 
 
 def test_before_a_market_on_this_computer_has_told_its_time_nothing_of_the_book_is_judged(tmp_path: Path):

@@ -108,6 +108,7 @@ class NotingAlerts(AlertsReader):
         self.follows: list[str] = []
         self.keys: list[str | None] = []
         self.judged: list[dict[str, int] | None] = []  # None: without a book
+        self.without_book: list[bool] = []  # whether nothing is told of rules that need one
         self.remark: str | None = None
         self.stopped = False
 
@@ -129,8 +130,11 @@ class NotingAlerts(AlertsReader):
         snapshot: LiveSnapshot,
         now: datetime,
         look: Callable[[Portfolio], BookLook],
+        *,
+        without_book: bool = False,
     ) -> None:
         assert not snapshot.accounts, "one account's snapshot, and no whole"
+        self.without_book.append(without_book)
         if portfolio is None:
             self.judged.append(None)
             return
@@ -393,6 +397,7 @@ def test_over_a_bus_alerts_are_kept_by_desk_and_account_and_the_desks_own_withou
     stage.hold("main", AAPL=10)
     stage.session.keep()
     assert [one.judged for one in stage.alerts] == [[None], [None]], "that nobody is heard is judged, too"
+    assert [one.without_book for one in stage.alerts] == [[True], [True]], "what else cannot be, is not told"
 
     for manager in stage.managers.values():
         manager.desk = on_desk("main", "ira")
@@ -415,6 +420,26 @@ def test_over_a_bus_the_desks_own_account_without_a_name_has_its_log_from_the_st
     stage.managers[DEFAULT_ACCOUNT].desk = on_desk("main", "ira")
     stage.session.keep()
     assert len(stage.alerts[0].keys) == 1
+
+
+@pytest.mark.usefixtures("bus")
+@pytest.mark.parametrize("settings", [MAIN, IRA], ids=["the desk's own", "another"])
+def test_over_a_bus_that_the_log_is_known_is_noticed_also_where_it_is_the_same_as_before(
+    stage: Stage, settings: Settings
+):
+    stage.session.start(ACCOUNT_FILE, replace(ACCOUNT, further=()), settings)
+    reader = stage.alerts[0]
+    assert [one.remark for one in stage.alerts] == [LOG_NOT_KNOWN]
+
+    stage.managers[settings.account].desk = on_desk("main", "ira")
+    stage.hold(settings.account, MSFT=3)
+    stage.session.keep()
+
+    assert reader.remark is None
+    assert reader.judged == [{"MSFT": 3}]
+    assert reader.without_book == [False]
+    stage.session.keep()
+    assert len(reader.keys) == 2, "once"
 
 
 @pytest.mark.usefixtures("bus")
