@@ -30,8 +30,11 @@ class KeptAlerts:
     ) -> None:
         self._open_log, self._key, self._key_of = open_log, key, key_of
         self._now = open_log(key)
-        self._before: list[ProgramAlerts] = []  # whose logs were left in this run
+        self._is_open = True  # False: it was left, and the next could not be opened
+        # Of this run, each as it was when its log was left, by the keys of log and firing.
+        self._left: dict[tuple[str | None, str], LoggedFiring] = {}
         self._found: tuple[LoggedFiring, ...] = self._now.status().firings
+        self._found_keys = frozenset(one.firing.key for one in self._found)
         self._is_on = False
 
     def start(self) -> None:
@@ -47,15 +50,23 @@ class KeptAlerts:
     def observe(self, observed: Observed) -> None:
         """Judge one snapshot, in its log. What opens that one raises; nothing is judged in another's meanwhile."""
         key = self._key_of(observed.snapshot, self._key)
-        if key != self._key:
-            self._now.stop()
-            opened = self._open_log(key)
-            self._before.append(self._now)
-            self._now, self._key = opened, key
-            self._found = opened.status().firings
-            if self._is_on:
-                opened.start()
+        if key != self._key or not self._is_open:
+            self._go_over_to(key)
         self._now.observe(observed)
+
+    def _go_over_to(self, key: str | None) -> None:
+        was_open, self._is_open = self._is_open, False
+        self._now.stop()
+        if was_open:
+            self._left |= self._fired()
+        # What is stopped judges no more, so one is opened next time whatever the key is then.
+        self._key = key
+        self._now = self._open_log(key)
+        self._found = self._now.status().firings
+        self._found_keys = frozenset(one.firing.key for one in self._found)
+        if self._is_on:
+            self._now.start()
+        self._is_open = True
 
     def status(self) -> ProgramStatus:
         """How it stands now; from any thread."""
@@ -68,5 +79,14 @@ class KeptAlerts:
 
     @property
     def firings(self) -> tuple[LoggedFiring, ...]:
-        """All that is in the logs of this run."""
-        return tuple(firing for one in (*self._before, self._now) for firing in one.status().firings)
+        """What fired in a log while it was open here, each once; of one that was left as it stood then."""
+        return tuple((self._left | self._fired() if self._is_open else self._left).values())
+
+    def _fired(self) -> dict[tuple[str | None, str], LoggedFiring]:
+        """Of the log that is open: what is new in it since, or was told of in this run before."""
+        by_key = {(self._key, one.firing.key): one for one in self._now.status().firings}
+        return {
+            at: one
+            for at, one in by_key.items()
+            if at in self._left or one.firing.key not in self._found_keys
+        }

@@ -9,11 +9,12 @@ from types import MappingProxyType
 
 import pytest
 
-from options_helper.alerting.books import open_books
+from options_helper.alerting.books import Scope, open_books
 from options_helper.alerting.judging import Observed, named_rules
 from options_helper.alerting.program import ProgramAlerts
 from options_helper.bus.address import BusAddress
 from options_helper.commands.watch_run import key_of
+from options_helper.data.firing_log import Acknowledged
 from options_helper.data.notify.targets import NO_TARGETS
 from options_helper.model.alerts import Reading, SubjectKind
 from options_helper.model.snapshot import DeskRemarks, LiveSnapshot
@@ -63,6 +64,11 @@ class Station:
         logs = [one.log.look().firings.values() for one in books.values()]
         return sum(one.firing.rule == OVERDUE for log in logs for one in log)
 
+    def acknowledge(self, key: str | None, firing: str) -> None:
+        """Another program's user has seen a firing of what is the account's in that log."""
+        books = open_books(SETTINGS, None, "reader", OPEN, self._environ, account=key)
+        books[Scope.ACCOUNT].log.append(Acknowledged(firing, OPEN))
+
 
 @pytest.fixture
 def station(tmp_path: Path) -> Iterator[Station]:
@@ -111,6 +117,69 @@ def test_where_its_log_cannot_be_opened_nothing_is_judged_in_anothers(station: S
         for minute, overdue in ((4, False), (5, True)):
             kept.observe(seen("ira", "main", overdue=overdue, minute=minute))
         assert (station.fired(own), station.fired(further)) == (0, 1)
+    finally:
+        kept.stop()
+
+
+def test_after_a_log_that_could_not_be_opened_that_of_before_is_opened_anew(station: Station):
+    """It stayed stopped: whatever came until the run's end was judged by nobody, and nothing said so."""
+    own, further = key("main", "main"), key("main", "ira")
+    kept = KeptAlerts(station.open_log, own, key_of(ADDRESS, "main"))
+    kept.start()
+    try:
+        kept.observe(seen("main", "ira", overdue=False, minute=1))
+        station.refuses = True
+        with pytest.raises(OSError, match="No space"):
+            kept.observe(seen("ira", "main", overdue=False, minute=2))
+        with pytest.raises(OSError, match="No space"):
+            kept.observe(seen("main", "ira", overdue=False, minute=3))
+        station.refuses = False
+        kept.observe(seen("main", "ira", overdue=True, minute=4))
+        assert (station.fired(own), station.fired(further)) == (1, 0)
+        assert kept.status().sends == "judges; no target is named", "it has the leases again"
+        assert len(kept.firings) == 1
+    finally:
+        kept.stop()
+
+
+def test_of_a_run_is_what_fired_in_a_log_while_it_was_open_and_each_once(station: Station):
+    """A log that was left and opened again was counted twice, and with what others fired in it meanwhile."""
+    own = key("main", "main")
+    kept = KeptAlerts(station.open_log, own, key_of(ADDRESS, "main"))
+    other = station.open_log(own)
+    kept.start()
+    try:
+        for minute, overdue in ((1, False), (2, True)):
+            kept.observe(seen("main", "ira", overdue=overdue, minute=minute))
+        (of_run,) = kept.firings
+        kept.observe(seen("ira", "main", overdue=False, minute=3))
+        other.start()
+        for minute, overdue in ((30, False), (50, True)):
+            other.observe(seen("main", "ira", overdue=overdue, minute=minute))
+        other.stop()
+        assert station.fired(own) == 2
+        assert kept.firings == (of_run,)
+        kept.observe(seen("main", "ira", overdue=True, minute=55))
+        assert len(kept.take_found()) == 2
+        assert kept.firings == (of_run,)
+    finally:
+        kept.stop()
+        other.stop()
+
+
+def test_a_firing_of_this_run_is_followed_on_where_its_log_is_opened_again(station: Station):
+    own = key("main", "main")
+    kept = KeptAlerts(station.open_log, own, key_of(ADDRESS, "main"))
+    kept.start()
+    try:
+        for minute, overdue in ((1, False), (2, True)):
+            kept.observe(seen("main", "ira", overdue=overdue, minute=minute))
+        (of_run,) = kept.firings
+        kept.observe(seen("ira", "main", overdue=False, minute=3))
+        station.acknowledge(own, of_run.firing.key)
+        assert [one.acknowledged_at for one in kept.firings] == [None], "as it was when its log was left"
+        kept.observe(seen("main", "ira", overdue=True, minute=4))
+        assert [one.acknowledged_at for one in kept.firings] == [OPEN]
     finally:
         kept.stop()
 
