@@ -95,6 +95,14 @@ class MarketAsked:
         self._notice_set_clock()
         return self._now() - timedelta(seconds=self._ahead_seconds())
 
+    def servers_now(self) -> datetime | None:
+        """The market's time as answers have told it since the clock was last set; None: none has. From any thread."""
+        # Read first: whether it was set before or after this, the look notices it and forgets what was known.
+        here = self._now()
+        self._notice_set_clock()
+        skew = self.server_clock.skew
+        return None if skew is None or skew.at_least else here - timedelta(seconds=skew.ahead)
+
     def tell(self, engine: Listener) -> None:
         """Tell an engine what it does not know yet, and ask again where one of its streams is silent.
 

@@ -96,6 +96,7 @@ def opened(
             store,
             asker,
             now=market,
+            servers_now=hours.servers_now,
             elapsed=elapsed_seconds,
             random=random.random,
             told=lambda: hours.told,

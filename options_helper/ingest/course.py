@@ -190,15 +190,22 @@ def require_time(window: Window, now: datetime) -> None:
 
 
 class TooSoon(OptionsHelperError):
-    """By the time that the answers themselves tell, a window is not due yet; it is not stored."""
+    """By the time after its answer, mostly that which answers tell, a window is not due yet; it is not stored."""
 
 
-def _require_due(window: Window, now: datetime) -> None:
-    if window.due_at > now + CLOCK_STEP:
+def _require_due(window: Window, now: datetime, *, by_servers: bool) -> None:
+    if window.due_at <= now + CLOCK_STEP:
+        return
+    at, due_at = f"{now:%Y-%m-%d %H:%M}", f"{window.due_at:%Y-%m-%d %H:%M}"
+    if by_servers:
         raise TooSoon(
-            f"It was asked for by a clock that is ahead: by the servers' it is {now:%Y-%m-%d %H:%M} UTC, and this "
-            f"is due at {window.due_at:%Y-%m-%d %H:%M}. It is asked for again then. Set this computer's clock."
+            f"It was asked for by a clock that is ahead: by the servers' it is {at} UTC, and this is due at {due_at}. "
+            "It is asked for again then. Set this computer's clock."
         )
+    raise TooSoon(
+        f"This computer's clock was set while it was asked for: by that it is {at} UTC now, and this is due at "
+        f"{due_at}. Which is right is not known before another answer; it is asked for again when it is due."
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -289,15 +296,17 @@ class IngestCourse:
         until_due = (task.window.due_at - now).total_seconds()
         return max(0.0, until_due, self._trouble_seconds(task.job, task.subject, elapsed))
 
-    def judge(self, task: Task, answer: Answer, before: Entry | None, now: datetime) -> Keep | Note:
+    def judge(
+        self, task: Task, answer: Answer, before: Entry | None, now: datetime, *, by_servers: bool
+    ) -> Keep | Note:
         """What to store of an answer; `before` is the row that a session has already.
 
-        NothingCame where it has no row at all, which for a while is no answer, and TooSoon where at `now`, by which the
-        answers have put the clock right, it is not due. A window of which more is to be asked is stored up to its
-        beginning alone, and stays due.
+        NothingCame where it has no row at all, which for a while is no answer, and TooSoon where at `now` it is not
+        due: by a clock that answers have put right, where that is so, `by_servers`, and otherwise by one that was set.
+        A window of which more is to be asked is stored up to its beginning alone, and stays due.
         """
         window = task.window
-        _require_due(window, now)
+        _require_due(window, now, by_servers=by_servers)
         if task.job in OF_A_SESSION:
             if before is None:
                 _require_rows(window, answer, now)

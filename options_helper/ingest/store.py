@@ -20,7 +20,7 @@ from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 from itertools import chain
 from pathlib import Path
 from types import TracebackType
@@ -253,12 +253,11 @@ class IngestStore:
         """Say something else of a stored window, whose file stays; StoreError when the disk refuses."""
         return self._write(job, msgspec.structs.replace(entry, written_at=self._now()))
 
-    def strike_out(self, ahead_by: timedelta) -> None:
-        """Let what was stored later than so far from now count as missing, for good; StoreError when the disk refuses.
+    def strike_out(self, latest: datetime) -> None:
+        """Let what was stored later than that count as missing, for good; StoreError when the disk refuses.
 
-        For who has an answer and so the right time: a clock that was ahead has stored it.
+        For who knows the right time by a server: a clock that was ahead has stored it.
         """
-        latest = self._now() + ahead_by
         for job in JobName:
             for entry in [one for one in self.entries(job) if one.written_at > latest]:
                 log.warning(

@@ -30,9 +30,9 @@ class Ingestion:
 
     `outlook` and `tallies` are replaced as a whole, and may be read by any.
 
-    `selection` is what is asked for, which may change. `now` is the market's time, `told` what the market says of its
-    hours; `elapsed` is a clock that nobody sets, and `random` is for the pauses after failures. What of `demanded` can
-    be done at any time is done once at once.
+    `selection` is what is asked for, which may change. `now` is the market's time, and `servers_now` that which answers
+    have told, None where none has. `told` is what the market says of its hours; `elapsed` is a clock that nobody sets,
+    and `random` is for the pauses after failures. What of `demanded` can be done at any time is done once at once.
     """
 
     def __init__(
@@ -43,6 +43,7 @@ class Ingestion:
         asking: Asking,
         *,
         now: Callable[[], datetime],
+        servers_now: Callable[[], datetime | None],
         elapsed: Callable[[], float],
         random: Callable[[], float],
         told: Callable[[], ToldSessions] = lambda: NOTHING_TOLD,
@@ -52,6 +53,7 @@ class Ingestion:
         self._asking = asking
         self._selection = selection
         self._now = now
+        self._servers_now = servers_now
         self._elapsed = elapsed
         self._random = random
         self._told = told
@@ -80,7 +82,9 @@ class Ingestion:
         """Ask for a window and store it. Blocks; what goes wrong is counted, and raised. A stop is no failure."""
         try:
             answer = self._asking.ask(task.job, task.subject, task.window)
-            entry = store_answer(self._store, self._course, task, answer, self._now())
+            # The servers' after the market's: a clock that was set meanwhile is noticed, and theirs unknown.
+            now, servers_now = self._now(), self._servers_now()
+            entry = store_answer(self._store, self._course, task, answer, now, servers_now=servers_now)
         except RestStopped:
             raise
         except Exception as error:
@@ -92,15 +96,23 @@ class Ingestion:
 
 
 def store_answer(
-    store: IngestStore, course: IngestCourse, task: Task, answer: Answer, now: datetime
+    store: IngestStore,
+    course: IngestCourse,
+    task: Task,
+    answer: Answer,
+    now: datetime,
+    *,
+    servers_now: datetime | None,
 ) -> Entry:
-    """Store it as the course says, by the market's `now`.
+    """Store it as the course says, by the market's `now`; `servers_now` is None where no server's time is known.
 
     NothingCame where it is no answer, TooSoon where a clock was ahead, StoreError where the disk refuses.
     """
-    if answer.requests:
-        store.strike_out(CLOCK_STEP)
-    decided = course.judge(task, answer, store.stored(task.job, task.subject, task.window), now)
+    # A mere clock says of no row that it is to come: it may be what is wrong, and a row is struck out for good.
+    if answer.requests and servers_now is not None:
+        store.strike_out(servers_now + CLOCK_STEP)
+    before = store.stored(task.job, task.subject, task.window)
+    decided = course.judge(task, answer, before, now, by_servers=servers_now is not None)
     if isinstance(decided, Note):
         return store.note(task.job, decided.entry)
     return store.keep(task.job, task.subject, decided.window, decided.answer)

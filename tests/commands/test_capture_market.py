@@ -220,6 +220,26 @@ def test_what_is_true_no_more_is_taken_back_from_an_engine(tmp_path: Path):
         assert engine.told is None, "nothing is said twice"
 
 
+def test_the_servers_time_is_known_by_an_answer_since_the_clock_was_set_alone():
+    """Set while an answer came, it makes of that what it was before any: a mere clock."""
+    clock = SteppedClock(datetime_nanoseconds(new_york("2026-11-20T10:00")))
+    market = MarketAsked(SETTINGS, None, RequestLimits(), lambda: utc_datetime(clock()), clock.monotonic)
+
+    def answered() -> datetime | None:
+        made_at = format_datetime(new_york("2026-11-20T10:00").astimezone(UTC), usegmt=True)
+        market.server_clock.answered({"Date": made_at}, utc_datetime(clock()), 0.0)
+        return market.servers_now()
+
+    assert market.servers_now() is None
+    found = answered()
+    assert found is not None
+    clock.put_forward(-3_600)
+    assert answered() is None
+    again = answered()
+    assert again is not None
+    assert max(abs(one - new_york("2026-11-20T10:00")) for one in (found, again)) <= timedelta(seconds=1)
+
+
 class WrongClockScene(AskingScene):
     """A computer whose clock is wrong, which it knows before its first wait is over."""
 

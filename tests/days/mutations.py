@@ -330,7 +330,7 @@ MUTATIONS: Final = (
     Mutation("a torn row costs the next one", "options_helper/data/intraday/row_file.py",
              "if size < os.fstat(descriptor).st_size:", "if False:", subject="ingest"),
     Mutation("what a clock that was ahead has stored counts once its time has come", f"{_INGEST}/work.py",
-             "        store.strike_out(CLOCK_STEP)\n", "        pass\n", subject="ingest"),
+             "        store.strike_out(servers_now + CLOCK_STEP)\n", "        pass\n", subject="ingest"),
     Mutation("a session is asked for again and again", f"{_INGEST}/doubtful_sessions.py",
              "return entry.again_at or entry.until", "return entry.until", subject="ingest"),
     Mutation("each program has the whole minute", "options_helper/data/rest/budget_ledger.py",

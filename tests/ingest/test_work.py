@@ -31,9 +31,13 @@ class Clock:
     """A time that stands still until it is moved."""
 
     at: datetime = AT
+    is_told: bool = True  # by the servers' answers
 
     def now(self) -> datetime:
         return self.at
+
+    def servers_now(self) -> datetime | None:
+        return self.at if self.is_told else None
 
     def elapsed(self) -> float:
         return (self.at - AT).total_seconds()
@@ -99,6 +103,7 @@ def make(tmp_path: Path, clock: Clock) -> Iterator[Make]:
                 store,
                 asked,
                 now=clock.now,
+                servers_now=clock.servers_now,
                 elapsed=clock.elapsed,
                 random=lambda: 0.0,
                 demanded=demanded,
@@ -469,6 +474,7 @@ def ingested(root: Path, clock: Clock, *jobs: JobName, minutes: Sequence[int]) -
             store,
             Asked(jobs),
             now=clock.now,
+            servers_now=clock.servers_now,
             elapsed=clock.elapsed,
             random=lambda: 0.0,
         )
@@ -540,6 +546,28 @@ def test_what_the_answer_itself_shows_to_be_asked_too_soon_is_not_stored(make: M
     asked.puts_right = lambda: None
     clock.at = AT + timedelta(minutes=380)
     assert do_all(ingestion) == [task]
+
+
+def test_a_clock_that_no_server_has_told_strikes_nothing_out(make: Make, clock: Clock, tmp_path: Path):
+    """Set back while an answer came, or before any: FRED's tell no time, and what is struck out is so for good."""
+    ingestion, asked = make(JobName.CHAINS)
+    for _ in range(4):
+        do_all(ingestion)
+        clock.advance(minutes=15)
+    task = ingestion.look().task
+    assert task is not None
+    asked.puts_right = partial(setattr, clock, "at", clock.at - timedelta(hours=2))
+    clock.is_told = False
+
+    with pytest.raises(
+        TooSoon, match="clock was set while it was asked for: by that it is 2026-11-25 14:00 UTC"
+    ):
+        ingestion.do(task)
+
+    assert len(list(IngestStore(tmp_path).entries(JobName.CHAINS))) == 8
+    asked.puts_right = lambda: None
+    clock.at, clock.is_told = AT + timedelta(hours=1), True
+    assert task in do_all(ingestion)
 
 
 def test_a_clock_that_was_set_back_a_little_has_nothing_asked_for_again(make: Make, clock: Clock):

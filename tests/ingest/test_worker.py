@@ -46,6 +46,7 @@ class Daemon:
             store,
             self,
             now=lambda: self.at,
+            servers_now=lambda: self.at,
             elapsed=self.elapsed,
             random=lambda: 0.0,
         )

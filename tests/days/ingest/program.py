@@ -209,7 +209,7 @@ class Ingester(Life):
         assert self._store is not None
         try:
             answer = self._answer(task, asked_at)
-            entry = store_answer(self._store, self._course, task, answer, self.now)
+            entry = store_answer(self._store, self._course, task, answer, self.now, servers_now=self.now)
         except OptionsHelperError as error:
             self._failed(task, error)
             return
