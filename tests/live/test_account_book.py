@@ -162,6 +162,24 @@ def test_while_a_symbol_is_open_the_book_before_stays_whole():
     assert ids(settled) == [VERTICAL, "spy-shares"]
 
 
+def test_what_is_open_in_the_first_book_stays_open_as_long_as_that_book():
+    """It waits for nothing, and stays while anything is open: what is open in it may count twice until the next."""
+    told = Told()
+    first = account(held("SPY", 1), held(AAPL_CALL, 1), unsettled=frozenset({AAPL_CALL}))
+    book = told(first)
+    another = replace(first, unsettled=frozenset({HIGHER}))
+
+    shown = told.books.settled(lambda: snapshot(another))
+    assert told.books.book_in(shown) is book
+    assert shown.account.unsettled == {AAPL_CALL, HIGHER}
+
+    shown = told.books.settled(lambda: snapshot(replace(first, unsettled=frozenset())))
+    assert shown.account.unsettled == frozenset()
+    settled = told.books.book_in(shown)
+    assert settled is not None
+    assert settled.portfolio is book.portfolio
+
+
 def test_a_reading_that_changed_nothing_leaves_the_portfolio_the_very_same():
     told = Told()
     first, second = told(account(held("SPY", 1))), told(account(held("SPY", 1), read_after=60))

@@ -37,20 +37,24 @@ class AccountBook:
         return _view(self.account).as_of
 
     def is_of(self, account: AccountState) -> bool:
-        """Whether it was made of what this says of positions and executions, compared by identity."""
+        """Whether it was made of what this says of positions and executions, by identity, and of as much doubt."""
         source = self.source
         return (
             source.view is account.view
             and source.executions is account.executions
             and source.later is account.later
             and source.moves == account.moves
+            and source.unsettled == account.unsettled
         )
 
     def beside(self, account: AccountState) -> AccountState:
-        """The account of now with the positions and executions of this book."""
-        return replace(
-            self.account, reports=account.reports, closes=account.closes, unsettled=account.unsettled
-        )
+        """The account of now with the positions and executions of this book.
+
+        What was open for a symbol when the book was made stays open in it: the first one waits for nothing, and stays
+        while anything is open.
+        """
+        unsettled = self.source.unsettled | account.unsettled
+        return replace(self.account, reports=account.reports, closes=account.closes, unsettled=unsettled)
 
 
 def book_after(account: AccountState, before: AccountBook | None) -> AccountBook | None:

@@ -67,12 +67,7 @@ class DayOracle:
             return
         told, totals = self._drawn(book.portfolio, live)
         asked = (live.account.view.as_of - self._account.opened).total_seconds()
-        # The first book is made of what is known, and stays while anything is open; what was open in it is forgotten
-        # by then (seed 830002).
-        possible = {
-            symbol: None if symbol in book.source.unsettled else self._possible(symbol, asked, now)
-            for symbol in SYMBOLS
-        }
+        possible = {symbol: self._possible(symbol, asked, now) for symbol in SYMBOLS}
         for symbol, profit in told.items():
             known = possible[symbol]
             if profit is not None and known is not None and not _is_among(profit, known):
