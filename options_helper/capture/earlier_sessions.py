@@ -153,7 +153,7 @@ class EarlierSessions:
             log.warning("The capture %s was ended without warning.", note.session)
             self._change_note(note.session, missed=True)
         for session, ended_ns in self._ended.items():
-            self._change_note(session, ended_ns=ended_ns, put_off=1)
+            self._change_note(session, ended_ns=ended_ns, unproven=True)
         for note in self._bereft:
             self._change_note(note.session, completed=True)
         self._missed, self._remade, self._bereft, self._ended = [], [], [], {}
@@ -313,12 +313,18 @@ class EarlierSessions:
         return any((self._root / kind).is_dir() for kind in kinds_of(stream))
 
     def _gaps_of_bereft(self, note: SessionNote) -> Iterator[Gap]:
-        """It ended with rows in its journal only."""
-        reason = f"{note.put_off} events of {note.session} were in its journal only, and {JOURNAL_LOST}"
+        """It ended with rows in its journal only, or nobody knows whether it did."""
+        known = f"{note.put_off} events of {note.session} were in its journal only"
+        if note.unproven:
+            which = "all other events" if note.put_off else "all events"
+            not_known = f"whether the files of {note.session} have {which} is not known"
+            known = f"{known}, {not_known}" if note.put_off else not_known
+        reason = f"{known}, and {JOURNAL_LOST}"
         names = list(note.asked)
+        lost = note.put_off or None if len(names) == 1 else None
         for name in names:
             stretch = self._on_this_clock(note, *note.stretch)
-            yield Gap(name, *stretch, reason, note.put_off if len(names) == 1 else None)
+            yield Gap(name, *stretch, reason, lost)
 
     def _last_heard(self, note: SessionNote) -> dict[str, int]:
         """When each stream of an earlier capture was last heard, by its journal; none if nothing of it can be read."""
@@ -402,7 +408,7 @@ def _remade_note(session: str, files: Sequence[Path], now_ns: int) -> SessionNot
         desk=facts.get("desk", ""),
         ended_ns=last.received_ns if last is not None and ended else None,
         # Whether its files have all, nobody knows: they are held against the journal.
-        put_off=1 if ended else 0,
+        unproven=ended,
         # Without a journal there is nothing more to be found out than is told of the note.
         missed=not files,
     )

@@ -244,8 +244,15 @@ class SessionLog:
         """The last record of a session that ends as it should."""
         return facts_record(RecordKind.END, now_ns, _totals(status))
 
-    def end(self, put_off: int, now_ns: int, places: Mapping[StreamId, Place] = MappingProxyType({})) -> None:
-        """Note that the capture has ended, how much its files lack, and what the server would not send.
+    def end(
+        self,
+        put_off: int,
+        now_ns: int,
+        places: Mapping[StreamId, Place] = MappingProxyType({}),
+        *,
+        unproven: bool = False,
+    ) -> None:
+        """Note that the capture has ended, how much its files lack (`unproven`: or may lack), and what was refused.
 
         And how far its journal had followed a desk: whoever deletes the journal leaves the next one that.
         """
@@ -257,6 +264,7 @@ class SessionLog:
             ended_ns=now_ns,
             ran_seconds=self._ran_seconds(),
             put_off=put_off,
+            unproven=unproven,
             gaps=(),
             refused=refused,
             places={str(stream): place for stream, place in places.items()},

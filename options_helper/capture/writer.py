@@ -376,8 +376,8 @@ class CaptureWriter:
 
     def _note_end(self) -> None:
         # Whether the files have all, nobody knows then: the next capture holds them against the journal.
-        least = int(self._records.has_unproven_rows)
-        self._log.end(max(self._final_put_off(), least), self._now_ns(), self._records.places)
+        unproven = self._records.has_unproven_rows
+        self._log.end(self._final_put_off(), self._now_ns(), self._records.places, unproven=unproven)
 
     def _final_put_off(self) -> int:
         """Events that are no rows; where nobody can count those, their records."""

@@ -554,6 +554,30 @@ def test_a_journal_that_a_session_says_it_has_and_that_is_gone_is_told(tmp_path:
     assert told(tmp_path) == []
 
 
+@pytest.mark.parametrize("put_off", [0, 3])
+@pytest.mark.parametrize("when", ["before", "meanwhile"])
+def test_of_a_session_whose_files_may_have_all_only_what_is_known_to_be_lost_with_its_journal_is_counted(
+    tmp_path: Path, when: str, put_off: int
+):
+    """A sync of its files failed, and all that anybody knows is what the journal had alone."""
+    ended = replace(a_note_of_noon(), ended_ns=NOON, unproven=True, put_off=put_off)
+    save_note(tmp_path, ended)
+    if when == "meanwhile":
+        record_session(tmp_path, "one", [began(NOON - 900 * SECOND, 5)])
+
+    with earlier_than_this(tmp_path) as earlier:
+        if when == "meanwhile":
+            shutil.rmtree(tmp_path / FOLDER)
+        (gap,) = [*earlier.gaps_since_kills(), *(made(earlier) if when == "meanwhile" else [])]
+
+    assert gap.lost == (put_off or None)
+    not_known = f"whether the files of one have all other events is not known, and {JOURNAL_LOST}"
+    if put_off:
+        assert gap.reason == f"3 events of one were in its journal only, {not_known}"
+    else:
+        assert gap.reason == f"whether the files of one have all events is not known, and {JOURNAL_LOST}"
+
+
 def test_a_session_that_was_killed_as_it_began_had_no_journal_to_lose(tmp_path: Path):
     """It has its note before its journal."""
     leave_a_killed_session(tmp_path / "other")
@@ -600,7 +624,7 @@ def test_a_session_whose_note_the_disk_did_not_take_is_not_called_killed(tmp_pat
 
     assert told(tmp_path) == []
     (note,) = session_notes(tmp_path)
-    assert (note.ended_ns, note.completed) == (NOON + 2, True)
+    assert (note.ended_ns, note.put_off, note.unproven, note.completed) == (NOON + 2, 0, True, True)
 
 
 def test_a_note_that_is_deleted_is_missed_where_the_journal_says_that_there_was_one(tmp_path: Path):

@@ -213,7 +213,7 @@ class Unforeseen(Exception):
     """Of nobody's making."""
 
 
-def fail(*_: object) -> None:
+def fail(*_: object, **__: object) -> None:
     raise Unforeseen
 
 
@@ -437,7 +437,7 @@ def test_a_disk_that_fails_to_keep_rows_is_told_and_their_journal_is_needed(
     assert "The disk failed" in troubles
     assert ("holds them against the journal" in troubles) is journal
     (note,) = session_notes(tmp_path)
-    assert note.behind is journal
+    assert (note.behind, note.unproven, note.put_off) == (journal, journal, 0)
 
     [part] = find_parts(tmp_path, kind="stocks", dataset="quotes", symbol="AAPL")
     os.truncate(part.path, part.path.stat().st_size - 20)

@@ -59,6 +59,7 @@ class SessionNote:
     filed: int = 0  # records of its journal, from the first on, whose rows are in the files: needed no more
     # Stretches that its clock showed twice, since it was put back; None: an older version did not look.
     repeated: tuple[tuple[int, int], ...] | None = None
+    unproven: bool = False  # whether its files have all that its journal has, nobody knows
 
     @property
     def had_nothing(self) -> bool:
@@ -84,7 +85,11 @@ class SessionNote:
     @property
     def behind(self) -> bool:
         """Whether its journal may have rows that its files have not."""
-        return self.journal and not self.completed and (self.ended_ns is None or self.put_off > 0)
+        return (
+            self.journal
+            and not self.completed
+            and (self.ended_ns is None or self.put_off > 0 or self.unproven)
+        )
 
 
 def save_note(root: Path, note: SessionNote, *, durable: bool = False) -> None:

@@ -124,7 +124,8 @@ def test_the_note_of_a_session_tells_what_lasts(tmp_path: Path):
  "boot": "",
  "places": {},
  "filed": 0,
- "repeated": null
+ "repeated": null,
+ "unproven": false
 }
 """
     )
