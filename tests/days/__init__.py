@@ -2,7 +2,7 @@
 
 `python -m tests.days --seed 7 --story` plays one day and tells of it, `--seeds 200` plays so many, `--mutations` puts
 old faults back and sees that each is found. A day that fails is made short and told in a line; its seed goes to
-`failed_seeds.txt`, and every run plays those first. See *How we test* in the documentation.
+`failed_seeds.txt`, and `sh scripts/test --days` plays those too. See *How we test* in the documentation.
 
 What takes part is a **subject** (`stage.Subject`, listed in `subjects.SUBJECTS`). A further one has a `name` and
 

@@ -18,8 +18,8 @@ FAILED_ONCE = [
     for line in (Path(__file__).parent / "failed_seeds.txt").read_text(encoding="utf-8").splitlines()
     if line.strip() and not line.startswith("#")
 ]
-# A handful with all other tests; `sh scripts/test --days` plays more, the same ones among them, and
-# `sh scripts/check-long` many.
+# A handful with all other tests; `sh scripts/test --days` plays more, the same ones among them, and what failed once,
+# and `sh scripts/check-long` many.
 DAYS = int(os.environ.get("DAYS", "4"))
 # So that several workers share them.
 PARTS = min(16, DAYS)
