@@ -5,7 +5,6 @@ from __future__ import annotations
 import errno
 import os
 import random
-import resource
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
@@ -16,6 +15,7 @@ import pytest
 from options_helper.data.intraday.writing import LINE_BYTES
 from options_helper.data.intraday_store import IntradayStore
 from tests.kit.captured import AAPL_QUOTES, Clock, FullDisk, bid_sizes, numbers, quotes, rows_in, store
+from tests.kit.few_files import few_files
 from tests.kit.pace import runs
 
 
@@ -314,18 +314,11 @@ def test_a_sync_that_nothing_could_be_opened_for_until_the_end_counts_as_failed(
 
 def test_running_out_of_descriptors_costs_time_and_no_rows(tmp_path: Path):
     clock = Clock()
-    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
-    next_free = os.open(os.devnull, os.O_RDONLY)
-    os.close(next_free)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (next_free + 20, hard))
-    try:
-        with store(tmp_path, clock=clock, flush_rows=1, open_files=128) as kept:
-            kept.append("options", [one for number in range(60) for one in quotes(1, f"S{number}")])
-            for _ in range(10):
-                clock.advance(1)
-                kept.tick()
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    with few_files(), store(tmp_path, clock=clock, flush_rows=1, open_files=128) as kept:
+        kept.append("options", [one for number in range(60) for one in quotes(1, f"S{number}")])
+        for _ in range(10):
+            clock.advance(1)
+            kept.tick()
 
     assert (kept.counts().total.written, kept.counts().total.lost) == (60, 0)
 

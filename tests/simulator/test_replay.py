@@ -16,6 +16,7 @@ from options_helper.model.streams import StreamName
 from options_helper.simulator.market.market import Interest, Step
 from options_helper.simulator.market.past import BAR_NS
 from options_helper.simulator.market.replay import ReplayMarket, find_partitions
+from tests.kit.few_files import few_files
 from tests.kit.pace import LONG
 from tests.kit.recordings import OPENING_ROWS, SPXW_CLOSE, SPXW_OPENING, spxw_rows, taq_rows, write_partition
 
@@ -145,16 +146,10 @@ def test_events_of_one_instant_share_frames_of_a_bounded_size(tmp_path):
 
 
 def test_more_files_can_be_played_than_a_process_may_hold_open(tmp_path):
-    import resource
-
     for number in range(60):
         trades(tmp_path, f"S{number}", trade_at(number, f"S{number}"))
-    before = resource.getrlimit(resource.RLIMIT_NOFILE)
-    resource.setrlimit(resource.RLIMIT_NOFILE, (40, before[1]))
-    try:
+    with few_files():
         assert len(messages(steps(tmp_path))) == 60
-    finally:
-        resource.setrlimit(resource.RLIMIT_NOFILE, before)
 
 
 def test_a_file_of_many_members_is_read_through(tmp_path):
