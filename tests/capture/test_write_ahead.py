@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -278,32 +278,42 @@ def test_nothing_is_caught_up_where_nothing_was_put_off(hands: Hands):
     assert hands.catch_up() == 0
 
 
-def test_rows_that_the_disk_may_have_failed_to_keep_are_never_filed(tmp_path: Path):
-    """It says so once, and that all is well the next time: the journal is needed to the end."""
-    failing = [False]
+def filed_each_five_seconds(
+    folder: Path, seconds: int, refusal: Callable[[int], OSError | None], note_flushed_after: int
+) -> tuple[WriteAhead, Recorder, list[int]]:
+    """What is filed after a quote each, on a disk that refuses a sync at some seconds; all is closed by then."""
+    refused: OSError | None = None
 
     def sync(_: int) -> None:
-        if failing[0]:
-            raise OSError(5, "Input/output error")
+        if refused is not None:
+            raise refused
 
     queue = FrameQueue(100, (STOCKS,))
     policy = StorePolicy(min_free_bytes=0, flush_rows=1)
-    recorder = Recorder(tmp_path, "one", policy, disk=Disk(sync=sync, sync_all=lambda _: False))
+    recorder = Recorder(folder, "one", policy, disk=Disk(sync=sync, sync_all=lambda _: False))
     recorder.apply(facts_record(RecordKind.SESSION, NOON, {}))
-    records = WriteAhead(queue, JournalWriter(tmp_path, "one"), recorder)
+    records = WriteAhead(queue, JournalWriter(folder, "one"), recorder)
     filed = list[int]()
-    for second in range(0, 120, 5):
-        failing[0] = second == 60
+    for second in range(0, seconds, 5):
+        refused = refusal(second)
         at = NOON + second * NANOSECONDS
         queue.put(STOCKS, frame(quote_message("AAPL", bs=second)), 1, at)
         records.add((), queue.take(0.0, 1), Record(RecordKind.TICK, at))
         assert records.flush().waiting == 0
         records.make_rows(lambda: False)
         filed.append(records.filed())
-        if second > 60:
+        if second > note_flushed_after:
             records.note_flushed()
     records.close()
     recorder.close()
+    return records, recorder, filed
+
+
+def test_rows_that_the_disk_may_have_failed_to_keep_are_never_filed(tmp_path: Path):
+    """It says so once, and that all is well the next time: the journal is needed to the end."""
+    records, recorder, filed = filed_each_five_seconds(
+        tmp_path, 120, lambda second: OSError(5, "Input/output error") if second == 60 else None, 60
+    )
 
     assert recorder.counts().sync_failures == 1
     assert filed[11] > 0
@@ -314,28 +324,9 @@ def test_rows_that_the_disk_may_have_failed_to_keep_are_never_filed(tmp_path: Pa
 def test_while_files_cannot_be_opened_to_be_synced_the_journal_is_needed_and_after_that_no_more(
     tmp_path: Path,
 ):
-    refusing = [False]
-
-    def sync(_: int) -> None:
-        if refusing[0]:
-            raise OSError(24, "Too many open files")
-
-    queue = FrameQueue(100, (STOCKS,))
-    policy = StorePolicy(min_free_bytes=0, flush_rows=1)
-    recorder = Recorder(tmp_path, "one", policy, disk=Disk(sync=sync, sync_all=lambda _: False))
-    recorder.apply(facts_record(RecordKind.SESSION, NOON, {}))
-    records = WriteAhead(queue, JournalWriter(tmp_path, "one"), recorder)
-    filed = list[int]()
-    for second in range(0, 180, 5):
-        refusing[0] = 60 <= second < 120
-        at = NOON + second * NANOSECONDS
-        queue.put(STOCKS, frame(quote_message("AAPL", bs=second)), 1, at)
-        records.add((), queue.take(0.0, 1), Record(RecordKind.TICK, at))
-        assert records.flush().waiting == 0
-        records.make_rows(lambda: False)
-        filed.append(records.filed())
-    records.close()
-    recorder.close()
+    records, _, filed = filed_each_five_seconds(
+        tmp_path, 180, lambda second: OSError(24, "Too many open files") if 60 <= second < 120 else None, 180
+    )
 
     assert filed[12:24] == [filed[11]] * 12
     assert filed[24] > filed[11] > 0
