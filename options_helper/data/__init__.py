@@ -62,9 +62,10 @@ PUBLIC: Final = {
         "stamp_of",
     ),
     "private_file": ("read_private_text",),
-    "proxy_tunnel": ("NEXT_ADDRESS_SECONDS", "open_tunnel"),
+    "proxy_tunnel": ("open_tunnel",),
     "read_errors": ("is_passing", "not_read_now"),
     "secret_name": ("secret_name",),
     "sdk_import": ("load_sdk", "sdk_class"),
     "state_folder": ("state_folder",),
+    "tcp_socket": ("connect_socket",),
 }

@@ -5,15 +5,13 @@ from __future__ import annotations
 import asyncio
 import base64
 import socket
-from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 from urllib.parse import SplitResult, unquote, urlsplit
 
 from options_helper.data.network import UNREADABLE_ADDRESS, Proxy
+from options_helper.data.tcp_socket import connect_socket
 from options_helper.errors import StreamError
 
-# What an address has for itself before the next one is tried too; RFC 8305 names this length.
-NEXT_ADDRESS_SECONDS: Final = 0.25
 _LONGEST_ANSWER: Final = 16_384  # bytes
 _WITHOUT: Final = "Where the host can be reached without a proxy, name it in NO_PROXY."
 
@@ -61,58 +59,14 @@ def _address(proxy: Proxy) -> SplitResult:
 
 
 async def _connected(parts: SplitResult) -> socket.socket:
-    """The first address of the proxy that takes the connection; one that does not answer holds up no other."""
-    loop = asyncio.get_running_loop()
-    problem: OSError | None = None
+    port = parts.port or 80
     try:
-        places = await loop.getaddrinfo(parts.hostname, parts.port or 80, type=socket.SOCK_STREAM)
+        return await connect_socket(parts.hostname or "", port)
     except OSError as error:
-        places, problem = [], error
-    attempts: list[asyncio.Task[socket.socket]] = []
-    taken: socket.socket | None = None
-    waiting: set[asyncio.Task[socket.socket]] = set()
-    try:
-        while places or waiting:
-            if places:
-                family, kind, protocol, _, place = places.pop(0)
-                waiting.add(loop.create_task(_opened(socket.socket(family, kind, protocol), place)))
-                attempts += waiting - set(attempts)
-            done, waiting = await asyncio.wait(
-                waiting,
-                timeout=NEXT_ADDRESS_SECONDS if places else None,
-                return_when=asyncio.FIRST_COMPLETED,
-            )
-            for attempt in done:
-                try:
-                    taken = attempt.result()
-                except OSError as error:
-                    problem = error
-                else:
-                    return taken
-    finally:
-        await _close_others(attempts, taken)
-    raise StreamError(
-        f"The proxy {parts.hostname}:{parts.port or 80}, through which the streams go as REST does, cannot be reached "
-        f"({problem}). Check HTTPS_PROXY or ALL_PROXY. {_WITHOUT}"
-    ) from problem
-
-
-async def _opened(sock: socket.socket, place: Any) -> socket.socket:
-    try:
-        sock.setblocking(False)  # noqa: FBT003 - the socket's own signature
-        await asyncio.get_running_loop().sock_connect(sock, place)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-async def _close_others(attempts: Sequence[asyncio.Task[socket.socket]], taken: socket.socket | None) -> None:
-    for attempt in attempts:
-        attempt.cancel()
-    for sock in await asyncio.gather(*attempts, return_exceptions=True):
-        if isinstance(sock, socket.socket) and sock is not taken:
-            sock.close()
+        raise StreamError(
+            f"The proxy {parts.hostname}:{port}, through which the streams go as REST does, cannot be reached "
+            f"({error}). Check HTTPS_PROXY or ALL_PROXY. {_WITHOUT}"
+        ) from error
 
 
 def _request(parts: SplitResult, host: str, port: int) -> bytes:

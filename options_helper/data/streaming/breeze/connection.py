@@ -6,7 +6,7 @@ import asyncio
 import logging
 import socket
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 from urllib.parse import urlsplit
 
 from websockets.asyncio.client import ClientConnection, connect
@@ -14,7 +14,7 @@ from websockets.exceptions import ConnectionClosed, InvalidStatus, WebSocketExce
 
 from options_helper.data.breeze.account import LONGEST_MESSAGE, SESSION_OVER, Access, without_secrets
 from options_helper.data.network import CERTIFICATE_REMEDY, certificate_problem, proxy_for, tls_context
-from options_helper.data.proxy_tunnel import NEXT_ADDRESS_SECONDS, open_tunnel
+from options_helper.data.proxy_tunnel import open_tunnel
 from options_helper.data.streaming.breeze.packets import (
     GOODBYE,
     PONG,
@@ -29,6 +29,7 @@ from options_helper.data.streaming.breeze.packets import (
     read_packet,
 )
 from options_helper.data.streaming.connection.alpaca_sdk import ConnectionTiming
+from options_helper.data.tcp_socket import connect_socket
 from options_helper.errors import StreamError, StreamRefused
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
 from options_helper.settings import BreezeSettings
@@ -66,8 +67,8 @@ class BreezeConnection:
         self._timing = timing
         self._on_data = on_data
         self._socket: ClientConnection | None = None
-        # Through a proxy; closed here while no connection has taken it over.
-        self._tunnel: socket.socket | None = None
+        # Closed here while no connection has taken it over.
+        self._way: socket.socket | None = None
         self._ping_seconds = 0.0
         self._loss = "it ended"
 
@@ -89,19 +90,13 @@ class BreezeConnection:
 
     async def _connect(self) -> ClientConnection:
         parts = urlsplit(self._url)
-        options: dict[str, Any] = {}
-        if parts.scheme == "wss":
-            options["ssl"] = tls_context()
-            # Nothing comes between this computer and a fake of its own.
-            if (proxy := proxy_for(parts.hostname or "")) is not None:
-                self._tunnel = await open_tunnel(proxy, parts.hostname or "", parts.port or 443)
-                options["sock"] = self._tunnel
-        if self._tunnel is None:
-            options |= {
-                "happy_eyeballs_delay": NEXT_ADDRESS_SECONDS,
-                "interleave": 1,
-                "family": socket.AF_UNSPEC,
-            }
+        is_encrypted = parts.scheme == "wss"
+        host, port = parts.hostname or "", parts.port or (443 if is_encrypted else 80)
+        # Nothing comes between this computer and a fake of its own.
+        if is_encrypted and (proxy := proxy_for(host)) is not None:
+            self._way = await open_tunnel(proxy, host, port)
+        else:
+            self._way = await connect_socket(host, port)
         return await _StraightConnect(
             self._url + SOCKET_PATH,
             proxy=None,
@@ -112,7 +107,8 @@ class BreezeConnection:
             close_timeout=self._timing.closing,
             max_size=MAX_MESSAGE_BYTES,
             logger=_wire_log,
-            **options,
+            sock=self._way,
+            ssl=tls_context() if is_encrypted else None,
         )
 
     async def _be_welcomed(self, stream: ClientConnection) -> None:
@@ -210,8 +206,8 @@ class BreezeConnection:
         """Say goodbye if the peer answers soon, and free the socket in any case."""
         stream = self._socket
         if stream is None:
-            if self._tunnel is not None:
-                self._tunnel.close()
+            if self._way is not None:
+                self._way.close()
             return
         try:
             async with asyncio.timeout(self._timing.closing):

@@ -26,11 +26,12 @@ from options_helper.data.network import (
     proxy_for,
     tls_context,
 )
-from options_helper.data.proxy_tunnel import NEXT_ADDRESS_SECONDS, open_tunnel
+from options_helper.data.proxy_tunnel import open_tunnel
 from options_helper.data.streaming.connection.reading_pause import ReadingPause
 from options_helper.data.streaming.connection.server_errors import handshake_error, key_error
 from options_helper.data.streaming.connection.websocket_frames import Inflater, MessageReader
 from options_helper.data.streaming.messages import Message, read_message
+from options_helper.data.tcp_socket import connect_socket
 from options_helper.errors import StreamError
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER
 from options_helper.settings import NO_COMPRESSION, Settings
@@ -163,8 +164,8 @@ class SdkConnection:
         self._feed = feed
         self._timing = timing
         self._protocol: Any = None
-        # Through a proxy; the protocol closes it once it has taken it over.
-        self._tunnel: socket.socket | None = None
+        # The protocol closes it once it has taken it over.
+        self._socket: socket.socket | None = None
         self._through: str | None = None
         self._stream = make_stream(
             {
@@ -174,8 +175,6 @@ class SdkConnection:
                 "ping_interval": timing.ping_interval,
                 "ping_timeout": timing.ping_timeout,
                 "max_size": MAX_MESSAGE_BYTES,
-                "happy_eyeballs_delay": NEXT_ADDRESS_SECONDS,
-                "interleave": 1,
                 "logger": _wire_log,
                 "compression": None if compression == NO_COMPRESSION else compression,
             }
@@ -209,7 +208,7 @@ class SdkConnection:
         """How far it came when the time was over."""
         protocol = self._protocol
         if protocol is None:
-            if self._through is not None and self._tunnel is None:
+            if self._through is not None:
                 return f"The proxy {self._through} did not open the way to {self._host} for the {self._feed} feed"
             return f"No address of {self._host} took the {self._feed} connection"
         server = f"The {self._feed} server ({self._host})"
@@ -223,12 +222,14 @@ class SdkConnection:
 
     async def _connect(self) -> None:
         parts = urlsplit(self._address)
-        host = parts.hostname or ""
+        host, port = parts.hostname or "", parts.port or (443 if parts.scheme == "wss" else 80)
         # Nothing comes between this computer and a simulator of its own.
         if parts.scheme == "wss" and (proxy := proxy_for(host)) is not None:
             self._through = proxy.shown
-            self._tunnel = await open_tunnel(proxy, host, parts.port or 443)
-            self._stream._websocket_params["sock"] = self._tunnel
+            self._socket = await open_tunnel(proxy, host, port)
+        else:
+            self._socket = await connect_socket(host, port)
+        self._stream._websocket_params["sock"] = self._socket
         await self._stream._connect()
 
     async def _step(self, action: str, step: Any) -> None:
@@ -318,8 +319,8 @@ class SdkConnection:
         """Say goodbye if the peer answers soon, and free the socket in any case; harmless before `open`."""
         protocol = self._protocol
         if protocol is None or getattr(protocol, "transport", None) is None:
-            if self._tunnel is not None:
-                self._tunnel.close()
+            if self._socket is not None:
+                self._socket.close()
             return
         protocol.tap, protocol.after_read = None, _go_on
         # The library's own close outlasts its timeout several times, and a cancellation of it too.
