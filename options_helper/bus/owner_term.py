@@ -166,10 +166,10 @@ class OwnerTerm:
         self._publisher.offer(frames)
         self._offered.add(account)
 
-    async def publish(self, bus: Bus) -> None:
+    async def publish(self, bus: Bus, now_ns: int) -> None:
         """Publish what was offered and is not stored. Fenced for good; other StreamErrors may pass."""
         self.require_desk()
-        await self._publisher.publish(bus)
+        await self._publisher.publish(bus, now_ns)
 
     def settle(self, frames: Sequence[Frame], account: str = DEFAULT_ACCOUNT) -> None:
         """What that run offered is stored, and it is told so."""

@@ -183,12 +183,12 @@ class StorePublisher:
         self.counts[stream].offered += sum(record.events for record in records)
         self._offered.append((stream, records))
 
-    async def publish(self, bus: Store) -> None:
+    async def publish(self, bus: Store, now_ns: int) -> None:
         """Publish all that was offered. Fenced where another owner is there; other StreamErrors may pass."""
         while not self.is_done:
             if self._waiting is None:
                 self._waiting = self._next_batch(bus)
-            await self._store_waiting(bus)
+            await self._store_waiting(bus, now_ns)
 
     def _first_batch(self, stream: StreamId) -> _Waiting:
         return self._batch(stream, [opening(self._opened_ns, stream, self._feeds.get(stream, ""))])
@@ -215,7 +215,7 @@ class StorePublisher:
             last=self._last_sequence,
         )
 
-    async def _store_waiting(self, bus: Store) -> None:
+    async def _store_waiting(self, bus: Store, now_ns: int) -> None:
         for _ in range(TRIES):
             if (waiting := self._waiting) is None:
                 return
@@ -224,9 +224,9 @@ class StorePublisher:
             try:
                 sequence = await self._store_one(bus, waiting)
             except WrongSequence:
-                await self._find_out(bus, waiting)
+                await self._find_out(bus, waiting, now_ns)
             except TooLarge as error:
-                await self._make_smaller(bus, waiting, error)
+                await self._make_smaller(bus, waiting, error, now_ns)
             else:
                 self._is_stored(waiting, sequence)
         if self._waiting is not None:
@@ -248,11 +248,11 @@ class StorePublisher:
         self._last_sequence = sequence
         self._waiting = None
 
-    async def _make_smaller(self, bus: Store, waiting: _Waiting, error: TooLarge) -> None:
+    async def _make_smaller(self, bus: Store, waiting: _Waiting, error: TooLarge, now_ns: int) -> None:
         """The server takes less than it did, or a frame alone is larger than it takes."""
         if await bus.last_sequence(self._store) != self._last_sequence:
             # It took this batch before, and its answer was lost.
-            await self._find_out(bus, waiting)
+            await self._find_out(bus, waiting, now_ns)
             return
         if len(waiting.records) > 1:
             self._waiting = None
@@ -263,7 +263,7 @@ class StorePublisher:
         self.counts[waiting.stream].unsendable += waiting.head.events
         self._go_on(waiting, self._last_sequence)
 
-    async def _find_out(self, bus: Store, waiting: _Waiting) -> None:
+    async def _find_out(self, bus: Store, waiting: _Waiting, now_ns: int) -> None:
         """Look at what the server has in place of what was expected: what came first behind it decides."""
         sequence, known = await bus.last_sequence(self._store), self._last_sequence
         for number in range(known + 1, sequence + 1):
@@ -285,13 +285,14 @@ class StorePublisher:
         else:
             if sequence > known:
                 return
-        await self._begin_anew(bus, sequence, waiting)
+        await self._begin_anew(bus, sequence, waiting, now_ns)
 
-    async def _begin_anew(self, bus: Store, sequence: int, waiting: _Waiting) -> None:
+    async def _begin_anew(self, bus: Store, sequence: int, waiting: _Waiting, now_ns: int) -> None:
         """The server has another past than it acknowledged (emptied, or an old copy put back): a new term begins.
 
         Whoever followed has heard what is gone, and the count of events goes on from the larger of the two pasts, so
-        nobody counts anything twice.
+        nobody counts anything twice. What is gone may have been a newer owner's term, of which this one never heard: as
+        that had its number by the clock, this one has it by the clock too, and whoever followed that believes it.
         """
         known, events = self._last_sequence, dict(self._events)
         try:
@@ -311,7 +312,7 @@ class StorePublisher:
         if not waiting.is_opening:
             self._offered.appendleft((waiting.stream, waiting.records))
         # Published as what is offered is: an error amid the first batches leaves none of them out.
-        self.epoch = newest + 1
+        self.epoch = max(newest + 1, now_ns)
         self._numbers = dict.fromkeys(self._numbers, 0)
         self._unopened = deque(self._numbers)
         if waiting.is_opening:  # of a term that was begun anew itself: whoever publishes waits a moment first
@@ -413,7 +414,7 @@ class DeskPublisher:
             return
         raise StreamError("Another owner publishes so fast for this desk that none can begin after it.")
 
-    async def publish(self, bus: Store) -> None:
+    async def publish(self, bus: Store, now_ns: int = 0) -> None:
         """Publish all that was offered and is not stored. Fenced where another owner is there."""
         for publisher in self._publishers:
-            await publisher.publish(bus)
+            await publisher.publish(bus, now_ns)

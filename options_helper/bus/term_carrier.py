@@ -240,7 +240,7 @@ class TermCarrier(ABC):
         async with self._publishing:
             connection = await self._connected()
             try:
-                await self._term.publish(connection)
+                await self._term.publish(connection, self._now_ns())
             except Fenced:
                 raise
             except StreamError:

@@ -6,7 +6,9 @@ from collections.abc import Callable
 
 import pytest
 
+from options_helper.bus.batch import Head
 from options_helper.bus.connection import Stored
+from options_helper.bus.continuity import Position, Verdict
 from options_helper.bus.names import Names
 from options_helper.bus.owner_term import OwnerTerm
 from options_helper.bus.publisher import Fenced
@@ -21,6 +23,7 @@ from options_helper.model.streams import StreamId, StreamName, fills_of
 from tests.kit.jetstream import AnswersAtOnce, JetStream, at_once
 
 NAMES = Names()
+NOW_NS = 50
 
 
 class Meanwhile(AnswersAtOnce):
@@ -81,7 +84,7 @@ def test_who_wakes_and_is_not_sure_of_its_lease_begins_no_term_over_the_one_that
 
     frames = [Frame(one, b"[]", 1, 7) for one in (StreamName.STOCKS, StreamName.FILLS)]
     attic.offer(frames, None, 3)
-    at_once(attic.publish(AnswersAtOnce(server)))
+    at_once(attic.publish(AnswersAtOnce(server), NOW_NS))
     at_once(words.tell(AnswersAtOnce(server), "news", DeskNews(())))
     assert sum(one.stored for one in attic.counts.values()) == 2
 
@@ -114,17 +117,17 @@ def test_who_is_held_up_as_it_begins_anew_on_a_bus_that_lost_its_past_begins_ane
     for _ in range(2):
         frames = [Frame(StreamName.STOCKS, b"[]", 1, 7)]
         den.offer(frames, None, 1)
-        at_once(den.publish(bus))
+        at_once(den.publish(bus, NOW_NS))
         den.settle(frames)
     emptied(bus.server)
     den.offer([Frame(StreamName.STOCKS, b"[]", 1, 8)], None, 2)
     may_begin, bus.is_away = is_sure, is_sure
     for _ in range(2):
         with pytest.raises(StreamError, match=r"not known|away"):
-            at_once(den.publish(bus))
+            at_once(den.publish(bus, NOW_NS))
     assert (den.fenced, den.epoch, den.lost_messages) == (None, 100, 0)
     may_begin, bus.is_away = True, False
-    at_once(den.publish(bus))
+    at_once(den.publish(bus, NOW_NS))
 
     assert (den.epoch, den.unknown, den.lost_messages) == (101, 0, 3)
 
@@ -145,7 +148,7 @@ def test_what_a_simulator_announces_is_told_once_and_again_when_it_announces_som
     for announced in (None, played, played, anew):
         frames = [Frame(StreamName.STOCKS, b"[]", 1, 7)]
         term.offer(frames, announced, 1)
-        at_once(term.publish(bus))
+        at_once(term.publish(bus, NOW_NS))
         term.settle(frames)
 
     frame, market = [RecordKind.FRAME], [RecordKind.MARKET]
@@ -169,7 +172,7 @@ def test_of_several_accounts_runs_each_has_its_own_place_and_tells_its_own_marke
     term.offer(waiting, Announcement(MarketKind.SIMULATED, 5, 1.0, None), 1, "ira")
     term.offer(other, None, 1, "roth")
     term.offer(waiting, None, 1, "ira")
-    at_once(term.publish(bus))
+    at_once(term.publish(bus, NOW_NS))
     term.settle(other, "roth")
 
     market, frame = [RecordKind.MARKET], [RecordKind.FRAME]
@@ -197,7 +200,7 @@ def test_who_finds_a_bus_that_lost_its_past_begins_no_term_over_one_that_leads_b
     for _ in range(9):
         frames = [Frame(StreamName.STOCKS, b"[]", 1, 7)]
         den.offer(frames, None, 1)
-        at_once(den.publish(AnswersAtOnce(server)))
+        at_once(den.publish(AnswersAtOnce(server), NOW_NS))
         den.settle(frames)
     emptied(server)
     bus = Meanwhile(server)
@@ -207,11 +210,33 @@ def test_who_finds_a_bus_that_lost_its_past_begins_no_term_over_one_that_leads_b
         at_once(attic.begin(AnswersAtOnce(server), 2))
     den.offer([Frame(StreamName.STOCKS, b"[]", 1, 7)], None, 3)
     with pytest.raises(Fenced):
-        at_once(den.publish(bus))
+        at_once(den.publish(bus, NOW_NS))
 
     assert den.epoch == 100
     if is_told:
         at_once(attic.begin(AnswersAtOnce(server), 2))
     attic.offer([Frame(StreamName.STOCKS, b"[]", 1, 7)], None, 4)
-    at_once(attic.publish(AnswersAtOnce(server)))
+    at_once(attic.publish(AnswersAtOnce(server), NOW_NS))
     assert attic.epoch == 200
+
+
+def test_who_never_heard_of_a_newer_term_that_the_bus_lost_is_believed_by_whoever_followed_that():
+    """Its new term had the number behind its own, and was of an owner of before for all who had followed another."""
+    server = a_server()
+    bus, heard = AnswersAtOnce(server), list[Head]()
+    den, attic = (
+        OwnerTerm(
+            NAMES, (StreamName.STOCKS,), epoch, DeskTeller(NAMES), lambda _, head, __: heard.append(head)
+        )
+        for epoch in (100, 200)
+    )
+    at_once(den.begin(bus, 100))
+    at_once(attic.begin(bus, 200))
+    for term, now_ns in ((attic, 250), (den, 300)):
+        term.offer([Frame(StreamName.STOCKS, b"[]", 1, now_ns)], None, now_ns)
+        at_once(term.publish(bus, now_ns))
+        emptied(server)
+
+    position, followed = Position().take(heard[0])
+    after, arrival = position.take(heard[1])
+    assert (followed.is_new, arrival.verdict, after.delivered) == (True, Verdict.NEW_OWNER, 2)

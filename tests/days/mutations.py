@@ -304,7 +304,7 @@ MUTATIONS: Final = (
     Mutation("whoever finds the server emptied waits for what it had", f"{_BUS}/publisher.py",
              "            if sequence > known:\n                return", "            return", subject="lease"),
     Mutation("a term that begins anew has the number of the one before", f"{_BUS}/publisher.py",
-             "self.epoch = newest + 1", "self.epoch = newest", subject="lease"),
+             "self.epoch = max(newest + 1, now_ns)", "self.epoch = newest", subject="lease"),
     Mutation("of a term that begins anew each stream goes on without a first batch", f"{_BUS}/publisher.py",
              "self._unopened = deque(self._numbers)", "pass", subject="lease"),
     Mutation("what a viewer missed while it was away waits for the next there is", f"{_BUS}/viewed_stream.py",

@@ -190,9 +190,8 @@ class Desk:
         if error is not None or self.line is None:
             self._published(None, error)
         elif self._publishing is None:
-            self._publishing = Work(
-                self.owner, self.term.publish(self.line), self._published, within=CALL_SECONDS
-            )
+            publishing = self.term.publish(self.line, self.owner.wall_ns)
+            self._publishing = Work(self.owner, publishing, self._published, within=CALL_SECONDS)
             if self._publishing.is_over:
                 self._publishing = None
 

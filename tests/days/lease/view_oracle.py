@@ -135,14 +135,16 @@ class ViewOracle:
             self._judge(one, self._desk.breaks)
 
     def _leads_by_an_older_term(self, published: Published, position: Position) -> bool:
-        """Whether who leads never heard of the newest term that was followed, as the server lost it before that.
+        """Whether who leads never heard of the newest term that was followed, and the clock was put back behind that.
 
-        Known, and not cured: nobody who has followed the newer one believes the older, as the laws here do not.
+        The server lost that term before, and what begins anew has its number by the clock. Known, and not cured: nobody
+        who has followed the newer one believes the older, as the laws here do not.
         """
         desks = [one.desk for one in self._desk.owners if one.leads and one.desk is not None]
         last = position.last if published.is_forgotten else None
         newest = max(published.newest[0], 0 if last is None else last.epoch)
-        return any(one.term.epoch < newest for one in desks)
+        is_to_come = newest > self._stage.clocks.wall_ns()
+        return is_to_come and any(one.term.epoch < newest for one in desks)
 
     def _judge(self, viewing: Viewing, breaks: Callable[[str], None]) -> None:
         published, now, stream = self._published[viewing.stream], self._now_ns, viewing.stream
