@@ -29,6 +29,7 @@ from options_helper.model.streams import DEFAULT_ACCOUNT, StreamName
 from options_helper.model.text import format_count, format_symbol, named
 from options_helper.model.told_sessions import format_hours
 
+_LIVE: Final = "Live"
 _NEXT_SENTENCE: Final = re.compile(r"(?<=[.!?]) (?=[A-Z])")
 _WEEK: Final = timedelta(days=7)
 _WEEKDAYS: Final = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
@@ -43,6 +44,9 @@ _CAVEATS: Final = {
     Grade.QUANTITY: "with a quantity in doubt",
 }
 _REMARKS: Final = {Grade.WIDE: "quoted wide", Grade.LAST_TRADE: "at the last trade"}
+# A stream of which nothing came for so long is no lost one, and no longer one that tells of now: so far behind the
+# exchange a price is told as late, too.
+SILENT_SECONDS: Final = DELAYED_SECONDS
 
 
 class Level(StrEnum):
@@ -80,7 +84,35 @@ def headline(
         _stream_findings(snapshot, (*caveats, *remarks)),
         _price_findings(snapshot, stale_symbols, caveats, remarks),
     )
-    return next(findings)
+    return _with_silence(next(findings), snapshot)
+
+
+def _with_silence(found: Headline, snapshot: LiveSnapshot) -> Headline:
+    """The same, with how long nothing has come of what should move, where it says that the prices live.
+
+    It is no reason to worry by itself: what is seldom traded is silent for that long, and a connection that is lost is
+    found out by its pings. So it is said with its length, and nothing is concluded from it.
+    """
+    if not found.sentence.startswith(_LIVE) or snapshot.market is MarketKind.REPLAY:
+        return found
+    silent = {
+        str(health.name): seconds
+        for health in snapshot.streams.values()
+        if (seconds := _silent_seconds(health, snapshot.as_of)) >= SILENT_SECONDS
+    }
+    if not silent:
+        return found
+    said = f"{_LIVE}, no word of {' and '.join(silent)} for {format_span(min(silent.values()))}"
+    return Headline(found.level, said + found.sentence.removeprefix(_LIVE))
+
+
+def _silent_seconds(health: StreamHealth, as_of: datetime) -> float:
+    """For how long nothing has come of a connected stream that should move; 0 where nothing has to come."""
+    if health.silent_since is None or health.name.kind.silence_is_normal:
+        return 0.0
+    # What has come since the silence was last looked at is known already.
+    since = max(health.silent_since, health.last_event_at or health.silent_since)
+    return (as_of - since).total_seconds()
 
 
 def book_caveats(totals: LiveTotals) -> tuple[str, ...]:

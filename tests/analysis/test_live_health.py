@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import datetime, timedelta
+from typing import Any
 
 import pytest
 
@@ -238,6 +239,83 @@ def test_what_was_lost_is_said():
         Level.WARNING,
         "Live, but 1,000 events dropped because this computer did not keep up and 3 messages could not be read.",
     )
+
+
+class TestSilence:
+    """Nothing that comes is no loss, and nothing that can be called live without a word."""
+
+    @staticmethod
+    def said(*streams: StreamHealth, **more: Any) -> Headline:
+        return headline(with_streams(*streams), **more)
+
+    @staticmethod
+    def silent(name: str, seconds: float, phase: Phase = Phase.LIVE, **facts: Any) -> StreamHealth:
+        since = AS_OF - timedelta(seconds=seconds)
+        return health(name, phase, silent_since=since, **{"last_event_at": since, **facts})
+
+    def test_how_long_nothing_has_come_is_said_and_no_more_than_that(self):
+        assert self.said(self.silent("options", 12.0)) == Headline(
+            Level.OK, "Live, no word of options for 12 s."
+        )
+
+    @pytest.mark.parametrize(("seconds", "is_said"), [(9.9, False), (10.0, True)])
+    def test_it_is_said_from_the_age_on_at_which_a_price_is_late(self, seconds: float, *, is_said: bool):
+        assert (self.said(self.silent("stocks", seconds)).sentence != "Live.") is is_said
+
+    def test_of_two_streams_the_last_word_of_either_counts(self):
+        both = self.silent("stocks", 12.0), self.silent("options", 19.0)
+
+        assert self.said(*both).sentence == "Live, no word of stocks and options for 12 s."
+
+    @pytest.mark.parametrize(
+        ("more", "sentence"),
+        [
+            ({"remarks": ("1 line quoted wide",)}, "Live, no word of options for 12 s, 1 line quoted wide."),
+            (
+                {"caveats": ("1 line without a price",)},
+                "Live, no word of options for 12 s, but 1 line without a price.",
+            ),
+            (
+                {"stale_symbols": ["SPY shares"]},
+                "Live, no word of options for 12 s, but 1 quote too old: SPY shares.",
+            ),
+        ],
+        ids=["a remark", "a caveat", "an old quote"],
+    )
+    def test_nothing_else_that_is_said_hides_it(self, more: dict[str, Any], sentence: str):
+        assert self.said(self.silent("options", 12.0), **more).sentence == sentence
+
+    def test_a_feed_that_has_been_silent_that_long_before_is_no_exception(self):
+        assert self.said(self.silent("options", 45.0, Phase.QUIET)).sentence == (
+            "Live, no word of options for 45 s."
+        )
+
+    def test_nothing_since_the_connection_is_as_silent(self):
+        assert self.said(self.silent("options", 11.0, last_event_at=None)).sentence == (
+            "Live, no word of options for 11 s."
+        )
+
+    def test_what_has_come_since_the_look_at_the_silence_ends_it(self):
+        heard = self.silent("options", 12.0, last_event_at=AS_OF - timedelta(seconds=0.2))
+
+        assert self.said(heard).sentence == "Live."
+
+    @pytest.mark.parametrize("name", ["fills", "news"])
+    def test_what_comes_when_it_comes_is_never_silent(self, name: str):
+        assert self.said(self.silent(name, 600.0)).sentence == "Live."
+
+    def test_where_nothing_has_to_come_nothing_is_silent(self):
+        assert self.said(health("options", last_event_at=AS_OF - timedelta(hours=1))).sentence == "Live."
+
+    def test_a_lost_stream_is_said_as_lost(self):
+        lost = health("stocks", Phase.RECONNECTING)
+
+        assert "no word" not in self.said(lost, self.silent("options", 12.0)).sentence
+
+    def test_a_recording_is_played_and_has_no_connection_to_be_silent(self):
+        played = replace(with_streams(self.silent("options", 40.0)), market=MarketKind.REPLAY)
+
+        assert headline(played).sentence == "Live."
 
 
 class TestFeedLabels:

@@ -407,6 +407,21 @@ def test_no_figure_is_written_as_nan(portal):
         portal.session.stop()
 
 
+def seldom_quoted() -> LiveSnapshot:
+    since = scenes.OPEN - timedelta(seconds=12)
+    return scenes.live(streams=[health("options", silent_since=since, last_event_at=since)])
+
+
+@pytest.mark.parametrize(
+    ("scene", "said"), [(seldom_quoted, "no word of options for 12 s"), (scenes.stale, "too old")]
+)
+def test_the_age_of_each_streams_newest_word_stands_beside_whatever_is_said(portal, scene, said):
+    bar = pieces(portal.show(scene), "oh-bar")
+
+    assert said in bar
+    assert "stocks <b>0.4 s</b>" in bar
+
+
 def test_times_name_their_zone(portal):
     assert re.search(r"as of .*15:32:04 UTC", html(portal.show(scenes.live)))
 

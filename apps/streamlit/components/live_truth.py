@@ -90,7 +90,7 @@ def _bar(screen: ScreenModel) -> tuple[str, str]:
         f'<div class="oh-bar{"" if calm else " oh-whole"}" style="--level:var(--{colour})">'
         + tag("span", f"{sign} {screen.state.upper()}", "oh-word", **{"data-state": screen.state})
         + _sentence(screen)
-        + (_ages(screen) if calm and not _said(screen) else "")
+        + (_ages(screen) if calm else "")
         + "".join(tag("span", label, "oh-label") for label in screen.labels)
     ), tag("span", _as_of(screen), "oh-time", title=screen.options.zone.key) + "</div>"
 

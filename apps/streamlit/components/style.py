@@ -73,11 +73,13 @@ STYLE: Final = """
   border: 1px solid color-mix(in srgb, var(--level) 45%, transparent); border-radius: .4rem;
   background: color-mix(in srgb, var(--level) 10%, transparent); }
 .oh-word { color: var(--level); font-weight: 700; white-space: nowrap; }
-.oh-sentence { flex: 1 1 0; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
+.oh-sentence { flex: 0 1 auto; min-width: 0; overflow: hidden; text-overflow: ellipsis; white-space: nowrap; }
 .oh-sentence:empty { flex: 0 0 0; margin-left: -.8rem; }
 /* What is not going on says its cause to the end, where the remedy stands. */
 .oh-whole .oh-sentence { white-space: normal; overflow-wrap: anywhere; flex-basis: 9rem; padding: .2rem 0; }
+/* What is beside the sentence has what room that leaves: the smallest part of a pixel would cost a word its end. */
 .oh-ages, .oh-feeds { white-space: nowrap; color: var(--quiet); overflow: hidden; text-overflow: ellipsis; }
+.oh-ages { flex-shrink: 1e6; } .oh-feeds { flex-shrink: 1e10; }
 .oh-ages b { color: var(--text); font-weight: 600; }
 .oh-time { margin-left: auto; white-space: nowrap; color: var(--quiet); }
 .oh-label { border: 1px dashed var(--warning); color: var(--warning); border-radius: .3rem; padding: 0 .45rem;

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Final
 
-from options_helper.analysis.live_health import Level, headline
+from options_helper.analysis.live_health import SILENT_SECONDS, Level, headline
 from options_helper.model.gaps import Gap
 from options_helper.model.snapshot import LiveSnapshot, Phase, StreamHealth
 from tests.days.clocks import NS
@@ -514,6 +514,11 @@ class StreamOracle(Heard):
             if as_of_ns - quote.received_ns > STALE_SECONDS * NS
         ]
         said = headline(self._snapshot, stale_symbols=stale)
+        if said.sentence.startswith("Live"):
+            for name, truth, _ in self._each:
+                silence = self._silence(name, truth)
+                if silence > SILENT_SECONDS + SLACK and name not in said.sentence:
+                    return f"{said.sentence!r}, and nothing of {name} came for {silence:.0f} s"
         if said.level is not Level.OK:
             return None
         for name, truth, _ in self._each:

@@ -13,7 +13,7 @@ from typing import Any, Final, TypeAlias, cast
 
 from apps.streamlit.components.live_totals import profit_tiles
 from options_helper.analysis.grades import RANKS, Grade
-from options_helper.analysis.live_health import Level
+from options_helper.analysis.live_health import Level, book_remarks
 from options_helper.analysis.totals import LiveTotals, Tally
 from options_helper.data.portfolio_file import PortfolioFile
 from options_helper.live.screen import Preferences, ScreenModel, State, ViewOptions, build_screen
@@ -106,7 +106,7 @@ class ScreenOracle:
                 yield from self._lies_of_line(truth, row)
         known = [truth for truth in truths if truth is not None]
         if screen.headline.level is Level.OK:
-            is_bare = screen.headline.sentence == "Live."
+            is_bare = not book_remarks(screen.totals)
             for truth in known:
                 if truth.is_old or truth.worth.mark is None or (is_bare and not truth.worth.is_narrow):
                     yield f"{screen.headline.sentence!r}, and {truth.line.symbol} is {truth}"
