@@ -53,6 +53,7 @@ SHARED: Final = {
     "account_side": ("AccountSide", "account_side", "ended_in_account"),
     "columns": ("RISK_COLUMNS",),
     "contract_terms": ("TermWords",),
+    "changed_shares": ("of_yesterdays_share",),
     "deliveries": ("ALL_USUAL", "Usual", "as_usual", "sure_inside", "usual_instruments"),
     "day_pnl": ("AccountDay", "dollars_per_point", "read_account_day"),
     "holdings": ("Holdings", "is_unread", "was_split"),

@@ -8,7 +8,7 @@ Days begin at midnight in New York.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time
 from decimal import Decimal
@@ -17,6 +17,7 @@ from typing import Final, Self, assert_never
 
 import numpy as np
 
+from options_helper.analysis.changed_shares import of_yesterdays_share
 from options_helper.analysis.holdings import is_unread
 from options_helper.analysis.marks import (
     UNKNOWN_TIME,
@@ -50,7 +51,6 @@ from options_helper.model.contract_symbols import (
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.market_hours import NEW_YORK, new_york_date, session_before
 from options_helper.model.portfolio import Portfolio
-from options_helper.model.risk_inputs import CorporateActions
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.text import format_holding, named
 
@@ -194,7 +194,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         **dict.fromkeys(unread, _UNREAD),
     }
     unknown = dict.fromkeys(unclear, QuoteWarning.TRADES_UNKNOWN)
-    changed = _changed_today((*held, *traded), live.risk_inputs.actions, today)
+    changed = of_yesterdays_share((*held, *traded), live)
     unknown |= dict.fromkeys((*account.moved, *changed), QuoteWarning.POSITION_MOVED)
     for symbol in traded:
         if symbol in unknown:
@@ -236,18 +236,6 @@ def _nothing_known(account: AccountState, today: date) -> AccountDay:
     else:
         obstacle = _obstacle(fills, "Today's fills")
     return AccountDay(requested, obstacles=account.doubts or (obstacle,))
-
-
-def _changed_today(
-    symbols: Iterable[str], actions: Mapping[str, CorporateActions], today: date
-) -> frozenset[str]:
-    """Those of a share that is another one from today on, as announced: by a split, a spin-off or the like.
-
-    The account may tell of it hours after the market quotes the new share, and its price of the last day is of the
-    old one until then, as the closes are.
-    """
-    changed = {name for name, told in actions.items() if any(one.day == today for one in told.changes)}
-    return frozenset(one for one in symbols if underlying_root(one) in changed) if changed else frozenset()
 
 
 def _obstacle(report: RestReport, what: str) -> str:

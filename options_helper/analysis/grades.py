@@ -74,7 +74,7 @@ def rank_lines(marks: Marks, findings: Findings, *, short: Flags) -> Integers:
     holds = {
         Grade.ENDED: found(QuoteWarning.EXPIRED),
         Grade.NO_PRICE: np.isnan(marks.price),
-        Grade.QUANTITY: found(QuoteWarning.QUANTITY_IN_DOUBT),
+        Grade.QUANTITY: found(QuoteWarning.QUANTITY_IN_DOUBT) | found(QuoteWarning.CHANGES_TODAY),
         Grade.CROSSED: found(QuoteWarning.CROSSED_MARKET),
         Grade.OTHER_SESSION: found(QuoteWarning.OTHER_SESSION),
         Grade.STALE: np.where(from_trade, found(QuoteWarning.STALE_TRADE), found(QuoteWarning.STALE_QUOTE)),

@@ -66,6 +66,7 @@ class QuoteWarning(StrEnum):
     OTHER_SHARE = (
         "other_share"  # a split or the like moved it: neither quantity nor cost are in today's share
     )
+    CHANGES_TODAY = "changes_today"  # by a split or the like that the account has not booked yet
     # These speak against the day's profit alone.
     TRADES_UNKNOWN = "trades_unknown"
     POSITION_MOVED = "position_moved"

@@ -11,6 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from options_helper.analysis.changed_shares import of_yesterdays_share
 from options_helper.analysis.grades import rank_lines
 from options_helper.analysis.holdings import Holdings, compare_holdings
 from options_helper.analysis.marks import (
@@ -173,12 +174,14 @@ def _price_lines(
     price = np.where(ended, np.nan, marks.price)
     natural = np.where(ended, np.nan, marks.natural(long=quantity > 0))
     is_moved = _among(held, holdings.moved)
+    is_changing = _among(held, of_yesterdays_share(held.symbols, live))
     findings = {
         QuoteWarning.EXPIRED: ended,
         **of_day.findings(ended),
         QuoteWarning.ADJUSTED_CONTRACT: held.adjusted,
         QuoteWarning.QUANTITY_IN_DOUBT: ~ended & _among(held, holdings.in_doubt),
         QuoteWarning.OTHER_SHARE: ~ended & is_moved,
+        QuoteWarning.CHANGES_TODAY: ~ended & is_changing,
         **_only(~ended, _quote_findings(marks, held, live, stale_after_seconds, wide_spread_pct)),
     }
     return PricedLines(
@@ -187,13 +190,13 @@ def _price_lines(
         mark=price,
         natural=natural,
         # A price of today's share times a quantity of another one is no value.
-        worth=np.where(is_moved, np.nan, quantity * held.multiplier),
+        worth=np.where(is_moved | is_changing, np.nan, quantity * held.multiplier),
         rank=rank_lines(marks, findings, short=quantity < 0),
         findings=findings,
         columns={
             **held.columns,
             **_mark_columns(marks, ended),
-            **_underlying_columns(held, live),
+            **_underlying_columns(held, live, is_changing),
             "dte": of_day.dte,
             "last_day": of_day.last_days,
             "multiplier": held.multiplier,
@@ -321,8 +324,10 @@ def _mark_columns(marks: Marks, ended: Flags) -> dict[str, Any]:
     }
 
 
-def _underlying_columns(held: _Held, live: LiveSnapshot) -> dict[str, Any]:
+def _underlying_columns(held: _Held, live: LiveSnapshot, is_changing: Flags) -> dict[str, Any]:
     price, age, via = _underlyings(held, live)
+    # A strike in yesterday's share has no price in today's.
+    price = np.where(held.is_option & is_changing, np.nan, price)
     in_the_money = np.where(held.is_call, price - held.strike, held.strike - price)
     return {
         "underlying_price": price,

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime
 from math import fsum
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -19,6 +19,8 @@ from options_helper.analysis.payoffs import undefined_risks
 from options_helper.analysis.row_table import RowTable, flags
 from options_helper.model.portfolio import Portfolio
 from options_helper.model.snapshot import LiveSnapshot
+
+_OF_ANOTHER_SHARE: Final = frozenset({QuoteWarning.OTHER_SHARE, QuoteWarning.CHANGES_TODAY})
 
 
 @dataclass(frozen=True, slots=True)
@@ -183,7 +185,7 @@ class LiveTotals:
         return (
             line
             for line in self.lines
-            if not line.is_priced and not line.has_ended and QuoteWarning.OTHER_SHARE not in line.warnings
+            if not line.is_priced and not line.has_ended and _OF_ANOTHER_SHARE.isdisjoint(line.warnings)
         )
 
     @property

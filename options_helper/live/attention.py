@@ -413,6 +413,10 @@ _SAY: Final[Mapping[QuoteWarning, Say]] = {
     QuoteWarning.OTHER_SHARE: _says(
         "Moved by a split, a transfer or the like: no value, no P&L", "Bring the portfolio file up to date."
     ),
+    QuoteWarning.CHANGES_TODAY: _says(
+        "A split or the like of its share is for today: no value, no P&L",
+        "Whether its quantity is of the new share is known once the account has booked it.",
+    ),
 }
 # What is done where nobody keeps a file.
 _OF_ACCOUNT: Final[Mapping[QuoteWarning, Say]] = {

@@ -21,6 +21,7 @@ _WIDE: Final = frozenset({QuoteWarning.WIDE_SPREAD, QuoteWarning.TOO_WIDE})
 _UNPRICED: Final = frozenset(
     {QuoteWarning.MISSING_QUOTE, QuoteWarning.REFUSED_SYMBOL, QuoteWarning.NOT_SUBSCRIBED}
 )
+_CHANGING: Final = frozenset({QuoteWarning.CHANGES_TODAY})
 _DEAF: Final = {
     Phase.FAILED: (Level.ERROR, "has failed"),
     Phase.RECONNECTING: (Level.WARNING, "was lost and is being made again"),
@@ -30,7 +31,7 @@ _DEAF: Final = {
 
 
 def quote_entries(book: Sequence[HeldLine]) -> Iterator[Entry]:
-    """Lines without a price, with an old one, and with one that says little; one entry of each kind."""
+    """Lines without a price, with an old one, one that says little, or one of another share; one entry of each kind."""
     lines = [one for one in book if not one.ended]
     for kind, level, warnings, said, remedy in (
         (
@@ -53,6 +54,13 @@ def quote_entries(book: Sequence[HeldLine]) -> Iterator[Entry]:
             _WIDE,
             "quoted wide",
             "The mark is a rough guess; natural is what closing would fetch.",
+        ),
+        (
+            AttentionKind.FILE_ACCOUNT,
+            Level.WARNING,
+            _CHANGING,
+            "of a share that a split or the like changes today",
+            "Value, P&L and what is in the money are not known until the account has booked it; then look at it there.",
         ),
     ):
         held = {one.instrument.live_symbol: one for one in lines if one.warnings & warnings}

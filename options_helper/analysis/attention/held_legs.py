@@ -13,6 +13,7 @@ import numpy as np
 from msgspec import Struct, structs
 
 from options_helper.analysis.attention.deadlines import ContractLife, contract_life
+from options_helper.analysis.changed_shares import of_yesterdays_share
 from options_helper.analysis.deliveries import Usual, sure_inside, usual_instruments
 from options_helper.analysis.marks import Numbers, QuoteWarning, believed_middle, believed_sides
 from options_helper.analysis.priced_lines import PricedLines
@@ -314,7 +315,8 @@ def lone_line(
     usual = usual_instruments([instrument], live.expiry_facts.records)
     held, life, each = _as_usual(instrument, life, usual)
     spots = [one.spot for one in neighbours]
-    spots.append(believed_middle(share))
+    if not of_yesterdays_share([instrument.live_symbol], live):
+        spots.append(believed_middle(share))
     bid, ask = believed_sides(own)
     found = HeldLine(
         entry_id="",

@@ -58,6 +58,10 @@ from options_helper.model.snapshot import LiveSnapshot
 from options_helper.model.text import with_minus
 
 _NOTHING_KNOWN: Final = Profits()
+_CHANGES_TODAY: Final = (
+    "A split or the like of its share is for today, and the account has not booked it: its quantity and its strike may "
+    "be of the old share."
+)
 _ONE_MOMENT: Final = 5.0  # seconds between two quotes that are compared
 # The value of waiting below this, in dollars per share, is none: prices have cents.
 _NO_VALUE_OF_WAITING: Final = 0.005
@@ -440,7 +444,7 @@ def _reasons(priced: PricedLines, stale_after_seconds: float) -> list[tuple[str,
     """What the table says against the quote that figures rest on, with its age."""
     stale = priced.findings[QuoteWarning.STALE_QUOTE]
     ages = priced.columns["quote_age_seconds"]
-    moved = priced.findings[QuoteWarning.OTHER_SHARE]
+    moved, changing = (priced.findings[one] for one in (QuoteWarning.OTHER_SHARE, QuoteWarning.CHANGES_TODAY))
     unread = frozenset(priced.holdings.unread)
     symbols, in_doubt = priced.columns["live_symbol"], priced.holdings.in_doubt
     return [
@@ -449,6 +453,7 @@ def _reasons(priced: PricedLines, stale_after_seconds: float) -> list[tuple[str,
             for holds, sentence in (
                 (stale[n], f"Its quote is stale: {ages[n]:.0f} s old, more than {stale_after_seconds:g} s."),
                 (moved[n], "A split or the like moved it: its quantity is not in today's share."),
+                (changing[n], _CHANGES_TODAY),
                 (
                     symbols[n] in in_doubt,
                     "How much of it the account holds is not known."
