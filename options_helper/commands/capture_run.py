@@ -472,8 +472,8 @@ def planned(
     """The plan, with the contracts of the underlyings; blocks while Alpaca is asked. OptionsHelperError when not."""
     chains: Sequence[Chain] = ()
     if selection.underlyings:
-        contracts = finder(settings)
-        chains = [contracts.find(underlying, selection.wanted) for underlying in selection.underlyings]
+        with finder(settings) as contracts:
+            chains = [contracts.find(underlying, selection.wanted) for underlying in selection.underlyings]
     return plan_capture(selection, chains)
 
 

@@ -32,6 +32,7 @@ from options_helper.commands.capture_run import (
     CHECK_CLOCK_SECONDS,
     Capture,
     CaptureRequest,
+    planned,
     require_same_place,
 )
 from options_helper.data.intraday.recording import KindCounts, StoreCounts
@@ -250,7 +251,7 @@ class Scene:
             self,
             now=self.now,
             elapsed=lambda: self.seconds,
-            finder=lambda _: self,
+            finder=lambda _: contextlib.nullcontext(self),
             make_runner=self.runner,
         )
         return capture.run(self)
@@ -469,6 +470,24 @@ def test_contracts_that_cannot_be_looked_up_again_leave_those_of_the_day_before(
         ("AAPL261218C00180000",),
     ]
     assert any("The contracts of the day before are recorded." in said for said in scene.said)
+
+
+@pytest.mark.parametrize("lookups_fail", [False, True])
+def test_who_finds_the_contracts_is_closed_as_soon_as_it_has_answered(*, lookups_fail: bool):
+    scene, closed = Scene("2026-07-30T10:00", signals_at=[]), []
+    scene.lookups_fail = lookups_fail
+
+    @contextlib.contextmanager
+    def finder(_: Settings) -> Iterator[Scene]:
+        try:
+            yield scene
+        finally:
+            closed.append(True)
+
+    with pytest.raises(ConfigError) if lookups_fail else contextlib.nullcontext():
+        planned(Selection(underlyings=("AAPL",)), KEYS, finder)
+
+    assert closed == [True]
 
 
 def test_with_nothing_left_to_record_the_lookup_is_tried_until_a_signal(tmp_path: Path):

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 from pydantic import SecretStr
 
-from options_helper.data.rest.option_contracts import ContractFilter, ContractFinder, ExpirySpan
+from options_helper.data.rest.option_contracts import Chain, ContractFilter, ContractFinder, ExpirySpan
 from options_helper.data.rest.rate_limit import RestPolicy
 from options_helper.errors import ConfigError
 from options_helper.model.alpaca_symbols import contract_symbol
@@ -33,6 +33,8 @@ CHAIN = tuple(
     for side in ("call", "put")
 )
 
+EVERYTHING = ContractFilter()
+
 Simulators = Callable[..., SimulatorServer]
 
 
@@ -40,14 +42,22 @@ def market(contracts: tuple[str, ...] = CHAIN, **prices: float) -> SilentMarket:
     return SilentMarket(start_ns=NOON, contracts=contracts, prices=prices or {"AAPL": 100.0})
 
 
-def finder(server: SimulatorServer, *, key: str = DEMO_KEY, **options: object) -> ContractFinder:
+def find(
+    server: SimulatorServer,
+    underlying: str = "AAPL",
+    wanted: ContractFilter = EVERYTHING,
+    *,
+    key: str = DEMO_KEY,
+    **options: object,
+) -> Chain:
     settings = Settings(
         api_key=SecretStr(key),
         api_secret=SecretStr(DEMO_SECRET),
         base_url=server.rest_url,
         data_url=server.rest_url,
     )
-    return ContractFinder(settings, **options)
+    with ContractFinder(settings, **options) as finder:
+        return finder.find(underlying, wanted)
 
 
 @pytest.fixture
@@ -56,14 +66,14 @@ def chain_server(running_simulator: Simulators) -> SimulatorServer:
 
 
 def test_every_page_is_followed(chain_server: SimulatorServer):
-    chain = finder(chain_server, page_size=50).find("AAPL", ContractFilter())
+    chain = find(chain_server, page_size=50)
 
     assert {contract.symbol for contract in chain.contracts} == set(CHAIN)
     assert chain_server.requests["/v2/options/contracts"] == -(-len(CHAIN) // 50)
 
 
 def test_the_nearest_expiry_comes_first_and_in_it_what_is_nearest_the_money(chain_server: SimulatorServer):
-    chain = finder(chain_server).find("AAPL", ContractFilter())
+    chain = find(chain_server)
 
     assert chain.price == 100
     assert [contract.expiry for contract in chain.contracts] == sorted(
@@ -75,7 +85,7 @@ def test_the_nearest_expiry_comes_first_and_in_it_what_is_nearest_the_money(chai
 def test_far_strikes_and_other_expiries_are_left_out(chain_server: SimulatorServer):
     wanted = ContractFilter((ExpirySpan(WEEKS[1], WEEKS[2]),), moneyness=0.1)
 
-    chain = finder(chain_server).find("AAPL", wanted)
+    chain = find(chain_server, "AAPL", wanted)
 
     assert {contract.expiry for contract in chain.contracts} == set(WEEKS[1:3])
     assert {contract.strike for contract in chain.contracts} == set(range(90, 111))
@@ -84,14 +94,14 @@ def test_far_strikes_and_other_expiries_are_left_out(chain_server: SimulatorServ
 def test_between_two_named_days_nothing_else_is_taken(chain_server: SimulatorServer):
     days = (ExpirySpan(WEEKS[0], WEEKS[0]), ExpirySpan(WEEKS[3], WEEKS[3]))
 
-    chain = finder(chain_server).find("AAPL", ContractFilter(days))
+    chain = find(chain_server, "AAPL", ContractFilter(days))
 
     assert {contract.expiry for contract in chain.contracts} == {WEEKS[0], WEEKS[3]}
 
 
 def test_an_expired_contract_is_not_asked_for(running_simulator: Simulators):
     gone = contract_symbol("AAPL", TODAY - timedelta(weeks=1), "call", 100)
-    chain = finder(running_simulator(market((gone, *CHAIN)))).find("AAPL", ContractFilter())
+    chain = find(running_simulator(market((gone, *CHAIN))))
 
     assert gone not in {contract.symbol for contract in chain.contracts}
 
@@ -109,14 +119,14 @@ def test_an_underlying_without_contracts_is_named(
     chain_server: SimulatorServer, underlying: str, wanted: ContractFilter, says: str
 ):
     with pytest.raises(ConfigError, match=says) as refused:
-        finder(chain_server).find(underlying, wanted)
+        find(chain_server, underlying, wanted)
 
     assert underlying in str(refused.value)
 
 
 def test_refused_keys_are_said_to_be_and_not_shown(chain_server: SimulatorServer):
     with pytest.raises(ConfigError, match="APCA_API_KEY_ID") as refused:
-        finder(chain_server, key="another-key").find("AAPL", ContractFilter())
+        find(chain_server, key="another-key")
 
     assert "another-key" not in str(refused.value)
 
@@ -125,21 +135,20 @@ def test_a_server_that_does_not_answer_is_not_waited_for(running_simulator: Simu
     server = running_simulator(market(), faults=Faults(rest_slow=5))
 
     with pytest.raises(ConfigError, match=r"AAPL .*did not answer in time"):
-        finder(server, policy=RestPolicy(read_seconds=0.2, attempts=1)).find("AAPL", ContractFilter())
+        find(server, policy=RestPolicy(read_seconds=0.2, attempts=1))
 
 
 def test_a_server_that_is_not_there_is_said_to_be_out_of_reach(running_simulator: Simulators):
     server = running_simulator(market())
-    contracts = finder(server, policy=RestPolicy(attempts=1))
     server.stop()
 
     with pytest.raises(ConfigError, match="cannot be reached"):
-        contracts.find("AAPL", ContractFilter())
+        find(server, policy=RestPolicy(attempts=1))
 
 
 def test_a_simulated_market_lists_what_its_portfolio_holds(repository: Path, running_simulator: Simulators):
     portfolio = load_portfolio(repository / "portfolio.json")
-    chain = finder(running_simulator(SeededMarket(portfolio))).find("SPY", ContractFilter())
+    chain = find(running_simulator(SeededMarket(portfolio)), "SPY")
 
     held = {item.live_symbol for item in portfolio.instruments if item.is_option and item.underlying == "SPY"}
     assert {contract.symbol for contract in chain.contracts} == held
@@ -151,6 +160,6 @@ def test_a_replay_lists_what_was_recorded(real_data: Path, tmp_path: Path, runni
     replay: Market = ReplayMarket(tmp_path, speed=0)
     recorded = {path.name for path in (tmp_path / "options" / "quotes" / "tick").iterdir()}
 
-    chain = finder(running_simulator(replay)).find("SPX", ContractFilter())
+    chain = find(running_simulator(replay), "SPX")
 
     assert {contract.symbol for contract in chain.contracts} == recorded

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-import gc
 import socket
-import warnings
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from typing import Any
 
 import pytest
@@ -20,24 +17,12 @@ from options_helper.data.streaming.breeze.streamer import BreezeStreamer, Pass
 from options_helper.data.streaming.connection.connection_runner import LoggingSink, Streamer
 from options_helper.settings import DEMO_KEY, DEMO_SECRET, BreezeSettings, Settings
 from options_helper.simulator.breeze.server import BreezeServer
+from tests.kit.left_open import nothing_left_open
 from tests.kit.waiting import AT_ONCE
 
 # Enough for the race of the addresses, the protocol's beginning and the first words.
 TURNS = 8
 Making = Callable[[int, pytest.MonkeyPatch], Streamer]
-
-
-@contextmanager
-def nothing_left_open() -> Iterator[None]:
-    """Fail where what was opened here is closed by the garbage collector alone."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        gc.collect()  # what others left is no fault of this
-    with warnings.catch_warnings(record=True) as said:
-        warnings.simplefilter("always")
-        yield
-        gc.collect()
-    assert [str(one.message) for one in said if issubclass(one.category, ResourceWarning)] == []
 
 
 @pytest.fixture
@@ -124,6 +109,23 @@ def test_breezes_stream_that_is_stopped_as_it_connects_closes_its_socket(
         with nothing_left_open():
             streamer.run()
     require_closed(listener)
+
+
+def test_a_fake_breeze_that_serves_nobody_has_opened_nothing():
+    with nothing_left_open():
+        BreezeServer()
+
+
+def test_a_fake_breeze_that_cannot_listen_says_so_at_once_and_closes_what_it_had(
+    monkeypatch: pytest.MonkeyPatch,
+):
+    def refuse(*_: Any, **__: Any) -> None:
+        raise OSError("no port is left")
+
+    monkeypatch.setattr("options_helper.simulator.breeze.server.serve", refuse)
+
+    with nothing_left_open(), pytest.raises(OSError, match="no port is left"), BreezeServer():
+        pass
 
 
 def require_closed(listener: socket.socket) -> None:

@@ -6,7 +6,7 @@ import logging
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date, timedelta
-from typing import Any, Final
+from typing import Any, Final, Self
 
 from options_helper.data.rest.client import CONTRACTS_A_PAGE, AlpacaRest
 from options_helper.data.rest.market_time import server_time
@@ -74,7 +74,8 @@ class Chain:
 class ContractFinder:
     """Asks Alpaca's contracts endpoint, in Alpaca's account at `settings.base_url`; blocks while it does.
 
-    The market's date and the prices that tell where the money is are asked too.
+    The market's date and the prices that tell where the money is are asked too. The end of its context closes what it
+    has opened.
     """
 
     def __init__(
@@ -87,6 +88,12 @@ class ContractFinder:
     ) -> None:
         self._rest = AlpacaRest(settings, policy=policy, limits=limits)
         self._page_size = page_size
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._rest.stop()
 
     def find(self, underlying: str, wanted: ContractFilter) -> Chain:
         """The contracts that are wanted; ConfigError, naming the underlying, when there are none or no answer."""

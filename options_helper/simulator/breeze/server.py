@@ -82,22 +82,25 @@ class BreezeServer:
         self._now_ns = now_ns
         # Guarded by the GIL: a count is one step, and tests read it a moment late.
         self.counts: Counter[str] = Counter()
-        self._loop = asyncio.new_event_loop()
         self._thread = threading.Thread(target=self._serve, name="simulator-breeze", daemon=True)
         self._ready: Future[int] = Future()
         self._stopping = asyncio.Event()
         # Touched on the loop's thread alone.
         self._joined: dict[ServerConnection, set[str]] = {}
         self._books: dict[str, Iterator[tuple[list[wire.Level], list[wire.Level]]]] = {}
+
+    def __enter__(self) -> Self:
         self._http = HTTPServer(("127.0.0.1", 0), self._handler())
+        try:
+            self._thread.start()
+            self._port = self._ready.result(_READY_SECONDS)
+        except BaseException:
+            self._http.server_close()
+            raise
         self._http_thread = threading.Thread(
             target=self._http.serve_forever, args=(0.05,), name="simulator-breeze-http", daemon=True
         )
-
-    def __enter__(self) -> Self:
         self._http_thread.start()
-        self._thread.start()
-        self._port = self._ready.result(_READY_SECONDS)
         return self
 
     def __exit__(
@@ -151,11 +154,14 @@ class BreezeServer:
 
     def _serve(self) -> None:
         try:
-            self._loop.run_until_complete(self._hold())
-        finally:
-            self._loop.close()
+            asyncio.run(self._hold())
+        except BaseException as error:
+            if self._ready.done():
+                raise
+            self._ready.set_exception(error)
 
     async def _hold(self) -> None:
+        self._loop = asyncio.get_running_loop()
         async with serve(
             self._converse,
             "127.0.0.1",
