@@ -16,5 +16,6 @@ PUBLIC: Final = {
 # What the neighbours inside this subject use, and nobody else.
 SHARED: Final = {
     "counters": ("SimulatorState",),
+    "listening": ("stop_listening",),
     "faults": ("FaultyWire", "Message", "NO_FAULTS", "meanings", "parse_named", "switch", "value"),
 }

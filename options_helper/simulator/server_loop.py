@@ -31,6 +31,7 @@ from options_helper.model.instants import NANOSECONDS
 from options_helper.model.streams import StreamName
 from options_helper.simulator.counters import Counters, SimulatorState
 from options_helper.simulator.faults import NO_FAULTS, SLOW_CLIENT, Ending, Faults
+from options_helper.simulator.listening import stop_listening
 from options_helper.simulator.market.market import Interest, Market, PlayingClock
 from options_helper.simulator.rest.http import REFUSED, PlainHttp, json_response, offered_keys
 from options_helper.simulator.wire.outgoing import (
@@ -258,7 +259,7 @@ class ServerLoop:
         )
 
     async def _shut_down(self, server: Server) -> None:
-        server.close()
+        await stop_listening(server)
         try:
             async with asyncio.timeout(CLOSE_SECONDS):
                 await server.wait_closed()

@@ -367,10 +367,12 @@ def test_another_owner_takes_all_accounts_and_the_one_before_is_refused_for_each
                 newer.start(CONFIG)
                 wait_until(lambda: former.yields, saw=lambda: former.yields)
                 former.end()
+                wait_until(lambda: newer.snapshot().streams[fills_of("ira")].phase in WELL)
                 simulator.push(FILLS, [fill("e1", 2, 2)], account=IRA_KEY)
                 until_held(ira, {CALL: 5})
                 until_held(main, {"MSFT": 7})
                 until_heard(ira, "ira")
+                wait_until(lambda: ira.snapshot().fills, saw=lambda: told(ira))
                 snapshots = main.snapshot(), ira.snapshot()
             finally:
                 newer.end()

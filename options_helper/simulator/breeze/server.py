@@ -29,6 +29,7 @@ from options_helper.clock import utc_now_ns
 from options_helper.model.announcement import ANNOUNCEMENT_HEADER, Announcement, MarketKind
 from options_helper.simulator.breeze import wire
 from options_helper.simulator.breeze.listings import LISTINGS, Listing, master_zip
+from options_helper.simulator.listening import stop_listening
 
 KEY: Final = "demo-breeze-key"
 SECRET: Final = "demo-breeze-secret"  # noqa: S105 - a made-up secret for a made-up market
@@ -176,6 +177,7 @@ class BreezeServer:
             market = asyncio.create_task(self._tick_for_ever())
             await self._stopping.wait()
             market.cancel()
+            await stop_listening(server)
 
     def _let_in(self, connection: ServerConnection, request: Request) -> Response | None:
         path, _, query = request.path.partition("?")
