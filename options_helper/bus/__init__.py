@@ -9,7 +9,7 @@ from typing import Final
 # What others may use, by module; a test holds them to it.
 PUBLIC: Final = {
     "access": ("BusAccess",),
-    "accounts": ("alerts_key", "why_not_served"),
+    "accounts": ("alerts_key", "earlier_alerts_key", "why_not_served"),
     "accounts_owner": ("AccountsOwner",),
     "address": (
         "BUS_VARIABLE",

@@ -61,6 +61,12 @@ def alerts_key(address: BusAddress, account: str, own: str | None) -> str | None
     return "\0".join(("bus", where, address.names.desk, "" if is_own else account))
 
 
+def earlier_alerts_key(address: BusAddress, account: str, own: str | None) -> str | None:
+    """Under what else they are kept: by a program that had not heard yet that it is the desk's own; None: nothing."""
+    key = alerts_key(address, account, None)
+    return None if key == alerts_key(address, account, own) else key
+
+
 def why_not_served(account: str, health: DeskHealth | None) -> str | None:
     """Why nothing of that account can be shown, as a sentence; None where it can, or nobody has said yet."""
     if health is None or place_of(account, health) is not None:

@@ -15,7 +15,7 @@ from options_helper.alerting.books import AlertBooks, Scope, open_books
 from options_helper.alerting.judging import Observed, followed_rules
 from options_helper.alerting.program import ProgramAlerts, newest_first
 from options_helper.analysis.book_look import BookLook
-from options_helper.data.firing_log import Acknowledged, LoggedFiring
+from options_helper.data.firing_log import Acknowledged, FiringLog, LoggedFiring
 from options_helper.data.lease import RENEW_SECONDS
 from options_helper.data.lease_course import Holder
 from options_helper.data.notify.targets import load_targets
@@ -73,6 +73,7 @@ class AlertsReader:
         self._make_judging = judging
         # Replaced in one step.
         self._books: Books = {}
+        self._earlier: tuple[FiringLog, ...] = ()  # in which nothing is judged here any more
         self._problem: str | None = None
         self._remark: str | None = None
         self._judging: ProgramAlerts | None = None
@@ -85,18 +86,26 @@ class AlertsReader:
         now: datetime,
         account: str | None = None,
         remark: str | None = None,
+        *,
+        earlier: str | None = None,
     ) -> None:
         """Look at the logs of this account and portfolio, None: its own, from now on, and take part in judging.
 
         `account` says in place of the settings whose logs they are, where it is another program's; `remark` is said in
-        the view, as a sentence. What keeps them
-        shut is said in the view, and `is_shut` until they are followed again: the streams run without them.
+        the view, as a sentence. `earlier` says whose they were called before that was known: what has fired in those
+        logs is in the view as well. What keeps them shut is said in the view, and `is_shut` until they are followed
+        again: the streams run without them.
         """
         self.stop()
         self._remark = remark
-        opened = self._open_books if account is None else partial(self._open_books, account=account)
+
+        def opened(whose: str | None) -> Books:
+            open_of = self._open_books if whose is None else partial(self._open_books, account=whose)
+            return open_of(settings, portfolio, "dashboard", now)
+
         try:
-            books = opened(settings, portfolio, "dashboard", now)
+            books = opened(account)
+            logs = () if earlier is None else tuple(one.log for one in opened(earlier).values())
             if self._make_judging is not None:
                 judging = self._make_judging(books, settings)
                 judging.start()
@@ -107,13 +116,13 @@ class AlertsReader:
             log.exception("the log of alerts cannot be opened")
             self._shut(f"{type(error).__name__}; the log of this program has more")
         else:
-            self._books, self._problem, self.is_shut = books, None, False
+            self._books, self._earlier, self._problem, self.is_shut = books, logs, None, False
 
     def _shut(self, reason: str) -> None:
         problem = (
             f"No rule is judged, because the log of alerts cannot be opened: {reason}. It is tried again."
         )
-        self._books, self._problem, self.is_shut = {}, problem, True
+        self._books, self._earlier, self._problem, self.is_shut = {}, (), problem, True
 
     def observe(
         self,
@@ -163,20 +172,24 @@ class AlertsReader:
             for scope, holder in holders.items()
             if holder is not None and 0 <= now - holder.renewed <= GONE_AFTER_SECONDS
         }
-        firings = newest_first(tuple(one.log.look().firings.values()) for one in books.values())
-        return AlertsView(firings, senders, self._problems(books))
+        firings = newest_first(tuple(log.look().firings.values()) for log in self._logs)
+        return AlertsView(firings, senders, self._problems())
 
-    def _problems(self, books: Books) -> str | None:
+    @property
+    def _logs(self) -> tuple[FiringLog, ...]:
+        return (*(one.log for one in self._books.values()), *self._earlier)
+
+    def _problems(self) -> str | None:
         """All that is wrong, each once."""
         judging = self._judging
         of_runners = () if judging is None else judging.status().problems
-        of_logs = (one.log.problem for one in books.values())
+        of_logs = (one.problem for one in self._logs)
         said = dict.fromkeys(filter(None, (self._remark, self._problem, *of_logs, *of_runners)))
         return " ".join(said) or None
 
     def acknowledge(self, key: str, now: datetime) -> None:
         """Note for every tab and program that somebody has seen it; harmless for what is noted already."""
-        for books in self._books.values():
-            known = books.log.look().firings.get(key)
+        for one in self._logs:
+            known = one.look().firings.get(key)
             if known is not None and known.acknowledged_at is None:
-                books.log.append(Acknowledged(key, now))
+                one.append(Acknowledged(key, now))

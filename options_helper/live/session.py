@@ -30,7 +30,7 @@ from options_helper.analysis.risk.fill_costs import trades_of_day
 from options_helper.analysis.risk.leg_inputs import RiskChoices
 from options_helper.analysis.row_table import RowTable
 from options_helper.analysis.totals import LiveTotals, sum_up
-from options_helper.bus.accounts import alerts_key
+from options_helper.bus.accounts import alerts_key, earlier_alerts_key
 from options_helper.bus.address import bus_of, desk_accounts_of
 from options_helper.bus.viewer import BusManager
 from options_helper.clock import utc_now
@@ -188,6 +188,7 @@ class _LogOf(NamedTuple):
 
     key: str | None
     is_known: bool
+    earlier: str | None = None  # under what they were kept while it was not, where that is something else
 
 
 @dataclass(frozen=True, slots=True)
@@ -451,8 +452,14 @@ class LiveSession:
         names = [run.settings.account, *(one.name for one in run.further)]
         address = bus_of(os.environ)
         own = next(iter(self.desk_accounts), None)
+        if address is None:
+            return dict.fromkeys(names, _LogOf(None, is_known=True))
         return {
-            name: _LogOf(None if address is None else alerts_key(address, name, own), self._has_its_log(name))
+            name: _LogOf(
+                alerts_key(address, name, own),
+                self._has_its_log(name),
+                earlier_alerts_key(address, name, own),
+            )
             for name in names
         }
 
@@ -502,7 +509,8 @@ class LiveSession:
         of_file = settings.account == run.settings.account and not run.of_account
         file = run.portfolio_file.path if of_file else None
         kept = self._alert_logs(run)[settings.account]
-        reader.follow(settings, file, self._now(), kept.key, None if kept.is_known else LOG_NOT_KNOWN)
+        remark = None if kept.is_known else LOG_NOT_KNOWN
+        reader.follow(settings, file, self._now(), kept.key, remark, earlier=kept.earlier)
 
     def stop(self, because: str = "Stopped.") -> None:
         """End the run; harmless when none is on."""

@@ -47,6 +47,15 @@ operator = "above"
 level = 150
 """
 
+UNHEARD = """
+[[rules]]
+name = "unheard"
+subject = "stream:stocks"
+figure = "phase"
+operator = "is"
+level = "failed"
+"""
+
 
 class AccountManager:
     """Says what the account holds; its time moves with each look."""
@@ -60,6 +69,7 @@ class AccountManager:
         self.seconds = 0.0
         self.desk: DeskRemarks | None = None
         self.price = 200.0
+        self.phase = Phase.LIVE  # of the prices
 
     def start(self, config: LiveStreamConfig) -> None:
         if self.refuses is not None:
@@ -91,7 +101,11 @@ class AccountManager:
             running=self.is_running,
         )
         own = fills_of(self.settings.account)
-        streams = {name: one for name, one in shown.streams.items() if not name.kind.carries_orders}
+        streams = {
+            name: replace(one, phase=self.phase)
+            for name, one in shown.streams.items()
+            if not name.kind.carries_orders
+        }
         return replace(
             shown,
             account=self.account,
@@ -110,6 +124,7 @@ class NotingAlerts(AlertsReader):
         self.judged: list[dict[str, int] | None] = []  # None: without a book
         self.without_book: list[bool] = []  # whether nothing is told of rules that need one
         self.remark: str | None = None
+        self.earlier: str | None = None  # under what they were kept before
         self.stopped = False
 
     def follow(
@@ -119,8 +134,10 @@ class NotingAlerts(AlertsReader):
         now: datetime,
         account: str | None = None,
         remark: str | None = None,
+        *,
+        earlier: str | None = None,
     ) -> None:
-        self.remark = remark
+        self.remark, self.earlier = remark, earlier
         self.follows.append(settings.account)
         self.keys.append(account)
 
@@ -408,6 +425,7 @@ def test_over_a_bus_alerts_are_kept_by_desk_and_account_and_the_desks_own_withou
     assert (main.remark, ira.remark) == (None, None)
     assert main.keys[1:] == [alerts_key(bus, DEFAULT_ACCOUNT, None)], "as a watch without a name"
     assert ira.keys == [alerts_key(bus, "ira", "main")] == [alerts_key(bus, "ira", None)]
+    assert (main.earlier, ira.earlier) == (alerts_key(bus, "main", None), None)
     stage.session.keep()
     assert len(main.keys) == 2, "once"
 
@@ -472,6 +490,49 @@ def test_over_a_bus_what_fires_is_in_one_log_whenever_the_page_learns_whose_it_i
     assert fired == ["AAPL high"]
     written = [log.read_text().count('"rule":"AAPL high"') for log in tmp_path.rglob("*.jsonl")]
     assert sum(count > 0 for count in written) == 1
+
+
+@pytest.mark.usefixtures("bus")
+def test_over_a_bus_what_fired_before_the_page_knew_its_log_is_shown_and_acknowledged_there_still(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """It was sent, so whoever looks for it finds it, whatever its log; also when the page is opened anew."""
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path))
+    monkeypatch.setenv("OH_ALERT_RULES", str(tmp_path / "alerts.toml"))
+    (tmp_path / "alerts.toml").write_text(UNHEARD)
+    manager = AccountManager(MAIN)
+
+    def opened() -> LiveSession:
+        reader = AlertsReader(lambda: 0.0, judging=judging)
+        return LiveSession(build_manager=lambda _: manager, alerts=reader, housekeeping_seconds=3_600)
+
+    def fired(session: LiveSession) -> list[tuple[str, bool]]:
+        return [(one.firing.rule, one.acknowledged_at is None) for one in session.alerts().firings]
+
+    session, again = opened(), opened()
+    try:
+        session.start(ACCOUNT_FILE, replace(ACCOUNT, further=()), MAIN)
+        for phase in (Phase.LIVE, Phase.FAILED):
+            manager.phase = phase
+            session.keep()
+        assert fired(session) == [("unheard", True)]
+
+        manager.desk = on_desk("main", "ira")
+        session.keep()
+        assert session.desk_accounts == ("main", "ira")
+        assert fired(session) == [("unheard", True)]
+
+        session.acknowledge(session.alerts().firings[0].firing.key)
+        assert fired(session) == [("unheard", False)]
+        session.stop()
+
+        again.start(ACCOUNT_FILE, replace(ACCOUNT, further=()), MAIN)
+        again.keep()
+        assert fired(again) == [("unheard", False)]
+    finally:
+        session.stop()
+        again.stop()
+        until_no_thread("live-alerts")
 
 
 def bus_of_here() -> BusAddress:
