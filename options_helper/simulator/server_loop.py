@@ -93,6 +93,9 @@ class Client:
         self.connection = connection
         self._deflater = _deflater_of(connection)
         self.protocol = protocol
+        self.noted = (
+            protocol.subscription
+        )  # as the market was told of it last; one that changes is another object
         self._number = number
 
     @property
@@ -372,8 +375,10 @@ class ServerLoop:
         if reply.close_code is not None:
             await _close_or_abort(client.connection, reply.close_code)
             return
-        if client.protocol.listening:
+        if client.noted is not client.protocol.subscription:
+            client.noted = client.protocol.subscription
             self._note_interest()
+        if client.protocol.listening:
             self._start_clock()
             self._end_if_due(client)
         await client.drained()

@@ -17,9 +17,11 @@ from options_helper.simulator.faults import Faults, fault_meanings
 from options_helper.simulator.wire.protocol import (
     ENDPOINTS,
     ERRORS,
+    FIRST_ACCOUNT,
     FREE_PLAN,
     OFFERS,
     Encoding,
+    Keys,
     Limits,
     Payload,
     Reply,
@@ -268,6 +270,21 @@ def test_the_account_refuses_a_wrong_key_and_says_why():
     answer = send(protocol_at("/stream"), AUTHENTICATION | {"secret": "other"})
     assert answer["data"]["status"] == "unauthorized"
     assert "verification failed" in answer["data"]["message"]
+
+
+@pytest.mark.parametrize("secret", ["of the ira", "wrong"])
+def test_a_connection_of_the_account_stays_that_account_s(secret):
+    """Whoever authenticates again, with whatever keys, would hear of another account's orders."""
+    protocol = authenticated("/stream", keys=Keys(others={"ira": "of the ira", "roth": "of the roth"}))
+    other = protocol_at("/stream", keys=Keys(others={"ira": "of the ira", "roth": "of the roth"}))
+    send(other, {"action": "auth", "key": "roth", "secret": "of the roth"})
+
+    for conversation, account in ((protocol, FIRST_ACCOUNT), (other, "roth")):
+        reply = conversation.receive(json.dumps({"action": "auth", "key": "ira", "secret": secret}))
+
+        assert only_answer(reply) == {"action": "error", "data": {"error_message": "already authenticated"}}
+        assert reply.close_code == 1000
+        assert conversation.account == account
 
 
 def test_listening_is_acknowledged_and_absolute():

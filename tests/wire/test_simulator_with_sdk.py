@@ -107,8 +107,9 @@ def raw_client(
     *,
     encoding: str = "application/msgpack",
     read_at_most: int | None = 16,
+    greetings: int = 2,
 ) -> Iterator[ClientConnection]:
-    """A plain websocket that authenticated in its handshake and has read the two answers."""
+    """A plain websocket that authenticated in its handshake and has read the answers: `connected`, `authenticated`."""
     headers = {"Content-Type": encoding, "APCA-API-KEY-ID": KEYS[0], "APCA-API-SECRET-KEY": KEYS[1]}
     with connect(
         f"{server.stream_url}{path}",
@@ -117,7 +118,7 @@ def raw_client(
         max_queue=read_at_most,
         close_timeout=0.1,
     ) as websocket:
-        for _ in ("connected", "authenticated"):
+        for _ in range(greetings):
             websocket.recv(timeout=AT_ONCE)
         yield websocket
 
@@ -208,6 +209,41 @@ def test_symbols_may_be_added_and_removed_while_it_runs(running_simulator):
         stream.unsubscribe_quotes("AAPL")
         wait_until(lambda: server.subscribed(STOCKS, "quotes") == {"SPY"})
     assert server.connections["/v2/iex"] == 1
+
+
+@pytest.mark.parametrize(
+    ("stream", "channel", "wish", "end"),
+    [
+        (
+            STOCKS,
+            "quotes",
+            {"action": "subscribe", "quotes": ["AAPL"]},
+            {"action": "unsubscribe", "quotes": ["AAPL"]},
+        ),
+        (
+            FILLS,
+            "trade_updates",
+            {"action": "listen", "data": {"streams": ["trade_updates"]}},
+            {"action": "listen", "data": {"streams": []}},
+        ),
+    ],
+    ids=["market data", "orders"],
+)
+def test_a_market_is_told_that_nobody_is_interested_any_more(running_simulator, stream, channel, wish, end):
+    path, greetings = ("/stream", 0) if stream is FILLS else ("/v2/iex", 2)
+    told: list[Interest] = []
+
+    class Listening(SilentMarket):
+        def steps(self, interest: Interest) -> Iterator[Step]:
+            told.append(interest)
+            return iter(())
+
+    server = running_simulator(Listening())
+    with raw_client(server, path, encoding="application/json", greetings=greetings) as client:
+        client.send(json.dumps(wish))
+        wait_until(lambda: told and told[0].symbols(stream, channel))
+        client.send(json.dumps(end))
+        wait_until(lambda: not told[0].symbols(stream, channel))
 
 
 def test_a_subscribe_message_in_many_fragments_is_put_together(running_simulator, caplog):

@@ -517,6 +517,9 @@ class TradingProtocol(ServerProtocol):
     def _authenticate(self, key: object, secret: object) -> Reply:
         if self._faults.silent_auth:
             return self.silence
+        if self.authenticated:
+            # A connection is one account's as long as it lasts: what was asked for is heard of no other.
+            return self._fatal(ERRORS[403])
         if self._faults.auth_error is not None or not self._matches(key, secret):
             return self._authorization("unauthorized", "authenticate", "access key verification failed")
         self.authenticated = True
