@@ -94,6 +94,11 @@ class Offset:
         return f"This computer's clock is {span} {direction} the owner's; ages are corrected."
 
 
+def process_named(where: str, pid: int) -> bytes:
+    """Who is asked for its time: one that another has followed may be there still, and its clock be another."""
+    return f"{pid} {where}".encode()
+
+
 class _Owner(NamedTuple):
     """Whose clock it is: computer, process, and the newest of its terms; 0: an owner of before does not say that."""
 
@@ -194,6 +199,17 @@ class DeskClock:
                 owner = self._owner
             return None if owner is None else self._known.get(owner)
 
+    def received_here(self, owner_ns: int, offset: Offset | None) -> int:
+        """When an owner whose clock is so far ahead received what is there now; None: as if the clocks agreed.
+
+        That is in the past. What seems to come later is of a clock that was set since it was measured: it would look
+        fresh until that time had come, however long nothing follows it.
+        """
+        if offset is None:
+            return owner_ns
+        at_ns, now_ns = offset.here(owner_ns), self._now_ns()
+        return now_ns if at_ns - now_ns > offset.doubt_ns + WORTH_SAYING_NS else at_ns
+
     @property
     def sentence(self) -> str | None:
         """What to say of it; None where it is nothing."""
@@ -247,7 +263,7 @@ class DeskClock:
                 return
             if owner in self._known:
                 self._due_at = asked_at + AGAIN_SECONDS  # one is enough to ask anew
-        found = await self._ask(bus, names)
+        found = await self._ask(bus, names, owner)
         with self._lock:
             if owner != self._owner:
                 return  # whose answer this is, nobody knows
@@ -259,10 +275,10 @@ class DeskClock:
             self._keep(owner, found if known is None else known.better(found))
             self._due_at = now + CLOCK_SECONDS
 
-    async def _ask(self, bus: BusConnection, names: Names) -> Offset | None:
+    async def _ask(self, bus: BusConnection, names: Names, owner: _Owner) -> Offset | None:
         asked_at = self._monotonic()
         try:
-            owner_ns = int(await bus.ask(names.ask("time")))
+            owner_ns = int(await bus.ask(names.ask("time"), process_named(owner.where, owner.pid)))
         except (StreamError, ValueError):
             return None
         # Counted back from the answer: this clock may have been set since it was asked.

@@ -19,6 +19,7 @@ import msgspec
 
 from options_helper import __version__
 from options_helper.bus.address import BusAddress
+from options_helper.bus.clocks import process_named
 from options_helper.bus.connection import BusConnection, Reply, StoreWish
 from options_helper.bus.demand import Demand, demands, read_wish
 from options_helper.bus.detail import Detail
@@ -155,7 +156,9 @@ class BusOwner(TermCarrier):
         return stores_of(self._names, self._keep_bytes)
 
     async def _begun(self, connection: BusConnection) -> None:
-        await connection.subscribe(self._names.ask("time"), lambda _, __, answer: self._tell_time(answer))
+        await connection.subscribe(
+            self._names.ask("time"), lambda _, data, answer: self._tell_time(data, answer)
+        )
         await connection.subscribe(
             self._names.ask("want"), lambda _, data, answer: self._take_wish(data, answer)
         )
@@ -210,7 +213,8 @@ class BusOwner(TermCarrier):
         """Answer a viewer that wants symbols; what is no wish has no answer."""
         wish = read_wish(data)
         demand = None if wish is None else self._demand_for(wish.stream)
-        if wish is None or demand is None or answer is None:
+        # Whoever serves now is asked as well, and answers.
+        if wish is None or demand is None or answer is None or self.fenced is not None:
             return
         with self._demands_lock:
             if not demand.may_ask(wish.viewer, self._monotonic()):
@@ -220,9 +224,10 @@ class BusOwner(TermCarrier):
             self._slow.want(demand.stream, self._monotonic())
         self._send(answer, msgspec.msgpack.encode(told))
 
-    def _tell_time(self, answer: Reply | None) -> None:
-        """Answer a viewer that asks for this computer's time."""
-        if answer is not None:
+    def _tell_time(self, asked: bytes, answer: Reply | None) -> None:
+        """Answer a viewer that asks for this computer's time, unless it asks another; one of before names nobody."""
+        is_meant = asked in (b"", process_named(self._owner.host, self._owner.pid))
+        if answer is not None and is_meant and self.fenced is None:
             self._send(answer, str(self._now_ns()).encode())
 
     def _send(self, answer: Reply, data: bytes) -> None:

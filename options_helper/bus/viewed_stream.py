@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import logging
 from collections import deque
+from functools import partial
 from typing import Final, Protocol
 
 from options_helper.bus.batch import Batch, read_head
@@ -60,6 +61,9 @@ class Clock(Protocol):
 
     def offset_of(self, stream: StreamId, epoch: int) -> Offset | None:
         """That of the owner of a term of this stream; None where it is not known (yet)."""
+
+    def received_here(self, owner_ns: int, offset: Offset | None) -> int:
+        """When such an owner received what is there now, by this computer's clock."""
 
     def here(self, health: DeskHealth) -> DeskHealth:
         """An owner's word with its times on this computer's clock."""
@@ -156,10 +160,11 @@ class ViewedStream:
             self._use(one, of)
 
     def _use(self, batch: Batch, feed: Detail) -> None:
-        offset = self._clock.offset_of(self.stream, batch.head.epoch) or Offset()
+        known = self._clock.offset_of(self.stream, batch.head.epoch)
+        here = partial(self._clock.received_here, offset=known)
         frames = [record for record in batch.records if record.kind is RecordKind.FRAME]
-        first, last = (offset.here(frames[at].received_ns) if frames else None for at in (0, -1))
-        told = [offset.gap_here(gap) for gap in counted_gaps(batch.records)]
+        first, last = (here(frames[at].received_ns) if frames else None for at in (0, -1))
+        told = [(known or Offset()).gap_here(gap) for gap in counted_gaps(batch.records)]
         leg, arrival = self.leg.take(batch.head, first, last, told, feed)
         if not arrival.is_new:
             self._legs.put(leg, hole=False)
@@ -173,7 +178,7 @@ class ViewedStream:
             self._sink.connected(None)  # what is made of changes does not go on from here
         for record in records:
             if record.kind is RecordKind.FRAME:
-                self._sink.frame(record.payload, record.events, offset.here(record.received_ns))
+                self._sink.frame(record.payload, record.events, here(record.received_ns))
             elif record.kind is RecordKind.MARKET:
                 self._sink.connected(readable(record.payload))
 

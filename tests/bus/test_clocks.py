@@ -23,6 +23,7 @@ from options_helper.bus.clocks import (
     NOT_KNOWN,
     DeskClock,
     Offset,
+    process_named,
 )
 from options_helper.bus.detail import Detail
 from options_helper.bus.follower import Desk, DeskFollower
@@ -72,10 +73,12 @@ class Owners:
         self.answers = True
         self.asked = self.answered = 0
         self.set_meanwhile = 0
+        self.whom = b""
 
-    async def ask(self, subject: str) -> bytes:
+    async def ask(self, subject: str, whom: bytes) -> bytes:
         assert subject == ADDRESS.names.ask("time")
         self.asked += 1
+        self.whom = whom
         await asyncio.sleep(0)
         self.here.seconds += self.took / 2
         at_ns = self.at_ns
@@ -321,6 +324,14 @@ def test_a_clock_that_is_set_while_an_answer_is_on_its_way_is_known_truly(
     assert ahead(measured(clock, owners)) == -40
 
 
+def test_whose_time_it_is_says_who_is_asked(owners: Owners, clock: DeskClock):
+    """One that another has followed, and that was frozen meanwhile, would answer too, by a clock of its own."""
+    clock.hear(owners.word(7, "attic", 31), now=True)
+    measured(clock, owners)
+
+    assert owners.whom == process_named("attic", 31) == b"31 attic"
+
+
 def test_an_answer_of_an_owner_that_is_followed_by_another_meanwhile_is_nobodys(
     owners: Owners, clock: DeskClock
 ):
@@ -402,13 +413,13 @@ def standby(here: Computer, owners: Owners, clock: DeskClock) -> Standby:
 
 @pytest.mark.parametrize("speaks_first", [True, False])
 def test_what_an_owner_on_another_computer_received_is_of_its_clock_on_a_connection_that_goes_on(
-    standby: Standby, owners: Owners, *, speaks_first: bool
+    standby: Standby, owners: Owners, here: Computer, *, speaks_first: bool
 ):
     """A price of two minutes ago looked as fresh as one of a minute, or one of now as a minute old."""
     standby.speak(1)
     standby.measure()
     standby.come(b"of den", 1, at_ns=NOON)
-    owners.ahead = 60 * SECOND
+    owners.ahead, here.seconds = 60 * SECOND, 2.0
     if speaks_first:
         standby.speak(2)
     standby.come(b"of attic", 2, at_ns=NOON + 61 * SECOND)
@@ -434,6 +445,31 @@ def test_what_is_received_in_a_term_that_is_not_the_owners_newest_is_not_held_up
 
     ((payload, at_ns),) = standby.received.frames
     assert (payload, round((at_ns or 0) / SECOND)) == (b"of now", NOON // SECOND)
+
+
+@pytest.mark.parametrize("whose", ["this computer's, back", "the owner's, forward"])
+def test_what_comes_after_a_clock_was_set_and_before_it_is_measured_is_not_fresh_until_that_time_comes(
+    standby: Standby, owners: Owners, here: Computer, whose: str
+):
+    """A quote that nothing followed was 0 s old for an hour: it had come an hour later than now."""
+    standby.speak(1)
+    standby.measure()
+    if whose == "the owner's, forward":
+        owners.ahead = 3_600 * SECOND
+    else:
+        here.set_by = -3_600 * SECOND
+    here.seconds = 5.0
+    came_at = here.now_ns()
+    standby.come(b"of now", 1, at_ns=owners.at_ns)
+    here.seconds = 65.0
+    standby.speak(1)
+    standby.measure()
+    standby.come(b"later", 1, at_ns=owners.at_ns)
+
+    moments = [
+        (payload, round((at_ns - came_at) / SECOND)) for payload, at_ns in standby.received.frames if at_ns
+    ]
+    assert moments == [(b"of now", 0), (b"later", 60)]
 
 
 def test_what_the_owner_of_before_sent_last_is_of_its_own_clock(standby: Standby, owners: Owners):
@@ -554,8 +590,8 @@ class Painted:
             return SimpleNamespace(data=encode_truth(Picture([])))
         return None
 
-    async def ask(self, subject: str) -> bytes:
-        return await self._owners.ask(subject)
+    async def ask(self, subject: str, whom: bytes) -> bytes:
+        return await self._owners.ask(subject, whom)
 
     async def speak_until(self, is_so: Callable[[], bool]) -> None:
         """Let the owner speak again and again."""

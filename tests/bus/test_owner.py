@@ -5,17 +5,24 @@ from __future__ import annotations
 import asyncio
 import threading
 from contextlib import suppress
+from types import SimpleNamespace
 from typing import Any
 
+import msgspec
 import pytest
 
 from options_helper.bus.address import BusAddress
 from options_helper.bus.batch import Batch, decode
+from options_helper.bus.clocks import process_named
 from options_helper.bus.connection import BusConnection, StoreWish
+from options_helper.bus.demand import Wish
 from options_helper.bus.names import Names
+from options_helper.bus.owner import BusOwner
 from options_helper.bus.publisher import Fenced
+from options_helper.bus.term_carrier import Owner
 from options_helper.bus.truth import DeskHealth, Picture
 from options_helper.bus.truth import decode as read_truth
+from options_helper.clock import utc_now_ns
 from options_helper.data.recording.journal import RecordKind
 from options_helper.errors import ConfigError, StreamError
 from options_helper.model.announcement import Announcement, MarketKind
@@ -201,6 +208,63 @@ def test_one_that_yields_while_it_connects_publishes_nothing_more(monkeypatch):
 
         assert not carrying.is_alive()
         assert stored(server) == []
+
+
+def test_its_time_tells_only_who_is_asked_and_a_program_of_before_which_names_nobody():
+    async def ask(server: NatsServer, owner: Owner) -> tuple[bool, list[int]]:
+        connection = BusConnection(server.address)
+        await connection.open("a test")
+        try:
+            of_another = asyncio.create_task(connection.ask(NAMES.ask("time"), process_named("attic", 1)))
+            await asyncio.sleep(0)  # it is asked first
+            whoms = process_named(owner.host, owner.pid), b""
+            told = [int(await connection.ask(NAMES.ask("time"), whom)) for whom in whoms]
+            is_answered = of_another.done()
+            of_another.cancel()
+            with suppress(asyncio.CancelledError):
+                await of_another
+        finally:
+            await connection.close()
+        return is_answered, told
+
+    with nats_server() as server, serving(server, deliver(*quotes(0, 1))) as run:
+        wait_until(lambda: run.events() == 2)
+        owner = vars(run.owner)["_owner"]
+        is_answered, told = asyncio.run(asyncio.wait_for(ask(server, owner), AT_ONCE))
+
+    assert not is_answered
+    assert all(abs(one - utc_now_ns()) < 60 * NANOSECONDS for one in told)
+
+
+@pytest.mark.parametrize(("followed_by", "answers"), [(None, 2), ("another leads", 0)])
+def test_one_that_another_has_followed_answers_nobody_any_more(followed_by: str | None, answers: int):
+    """Its connection may be open for a while yet; whoever serves now was asked as well."""
+    answered: list[bytes] = []
+    asked: dict[str, Any] = {}
+
+    async def subscribe(subject: str, hear: Any) -> None:
+        asked[subject] = hear
+
+    async def answer(data: bytes) -> None:
+        answered.append(data)
+
+    async def story() -> None:
+        await vars(BusOwner)["_begun"](owner, SimpleNamespace(subscribe=subscribe))
+        if followed_by is not None:
+            vars(owner)["_term"].yield_to_another(followed_by)
+        wish = Wish("a viewer", StreamName.STOCKS, ("AAPL",))
+        for what, data in (("time", b""), ("want", msgspec.msgpack.encode(wish))):
+            asked[NAMES.ask(what)]("", data, answer)
+        await asyncio.gather(*vars(owner)["_answers"])
+
+    limits = {StreamName.STOCKS: None}
+    here = BusAddress.parse("127.0.0.1")
+    owner = BusOwner(here, Owner("den", 1, NOON), list(limits), now_ns=lambda: NOON, limits=limits)
+    try:
+        asyncio.run(story())
+    finally:
+        owner.close()
+    assert len(answered) == answers
 
 
 def test_a_simulated_market_is_announced_as_of_now():

@@ -23,6 +23,10 @@ class OneClock:
         return Offset()
 
     @staticmethod
+    def received_here(owner_ns: int, offset: Offset | None) -> int:
+        return owner_ns
+
+    @staticmethod
     def here(health: DeskHealth) -> DeskHealth:
         return health
 

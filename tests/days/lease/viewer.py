@@ -42,6 +42,11 @@ class OneClock:
         return Offset()
 
     @staticmethod
+    def received_here(owner_ns: int, offset: Offset | None) -> int:
+        """Then."""
+        return owner_ns
+
+    @staticmethod
     def here(health: DeskHealth) -> DeskHealth:
         """As it was said."""
         return health
