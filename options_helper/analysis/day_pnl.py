@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from datetime import UTC, date, datetime, time
+from datetime import UTC, date, datetime, time, timedelta
 from decimal import Decimal
 from itertools import accumulate
 from typing import Final, Self, assert_never
@@ -41,7 +41,7 @@ from options_helper.model.account import (
     RestTask,
     executions_by_symbol,
 )
-from options_helper.model.alpaca_symbols import underlying_root
+from options_helper.model.alpaca_symbols import is_coin_pair, underlying_root
 from options_helper.model.contract_symbols import (
     has_contract_length,
     parse_contract_symbol,
@@ -69,8 +69,10 @@ _LARGEST_JUMP: Final = Decimal("1.45")
 # What exactly is not known of a symbol whose trades are: a fill that stands in the list of fills is known.
 _UNREAD: Final = "How much of it the account holds could not be read"
 _HALF: Final = "Of what was assigned or exercised today only one half is told, the contract or the shares"
+_FEES: Final = "Traded today, and of coins fees are taken in coins, so what was held at midnight is not known"
 _OPEN: Final = "Whether the last fills are in the account's positions is not known yet"
 _UNTOLD: Final = "The account holds another quantity of it than what it tells of today comes to"
+_NO_MIDNIGHT: Final = "There is no price at which the day began, at midnight in New York"
 _NO_PRICE: Final = "A price at which it was executed today is not known"
 # What may be said against the profit of a day.
 _REASONS: Final = {
@@ -171,15 +173,26 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         return _nothing_known(account, today)
     view, held = account.view, portfolio.quantities
     base_day = session_before(today, live.told_sessions)
-    base_closes = {symbol: close.price for symbol, close in account.closes.items() if close.day == base_day}
+    # Coins have no session: of theirs it is the price at midnight.
+    yesterday = today - timedelta(days=1)
+    base_closes = {
+        symbol: close.price
+        for symbol, close in account.closes.items()
+        if close.day == (yesterday if is_coin_pair(symbol) else base_day)
+    }
     unlikely = {
-        symbol for symbol, close in base_closes.items() if not _is_of_todays_share(symbol, close, live)
+        symbol
+        for symbol, close in base_closes.items()
+        if not is_coin_pair(symbol) and not _is_of_todays_share(symbol, close, live)
     }
     base_closes = {symbol: close for symbol, close in base_closes.items() if symbol not in unlikely}
     followed: dict[str, Followed] = {}
     counted, later = executions_by_symbol(account.executions), executions_by_symbol(account.later)
-    foreign = [symbol for symbol in dict.fromkeys((*counted, *later)) if view.is_foreign(symbol)]
-    traded = dict.fromkeys(symbol for symbol in (*counted, *later) if symbol not in foreign)
+    executed = dict.fromkeys((*counted, *later))
+    # What was traded of a coin and what is held of it differ by the fees, which are taken in coins.
+    with_fees = {symbol for symbol in executed if is_coin_pair(symbol) and symbol in held}
+    foreign = [symbol for symbol in executed if view.is_foreign(symbol) and symbol not in with_fees]
+    traded = dict.fromkeys(symbol for symbol in executed if symbol not in foreign)
     unread = {symbol for symbol in (*held, *traded) if is_unread(view, symbol)}
     half_told = halves((*account.executions, *account.later))
     doubtful = (
@@ -191,6 +204,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         **dict.fromkeys(account.unexplained, _UNTOLD),
         **dict.fromkeys(account.unsettled, _OPEN),
         **dict.fromkeys(doubtful, _HALF),
+        **dict.fromkeys(with_fees, _FEES),
         **dict.fromkeys(unread, _UNREAD),
     }
     unknown = dict.fromkeys(unclear, QuoteWarning.TRADES_UNKNOWN)
@@ -494,7 +508,9 @@ def _reasons(day: AccountDay, held: HeldLines, lines: LineDays, gone: Sequence[s
         said: dict[str, list[str]] = {}
         for symbol, label in (*of_lines, *of_gone):
             unclear = day.unclear.get(symbol) if warning is QuoteWarning.TRADES_UNKNOWN else None
-            said.setdefault(unclear or sentence.format(day=base_day), []).append(label)
+            is_of_midnight = warning is QuoteWarning.NO_PREVIOUS_CLOSE and is_coin_pair(symbol)
+            beginning = _NO_MIDNIGHT if is_of_midnight else sentence.format(day=base_day)
+            said.setdefault(unclear or beginning, []).append(label)
         for beginning, labels in said.items():
             yield from _sentence(beginning, labels)
     not_believed = np.zeros(len(held.symbols), dtype=bool) if held.not_believed is None else held.not_believed

@@ -134,6 +134,7 @@ def look(
     alone = _held_by_account_alone(portfolio, account, at, told)
     contracts = {one for one in executed if is_contract_symbol(one)}.union(_contracts(portfolio, at, told))
     contracts |= {one.live_symbol for one in alone if one.is_option}
+    coins = list(dict.fromkeys(one.live_symbol for one in portfolio.instruments if one.is_coin))
     try:
         for batch in seed(
             rest,
@@ -145,6 +146,8 @@ def look(
             stock_feed=settings.stock_feed,
             options_feed=settings.options_feed,
             today=new_york_date(at),
+            coins=coins,
+            coin_location=COINS_AT,
         ):
             quotes |= {one.symbol: one for one in batch.quotes}
             trades |= {one.symbol: one for one in batch.trades}
@@ -152,7 +155,7 @@ def look(
             closes |= {one.symbol: one for one in batch.closes}
             ends |= session_closes(batch.newest_closes, clock())
             problems += map(Problem, batch.unreadable)
-        quotes |= _coin_quotes(rest, [one.live_symbol for one in portfolio.instruments if one.is_coin])
+        quotes |= _coin_quotes(rest, coins)
     except RestError as error:
         problems.append(Problem.of(error, "some prices"))
     waiting.request("the options around the money")

@@ -737,6 +737,53 @@ class TestThePreviousClose:
         assert today.figures() == dollars(10, 0, 10)
 
 
+class TestCoins:
+    """They have no session: their day begins at midnight in New York, at the price of then."""
+
+    BTC = "BTC/USD"
+    MONDAY = datetime(2026, 11, 23, 11, 0, tzinfo=NEW_YORK)
+
+    def today(
+        self, *executions: Execution, closes: Mapping[str, float], held: float = 0.5, **more: Any
+    ) -> Today:
+        known = account({self.BTC: held}, closes=closes, executions=executions, **more)
+        at_now = {"as_of": more.get("as_of", AS_OF)}
+        return Today(holding(self.BTC, 0.5), live(known, at(self.BTC, 61_000.0, **at_now), **at_now))
+
+    def test_what_is_held_counts_from_midnight_on(self):
+        today = self.today(closes={self.BTC: 60_000.0})
+
+        assert today.figures() == dollars(500, 0, 500)
+        assert today.totals.day.total == pytest.approx(500)
+        assert today.totals.day_reasons == ()
+
+    def test_on_a_monday_that_is_sundays_price_and_no_sessions(self):
+        of_day = {"day": date(2026, 11, 23), "as_of": self.MONDAY, "closes": {self.BTC: 60_000.0}}
+
+        assert self.today(**of_day, closed_on=date(2026, 11, 22)).figures() == dollars(500, 0, 500)
+        assert self.today(**of_day, closed_on=date(2026, 11, 20)).figures() == (None, 0.0, None)
+
+    def test_without_that_price_the_reason_names_it_and_no_close(self):
+        assert self.today(closes={}).totals.day_reasons == (
+            "There is no price at which the day began, at midnight in New York: BTC/USD.",
+        )
+
+    def test_no_jump_of_a_coin_is_taken_for_a_split(self):
+        assert self.today(closes={self.BTC: 30_000.0}).figures() == dollars(15_500, 0, 15_500)
+
+    def test_of_what_was_traded_today_the_quantity_at_midnight_is_not_known_for_the_fees(self):
+        today = self.today(traded(self.BTC, "0.1", 60_500), closes={self.BTC: 60_000.0})
+
+        assert today.figures() == NOTHING
+        assert today.row()["warnings"] == ["trades_unknown"]
+        assert today.totals.day_reasons == (
+            "Traded today, and of coins fees are taken in coins, so what was held at midnight is not known: BTC/USD.",
+        )
+
+    def test_where_the_account_holds_another_quantity_nothing_is_said(self):
+        assert self.today(closes={self.BTC: 60_000.0}, held=0.4).figures() == NOTHING
+
+
 class TestTheDay:
     """Days are New York's."""
 

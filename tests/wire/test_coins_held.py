@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from datetime import timedelta
 from decimal import Decimal
+
+import pytest
 
 from options_helper.analysis.live_portfolio_metrics import compute_live_position_rows
 from options_helper.analysis.marks import QuoteWarning
 from options_helper.data.streaming.live_manager import LiveStreamManager
 from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.live.session import RunSettings, config_for, plan_for
+from options_helper.model.market_hours import new_york_date
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
@@ -30,7 +34,13 @@ BOOK = portfolio(holding(BTC, 0.5, cost_basis=60_000.0))
 
 
 def is_known(snapshot: LiveSnapshot) -> bool:
-    return BTC in snapshot.quotes and snapshot.account.view is not None
+    account = snapshot.account
+    return (
+        BTC in snapshot.quotes
+        and account.view is not None
+        and account.executions_day is not None
+        and BTC in account.closes
+    )
 
 
 def test_a_coin_is_streamed_priced_and_found_in_the_account(
@@ -52,6 +62,9 @@ def test_a_coin_is_streamed_priced_and_found_in_the_account(
     assert DOUBTS.isdisjoint(row["warnings"])
     assert snapshot.account.view is not None
     assert snapshot.account.view.positions[BTC].quantity == Decimal("0.5")
+    began = snapshot.account.closes[BTC]
+    assert began.day == new_york_date(snapshot.as_of) - timedelta(days=1)
+    assert row["day_pnl"] == pytest.approx(0.5 * (row["mark"] - float(began.price)))
 
 
 def test_coins_that_are_held_and_books_that_are_looked_at_share_one_stream():

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date
+from datetime import date, timedelta
 from functools import lru_cache
 from typing import Any, Final, TypeAlias
 
@@ -23,6 +23,7 @@ from options_helper.analysis.totals import Tally
 from options_helper.live.attention import GRAVE_WARNINGS, worth_saying
 from options_helper.live.screen import ScreenModel
 from options_helper.model.account import Source
+from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
 from options_helper.model.text import format_count
@@ -559,16 +560,23 @@ def _spot(cells: Cells) -> Callable[[Row], Cell]:
 
 
 def _change(cells: Cells) -> Callable[[Row], Cell]:
-    """The underlying's own change since the close of the session before; nothing where that is not known."""
+    """The underlying's own change since the close of the session before; nothing where that is not known.
+
+    A coin's is since midnight in New York.
+    """
     snapshot, prices = (
         cells.screen.snapshot,
         {table: cells.tables.column(table, "underlying_price") for table in Table},
     )
-    day = session_before(new_york_date(snapshot.as_of), snapshot.told_sessions)
+    today = new_york_date(snapshot.as_of)
+    last_session, yesterday = session_before(today, snapshot.told_sessions), today - timedelta(days=1)
 
     def drawn(row: Row) -> Cell:
         close = snapshot.account.closes.get(row.underlying or "")
-        if close is None or close.day != day or not close.price:
+        if close is None or not close.price:
+            return EMPTY
+        is_coin = is_coin_pair(close.symbol)
+        if close.day != (yesterday if is_coin else last_session):
             return EMPTY
         spot = next(
             (price for table, place in row.parts if (price := prices[table][place]) is not None), None
@@ -580,7 +588,8 @@ def _change(cells: Cells) -> Callable[[Row], Cell]:
         return Cell(
             f"{written(spot - was, 2, signed=True)} · {written(percent, 2, signed=True)} %",
             "",
-            f"against {close.price:,.2f}, the close of {short_date(close.day)}",
+            f"against {close.price:,.2f}, "
+            + ("at midnight in New York" if is_coin else f"the close of {short_date(close.day)}"),
         )
 
     return drawn

@@ -67,8 +67,11 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
     if not totals.day.counted:
         yield "Today: n/a."
     elif totals.day_base is not None:
+        held = screen.portfolio.instruments
         yield f"Today: against the close of {short_date(totals.day_base)}."
-        if any(not item.is_option for item in screen.portfolio.instruments):
+        if any(item.is_coin for item in held):
+            yield "Coins: against their price at midnight in New York."
+        if any(not item.is_option and not item.is_coin for item in held):
             yield "A dividend that goes ex today counts as a loss."
     else:
         yield "Today: nothing of it was held overnight."

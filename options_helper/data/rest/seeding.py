@@ -9,7 +9,7 @@ import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import date, datetime
+from datetime import date, datetime, time, timedelta
 from math import isinf
 from typing import Any, Final, TypeVar
 
@@ -19,17 +19,20 @@ from options_helper.data.rest.client import (
     AlpacaRest,
     batches,
 )
+from options_helper.data.rest.history import SYMBOLS_A_REQUEST, PastQuery, past_pages
 from options_helper.errors import RestError
 from options_helper.model.account import PreviousClose
-from options_helper.model.events import RestQuote, RestTrade
-from options_helper.model.instants import epoch_nanoseconds, utc_datetime
-from options_helper.model.market_hours import new_york_date
+from options_helper.model.events import Bar, RestQuote, RestTrade
+from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds, epoch_nanoseconds, utc_datetime
+from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.model.risk_inputs import SessionClose, VendorGreeks
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.tolerant import amount, field, items, word
 
 # Feeds that are streamed and cannot be asked.
 FEEDS_WITHOUT_REST: Final = frozenset({"test"})
+# A coin that nobody has quoted for so long has no price of midnight.
+_BEFORE_MIDNIGHT_NS: Final = 3_600 * NANOSECONDS
 # How a server says that one of the symbols is none: it refuses them all.
 SYMBOL_REFUSALS: Final = frozenset({400, 422})
 # So many refusals of a batch of which nothing was answered are no symbol's fault: seven symbols at fault, wherever
@@ -68,15 +71,19 @@ def seed(
     stock_feed: str,
     options_feed: str,
     today: date,
+    coins: Sequence[str] = (),
+    coin_location: str = "",
 ) -> Iterator[SeedBatch]:
     """The latest prices of these symbols, batch by batch; `today` is New York's, and closes are of days before it.
 
-    Raises RestError after everything that could be had; at once when nobody answers at all.
+    Of `coins`, pairs as `BTC/USD`, only what they were worth when today began. Raises RestError after everything that
+    could be had; at once when nobody answers at all.
     """
     failed: RestError | None = None
     for batch_seeds in (
-        _seed(StreamName.STOCKS, rest.stock_snapshots, stock_feed, stocks, today),
-        _seed(StreamName.OPTIONS, rest.option_snapshots, options_feed, contracts, today),
+        _snapshots(StreamName.STOCKS, rest.stock_snapshots, stock_feed, stocks, today),
+        _snapshots(StreamName.OPTIONS, rest.option_snapshots, options_feed, contracts, today),
+        _coins_at_midnight(rest, coins, coin_location, today),
     ):
         try:
             yield from batch_seeds
@@ -88,7 +95,7 @@ def seed(
         raise failed
 
 
-def _seed(
+def _snapshots(
     stream: StreamId,
     request: Callable[[Sequence[str], str], Snapshots],
     feed: str,
@@ -98,10 +105,57 @@ def _seed(
     if feed in FEEDS_WITHOUT_REST:
         return
     size = STOCK_SYMBOLS_A_REQUEST if stream is StreamName.STOCKS else OPTION_SYMBOLS_A_REQUEST
-    bisector = SymbolBisector(lambda piece: request(piece, feed))
-    for batch in batches(symbols, size):
+    yield from _batched(
+        stream,
+        lambda piece: request(piece, feed),
+        batches(symbols, size),
+        lambda piece, snapshots: read_snapshots(stream, piece, snapshots, today),
+    )
+
+
+def _coins_at_midnight(
+    rest: AlpacaRest, pairs: Sequence[str], location: str, today: date
+) -> Iterator[SeedBatch]:
+    """What coins were worth when the day began, New York's as everybody's here: the end of their last minute before it.
+
+    They have no session and no close. A daily bar of theirs ends at another hour, as Alpaca counts a coin's day.
+    """
+    midnight_ns = datetime_nanoseconds(datetime.combine(today, time(), NEW_YORK))
+
+    def last_minutes(piece: Sequence[str]) -> Snapshots:
+        query = PastQuery(
+            kind="crypto",
+            channel="bars",
+            symbols=tuple(piece),
+            since_ns=midnight_ns - _BEFORE_MIDNIGHT_NS,
+            until_ns=midnight_ns,
+            feed=location,
+        )
+        # In time, so the last one of a symbol stays.
+        bars = [bar for page in past_pages(rest, query, midnight_ns) for bar in page.events]
+        return {bar.symbol: bar for bar in bars if isinstance(bar, Bar)}
+
+    def closes(piece: Sequence[str], bars: Snapshots) -> SeedBatch:
+        known = [(pair, amount(bars[pair].close)) for pair in piece if pair in bars]
+        yesterday = today - timedelta(days=1)
+        found = (PreviousClose(pair, price, yesterday) for pair, price in known if price and price > 0)
+        return SeedBatch(StreamName.CRYPTO, len(piece), closes=tuple(found))
+
+    asked = batches(pairs, SYMBOLS_A_REQUEST["crypto"])
+    yield from _batched(StreamName.CRYPTO, last_minutes, asked, closes)
+
+
+def _batched(
+    stream: StreamId,
+    request: Callable[[Sequence[str]], Snapshots],
+    asked: Iterable[Sequence[str]],
+    read: Callable[[Sequence[str], Snapshots], SeedBatch],
+) -> Iterator[SeedBatch]:
+    """What is answered of each batch, without the symbols that are refused."""
+    bisector = SymbolBisector(request)
+    for batch in asked:
         for piece, snapshots in bisector.answers(batch):
-            yield read_snapshots(stream, piece, snapshots, today)
+            yield read(piece, snapshots)
         if refused := bisector.take_refused():
             said = tuple(f"{symbol}: {error}" for symbol, error in refused.items())
             yield SeedBatch(stream, len(refused), unreadable=said, refused=tuple(refused))

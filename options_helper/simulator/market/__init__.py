@@ -19,7 +19,7 @@ SHARED: Final = {
     "collateral": ("set_aside",),
     "conditions": ("NO_CONDITIONS",),
     "expiries": ("ExpiryClerk", "ExpiryRules"),
-    "last_values": ("LastValues", "SymbolSnapshot"),
+    "last_values": ("LastValues", "SymbolSnapshot", "daily_bar"),
     "market": (
         "HoldingMarket",
         "Interest",

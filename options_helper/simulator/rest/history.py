@@ -9,9 +9,18 @@ from datetime import UTC, datetime, time
 from http import HTTPStatus
 from typing import Any, Final
 
-from options_helper.model.instants import epoch_nanoseconds, utc_datetime
+from options_helper.model.alpaca_symbols import is_coin_pair
+from options_helper.model.instants import (
+    datetime_nanoseconds,
+    epoch_nanoseconds,
+    timestamp_extension,
+    utc_datetime,
+)
+from options_helper.model.market_hours import NEW_YORK, new_york_date
 from options_helper.simulator.faults import Message
-from options_helper.simulator.market.past import BAR_NS
+from options_helper.simulator.market.last_values import daily_bar
+from options_helper.simulator.market.market import QuotingMarket
+from options_helper.simulator.market.past import BAR_NS, PastMarket
 from options_helper.simulator.rest.context import (
     Answer,
     Query,
@@ -74,8 +83,23 @@ def _rows(
     symbols: list[str], kind: str, since_ns: int, until_ns: int, context: RequestContext
 ) -> Iterator[tuple[str, Message]]:
     for symbol in symbols:
+        made_up = _minute_before_today(symbol, context) if kind == "b" and is_coin_pair(symbol) else None
+        if made_up is not None and since_ns <= made_up[0] <= until_ns:
+            yield symbol, made_up[1]
         for message in context.past.past(kind, symbol, since_ns, until_ns):
             yield symbol, message
+
+
+def _minute_before_today(symbol: str, context: RequestContext) -> tuple[int, Message] | None:
+    """The last minute of a coin's day before, which nobody played: it ended where its today began."""
+    if isinstance(context.market, PastMarket) or not isinstance(context.market, QuotingMarket):
+        return None
+    today = new_york_date(utc_datetime(context.now_ns))
+    made = context.market.snapshot(symbol, context.now_ns, context.last_session)
+    if (bar := made.daily_bars.get(today)) is None:
+        return None
+    at_ns = datetime_nanoseconds(datetime.combine(today, time(), NEW_YORK)) - BAR_NS
+    return at_ns, {**daily_bar(today, bar["o"], volume=0), "t": timestamp_extension(at_ns), "n": 0}
 
 
 def _stretch(query: Query, context: RequestContext, kind: str) -> tuple[int, int]:

@@ -451,3 +451,80 @@ def test_greeks_without_a_quote_have_no_time():
 
 def test_a_share_has_no_greeks():
     assert read_snapshots(STOCKS, ["AAPL"], {"AAPL": {"greeks": {"delta": 1}}}, TODAY).greeks == ()
+
+
+class TestCoins:
+    """Of them what they were worth at midnight in New York is asked for, since no session of theirs ends."""
+
+    MIDNIGHT = "2026-03-20T04:00:00Z"
+    LOCATION = "us-1"
+
+    class Past(Answers):
+        """A REST side that tells minutes of the past."""
+
+        def __init__(self, answers: Sequence[dict[str, Any]], refused: str = "") -> None:
+            super().__init__()
+            self.answers, self.refused = answers, refused
+            self.asked: list[tuple[str, str, dict[str, Any]]] = []
+
+        def past(self, kind: str, path: str, query: dict[str, Any]) -> Iterator[dict[str, Any]]:
+            self.asked.append((kind, path, query))
+            if self.refused and self.refused in query["symbols"]:
+                raise RestError(REFUSAL.format(f": {self.refused}"), status=400)
+            yield from self.answers
+
+    def seeded(self, past: Past, *pairs: str) -> list[SeedBatch]:
+        return list(
+            seed(
+                past,
+                (),
+                (),
+                stock_feed="iex",
+                options_feed="opra",
+                today=TODAY,
+                coins=pairs,
+                coin_location=self.LOCATION,
+            )
+        )
+
+    @staticmethod
+    def minute(time: str, close: object) -> dict[str, Any]:
+        return {"t": time, "o": 1, "h": 9e9, "l": 1, "c": close, "v": 0, "n": 0, "vw": 1}
+
+    def test_the_last_minute_before_midnight_is_where_the_day_began(self):
+        pages = [
+            {"bars": {"BTC/USD": [self.minute("2026-03-20T03:12:00Z", 59_000)]}},
+            {"bars": {"BTC/USD": [self.minute("2026-03-20T03:59:00Z", 60_000.5)]}},
+        ]
+        past = self.Past(pages)
+
+        (batch,) = self.seeded(past, "BTC/USD")
+
+        assert batch.closes == (PreviousClose("BTC/USD", Decimal("60000.5"), date(2026, 3, 19)),)
+        assert (batch.stream, batch.requested, batch.quotes) == (StreamName.CRYPTO, 1, ())
+        ((kind, path, query),) = past.asked
+        assert (kind, path) == ("crypto", "/crypto/us-1/bars")
+        assert (query["start"], query["timeframe"]) == ("2026-03-20T03:00:00.000000000Z", "1Min")
+        assert query["end"] < self.MIDNIGHT
+
+    @pytest.mark.parametrize(
+        "rows", [None, [], [{"t": "2026-03-20T03:59:00Z", "c": 0}], [{"t": None, "c": 1}]]
+    )
+    def test_what_is_not_told_is_not_known(self, rows: object):
+        (batch,) = self.seeded(self.Past([{"bars": {"BTC/USD": rows}}]), "BTC/USD")
+
+        assert batch.closes == ()
+
+    def test_a_coin_that_is_refused_costs_no_other_its_price(self):
+        told = {"bars": {"ETH/USD": [self.minute("2026-03-20T03:59:00Z", 3_000)]}}
+
+        batches = self.seeded(self.Past([told], refused="OLD/USD"), "OLD/USD", "ETH/USD")
+
+        assert [one.symbol for batch in batches for one in batch.closes] == ["ETH/USD"]
+        assert [symbol for batch in batches for symbol in batch.refused] == ["OLD/USD"]
+
+    def test_nobody_is_asked_where_there_are_none(self):
+        past = self.Past([])
+
+        assert self.seeded(past) == []
+        assert past.asked == []

@@ -26,12 +26,12 @@ from options_helper.model.risk_inputs import RiskInputs
 from options_helper.model.streams import StreamId, StreamName
 from options_helper.model.text import format_count, named
 
-PRICE_STREAMS: Final[tuple[StreamId, ...]] = (StreamName.STOCKS, StreamName.OPTIONS)
+PRICE_STREAMS: Final[tuple[StreamId, ...]] = (StreamName.STOCKS, StreamName.OPTIONS, StreamName.CRYPTO)
 
 
 @dataclass(frozen=True, slots=True)
 class AskPrices:
-    """Ask for the latest prices of these symbols of a stream, with the closes before that day.
+    """Ask for the latest prices of these symbols of a stream, with the closes before that day; of coins only for those.
 
     Each batch of the answer is to be `taken`, and then `answered` says that there are no more, or why.
     """
@@ -41,11 +41,11 @@ class AskPrices:
     today: date
     stock_feed: str
     options_feed: str
+    coin_location: str
 
-    @property
-    def by_kind(self) -> tuple[tuple[str, ...], tuple[str, ...]]:
-        """Shares, and contracts."""
-        return (self.symbols, ()) if self.stream == StreamName.STOCKS else ((), self.symbols)
+    def of(self, stream: StreamId) -> tuple[str, ...]:
+        """The symbols, where they are this stream's."""
+        return self.symbols if self.stream == stream else ()
 
 
 class HoldsPrices(Protocol):
@@ -169,7 +169,14 @@ class PriceCourse:
             # Somebody may want it again while it is being asked for.
             self._due.discard(name)
             config = self._config
-            return AskPrices(name, self._symbols(name), at.today, config.stock_feed, config.options_feed)
+            return AskPrices(
+                name,
+                self._symbols(name),
+                at.today,
+                config.stock_feed,
+                config.options_feed,
+                config.crypto_location,
+            )
         if self._problems:
             self._report(phase=RestPhase.FAILED, problems=tuple(self._problems))
             return Done(self._policy.again)

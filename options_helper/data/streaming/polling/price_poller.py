@@ -12,7 +12,7 @@ from options_helper.data.streaming.polling.pace import WatchPolicy
 from options_helper.data.streaming.polling.price_course import AskPrices, PriceCourse
 from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
-from options_helper.model.streams import StreamId
+from options_helper.model.streams import StreamId, StreamName
 
 log = logging.getLogger(__name__)
 
@@ -78,10 +78,18 @@ class PricePoller:
 
     def _error_of(self, question: AskPrices) -> RestError | None:
         """Ask, and have each batch taken as it comes; why it was not all."""
-        feeds = {"stock_feed": question.stock_feed, "options_feed": question.options_feed}
-        stocks, contracts = question.by_kind
+        batches = seed(
+            self._context.rest(),
+            question.of(StreamName.STOCKS),
+            question.of(StreamName.OPTIONS),
+            stock_feed=question.stock_feed,
+            options_feed=question.options_feed,
+            today=question.today,
+            coins=question.of(StreamName.CRYPTO),
+            coin_location=question.coin_location,
+        )
         try:
-            for batch in seed(self._context.rest(), stocks, contracts, today=question.today, **feeds):
+            for batch in batches:
                 for problem in batch.unreadable:
                     log.warning("%s", problem)
                 with self._context.lock:

@@ -118,6 +118,20 @@ def test_what_was_sold_today_is_asked_for_until_the_day_is_over():
     assert talk.round(TOMORROW) == [(STOCKS, ("AAPL",))]
 
 
+def test_coins_are_asked_where_they_are_traded_for_the_price_at_which_the_day_began():
+    config = LiveStreamConfig(stocks=("AAPL",), crypto=("BTC/USD",), crypto_location="us-1")
+    talk = Talk(config)
+    assert talk.round() == [(STOCKS, ("AAPL",)), (StreamName.CRYPTO, ("BTC/USD",))]
+    talk.course.want(StreamName.CRYPTO)
+    step = talk.course.ask(NOW)
+    assert isinstance(step, AskPrices)
+    assert (step.of(StreamName.CRYPTO), step.of(STOCKS), step.coin_location) == (("BTC/USD",), (), "us-1")
+    close = PreviousClose("BTC/USD", Decimal(60_000), date(2026, 11, 4))
+    talk.course.taken(NOW, SeedBatch(StreamName.CRYPTO, 1, closes=(close,)))
+    assert talk.holder.account_state.closes == {"BTC/USD": close}
+    assert talk.round(TOMORROW) == [(STOCKS, ("AAPL",)), (StreamName.CRYPTO, ("BTC/USD",))]
+
+
 def test_what_was_sold_is_no_price_of_a_stream():
     talk = Talk(LiveStreamConfig(stocks=("AAPL",)))
     talk.course.want_closes_of(["MSFT"])
