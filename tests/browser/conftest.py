@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import urllib.error
@@ -25,6 +24,7 @@ from options_helper.model.portfolio import load_portfolio
 from options_helper.settings import ENV_PREFIXES
 from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.server import SimulatorServer
+from tests.kit.ports import free_port
 from tests.kit.waiting import A_PROCESS, wait_until
 
 ROOT = Path(__file__).parents[2]
@@ -33,13 +33,6 @@ KEY, SECRET = "demo-key", "demo-secret"
 BLANK = "about:blank"
 # Streamlit looks for itself below the page's own address first, and is content when it is not there.
 HARMLESS = ("/Live_Portfolio/_stcore/", "/Order_Book/_stcore/")
-
-
-def free_port() -> int:
-    """A port that nobody listens on."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 class Server:

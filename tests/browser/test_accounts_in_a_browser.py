@@ -13,9 +13,10 @@ import pytest
 from options_helper.analysis.reconcile.account_import import portfolio_text
 from options_helper.bus.address import DESK_ACCOUNTS_VARIABLE, bus_environment
 from options_helper.simulator.session import serve_market, simulated_market
-from tests.browser.conftest import Browser, Server, Tab, free_port, page_server
+from tests.browser.conftest import Browser, Server, Tab, page_server
 from tests.kit.builders import holding, portfolio, position
 from tests.kit.bus import nats_server
+from tests.kit.ports import free_port
 from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, wait_until
 

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 import signal
-import socket
 import subprocess
 import urllib.request
 from collections.abc import Iterator
@@ -30,6 +29,7 @@ from options_helper.simulator.market.market import SilentMarket
 from options_helper.simulator.server import SimulatorServer
 from tests.kit.builders import holding, nanoseconds, new_york, portfolio
 from tests.kit.notified import fake_ntfy
+from tests.kit.ports import free_port
 from tests.kit.programs import Program
 from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 
@@ -131,9 +131,7 @@ def test_beside_a_program_that_streams_from_another_server_it_streams_itself(tmp
 
 @pytest.mark.processes
 def test_it_watches_the_accounts_positions_and_serves_metrics(tmp_path: Path):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with watching(tmp_path, "--account", "--metrics-port", str(port)) as watch:
         watch.until("watching 2 legs, ")
         with urllib.request.urlopen(f"http://127.0.0.1:{port}/metrics", timeout=AT_ONCE) as answer:

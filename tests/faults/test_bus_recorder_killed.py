@@ -26,7 +26,7 @@ from tests.kit.pace import runs
 from tests.kit.rebuilt import partitions
 from tests.kit.recording_bus import bids, recording, stocks
 from tests.kit.serving import Relay, quotes
-from tests.kit.waiting import A_PROCESS, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, wait_until
 from tests.kit.written import NAMES, STOCKS, WrittenDesk
 
 LOST = 7  # one batch in so many is lost by the store
@@ -145,15 +145,15 @@ def _by_acknowledging_all(server: NatsServer, desk: WrittenDesk) -> list[int]:
         config = api.ConsumerConfig(
             durable_name="recorder", ack_policy=api.AckPolicy.ALL, filter_subject=NAMES.published(STOCKS)
         )
-        for is_cut in (False, True, False, False):
+        for is_cut, is_last in ((False, False), (True, False), (False, False), (False, True)):
             client = await nats.connect(server.url, allow_reconnect=False)
             stream = client.jetstream()
             pull = await stream.pull_subscribe(
                 NAMES.published(STOCKS), "recorder", stream=NAMES.market_store, config=config
             )
             try:
-                messages = await pull.fetch(2, timeout=0.5)
-            except nats.errors.TimeoutError:
+                messages = await pull.fetch(2, timeout=0.5 if is_last else AT_ONCE)
+            except TimeoutError:
                 messages = []
             if not is_cut:  # else it had left for a socket that nobody reads any more
                 got += [number for one in messages for number in _numbers(decode(one.data))]
@@ -186,7 +186,7 @@ def _by_place(server: NatsServer, desk: WrittenDesk) -> list[int]:
             reader.begin()
             first = reader.place.sequence + 1
             pull = await bus.pull(NAMES.market_store, NAMES.published(STOCKS), first)
-            found = await pull.fetch(2, 0.5)
+            found = await pull.fetch(2, AT_ONCE)
             if not is_cut:
                 for one in found:
                     assert reader.take(*one) is not None

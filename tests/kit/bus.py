@@ -17,6 +17,7 @@ from typing import Final, Self
 import pytest
 
 from options_helper.bus.address import BusAddress
+from tests.kit.ports import free_port
 from tests.kit.waiting import wait_until
 
 # The one among the developer's tools, and the one of the system, whose answers to a repeated message differ.
@@ -35,7 +36,7 @@ class NatsServer:
         self._binary = str(binary)
         self._folder = tempfile.mkdtemp(prefix="nats-")
         self._process: subprocess.Popen[bytes] | None = None
-        self.port = _free_port()
+        self.port = free_port()
         self._arguments = ["-a", "127.0.0.1", "-p", str(self.port), "-js", "-sd", self._folder]
         if configuration is not None:
             self._arguments = ["-c", str(configuration(self.port))]
@@ -63,9 +64,8 @@ class NatsServer:
         )
 
     def _listens(self) -> bool:
-        # While it is away a client that dials again and again may have the port for a moment, as its own.
-        if self._process is not None and self._process.poll() is not None:
-            self._begin()
+        assert self._process is not None
+        assert self._process.poll() is None, f"nats-server ended with {self._process.returncode}"
         with socket.socket() as probe:
             return probe.connect_ex(("127.0.0.1", self.port)) == 0
 
@@ -92,12 +92,6 @@ class NatsServer:
     def __exit__(self, *_: object) -> None:
         self.kill()
         shutil.rmtree(self._folder, ignore_errors=True)
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
 
 
 @contextmanager

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import socket
 import threading
 import time
 from collections.abc import Iterator
@@ -23,7 +22,8 @@ from options_helper.data.notify.target_queue import WAITING_AT_MOST, Pacing
 from options_helper.data.notify.targets import LifeSignTarget, Target
 from options_helper.errors import ConfigError
 from tests.kit.notified import fake_mail, fake_ntfy
-from tests.kit.waiting import FOREVER, wait_until
+from tests.kit.ports import free_port
+from tests.kit.waiting import AT_ONCE, FOREVER, wait_until
 
 QUICK = Pacing(pause_seconds=0.01, longest_pause_seconds=0.02)
 
@@ -50,12 +50,6 @@ def delivering(*targets: Target, **more) -> Iterator[tuple[Delivery, list[Attemp
 
 def outcomes(told: list[Attempt], name: str) -> list[Outcome]:
     return [one.outcome for one in told if one.target == name]
-
-
-def unused_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 def test_a_message_comes_once_to_each_of_its_targets_and_to_no_other():
@@ -93,7 +87,7 @@ def test_a_mute_a_refusing_and_an_absent_target_hold_nothing_up(monkeypatch: pyt
         targets = (
             target("mute", mute.url),
             target("refusing", refusing.url),
-            target("absent", f"ntfy://127.0.0.1:{unused_port()}/topic"),
+            target("absent", f"ntfy://127.0.0.1:{free_port()}/topic"),
             target("well", well.url),
         )
         with delivering(*targets) as (delivery, told):
@@ -110,7 +104,7 @@ def test_a_mute_a_refusing_and_an_absent_target_hold_nothing_up(monkeypatch: pyt
             lasted = time.monotonic() - began
         mute.ending.set()
 
-    assert lasted < 5, "a stop waits a second at most for a target that does not answer"
+    assert lasted < AT_ONCE, "a stop waits a second at most for a target that does not answer"
     assert well.titles == ["SPY is tested (m1)"]
     assert len(mute.posted) == 1
     assert {one.why for one in told if one.target == "refusing"} == {"it answered with HTTP 500"}
@@ -277,7 +271,7 @@ def test_no_failure_tells_an_address(
     url, status = FAILING[failing]
     caplog.set_level(logging.DEBUG)
     with fake_ntfy(status=status or 200) as refusing:
-        address = target("phone", url.format(refusing=refusing.port, unused=unused_port()))
+        address = target("phone", url.format(refusing=refusing.port, unused=free_port()))
         with delivering(address) as (delivery, told):
             delivery.offer(message(), ["phone"])
             wait_until(lambda: told, saw=lambda: told)
@@ -349,7 +343,7 @@ def test_a_dead_mans_service_that_does_not_answer_is_told_of_without_its_address
 ):
     caplog.set_level(logging.DEBUG)
     with fake_ntfy(status=status or 200) as service:
-        port = service.port if status else unused_port()
+        port = service.port if status else free_port()
         sign = LifeSign(
             LifeSignTarget(SecretStr(f"http://127.0.0.1:{port}/hidden-check")), is_well=lambda: True
         )

@@ -20,6 +20,7 @@ from tests.data.recording.test_verify_rows import SYMBOLS, recorded
 from tests.kit.captured import members_of
 from tests.kit.fakes import NOON, quote_message
 from tests.kit.rebuilt import partitions
+from tests.kit.waiting import A_PROCESS
 
 # One process works for a minute beside another, which says so when it has begun.
 BESIDE = """
@@ -105,4 +106,4 @@ def test_a_process_ends_with_the_one_that_began_it_is_killed():
     assert program.stdout is not None
     assert program.stdout.readline() == b"works\n"
     program.kill()
-    assert program.communicate(timeout=30)[0] == b""
+    assert program.communicate(timeout=A_PROCESS)[0] == b""

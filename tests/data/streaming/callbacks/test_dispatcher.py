@@ -18,7 +18,7 @@ from options_helper.model.callbacks import CallbackKind, Told
 from options_helper.model.gaps import Gap
 from options_helper.model.snapshot import StreamHealth
 from options_helper.model.streams import StreamName
-from tests.kit.waiting import until_no_thread, wait_until
+from tests.kit.waiting import A_PROCESS, AT_ONCE, until_no_thread, wait_until
 
 GAP, NEWS, QUOTE, TRADE = CallbackKind.GAP, CallbackKind.NEWS, CallbackKind.QUOTE, CallbackKind.TRADE
 RUN = object()
@@ -89,7 +89,7 @@ def test_an_error_whose_text_asks_for_the_ledger_holds_up_nobody(callbacks: Call
         target=wait_until, args=(lambda: failing.stats.last_error == "Curious: after 0",), daemon=True
     )
     asking.start()
-    asking.join(5)
+    asking.join(A_PROCESS)
     assert not asking.is_alive()
 
 
@@ -203,7 +203,7 @@ def test_a_coroutine_that_restarts_the_run_lets_the_processor_rest_while_it_goes
     callbacks.add(GAP, None, one.on_gap)
     callbacks.add(NEWS, None, one.on_news)
     tell(callbacks, GAP, "first")
-    assert one.has_restarted.wait(5)
+    assert one.has_restarted.wait(AT_ONCE)
     tell(callbacks, GAP, "second")
     for number in range(
         50
@@ -323,7 +323,7 @@ def test_a_callable_object_is_looked_at_where_no_lock_is_held(callbacks: Callbac
     callbacks.add(NEWS, None, Curious())
     telling = threading.Thread(target=tell, args=(callbacks, NEWS, 1), daemon=True)
     telling.start()
-    telling.join(5)
+    telling.join(AT_ONCE)
 
     assert not telling.is_alive()
     wait_until(lambda: -1 in asked)
