@@ -55,6 +55,7 @@ class _Range(Struct, frozen=True, gc=False):
 
     price: float
     words: str  # "above 652"
+    least: float  # none of them is below this
 
 
 @dataclass(frozen=True)
@@ -72,27 +73,28 @@ class Aftermath:
     collateral: Collateral  # what is set aside for those of them that were sold, beside that
     owed: float = 0.0  # shares that go to what ends another day before any is free, 0 or more
 
-    def harm(self, closed: Closed) -> Harm | None:
+    def harm(self, closed: Closed, *, counts_bought: bool = False) -> Harm | None:
         """What is worse when so many contracts were closed than when none were; None: nothing is.
 
         Calls and shares sold short that lose their cover; a greater loss of what ends together, at any price; more
-        shares or dollars that are missing then.
+        shares or dollars that are missing then. Where `counts_bought`, dollars are not more that shares which are
+        missing no longer would have cost, at whatever price.
         """
-        key = frozenset(closed.items())
+        key = frozenset(closed.items()), counts_bought
         if key not in self._harms:
-            self._harms[key] = self._harm(closed)
+            self._harms[key] = self._harm(closed, counts_bought=counts_bought)
         return self._harms[key]
 
     @cached_property
-    def _harms(self) -> dict[frozenset[tuple[str, float]], Harm | None]:
+    def _harms(self) -> dict[tuple[frozenset[tuple[str, float]], bool], Harm | None]:
         return {}
 
-    def _harm(self, closed: Closed) -> Harm | None:
+    def _harm(self, closed: Closed, *, counts_bought: bool) -> Harm | None:
         if self._closes_all(closed):
             return None
         if (naked := self._uncovered(closed)) is not None:
             return Harm(f"leaves {naked} uncovered")
-        more = self._more_missing(closed)
+        more = self._more_missing(closed, counts_bought=counts_bought)
         if lacking := self._lacking(more, 0):
             return Harm(f"leaves more {lacking} missing")
         if (naked := self._loses_more(closed)) is not None:
@@ -173,18 +175,22 @@ class Aftermath:
     def _ranges(self) -> tuple[_Range, ...]:
         """The price of now, and one of each range: between two strikes the same legs are exercised."""
         strikes = _strikes(self.ending)
-        now = _Range(self.spot, "")
+        now = _Range(self.spot, "", max((one for one in strikes if one <= self.spot), default=0.0))
         if not strikes:
             return (now,)
         return (
             now,
-            _Range(strikes[0] / 2, f"below {plain_number(strikes[0])}"),
+            _Range(strikes[0] / 2, f"below {plain_number(strikes[0])}", 0.0),
             *(
-                _Range((low + high) / 2, f"between {plain_number(low)} and {plain_number(high)}")
+                _Range((low + high) / 2, f"between {plain_number(low)} and {plain_number(high)}", low)
                 for low, high in pairwise(strikes)
             ),
-            _Range(strikes[-1] * 2, f"above {plain_number(strikes[-1])}"),
+            _Range(strikes[-1] * 2, f"above {plain_number(strikes[-1])}", strikes[-1]),
         )
+
+    @cached_property
+    def _least_prices(self) -> Floats:
+        return np.array([one.least for one in self._ranges])
 
     @cached_property
     def _table(self) -> _Table:
@@ -213,28 +219,32 @@ class Aftermath:
     def _missing_before(self) -> tuple[Floats, Floats]:
         return self._table.missing(NONE_CLOSED, self._aside_after(NONE_CLOSED))
 
-    def _more_missing(self, closed: Closed) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
+    def _more_missing(
+        self, closed: Closed, *, counts_bought: bool
+    ) -> tuple[NDArray[np.bool_], NDArray[np.bool_]] | None:
         """In which ranges more shares are missing, and in which more dollars; None: nothing is delivered."""
         if not self.delivers:
             return None
         shares, dollars = self._missing_before
         then_shares, then_dollars = self._table.missing(closed, self._aside_after(closed))
-        return then_shares > shares + ROUNDING, then_dollars > dollars + ROUNDING
+        bought = np.maximum(0.0, shares - then_shares) * self._least_prices if counts_bought else 0.0
+        return then_shares > shares + ROUNDING, then_dollars > dollars + bought + ROUNDING
 
     def may_all_be_safe(self, symbols: Sequence[str], rows: Floats) -> NDArray[np.bool_]:
         """Of many closings, a row each of so many contracts of these `symbols`, whether nothing may be worse.
 
-        As `may_be_safe`: where it is False something is. Of what loses its cover it says nothing.
+        As `may_be_safe`: where it is False something is, also where what is bought counts. Of what loses its cover it
+        says nothing.
         """
         if not self.ending:
             return np.ones(len(rows), dtype=bool)
         worth, shares, dollars = self._table.after_rows(symbols, rows)
         may: NDArray[np.bool_] = worth.min(axis=0) >= self._worst_before - ROUNDING
         if self.delivers:
-            for left, lacked in zip(
-                (shares, dollars + self._aside[:, None]), self._missing_before, strict=True
-            ):
-                may &= (left >= -lacked[:, None] - ROUNDING).all(axis=0)
+            lacked_shares, lacked_dollars = (each[:, None] for each in self._missing_before)
+            bought = np.maximum(0.0, lacked_shares - np.maximum(0.0, -shares)) * self._least_prices[:, None]
+            may &= (shares >= -lacked_shares - ROUNDING).all(axis=0)
+            may &= (dollars + self._aside[:, None] >= -lacked_dollars - bought - ROUNDING).all(axis=0)
         return may
 
     def _uncovered(self, closed: Closed) -> str | None:

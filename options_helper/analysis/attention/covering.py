@@ -1,9 +1,10 @@
 """What to close so that nothing that was sold is left without cover: the law of that remedy, and the search for it.
 
 A closing ends the risk if after it no call is uncovered at any end, and it is named only where besides that nothing is
-worse when what it is of ends, at whatever price (`aftermath`). Of the sold calls alone it is the one that costs least
-at the ask; where money or shares would be missing then, the fewest contracts with what else has to go; and all options
-on the underlying where no less will do: where nothing is left, nothing is worse.
+worse when what it is of ends, at whatever price (`aftermath`). What is uncovered is shares that would have to be
+bought: dollars that are missing in place of those are no more than that. Of the sold calls alone it is the one that
+costs least at the ask; where more money or shares would be missing then, the fewest contracts with what else has to go;
+and all options on the underlying where no less will do: where nothing is left, nothing is worse.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from typing import Final, NamedTuple
 
 import numpy as np
 
-from options_helper.analysis.attention.aftermath import ROUNDING, units_of
+from options_helper.analysis.attention.aftermath import ROUNDING, Harm, units_of
 from options_helper.analysis.attention.closings import Closed
 from options_helper.analysis.attention.collateral import Floats
 from options_helper.analysis.attention.held_legs import HeldLine
@@ -65,6 +66,14 @@ class Covering:
             if not self._is_covered(own):
                 own.append(part)
         return tuple(own), tuple(part for part in self.closed if part not in own)
+
+    @property
+    def lacks(self) -> Harm | None:
+        """What is missing after it, as a harm is told, in place of shares that would have cost more; None: nothing."""
+        bought_back = self._bought_back
+        closed = {**bought_back, **{part.symbol: part.contracts for part in self.closed}}
+        found = (settled.harm(closed) for settled in self.settlements_of(self.closed))
+        return next((one for one in found if one is not None), None)
 
     @property
     def closes_all(self) -> bool:
@@ -198,7 +207,9 @@ class Covering:
                 Part(one, float(count)) for one, count in zip(legs, row, strict=True) if count > ROUNDING
             )
             closed = {**self._bought_back, **{part.symbol: part.contracts for part in parts}}
-            if all(settled.is_safe(closed) for settled in self.settlements_of(parts)):
+            if all(
+                settled.harm(closed, counts_bought=True) is None for settled in self.settlements_of(parts)
+            ):
                 return _Found(parts, is_best=is_all)
         return _Found((), is_best=is_all and may.sum() <= _ASKED_AT_MOST)
 

@@ -187,7 +187,7 @@ def to_end_risk(
     is missing at the price of now counts where the end `is_near`.
     """
     closed, name = _closed(own), own[0].leg.instrument.underlying
-    harmed = next((side for side in sides if not side.is_safe(closed)), None)
+    harmed = next((side for side in sides if side.harm(closed, counts_bought=True) is not None), None)
     words, discreet = (
         f"Close {what} together with {with_them}{_order((*own, *others))}"
         f"{'' if harmed is None else f': alone that {_leaves(closed, harmed, name, with_amounts=amounts)}'}.{less}"

@@ -86,9 +86,9 @@ class Settlement:
         shares, dollars = self._spare(closed)
         return Missing(max(0.0, -shares), max(0.0, -dollars))
 
-    def harm(self, closed: Closed) -> Harm | None:
+    def harm(self, closed: Closed, *, counts_bought: bool = False) -> Harm | None:
         """What is worse after closing these, at this price or at any other; None: nothing is."""
-        return self.after.harm(closed)
+        return self.after.harm(closed, counts_bought=counts_bought)
 
     def is_safe(self, closed: Closed) -> bool:
         """Whether to close these leaves nothing worse than it is."""

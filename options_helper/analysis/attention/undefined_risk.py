@@ -43,6 +43,8 @@ from options_helper.model.portfolio import Instrument, PortfolioLine
 from options_helper.model.text import format_count, named
 
 _NAMED_AT_MOST: Final = 4
+# Nothing of that is worse: the shares would have to be bought, and cost more.
+_IN_PLACE: Final = " That {}, in place of shares that would cost more."
 _ENDS: Final = "a call bought against them ends, and they do not"
 
 
@@ -268,7 +270,7 @@ def _close(calls: Sequence[_Short], lines: Sequence[HeldLine], at_end: AtEnd, ha
         discreet += _cover(calls[0], slope, has, "the shares")
     else:
         discreet = f"Close {listed([part_words(part, with_amounts=False) for part in own])}"
-    waits = _waits(calls)
+    waits = f"{_waits(calls)}{'' if covering.lacks is None else _IN_PLACE.format(covering.lacks.words)}"
     return Remedy(f"{words}{waits}", f"{discreet}{waits}")
 
 

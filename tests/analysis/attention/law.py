@@ -117,8 +117,13 @@ def worse(
     aside: Callable[[float], float] = lambda price: 0.0,
     *,
     prices: Sequence[float] = PRICES,
+    counts_bought: bool = False,
 ) -> str:
-    """In what closing so much leaves more than doing nothing does; empty: in nothing."""
+    """In what closing so much leaves more than doing nothing does; empty: in nothing.
+
+    With `counts_bought` a dollar that is missing is none where shares are missing no longer that would have cost it,
+    at the lowest price at which the same is exercised.
+    """
     after, shares = closed(before, counts), free(before, ends)
     # What closing the sold ones ends of uncovered calls is not there to be spent again.
     sold = {one.symbol: counts[one.symbol] for one in before if one.count < 0 and one.symbol in counts}
@@ -130,6 +135,9 @@ def worse(
     for price in prices:
         there = money + aside(price)
         had, has = (missing(book, ends, price, shares, there) for book in (before, after))
+        if counts_bought:
+            passed = (one.a_share for one in before if one.ends == ends and one.a_share <= price)
+            had = had[0], had[1] + max(0.0, had[0] - has[0]) * max(passed, default=0.0)
         if any(more > less + 1e-6 for more, less in zip(has, had, strict=True)):
             return f"missing at {price}: {had} to {has}"
     return ""

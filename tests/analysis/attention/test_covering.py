@@ -75,7 +75,9 @@ def is_lawful(book: Book, counts: dict[str, float], money: float) -> bool:
         return False
     strikes = {one.a_share for one in book if one.kind != "shares"}
     prices = (0.0, KO, 1_000.0, *(strike + by for strike in strikes for by in (-0.2, 0.2)))
-    return not any(worse(book, counts, day, money, prices=prices) for day in ends - {date.max})
+    return not any(
+        worse(book, counts, day, money, prices=prices, counts_bought=True) for day in ends - {date.max}
+    )
 
 
 def cost(book: Book, counts: dict[str, float]) -> float:
@@ -193,20 +195,18 @@ def call(count: float, strike: float, root: str = "KO", ends: date = DECEMBER) -
 
 
 LABEL = "18 Dec 26"
-WITH_ALL = (
-    f"Close 1 contract of KO {LABEL} 70 C together with KO {LABEL} 55 C and KO {LABEL} 60 C, the sold legs first: "
-    "alone that leaves more money missing above 70."
+# What is missing then is to exercise what is held, where shares were missing that cost more.
+IN_MONEY = "in place of shares that would cost more."
+NONE_BUT_THE_SOLD = (
+    f"Close 1 contract of KO {LABEL} 70 C. That leaves more money missing above 70, {IN_MONEY}"
 )
-WITH_ADJUSTED = (
-    f"Close 2 contracts of KO {LABEL} 60 C together with KO1 {LABEL} 60 C and KO {LABEL} 55 C, the sold legs first: "
-    "alone that leaves $5,000 missing."
-)
+NOT_THE_ADJUSTED = f"Close 2 contracts of KO {LABEL} 60 C. That leaves more money missing, {IN_MONEY}"
 TRADERS = [
     # One sold call would do, and the long one that was named with it covered another.
-    ((call(1, 60), call(-1, 55), call(-1, 70)), WITH_ALL),
+    ((call(1, 60), call(-1, 55), call(-1, 70)), NONE_BUT_THE_SOLD),
     ((call(3, 55), call(-3, 64), call(-2, 70)), f"Close 2 contracts of KO {LABEL} 70 C."),
     ((call(2, 55), call(-2, 60), call(-1, 50)), f"Close 1 of 2 contracts of KO {LABEL} 60 C."),
-    ((call(2, 55), call(-2, 60), call(-1, 60, "KO1")), WITH_ADJUSTED),
+    ((call(2, 55), call(-2, 60), call(-1, 60, "KO1")), NOT_THE_ADJUSTED),
 ]
 
 

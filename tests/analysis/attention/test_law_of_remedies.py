@@ -155,9 +155,14 @@ def broken(
             said += [
                 f"{entry.kind} {entry.symbols}: {entry.remedy!r}: {counts}: {why}"
                 for there in ([money] if money is not None else [0.0, 9_000.0, 50_000.0])
-                if (why := worse(book, counts, own, there, aside))
+                if (why := worse(book, counts, own, there, aside, counts_bought=_ends_risk(entry)))
             ]
     return said
+
+
+def _ends_risk(entry: Entry) -> bool:
+    """Whether it ends what has no limit: dollars may be missing then in place of shares that would cost more."""
+    return entry.kind is AttentionKind.UNDEFINED_RISK
 
 
 STRIKES = st.sampled_from([50.0, 55.0, 60.0, 61.0, 62.2, 64.0, 70.0])

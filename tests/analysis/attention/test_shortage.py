@@ -118,7 +118,7 @@ def test_what_has_no_cover_is_not_closed_without_what_it_pays_for():
     assert entry.remedy == (
         "Close the surplus, 1 of 3 contracts of KO 20 Nov 26 55 C, or roll it to a later expiry. Then nothing is "
         "missing at the price of now. In place of that, to end the risk too: close 3 contracts of KO 20 Nov 26 55 C "
-        "together with KO 20 Nov 26 70 P: alone that leaves $9,000 missing."
+        "together with 1 of 2 contracts of KO 20 Nov 26 70 P: alone that leaves $9,000 missing."
     )
     assert "3" not in entry.discreet_remedy.replace("KO 20 Nov 26", "")
 
@@ -549,9 +549,9 @@ class Asked(Aftermath):
 
     times: list[int] = field(default_factory=list)
 
-    def harm(self, closed: Closed) -> Harm | None:
+    def harm(self, closed: Closed, *, counts_bought: bool = False) -> Harm | None:
         self.times.append(1)
-        return super().harm(closed)
+        return super().harm(closed, counts_bought=counts_bought)
 
     def missing(self, closed: Closed = NONE_CLOSED) -> Missing:
         self.times.append(1)
