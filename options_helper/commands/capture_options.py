@@ -15,7 +15,7 @@ from options_helper.commands.durations import parse_duration
 from options_helper.data.intraday.recording import StorePolicy
 from options_helper.data.rest.option_contracts import ContractFilter, ExpirySpan
 from options_helper.errors import ConfigError, SymbolError, Unavailable
-from options_helper.model.alpaca_symbols import to_alpaca_symbol, to_coin_pairs
+from options_helper.model.alpaca_symbols import to_alpaca_symbol, to_coin_pairs, to_news_symbol
 from options_helper.model.contract_symbols import format_osi_compact, parse_contract_symbol
 from options_helper.model.news import ALL_SYMBOLS
 
@@ -48,7 +48,7 @@ def read_news(option: str, texts: Sequence[str] | None) -> tuple[str, ...]:
     words = list(_parts(texts))
     if any(word.lower() in ("all", ALL_SYMBOLS) for word in words):
         return (ALL_SYMBOLS,)
-    return read_symbols(option, words)
+    return _read_all(option, words, lambda text: _symbol(to_news_symbol(text)))
 
 
 def read_names(texts: Sequence[str] | None) -> tuple[str, ...]:

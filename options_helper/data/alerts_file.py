@@ -33,7 +33,7 @@ from options_helper.model.alerts import (
     SubjectKind,
     figure_named,
 )
-from options_helper.model.alpaca_symbols import to_alpaca_symbol
+from options_helper.model.alpaca_symbols import pair_without_slash, to_alpaca_symbol, underlying_symbol
 from options_helper.model.contract_symbols import compact_symbol, is_contract_symbol
 from options_helper.model.snapshot import Phase
 from options_helper.model.text import without_quotes
@@ -257,11 +257,13 @@ def _no_subject(text: str, where: str) -> str:
 
 
 def _name(kind: SubjectKind, name: str, where: str) -> str:
+    if kind in (SubjectKind.LEG, SubjectKind.UNDERLYING) and (pair := pair_without_slash(name)) is not None:
+        raise ConfigError(f"{where}: {name!r} is no share; a coin is written {kind}:{pair}.")
     match kind:
         case SubjectKind.LEG:
             return compact_symbol(name.upper()) if is_contract_symbol(name) else to_alpaca_symbol(name)
         case SubjectKind.UNDERLYING:
-            return to_alpaca_symbol(name)
+            return underlying_symbol(name)
         case SubjectKind.EXPIRY:
             try:
                 return date.fromisoformat(name).isoformat()

@@ -62,6 +62,7 @@ from options_helper.live.further_accounts import FurtherAccount, FurtherAccounts
 from options_helper.live.pnl_history import Measure, PnlPoint
 from options_helper.live.shared_look import SharedLook
 from options_helper.live.shared_ticks import SharedTicks, Tick
+from options_helper.model.alpaca_symbols import to_news_symbol
 from options_helper.model.earnings import Earnings
 from options_helper.model.news import ALL_SYMBOLS
 from options_helper.model.portfolio import Portfolio
@@ -914,8 +915,7 @@ def news_symbols(wanted: NewsOf, portfolio: Portfolio | None) -> tuple[str, ...]
             return (ALL_SYMBOLS,)
         case NewsOf.PORTFOLIO:
             instruments = portfolio.instruments if portfolio is not None else ()
-            # Articles name a pair of a coin and a currency without its slash.
-            return tuple(dict.fromkeys(item.underlying.replace("/", "") for item in instruments))
+            return tuple(dict.fromkeys(to_news_symbol(item.underlying) for item in instruments))
         case _:
             assert_never(wanted)
 

@@ -23,6 +23,7 @@ from options_helper.model.contract_symbols import (
 )
 
 _CURRENCY_LETTERS: Final = 3
+_NO_SLASH: Final = re.compile(r"(?:([A-Z0-9]{2,10})[.\-]|([A-Z]{3,10}))(USD[CT]?)")
 # Indices have neither price nor bars at Alpaca, and these funds hold what is in them.
 _FUNDS: Final = {
     "DJX": "DIA",
@@ -38,7 +39,9 @@ _FUNDS: Final = {
 
 
 def to_alpaca_symbol(symbol: str) -> str:
-    """`BRK-B` → `BRK.B`; a symbol already in Alpaca's spelling stays as it is."""
+    """`BRK-B` → `BRK.B`; a symbol already in Alpaca's spelling stays as it is, and so does a coin (`BTC/USD`)."""
+    if is_coin_pair(symbol):
+        return symbol.strip().upper()
     return re.sub(r"[-/]", ".", symbol.strip().upper())
 
 
@@ -103,8 +106,19 @@ def underlying_root(symbol: str) -> str:
 
 def is_coin_pair(symbol: str) -> bool:
     """Whether it is a coin against a currency, as trades name it: `BTC/USD`; a share's class is one letter."""
-    coin, slash, currency = symbol.partition("/")
+    coin, slash, currency = symbol.strip().partition("/")
     return bool(coin and slash) and len(currency) >= _CURRENCY_LETTERS
+
+
+def pair_without_slash(symbol: str) -> str | None:
+    """`BTC-USD`, `BTC.USD`, `BTCUSD` → `BTC/USD`; None for what may be a share: none has six letters."""
+    found = _NO_SLASH.fullmatch(symbol.strip().upper())
+    return None if found is None else f"{found[1] or found[2]}/{found[3]}"
+
+
+def to_news_symbol(symbol: str) -> str:
+    """As articles name it: a share as Alpaca does, and a coin without its slash (`BTCUSD`)."""
+    return to_alpaca_symbol(symbol).replace("/", "")
 
 
 def to_coin_pairs(symbols: Iterable[str]) -> tuple[str, ...]:

@@ -239,7 +239,7 @@ def test_lists_have_commas_and_options_may_be_repeated():
 
 def test_coins_are_pairs_and_news_may_be_of_everything():
     assert read_coins("--crypto", ["btc/usd, ETH/USD", "BTC/USD"]) == ("BTC/USD", "ETH/USD")
-    assert read_news("--news", ["aapl", "brk-b"]) == ("AAPL", "BRK.B")
+    assert read_news("--news", ["aapl", "brk-b", "btc/usd"]) == ("AAPL", "BRK.B", "BTCUSD")
     assert read_news("--news", ["AAPL,all"]) == read_news("--news", ["*"]) == ("*",)
     assert read_coins("--crypto", None) == read_news("--news", None) == ()
     with pytest.raises(ConfigError, match="--crypto: 'AAPL' is no pair"):

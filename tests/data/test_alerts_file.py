@@ -82,6 +82,9 @@ def test_what_is_not_said_is_as_usual_for_the_figure():
         ("leg:aapl  261218C00180000", "mark", Subject(SubjectKind.LEG, "AAPL261218C00180000")),
         ("leg:BRK-B", "mark", Subject(SubjectKind.LEG, "BRK.B")),
         ("underlying:brk-b", "price", Subject(SubjectKind.UNDERLYING, "BRK.B")),
+        ("underlying:BTC/USD", "price", Subject(SubjectKind.UNDERLYING, "BTC/USD")),
+        ("underlying:SPXW", "price", Subject(SubjectKind.UNDERLYING, "SPX")),
+        ("leg:btc/usd", "mark", Subject(SubjectKind.LEG, "BTC/USD")),
         ("structure:My Condor", "unrealized", Subject(SubjectKind.STRUCTURE, "My Condor")),
         ("expiry:2026-12-18", "dte", Subject(SubjectKind.EXPIRY, "2026-12-18")),
         ("each short leg", "mark", Subject(SubjectKind.LEG, None, Side.SHORT)),
@@ -138,6 +141,10 @@ def test_flags_and_counts_need_no_level():
         ({"hours": '"16:00-09:30"'}, "alerts.toml, rule 'stop', hours: '16:00-09:30' is none."),
         ({"hours": '"25:00-26:00"'}, "alerts.toml, rule 'stop', hours: '25:00-26:00' is none."),
         ({"severity": '"loud"'}, "alerts.toml, rule 'stop', severity: 'loud' is none."),
+        (
+            {"subject": '"underlying:BTCUSD"'},
+            "alerts.toml, rule 'stop', subject: 'BTCUSD' is no share; a coin is written underlying:BTC/USD.",
+        ),
         ({"name": ""}, "alerts.toml, rule 1, name: it is missing."),
         (
             {"subject": '"stream:options"', "figure": '"phase"', "operator": '"is"', "level": '"deaf"'},

@@ -14,12 +14,13 @@ from options_helper.errors import ConfigError
 def test_betas_are_read_by_the_spelling_of_the_streams(tmp_path: Path):
     path = tmp_path / "betas.toml"
     path.write_text(
-        'as_of = 2026-11-27\n[betas]\nnvda = 1.9\n"BRK-B" = 0.8\nGLD = 0\nSQQQ = -3\n', encoding="utf-8"
+        'as_of = 2026-11-27\n[betas]\nnvda = 1.9\n"BRK-B" = 0.8\n"btc/usd" = 2\nGLD = 0\nSQQQ = -3\n',
+        encoding="utf-8",
     )
 
     own = load_betas(path)
 
-    assert dict(own.betas) == {"NVDA": 1.9, "BRK.B": 0.8, "GLD": 0.0, "SQQQ": -3.0}
+    assert dict(own.betas) == {"NVDA": 1.9, "BRK.B": 0.8, "BTC/USD": 2.0, "GLD": 0.0, "SQQQ": -3.0}
     assert (own.as_of, own.source) == (date(2026, 11, 27), "betas.toml")
 
 

@@ -14,8 +14,10 @@ from options_helper.model.alpaca_symbols import (
     contract_symbol,
     is_index,
     option_root,
+    pair_without_slash,
     to_alpaca_symbol,
     to_alpaca_symbols,
+    to_news_symbol,
     to_repo_symbol,
     underlying_symbol,
 )
@@ -26,6 +28,28 @@ from options_helper.model.contract_symbols import parse_contract_symbol
 def test_a_class_share_has_a_dot_at_alpaca_and_a_dash_here(written: str):
     assert to_alpaca_symbol(written) == "BRK.B"
     assert to_repo_symbol(written) == "BRK-B"
+
+
+@pytest.mark.parametrize("written", ["BTC/USD", "btc/usd", " Btc/Usd "])
+def test_a_coin_is_the_same_pair_in_every_spelling_of_ours_and_alpacas(written: str):
+    spelled = (to_alpaca_symbol, to_repo_symbol, underlying_symbol)
+
+    assert {spell(written) for spell in spelled} == {"BTC/USD"}
+    assert to_alpaca_symbols([written]) == ("BTC/USD",)
+    assert to_news_symbol(written) == "BTCUSD"
+
+
+@pytest.mark.parametrize(
+    ("written", "pair"),
+    [
+        ("BTCUSD", "BTC/USD"),
+        ("btc-usd", "BTC/USD"),
+        ("SHIB.USDT", "SHIB/USDT"),
+        *dict.fromkeys(["BTC/USD", "USD", "BRK-B", "BAC-PRL", "FUSD", "TSLA", "384CVR015"]).items(),
+    ],
+)
+def test_a_coin_without_its_slash_is_known_and_a_share_is_none(written: str, pair: str | None):
+    assert pair_without_slash(written) == pair
 
 
 @given(st.from_regex(r"[A-Z]{1,4}(-[A-Z])?", fullmatch=True))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, date, timedelta
 from decimal import Decimal
@@ -228,6 +228,45 @@ def test_a_share_that_is_only_named_has_what_the_run_hears_of_it():
         "SPY": (600.0, False),
         "QQQ": (None, False),
     }
+
+
+COIN, CLASS_SHARES = holding("BTC/USD", 0.25, cost_basis=80_000.0), holding("BRK/B", 10, cost_basis=480.0)
+CLASS_PUT = position("BRK-B", 480, "put", contracts=-1, cost_basis=4.0, expiry=DECEMBER, identity="brk-put")
+
+
+@pytest.mark.parametrize("spell", [str, str.lower], ids=["as it is", "in small letters"])
+@pytest.mark.parametrize(
+    ("kind", "figure"),
+    [
+        ("underlying", "price"),
+        ("underlying", "age"),
+        ("underlying", "unrealized"),
+        ("underlying", "delta"),
+        ("underlying", "attention:stale"),
+        ("leg", "mark"),
+        ("leg", "unrealized"),
+    ],
+)
+def test_a_rule_that_names_what_is_held_reads_what_a_rule_about_each_reads(
+    kind: str, figure: str, spell: Callable[[str], str]
+):
+    """Shares, class shares, contracts on them, and coins: by the name that the other rule has for it."""
+    book = portfolio(COIN, CLASS_SHARES, CLASS_PUT, SHORT_PUT)
+    live = market(
+        ("AAPL", 189.9, 190.1),
+        (PUT, 1.9, 2.1),
+        ("BTC/USD", 80_000, 80_001),
+        ("BRK.B", 489, 490),
+        ("BRKB261218P00480000", 5.0, 5.2),
+    )
+    of_each = readings_of(book, live, (f"each {kind}", figure))[SubjectKind(kind), figure]
+
+    assert len(of_each) == {"underlying": 3, "leg": 4}[kind]
+    for name, expected in of_each.items():
+        rules = parse_rules(_rule(1, f"{kind}:{spell(name)}", figure), "alerts.toml")
+        found = book_readings(rules, book, live, look_at(book, live))[SubjectKind(kind), figure]
+        assert found[rules[-1].subject.name or ""] == expected
+        assert expected.value is not None
 
 
 def test_fills_are_counted_by_day_each_once():

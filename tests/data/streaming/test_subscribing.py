@@ -182,10 +182,10 @@ def test_the_last_symbol_may_go_before_the_next_one_comes(
 def test_coins_and_news_are_asked_of_their_streams():
     coins, news, contract = (
         *requests_for(["btc/usd"], ["orderbooks"]),
-        *requests_for(["AAPL", "*"], ["news"]),
+        *requests_for(["AAPL", "*", "btc/usd"], ["news"]),
         *requests_for([AAPL_CALL.lower()]),
     )
 
     assert (coins.stream, coins.symbols) == (StreamName.CRYPTO, ("BTC/USD",))
-    assert (news.stream, news.symbols) == (StreamName.NEWS, ("AAPL", "*"))
+    assert (news.stream, news.symbols) == (StreamName.NEWS, ("AAPL", "*", "BTCUSD"))
     assert (contract.stream, contract.symbols) == (StreamName.OPTIONS, (AAPL_CALL,))

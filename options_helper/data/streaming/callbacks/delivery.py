@@ -8,7 +8,7 @@ from collections.abc import Callable, Coroutine, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
-from options_helper.model.alpaca_symbols import to_alpaca_symbols
+from options_helper.model.alpaca_symbols import to_alpaca_symbols, to_news_symbol
 from options_helper.model.callbacks import CallbackKind, CallbackStats
 from options_helper.model.events import Event
 
@@ -31,11 +31,12 @@ def in_words(error: BaseException) -> str:
 
 
 def spellings_of(symbols: Symbols) -> frozenset[str] | None:
-    """As streams may call them: as they were written, and in Alpaca's spelling."""
+    """As streams may call them: as they were written, in Alpaca's spelling, and as articles name them."""
     if symbols is None:
         return None
     written = (symbols,) if isinstance(symbols, str) else symbols
-    return frozenset((*written, *(one.strip().upper() for one in written), *to_alpaca_symbols(written)))
+    said = to_alpaca_symbols(written)
+    return frozenset((*written, *(one.strip().upper() for one in written), *said, *map(to_news_symbol, said)))
 
 
 @dataclass(frozen=True, slots=True)

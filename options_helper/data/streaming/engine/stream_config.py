@@ -11,6 +11,7 @@ from options_helper.model.alpaca_symbols import (
     require_list,
     to_alpaca_symbols,
     to_coin_pairs,
+    to_news_symbol,
 )
 from options_helper.model.contract_symbols import compact_symbol, is_contract_symbol
 from options_helper.model.streams import (
@@ -317,6 +318,8 @@ def _symbols(stream: StreamId, symbols: Iterable[str]) -> tuple[str, ...]:
     """Each once, in order, none empty; of Alpaca's streams in its spelling."""
     if stream.kind is CRYPTO:
         return to_coin_pairs(symbols)
+    if stream.kind is NEWS:
+        return tuple(dict.fromkeys(map(to_news_symbol, to_alpaca_symbols(symbols))))
     if stream.provider == DEFAULT_PROVIDER:
         return to_alpaca_symbols(symbols)
     return tuple(dict.fromkeys(filter(None, require_list(symbols, "symbols"))))
