@@ -7,7 +7,9 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from typing import TYPE_CHECKING, Final
 
+from options_helper.analysis.alerts.messages import sentence
 from options_helper.data.firing_log import LoggedFiring
+from options_helper.model.alerts import Judgement, Verdict
 from options_helper.model.market_hours import NEW_YORK
 from options_helper.model.snapshots_together import streams_together
 from options_helper.monitoring.heartbeat import WatchStatus
@@ -69,6 +71,7 @@ class WatchDisplay:
         self._said_at: datetime | None = None
         self._problems: frozenset[str] = frozenset()
         self._firings: dict[tuple[str, str], tuple[str, ...]] = {}  # by account, and key
+        self._judged: set[tuple[str, str, str]] = set()  # once at least: account, rule and subject
 
     def say(self, sentence: str, at: datetime) -> None:
         """Print it with the time in New York."""
@@ -89,8 +92,16 @@ class WatchDisplay:
             self.say(problem, at)
         self._problems = problems
         for account, watching in watchings.items():
-            for sentence in self._news(account, watching.alerts.firings):
-                self.say(sentence, at)
+            fired = {
+                (one.firing.rule, one.firing.subject)
+                for one in watching.alerts.firings
+                if (account, one.firing.key) not in self._firings
+            }
+            for said in self._news(account, watching.alerts.firings):
+                self.say(said, at)
+            for one in self._first_looks(account, watching.alerts.judgements):
+                if one.verdict is Verdict.MET and (one.rule.name, one.subject) not in fired:
+                    self.say(self._met_already(account, one), at)
         text = activity_of(watchings)
         if self._live is not None:
             from rich.text import Text
@@ -104,6 +115,26 @@ class WatchDisplay:
         """What has fired of an account before this run, which is not told again."""
         for one in firings:
             self._firings[account, one.firing.key] = _states(one)
+
+    def _first_looks(self, account: str, judgements: Iterable[Judgement]) -> list[Judgement]:
+        """Those of a rule and a subject that were not judged before; a subject that was gone is new."""
+        by_key = {(account, one.rule.key, one.subject): one for one in judgements}
+        rules = {(account, one.rule.key) for one in by_key.values()}
+        # Of a rule that has nothing to judge for a while, where it stands is kept, and nothing is new afterwards.
+        self._judged = {key for key in self._judged if key in by_key or key[:2] not in rules}
+        found = {
+            key: one
+            for key, one in by_key.items()
+            if one.is_awake and one.verdict is not Verdict.UNKNOWN and key not in self._judged
+        }
+        self._judged |= found.keys()
+        return list(found.values())
+
+    def _met_already(self, account: str, one: Judgement) -> str:
+        text = sentence(one.rule, one.reading, one.verdict, with_amounts=self._amounts)
+        return (
+            f"Met at the first look: {of_account(account, f'{one.rule.name}: {one.reading.label}')}. {text}"
+        )
 
     def _news(self, account: str, firings: Iterable[LoggedFiring]) -> Iterable[str]:
         for one in reversed(tuple(firings)):

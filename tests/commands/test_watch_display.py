@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from io import StringIO
@@ -13,9 +13,20 @@ from rich.console import Console
 from options_helper.alerting.books import Scope
 from options_helper.alerting.program import ProgramStatus
 from options_helper.alerting.runner import AlertStatus
+from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.commands.watch_display import LINE_EVERY, WatchDisplay, problems_of, status_of
 from options_helper.data.firing_log import LoggedFiring
-from options_helper.model.alerts import Firing
+from options_helper.model.alerts import (
+    REGULAR,
+    Elapsed,
+    Firing,
+    Operator,
+    Reading,
+    Rule,
+    RuleState,
+    Subject,
+    SubjectKind,
+)
 from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from options_helper.watch.engine import Watching
@@ -93,6 +104,74 @@ def test_a_firing_is_told_once_and_how_it_stands_every_few_minutes():
     said = out.getvalue()
     assert (said.count("WARNING: half: condor"), said.count("old")) == (1, 0)
     assert said.count("watching 1 leg") == 1 + timedelta(minutes=5) // LINE_EVERY
+
+
+FALLS = Rule("falls", Subject(SubjectKind.UNDERLYING), "price", Operator.BELOW, level=100.0)
+LOSES = Rule("loses", Subject(SubjectKind.BOOK, ""), "unrealized", Operator.BELOW, level=-500.0)
+
+
+def looks(
+    *prices: Mapping[str, float | None], rule: Rule = FALLS, amounts: bool = True, asleep: int = 0
+) -> list[str]:
+    """What is said of rules in these looks, one after another; the first ones are outside of the rule's hours."""
+    out = StringIO()
+    display = WatchDisplay(Console(file=out), None, amounts=amounts)
+    rule = replace(rule, hours=REGULAR)
+    states: Mapping[str, RuleState] = {}
+    firings: tuple[Firing, ...] = ()
+    for number, of_each in enumerate(prices):
+        at = OPEN - timedelta(days=1, hours=12) if number < asleep else OPEN + timedelta(seconds=number)
+        readings = {
+            (rule.subject.kind, rule.figure): {
+                name: Reading(price, name or "The book", why="" if price else "it has no price")
+                for name, price in of_each.items()
+            }
+        }
+        found = evaluate([rule], readings, states, at=at, now=at, elapsed=Elapsed(float(number)))
+        states, firings = found.states, (*found.firings, *firings)
+        status = AlertStatus(firings=tuple(map(LoggedFiring, firings)), judgements=found.judgements)
+        turn = replace(watching(), alerts=ProgramStatus({Scope.ACCOUNT: AlertStatus(), Scope.BOOK: status}))
+        display.show({"": turn}, OPEN)
+    return [line[9:] for line in out.getvalue().splitlines() if not line[9:].startswith("watching")]
+
+
+def test_what_is_met_at_the_first_look_is_listed_once_and_what_crosses_later_is_told():
+    said = looks({"SPY": 99.0, "QQQ": 101.0}, {"SPY": 98.0, "QQQ": 99.0}, {"SPY": 98.0, "QQQ": 99.0})
+
+    assert said == [
+        "Met at the first look: falls: SPY. SPY: price $99.00 a share (the rule: below $100.00 a share).",
+        "WARNING: falls: QQQ. QQQ: price $99.00 a share (the rule: below $100.00 a share).",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("prices", "asleep", "listed"),
+    [
+        pytest.param(({"SPY": None}, {"SPY": 99.0}), 0, 1, id="the first look that could judge it"),
+        pytest.param(({"SPY": 99.0}, {"SPY": 99.0}), 1, 1, id="the first look within its hours"),
+        pytest.param(({"SPY": 101.0}, {"SPY": 101.0, "QQQ": 99.0}), 0, 1, id="one that is new"),
+        pytest.param(({"SPY": 99.0}, {"QQQ": 101.0}, {"SPY": 99.0}), 0, 2, id="one that was gone"),
+        pytest.param(({"SPY": 99.0}, {}, {"SPY": 99.0}), 0, 1, id="a figure that nobody had for a while"),
+        pytest.param(({"SPY": 99.0}, {"SPY": None}, {"SPY": 99.0}), 0, 1, id="a price that was away"),
+        pytest.param(({"SPY": 101.0}, {"SPY": 99.0}), 0, 0, id="a crossing"),
+    ],
+)
+def test_a_first_look_is_the_first_by_which_a_rule_judges_a_subject(
+    prices: Sequence[Mapping[str, float | None]], asleep: int, listed: int
+):
+    said = looks(*prices, asleep=asleep)
+
+    assert sum(line.startswith("Met at the first look: ") for line in said) == listed
+    assert all(line.startswith(("Met at the first look: ", "WARNING: ")) for line in said)
+
+
+def test_what_is_listed_says_amounts_only_where_they_may_be_told():
+    assert looks({"": -600.0}, rule=LOSES) == [
+        "Met at the first look: loses: The book. The book: unrealized profit −$600.00 (the rule: below −$500.00)."
+    ]
+    assert looks({"": -600.0}, rule=LOSES, amounts=False) == [
+        "Met at the first look: loses: The book. The book: unrealized profit is below the rule's level."
+    ]
 
 
 def test_of_several_accounts_each_thing_is_said_with_the_account_it_is_of():

@@ -10,5 +10,5 @@ from typing import Final
 PUBLIC: Final = {
     "evaluator": ("after_absence", "broken_states", "changed_states", "evaluate"),
     "figures": ("book_readings", "stream_readings"),
-    "messages": ("evidence_of", "judgement_text"),
+    "messages": ("evidence_of", "judgement_text", "sentence"),
 }
