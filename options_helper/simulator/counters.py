@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import date, datetime
 from decimal import Decimal
@@ -12,6 +12,7 @@ from typing import Any
 
 from options_helper.model.instants import epoch_nanoseconds
 from options_helper.model.streams import StreamName
+from options_helper.simulator.faults import Message
 from options_helper.simulator.market.account import Holding, Number, SimulatedAccount
 from options_helper.simulator.market.expiries import ExpiryClerk, ExpiryRules
 from options_helper.simulator.market.last_values import LastValues
@@ -82,7 +83,10 @@ class SimulatorState:
         self._clerks = {key: ExpiryClerk(_expiry_rules(market)) for key in self._accounts}
         self._last_values = LastValues()
         # A market that knows its past need not be remembered.
-        self._past = market if isinstance(market, PastMarket) else PlayedPast()
+        self._known_past = market if isinstance(market, PastMarket) else None
+        # Held while a market reads it, from files perhaps: so nobody who plays or pushes may ever wait for it.
+        self._reading = threading.Lock()
+        self._played = PlayedPast()  # guarded by self._lock
 
     @property
     def accounts(self) -> tuple[str, ...]:
@@ -96,8 +100,8 @@ class SimulatorState:
         with self._lock:
             if stream is not StreamName.FILLS:
                 self._last_values.note(messages)
-                if isinstance(self._past, PlayedPast):
-                    self._past.note(messages)
+                if self._known_past is None:
+                    self._played.note(messages)
                 return
             for message in messages:
                 self._accounts[account].note(message, now_ns)
@@ -118,10 +122,14 @@ class SimulatorState:
         with self._lock:
             self._last_values.set_close(symbol, price, day)
 
-    @property
-    def past(self) -> PastMarket:
-        """What was said before; to be asked while it is `opened`."""
-        return self._past
+    def past(self, kind: str, symbol: str, since_ns: int, until_ns: int) -> Sequence[Message]:
+        """What was said before, as of a market that knows its past; blocks, and not while it is `opened`."""
+        if self._known_past is not None:
+            with self._reading:
+                return self._known_past.past(kind, symbol, since_ns, until_ns)
+        with self._lock:
+            remembered = self._played.remembered(kind, symbol)
+        return remembered.told(since_ns, until_ns)
 
     @contextmanager
     def opened(self, account: str = FIRST_ACCOUNT) -> Iterator[tuple[SimulatedAccount, LastValues]]:

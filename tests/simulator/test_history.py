@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
+import tracemalloc
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from options_helper.model.instants import nanosecond_text
-from options_helper.simulator.market.past import PlayedPast
+from options_helper.model.instants import epoch_nanoseconds, nanosecond_text
+from options_helper.simulator.market.past import A_PACK, REMEMBERED, PlayedPast
 from options_helper.simulator.market.replay import ReplayMarket
 from options_helper.simulator.rest.context import RequestContext
 from options_helper.simulator.wire.protocol import Limits
@@ -120,10 +122,61 @@ def test_a_recording_is_its_own_past_across_days(tmp_path: Path):
 
 
 def test_of_a_busy_symbol_the_oldest_is_forgotten():
-    past = PlayedPast(remembered=2)
+    past = PlayedPast(remembered=2 * A_PACK)
+    times = [NOW + at for at in range(5 * A_PACK + 1)]
     past.note(
-        [*(quote("AAPL", at_ns=NOW + at) for at in (1, 2, 3)), quote("MSFT", at_ns=NOW), "no map", {"T": []}]
+        [*(quote("AAPL", at_ns=at_ns) for at_ns in times), quote("MSFT", at_ns=NOW), "no map", {"T": []}]
     )
 
-    assert len(past.past("q", "AAPL", NOW, NOW + 3)) == 2
+    found = past.past("q", "AAPL", NOW, times[-1])
+
+    assert [epoch_nanoseconds(one["t"]) for one in found] == times[-len(found) :]
+    assert 2 * A_PACK <= len(found) < 3 * A_PACK
     assert len(past.past("q", "MSFT", NOW, NOW + 3)) == 1
+
+
+@pytest.mark.parametrize("count", [A_PACK - 1, A_PACK, 2 * A_PACK + 7])
+def test_what_was_played_is_told_as_it_was_to_the_nanosecond_and_in_time(count: int):
+    past = PlayedPast()
+    played = [
+        quote("AAPL", at_ns=NOW + (at * 7) % count, bs=at, c=["R", "@"], note="é") for at in range(count)
+    ]
+    past.note(played)
+
+    told = past.past("q", "AAPL", NOW, NOW + count)
+
+    assert told == sorted(played, key=lambda one: epoch_nanoseconds(one["t"]) or 0)
+    assert past.past("q", "AAPL", NOW + 1, NOW + 1) == [told[1]]
+
+
+def test_what_no_wire_can_carry_is_nobody_s_past():
+    past = PlayedPast()
+
+    past.note([quote("AAPL") | {"bp": object()}, quote("AAPL") | {"bs": 2**70}, quote("AAPL")])
+
+    assert len(past.past("q", "AAPL", NOW, NOW)) == 1
+
+
+def test_a_busy_symbol_s_past_takes_little_memory():
+    """A mebibyte and a half for what as maps were eleven; of what repeats itself as prices do."""
+    past = PlayedPast()
+    tracemalloc.start()
+    try:
+        past.note(
+            quote("AAPL", at_ns=NOW + at * SECOND + at * at % 997, bp=at % 97 / 7) for at in range(REMEMBERED)
+        )
+        taken, _ = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+
+    assert taken < 1.5 * 2**20
+
+
+def test_a_replayed_market_s_first_price_is_known_without_its_files(tmp_path: Path):
+    columns = ("ts_ns", "symbol", "price", "size")
+    write_partition(tmp_path, "stocks/trades/tick/AAPL/2026-11-05", columns, [(NOON, "AAPL", 187.5, 1)])
+    market = ReplayMarket(tmp_path)
+    shutil.rmtree(tmp_path)
+
+    assert market.price("AAPL") == 187.5
+    assert market.price("MSFT") is None

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import threading
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -72,6 +73,40 @@ def demo(repository: Path) -> Iterator[SimulatorServer]:
     """The market of the portfolio that the demo opens; nobody subscribes to anything."""
     with SimulatorServer(SeededMarket(load_portfolio(repository / "portfolio.json"))) as server:
         yield server
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v2/stocks/trades?symbols=AAPL&feed=iex",
+        "/v2/stocks/bars?symbols=AAPL&feed=iex&timeframe=1Min",
+        "/v1beta1/options/trades?symbols=AAPL261218C00190000",
+        "/v1beta3/crypto/us/bars?symbols=BTC/USD&timeframe=1Min",
+    ],
+)
+def test_nobody_waits_for_a_past_that_is_being_read(running_simulator: Simulators, path: str):
+    """A recording is read from files, which may take long; the market is played and pushed meanwhile."""
+    begun, done = threading.Event(), threading.Event()
+
+    class SlowlyRead(SilentMarket):
+        def past(self, *_: Any) -> list[Any]:
+            begun.set()
+            assert done.wait(AT_ONCE), "whoever should not have waited for this did"
+            return []
+
+    server = running_simulator(SlowlyRead(start_ns=NOW))
+    with ThreadPoolExecutor() as pool:
+        reading = pool.submit(get, server, path, timeout=FOREVER)
+        assert begun.wait(AT_ONCE)
+        server.push(StreamName.STOCKS, [trade_message("AAPL", 190.0)])
+        server.flush()
+        assert (
+            get(server, "/v2/stocks/trades/latest?symbols=AAPL&feed=iex").json()["trades"]["AAPL"]["p"]
+            == 190.0
+        )
+        done.set()
+
+        assert reading.result().status_code == 200
 
 
 # What is there before anybody listens.

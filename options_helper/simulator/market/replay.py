@@ -287,6 +287,7 @@ class ReplayMarket:
         self._frame_events = frame_events
         self._awaited = frozenset(event.stream for event in firsts)
         self._start_ns = min(event.market_ns for event in firsts)
+        self._first_prices = _first_prices(firsts)
         # For the thread that answers: what was read of the last partitions that somebody asked for.
         self._read_lately: dict[Partition, list[tuple[int, Message]]] = {}
         self._until_ns = max(partition.last_ns() for partition in self._partitions)
@@ -319,14 +320,7 @@ class ReplayMarket:
 
     def price(self, underlying: str) -> float | None:
         """The first recorded price of the stock."""
-        prices = (
-            _price_in(event.message)
-            for item in self._partitions
-            if item.stream is StreamName.STOCKS and item.symbol == underlying
-            for event in (_first_event(item),)
-            if event is not None
-        )
-        return next((price for price in prices if price is not None), None)
+        return self._first_prices.get(underlying)
 
     def past(self, kind: str, symbol: str, since_ns: int, until_ns: int) -> Sequence[Message]:
         """What was recorded of a symbol in a stretch; a partition is read when it is first asked for."""
@@ -358,6 +352,16 @@ class ReplayMarket:
 
 def _first_event(partition: Partition) -> Event | None:
     return next(partition.events(), None)
+
+
+def _first_prices(firsts: Iterable[Event]) -> dict[str, float]:
+    """Of each stock the first one that there is, in the order of the partitions."""
+    prices: dict[str, float] = {}
+    for event in firsts:
+        price = _price_in(event.message)
+        if event.stream is StreamName.STOCKS and price is not None:
+            prices.setdefault(event.message["S"], price)
+    return prices
 
 
 def _price_in(message: Message) -> float | None:

@@ -36,7 +36,12 @@ _minute_bars: Final = stock_history("bars")
 
 def bars(query: Query, context: RequestContext) -> Answer:
     """A page of minutes, or of days."""
-    return _daily_bars(query, context) if query.get("timeframe") == "1Day" else _minute_bars(query, context)
+    return _daily_bars(query, context) if is_of_days(query) else _minute_bars(query, context)
+
+
+def is_of_days(query: Query) -> bool:
+    """Whether bars of days are asked for."""
+    return query.get("timeframe") == "1Day"
 
 
 def _daily_bars(query: Query, context: RequestContext) -> Answer:

@@ -60,10 +60,15 @@ def answer_request(path: str, query: str, context: RequestContext) -> Answer:
         return refused.answer
 
 
+def is_of_the_past(path: str, query: str) -> bool:
+    """Whether the answer is made of what was played or recorded, and of no account and no last price."""
+    return path in _OF_THE_PAST and not reference.is_of_days(dict(parse_qsl(query)))
+
+
 def _answering(path: str, context: RequestContext) -> Answering:
     if path in _OF_THE_ACCOUNT and context.market.kind is MarketKind.REPLAY:
         raise RequestRefused(HTTPStatus.NOT_FOUND, "a replayed market has no account: it plays prices only")
-    answering = _OF_THE_ACCOUNT.get(path) or _OF_THE_MARKET.get(path)
+    answering = _OF_THE_ACCOUNT.get(path) or _OF_THE_PAST.get(path) or _OF_THE_MARKET.get(path)
     if answering is not None:
         return answering
     collection, _, symbol = path.rpartition("/")
@@ -268,6 +273,15 @@ _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
         "/v2/stocks/snapshots": prices.stock_snapshots,
         "/v2/stocks/quotes/latest": prices.latest_stock_quotes,
         "/v2/stocks/trades/latest": prices.latest_stock_trades,
+        **{f"/v1beta3/crypto/{place}/latest/orderbooks": prices.latest_books for place in CRYPTO_LOCATIONS},
+        "/v1beta1/news": news,
+        "/v1beta1/options/snapshots": prices.option_snapshots,
+        "/v1beta1/options/quotes/latest": prices.latest_option_quotes,
+        "/v1beta1/options/trades/latest": prices.latest_option_trades,
+    }
+)
+_OF_THE_PAST: Final[Mapping[str, Answering]] = MappingProxyType(
+    {
         **{f"/v2/stocks/{name}": history.stock_history(name) for name in ("quotes", "trades")},
         "/v2/stocks/bars": reference.bars,
         **{f"/v1beta1/options/{name}": history.option_history(name) for name in ("trades", "bars")},
@@ -276,11 +290,6 @@ _OF_THE_MARKET: Final[Mapping[str, Answering]] = MappingProxyType(
             for location in CRYPTO_LOCATIONS
             for name in ("quotes", "trades", "bars")
         },
-        **{f"/v1beta3/crypto/{place}/latest/orderbooks": prices.latest_books for place in CRYPTO_LOCATIONS},
-        "/v1beta1/news": news,
-        "/v1beta1/options/snapshots": prices.option_snapshots,
-        "/v1beta1/options/quotes/latest": prices.latest_option_quotes,
-        "/v1beta1/options/trades/latest": prices.latest_option_trades,
     }
 )
 _OF_ONE: Final[Mapping[str, Callable[[str, Query, RequestContext], Answer]]] = MappingProxyType(
