@@ -693,6 +693,28 @@ def test_on_a_laptop_the_three_worst_are_seen_with_how_many_lie_below_and_a_poin
     see(lambda: not count.count())
 
 
+def test_a_table_that_scrolls_says_how_many_rows_lie_below_what_is_seen(browser):
+    """Its last row is always seen, so that nobody looks for others between."""
+    tab = started(browser.open(height=500))
+    board, rows = tab.page.locator("[data-board]"), tab.page.locator("[data-board] tbody tr")
+    said = board.locator(".below")
+    hidden = """board => {
+      const end = board.querySelector('tfoot th').getBoundingClientRect().top;
+      return [...board.querySelectorAll('tbody tr')].filter(row => row.getBoundingClientRect().bottom > end + 1).length;
+    }"""
+    see(lambda: rows.count() and board.evaluate(hidden), saw=rows.count)
+    see(lambda: said.inner_text() == f"{board.evaluate(hidden)} more rows below", saw=said.inner_text)
+    assert said.is_visible()
+
+    board.locator(".scroll").evaluate("list => list.scrollTo(0, list.scrollHeight)")
+    see(lambda: not said.is_visible(), saw=said.inner_text)
+    tab.page.set_viewport_size({"width": 1440, "height": 480})
+    board.locator(".scroll").evaluate("list => list.scrollTo(0, 0)")
+    see(said.is_visible, saw=said.inner_text)
+    tab.page.set_viewport_size({"width": 1440, "height": 900})
+    see(lambda: not board.evaluate(hidden) and not said.is_visible(), saw=said.inner_text)
+
+
 def test_columns_leave_a_narrow_table_and_never_what_was_made(browser):
     tab = started(browser.open(width=700, height=900))
     for heading, is_seen in (("Natural $", False), ("Spread", False), ("Today $", True), ("P&L $", True)):

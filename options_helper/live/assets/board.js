@@ -27,7 +27,13 @@ function create(root) {
   board.table.setAttribute('role', 'treegrid');
   board.style = element('style', '', root);
   root.append(board.scroll);
+  board.below = element('span', 'below', root);
+  board.below.setAttribute('aria-hidden', 'true'); // who hears the rows has all of them
   board.empty = element('p', 'nothing', root);
+  board.scroll.addEventListener('scroll', () => countBelow(board), { passive: true });
+  const sized = new ResizeObserver(() => countBelow(board));
+  sized.observe(board.scroll);
+  sized.observe(board.table);
   board.scroll.addEventListener('keydown', (event) => onKey(board, event));
   board.scroll.addEventListener('click', (event) => onClick(board, event));
   return board;
@@ -216,6 +222,19 @@ function place(parent, lines) {
   lines.forEach((line, at) => {
     if (parent.children[at] !== line) parent.insertBefore(line, parent.children[at] ?? null);
   });
+}
+
+// How many rows lie between what is seen of them and the last one, which is always seen.
+function countBelow(board) {
+  const sum = board.foot?.querySelector('th'); // it stays in sight, and what holds it does not
+  const end = sum ? sum.getBoundingClientRect().top + 1 : Infinity;
+  let below = 0;
+  for (let row = board.body?.lastElementChild; row && row.getBoundingClientRect().bottom > end;) {
+    below += 1;
+    row = row.previousElementSibling;
+  }
+  const said = below ? `${below} more ${below > 1 ? 'rows' : 'row'} below` : '';
+  if (board.below.textContent !== said) board.below.textContent = said;
 }
 
 // ---- cells
