@@ -8,7 +8,7 @@ from zoneinfo import ZoneInfo
 
 import pytest
 
-from apps.streamlit.components.live_attention import expiries
+from apps.streamlit.components.live_attention import attention_html, expiries
 from apps.streamlit.components.live_totals import hand_tile
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.analysis.attention.morning_after import EndedContract, EndedState
@@ -221,6 +221,27 @@ def test_the_tile_counts_what_needs_a_hand_and_names_the_worst():
     assert hand_tile([grave, light]).caveat == "SPY 681 C: Expires today"
     assert (hand_tile([light]).figure, hand_tile([light]).tone) == ("1 item", "warning")
     assert (hand_tile([known]).figure, hand_tile([]).figure) == ("nothing", "nothing")
+
+
+@pytest.mark.parametrize(
+    ("levels", "said"),
+    [
+        ((Level.ERROR, Level.WARNING, Level.INFO, Level.INFO), "2, worst first · 2 to know"),
+        ((Level.ERROR, Level.INFO), "1 · 1 to know"),
+        ((Level.WARNING, Level.WARNING), "2, worst first"),
+        ((Level.INFO, Level.INFO), "2 to know"),
+        ((Level.ERROR,), ""),
+        ((), ""),
+    ],
+)
+def test_the_heading_counts_every_entry_of_the_list_of_which_it_says_how_many_lie_below(
+    levels: tuple[Level, ...], said: str
+):
+    items = [Item(level, "SPY", "is so") for level in levels]
+
+    head = attention_html(screen_of(with_account()), items).partition("<ul")[0]
+
+    assert head.endswith(f'<b>Attention</b><span class="oh-quiet">{said}</span></div>')
 
 
 def test_the_strip_has_each_day_once_and_counts_a_contract_of_several_positions_once():

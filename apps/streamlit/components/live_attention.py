@@ -68,14 +68,22 @@ ATTENTION_STYLE: Final = """
 def attention_html(screen: ScreenModel, items: Sequence[Item]) -> str:
     """What needs a hand, worst first, below it what expires when, and on such a day its cockpit."""
     urgent = sum(item.counts for item in items)
-    count = f"{urgent}, worst first" if urgent > 1 else ""
-    head = f'<div class="oh-panel-head"><b>Attention</b>{tag("span", count, "oh-quiet")}</div>'
+    head = f'<div class="oh-panel-head"><b>Attention</b>{tag("span", _how_many(items), "oh-quiet")}</div>'
     rows = "".join(map(_item, items))
     if not urgent:
         rows = f"<li><i></i>{tag('strong', 'Nothing needs your hand.', '')}</li>{rows}"
     crowded = " oh-crowded" if len(items) >= CROWDED_FROM else ""
     listed = f'<ul class="oh-items{crowded}" tabindex="0" aria-label="Attention, worst first">{rows}</ul>'
     return f'<div class="oh-panel">{head}{listed}</div>{_strip(screen)}{expiry_panels(screen)}'
+
+
+def _how_many(items: Sequence[Item]) -> str:
+    """How many entries the list has, of both kinds: of all of them it is said how many lie below."""
+    urgent = sum(item.counts for item in items)
+    to_know = len(items) - urgent
+    counted = [f"{urgent}, worst first" if urgent > 1 else f"{urgent}"] if urgent else []
+    counted += [f"{to_know} to know"] if to_know else []
+    return " · ".join(counted) if len(items) > 1 else ""
 
 
 def _item(item: Item) -> str:
