@@ -18,14 +18,15 @@ from datetime import date
 from typing import Final, Protocol, cast
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.batch import Head, decode, opened_feed, read_head
+from options_helper.bus.batch import Head, read_head
 from options_helper.bus.clocks import DeskClock, Offset
 from options_helper.bus.connection import BusConnection, Pull
 from options_helper.bus.demand import RECORDS
 from options_helper.bus.legs import FIRST_LEG, both_legs, speaks_for_desk
 from options_helper.bus.listening import Listening, Span
 from options_helper.bus.loop import end_tasks
-from options_helper.bus.place_reader import BEGINNING, Item, PlaceReader, is_place_of
+from options_helper.bus.place_reader import Item, PlaceReader
+from options_helper.bus.recorded_place import first_behind, place_to_begin, says_feed
 from options_helper.bus.roles import right_to_record
 from options_helper.bus.streamer import BusLink, BusStreamer, Legs
 from options_helper.bus.truth import DeskHealth
@@ -385,7 +386,7 @@ class BusRecordStreamer(BusStreamer):
         reader = self._reader or await self._begin(bus, store, subject)
         self._note_feed()
         while not self._stopped:
-            first = await _first_of(bus, store, subject, reader.place, self._stream)
+            first = await first_behind(bus, store, subject, reader.place, self._stream)
             reader.begin()
             pull = await bus.pull(store, subject, first)
             if not self._pulls:
@@ -399,14 +400,7 @@ class BusRecordStreamer(BusStreamer):
     async def _begin(self, bus: BusConnection, store: str, subject: str) -> PlaceReader:
         """The first time: behind what is there now. It is written down at once, so that a kill changes nothing."""
         published = None if self._health is None else self._health.published.get(str(self._stream))
-        place = Place(events=0 if published is None else published.events)
-        stored = await bus.recorded(store, subject)
-        if stored is not None:
-            place = Place(stored.sequence, events=place.events)
-            if (head := read_head(stored.data)) is not None:
-                place = Place(stored.sequence, head.epoch, head.number, head.events_until)
-                if _says_feed(stored.data):  # with it, as it says of which feed all is that follows
-                    place = Place(stored.sequence - 1, events=head.events_before)
+        place = await place_to_begin(bus, store, subject, 0 if published is None else published.events)
         self._placed_sink.mark(Mark(place), self._recording.now_ns())
         return self._recording.begin(self._stream, place, self._feed)
 
@@ -436,7 +430,7 @@ class BusRecordStreamer(BusStreamer):
     async def _may_take(self, reader: PlaceReader, data: bytes) -> bool:
         """Wait until the writer's queue has room, and until it is known of what feed this is; False when stopped."""
         head = read_head(data)
-        says = head is not None and head.number == 0 and _says_feed(data)
+        says = head is not None and head.number == 0 and says_feed(data)
 
         def waits() -> bool:
             return self._recording.fill() > FULL or self._awaits_feed(reader, None if says else head)
@@ -491,27 +485,7 @@ class BusRecordStreamer(BusStreamer):
                 self._sink.connected(announced.header())
 
 
-def _says_feed(data: bytes) -> bool:
-    batch = decode(data)
-    return not isinstance(batch, str) and opened_feed(batch) is not None
-
-
 def _gap_of(stream: StreamId, span: Span, now: float, now_ns: int) -> Gap:
     """The time without an owner as a row, by a clock that is at `now_ns` when the monotonic one is at `now`."""
     since_ns, until_ns = (now_ns - int((now - at) * NANOSECONDS) for at in (span.since, span.until))
     return Gap(stream, since_ns, until_ns, f"From {FIRST_LEG}: {NOBODY}")
-
-
-async def _first_of(bus: BusConnection, store: str, subject: str, place: Place, stream: StreamId) -> int:
-    """The sequence from which on a store has what is behind a place; 1 where it is not the store of that place.
-
-    What was recorded already is known by its number, so too low is never wrong.
-    """
-    behind = place.sequence + place.whole
-    newest = await bus.recorded(store, subject)
-    if newest is None:
-        return 1
-    stored = None if place.epoch == BEGINNING else await bus.message(store, place.sequence)
-    if stored is not None:
-        return behind if is_place_of(place, stream, stored.data) else 1
-    return behind if newest.sequence >= place.sequence else 1

@@ -17,7 +17,8 @@ from options_helper.bus.connection import BusConnection, NoStore, Stored
 from options_helper.bus.first_look import look_at_desk
 from options_helper.bus.follower import DeskFollower
 from options_helper.bus.place_reader import PlaceReader
-from options_helper.bus.recording import BusRecording, BusRecordStreamer, _first_of
+from options_helper.bus.recorded_place import first_behind
+from options_helper.bus.recording import BusRecording, BusRecordStreamer
 from options_helper.bus.truth import DeskAccount, DeskBooks, DeskHealth, DeskNews, DeskRisk
 from options_helper.bus.truth import encode as encode_truth
 from options_helper.data.recording.journal import Record, RecordKind
@@ -169,8 +170,8 @@ def test_a_recording_whose_server_is_slow_as_it_begins_has_no_place_yet_and_begi
         bus = Server(NEWEST, version=version, stocks=NEWEST)
         reader = await begun(bus)
         with pytest.raises(StreamError):
-            await _first_of(Server(LATE, version=version), "store", "subject", reader.place, STOCKS)
-        return await _first_of(bus, "store", "subject", reader.place, STOCKS)
+            await first_behind(Server(LATE, version=version), "store", "subject", reader.place, STOCKS)
+        return await first_behind(bus, "store", "subject", reader.place, STOCKS)
 
     assert asyncio.run(story()) == 500_001
     assert [mark.place.sequence for mark in marks.marked] == [500_000]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
@@ -16,6 +16,7 @@ from tests.days.day import Day, Trouble
 from tests.days.lease.lines import Network, Server
 from tests.days.lease.oracle import DeskOracle
 from tests.days.lease.owner import NAMES, STREAMS, Alpaca, Owner, frames
+from tests.days.lease.recorder import Recorder
 from tests.days.lease.viewer import Viewer
 from tests.days.stage import Stage
 from tests.kit.jetstream import JetStream
@@ -24,8 +25,14 @@ OWNERS: Final = ("den", "attic", "cellar")
 LOOK_SECONDS: Final = 0.25
 # What a server loses: all it has, or one store.
 WHAT: Final = ("", "", "market", "account", "state")
+VIEWER_TROUBLES: Final = ("kill", "frozen", "cut", "cut", "lost", "slow", "reset", "reset", "busy")
+RECORDER_TROUBLES: Final = (
+    "kill", "kill midway", "kill midway", "frozen", "cut", "lost", "slow", "reset", "busy", "some lost", "some lost",
+)  # fmt: skip
 # At the end nothing goes wrong for so long.
 _CALM_SECONDS: Final = 25.0
+# A batch of several frames comes by then, or not at all.
+_TO_WRITE_SECONDS: Final = 8.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,16 +65,28 @@ class LeaseSubject:
         )  # fmt: skip
         troubles = list(self._troubles(rng, served))
         troubles += self._losses(random.Random(f"{day.seed}/lease, forgetful"), served)
-        return served, (*troubles, *self._views(random.Random(f"{day.seed}/lease, viewer"), served))
+        troubles += self._follows(
+            "viewer", VIEWER_TROUBLES, random.Random(f"{day.seed}/lease, viewer"), served
+        )
+        dice = random.Random(f"{day.seed}/lease, recorder")
+        strikes = list(self._follows("recorder", RECORDER_TROUBLES, dice, served))
+        # Of several frames is a batch whose owner was slow, for less than its lease lasts.
+        slow = [
+            Trouble(round(max(served.since, one.at - 1), 2), "lease", whose, 1.5, "slow")
+            for one in strikes
+            if one.how == "kill midway"
+            for whose in OWNERS[: served.owners]
+        ]
+        return served, (*troubles, *strikes, *slow)
 
     @staticmethod
-    def _views(dice: random.Random, served: Served) -> Iterable[Trouble]:
+    def _follows(whose: str, hows: Sequence[str], dice: random.Random, served: Served) -> Iterable[Trouble]:
         """What goes wrong for who follows."""
         for _ in range(dice.randint(0, 4)):
             at = round(dice.uniform(served.since, served.until - _CALM_SECONDS), 2)
-            how = dice.choice(("kill", "frozen", "cut", "cut", "lost", "slow", "reset", "reset", "busy"))
+            how = dice.choice(hows)
             seconds = min(dice.choice((0.3, 1.5, 4.0, 9.0, 20.0)), served.until - _CALM_SECONDS + 3 - at)
-            yield Trouble(at, "lease", "viewer", round(seconds, 2), how)
+            yield Trouble(at, "lease", whose, round(seconds, 2), how)
 
     @staticmethod
     def _losses(dice: random.Random, served: Served) -> Iterable[Trouble]:
@@ -143,12 +162,19 @@ class LeaseSubject:
         self._server.networks.append(network)
         room = stage.dice("the viewer's room").choice((20, 20_000))
         self._viewer = oracle.views.viewer = Viewer(stage, oracle.views, self._server, network, room)
+        network = Network(stage.dice("the recorder's way to the bus"))
+        self._server.networks.append(network)
+        room = stage.dice("the recorder's room").choice((200, 20_000))
+        self._recorder = oracle.records.recorder = Recorder(
+            stage, oracle.records, self._server, network, room
+        )
         self._owners = {one.name: one for one in oracle.owners}
         stage.after_sleep.append(oracle.woke)
         at = stage.day.at
         for number, owner in enumerate(oracle.owners):
             stage.agenda.at(at(served.since) + number * NS, owner.start, product=True)
         stage.agenda.at(at(served.since) + NS // 2, self._viewer.start, product=True)
+        stage.agenda.at(at(served.since) + NS // 2, self._recorder.start, product=True)
         stage.agenda.at(at(served.since), oracle.begin, product=True)
         stage.agenda.at(at(served.since), partial(self._play, 0))
         stage.agenda.at(at(served.since), self._look, product=True)
@@ -195,6 +221,7 @@ class LeaseSubject:
             for owner in self._oracle.owners:
                 owner.kill()
             self._viewer.kill()
+            self._recorder.kill()
 
     def _strike(self, trouble: Trouble) -> None:
         assert self._oracle is not None
@@ -202,6 +229,10 @@ class LeaseSubject:
         if trouble.whose == "viewer":
             self._oracle.views.trouble()
             self._strike_viewer(trouble, after)
+            return
+        if trouble.whose == "recorder":
+            self._oracle.records.trouble()
+            self._strike_recorder(trouble, after)
             return
         self._oracle.trouble()
         if trouble.how == "alpaca":
@@ -261,6 +292,29 @@ class LeaseSubject:
                 self._set_way(viewer.network, how, on=True)
                 after(partial(self._set_way, viewer.network, how, on=False))
 
+    def _strike_recorder(self, trouble: Trouble, after: Callable[..., object]) -> None:
+        recorder = self._recorder
+        match trouble.how:
+            case "kill":
+                recorder.kill()
+                after(recorder.start, product=True)
+            case "kill midway":
+                recorder.away = trouble.seconds
+                # Where it comes to none, it is killed at rest.
+                self._stage.agenda.after(_TO_WRITE_SECONDS, recorder.kill_where_due, product=True)
+            case "frozen":
+                recorder.freeze()
+                after(recorder.go_on, product=True)
+            case "reset":
+                for line in list(recorder.network.lines):
+                    line.end()
+            case "busy":
+                recorder.is_slow = True
+                after(recorder.write_again)
+            case how:
+                self._set_way(recorder.network, how, on=True)
+                after(partial(self._set_way, recorder.network, how, on=False))
+
     def _go_on(self, owner: Owner) -> None:
         assert self._oracle is not None
         self._oracle.trouble()
@@ -277,5 +331,7 @@ class LeaseSubject:
             network.is_cut = on
         elif how == "lost":
             network.loses_answers = on
+        elif how == "some lost":
+            network.loses_some = on
         else:
             network.is_slow = on

@@ -5,7 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Coroutine, Generator, Mapping
 from dataclasses import dataclass, field
-from typing import Any, Final, Protocol
+from itertools import takewhile
+from typing import Any, Final, NamedTuple, Protocol
 
 from options_helper.bus.connection import ANSWER_SECONDS, Stored
 from options_helper.errors import StreamError
@@ -15,6 +16,8 @@ from tests.kit.jetstream import JetStream, KeptStore
 
 GONE: Final = "The connection to the bus ended."
 NO_ANSWER: Final = "The bus does not answer."
+# Of what a consumer brings over a bad way, so much dies on it.
+LOST_SHARE: Final = 0.2
 # So long a way may be cut before the client notices that nothing answers its pings.
 PINGS_SECONDS: Final = 12.0
 
@@ -82,6 +85,7 @@ class Network:
     is_cut: bool = False
     loses_answers: bool = False
     is_slow: bool = False
+    loses_some: bool = False  # of what a consumer brings
     lines: list[Line] = field(default_factory=list)
 
     def travel(self) -> float:
@@ -124,6 +128,37 @@ class Server:
                     line.end()
 
 
+class Delivered(NamedTuple):
+    """A message of a consumer's: where it is in its store, which of the consumer's it is, and what it says."""
+
+    sequence: int
+    nth: int
+    data: bytes
+
+
+class Pull:
+    """A consumer: it brings what its store has from there on, when it is asked, and counts what it has sent."""
+
+    def __init__(self, line: Line, store: str, subject: str, first: int) -> None:
+        self._line, self._store, self._subject, self._next = line, store, subject, first
+        self._nth = 0
+
+    async def fetch(self, most: int) -> list[Delivered]:
+        """The next ones that are there."""
+        found: list[Delivered] = await Asked(self._line, lambda _: self._bring(most))
+        return found
+
+    def _bring(self, most: int) -> list[Delivered]:
+        newest_first = reversed(self._line.server.values.stores[self._store].messages)
+        new = list(takewhile(lambda one: one.sequence >= self._next, newest_first))[::-1]
+        sent = []
+        for one in [message for message in new if message.subject == self._subject][:most]:
+            self._next, self._nth = one.sequence + 1, self._nth + 1
+            sent.append(Delivered(one.sequence, self._nth, one.data))
+        network = self._line.network
+        return [one for one in sent if not network.loses_some or network.dice.random() >= LOST_SHARE]
+
+
 class Line:
     """One connection of a process: a bus as the product's machines know it. What is asked arrives in its order."""
 
@@ -138,7 +173,7 @@ class Line:
         ended: Callable[[Line], None] = lambda _: None,
     ) -> None:
         """`stored` hears in the world what the server takes, `ended` in the process that it is gone."""
-        self._server, self._network, self._process = server, network, process
+        self.server, self.network, self._process = server, network, process
         self._stored, self._ended = stored, ended
         self._followed: dict[str, Callable[[bytes], None]] = {}
         self._pushed_ns = 0
@@ -159,13 +194,13 @@ class Line:
             self._process.later(0.0, lambda: self._answer(number, None, StreamError(GONE)))
             return
         self._process.later(ANSWER_SECONDS, lambda: self._answer(number, None, StreamError(NO_ANSWER)))
-        clocks = self._server.stage.clocks
-        self._arrived_ns = max(self._arrived_ns, clocks.true_ns + int(self._network.travel() * NS))
-        self._server.stage.agenda.at(self._arrived_ns, lambda: self._arrive(number, do))
+        clocks = self.server.stage.clocks
+        self._arrived_ns = max(self._arrived_ns, clocks.true_ns + int(self.network.travel() * NS))
+        self.server.stage.agenda.at(self._arrived_ns, lambda: self._arrive(number, do))
 
     def _arrive(self, number: int, do: Callable[[float], Any]) -> None:
         """What is on its way when a process ends arrives all the same."""
-        network, server = self._network, self._server
+        network, server = self.network, self.server
         if network.is_cut:
             return
         if server.is_down:
@@ -181,7 +216,7 @@ class Line:
 
     def _return(self, number: int, answer: Any, error: Exception | None) -> None:
         # One that is gone brings nothing, least of all to the process that came after its own.
-        if not self._network.is_cut and not self.is_ended:
+        if not self.network.is_cut and not self.is_ended:
             self._process.later(0.0, lambda: self._answer(number, answer, error))
 
     def _answer(self, number: int, answer: Any, error: Exception | None) -> None:
@@ -197,16 +232,16 @@ class Line:
         """Send it to this one, behind what was sent before, if it follows that subject."""
         if (heard := self._followed.get(subject)) is None:
             return
-        clocks = self._server.stage.clocks
-        self._pushed_ns = max(self._pushed_ns, clocks.true_ns + int(self._network.travel() * NS))
-        self._server.stage.agenda.at(self._pushed_ns, lambda: self._come(lambda: heard(data)))
+        clocks = self.server.stage.clocks
+        self._pushed_ns = max(self._pushed_ns, clocks.true_ns + int(self.network.travel() * NS))
+        self.server.stage.agenda.at(self._pushed_ns, lambda: self._come(lambda: heard(data)))
 
     def _come(self, hear: Callable[[], None]) -> None:
         if self.is_ended:
             return
-        if self._network.is_cut:
+        if self.network.is_cut:
             if not self._held:
-                self._server.stage.agenda.after(PINGS_SECONDS, self._look_at_held)
+                self.server.stage.agenda.after(PINGS_SECONDS, self._look_at_held)
             self._held.append(hear)
             return
         held, self._held = self._held, []
@@ -224,7 +259,7 @@ class Line:
             return
         self.is_ended = True
         self._process.later(0.0, lambda: self._ended(self))
-        self._network.lines.remove(self)
+        self.network.lines.remove(self)
         for number in list(self._waiting):
             self._process.later(0.0, lambda number=number: self._answer(number, None, StreamError(GONE)))  # type: ignore[misc]
 
@@ -243,7 +278,7 @@ class Line:
 
     async def store(self, subject: str, data: bytes) -> int:
         """Store it."""
-        found: int = await Asked(self, lambda now: self._server.values.put(now, subject, data))
+        found: int = await Asked(self, lambda now: self.server.values.put(now, subject, data))
         return found
 
     async def store_fenced(
@@ -252,7 +287,7 @@ class Line:
         """Store it behind that message."""
 
         def put(now: float) -> int:
-            values = self._server.values
+            values = self.server.values
             before = values.store_of(subject).last_sequence
             sequence = values.put(now, subject, data, message_id=message_id, last=last, of_subject=of_subject)
             if sequence > before:
@@ -264,17 +299,23 @@ class Line:
 
     async def last(self, store: str, subject: str, *, direct: bool = True) -> Stored | None:
         """The newest of a subject."""
-        found: Stored | None = await Asked(self, lambda now: self._server.values.last(now, store, subject))
+        found: Stored | None = await Asked(self, lambda now: self.server.values.last(now, store, subject))
         return found
 
     async def message(self, store: str, sequence: int, *, direct: bool = True) -> Stored | None:
         """That one."""
-        found: Stored | None = await Asked(
-            self, lambda now: self._server.values.message(now, store, sequence)
-        )
+        found: Stored | None = await Asked(self, lambda now: self.server.values.message(now, store, sequence))
         return found
+
+    async def recorded(self, store: str, subject: str) -> Stored | None:
+        """The newest of a subject."""
+        return await self.last(store, subject)
+
+    def pull(self, store: str, subject: str, first: int) -> Pull:
+        """A consumer of what that subject has from there on."""
+        return Pull(self, store, subject, first)
 
     async def last_sequence(self, store: str) -> int:
         """The newest of a store."""
-        found: int = await Asked(self, lambda _: self._server.values.stores[store].last_sequence)
+        found: int = await Asked(self, lambda _: self.server.values.stores[store].last_sequence)
         return found

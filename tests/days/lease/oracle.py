@@ -14,6 +14,7 @@ from options_helper.data.recording.journal import RecordKind
 from options_helper.model.streams import StreamId
 from tests.days.clocks import NS
 from tests.days.lease.lines import Server
+from tests.days.lease.record_oracle import RecordOracle
 from tests.days.lease.view_oracle import ViewOracle
 
 if TYPE_CHECKING:
@@ -68,6 +69,7 @@ class DeskOracle:
         self._streams = {stream: Followed() for stream in streams}
         self.owners: list[Owner] = []
         self.views = ViewOracle(stage, self, streams)
+        self.records = RecordOracle(stage, self)
         self.is_over = False
         self._broken: str | None = None
         # By process and stream, what it has stored; and the process of each term.
@@ -107,6 +109,7 @@ class DeskOracle:
             if self._names.store(stream) in stores:
                 followed.is_forgotten = True
                 self.views.forgot(stream)
+                self.records.forgot(stream)
 
     @property
     def troubled_ns(self) -> int:
@@ -136,6 +139,8 @@ class DeskOracle:
         if not isinstance(batch, Batch):
             self.breaks(f"what {life} published is no batch")
             return
+        numbers = [(int(one.payload), one.events) for one in batch.records if one.kind is RecordKind.FRAME]
+        self.records.stored(stream, numbers)
         followed, epoch = self._streams[stream], batch.head.epoch
         key = life, stream
         self._stored[key] = self._stored.get(key, 0) + batch.head.events
@@ -161,8 +166,7 @@ class DeskOracle:
             self.breaks(f"a batch of {stream} does not go on from the one before: {arrival}")
         # Who leads on has heard everything that came meanwhile.
         followed.is_hole_told |= arrival.verdict in (Verdict.NEW_OWNER, Verdict.HOLE) and not leads_on
-        frames = [int(one.payload) for one in batch.records if one.kind is RecordKind.FRAME]
-        self.views.stored(stream, batch.head, frames)
+        self.views.stored(stream, batch.head, [number for number, _ in numbers])
         self._follow(key, followed, batch)
 
     def _begins(self, life: tuple[str, int], stream: StreamId, batch: Batch) -> None:
@@ -264,6 +268,15 @@ class DeskOracle:
                     f"way, and {stored} are stored"
                 )
 
+    def leads_before(self, epoch: int) -> bool:
+        """Whether who leads never heard of that term, which somebody followed, and the clock was put back behind that.
+
+        The server lost that term before, and what begins anew has its number by the clock. Known, and not cured: nobody
+        who has followed the newer one believes the older, as the laws do not.
+        """
+        desks = [one.desk for one in self.owners if one.leads and one.desk is not None]
+        return epoch > self._stage.clocks.wall_ns() and any(one.term.epoch < epoch for one in desks)
+
     def stored_by(self, life: tuple[str, int]) -> dict[StreamId, int]:
         """How many events of each stream this process has stored."""
         return {stream: count for (whose, stream), count in self._stored.items() if whose == life}
@@ -271,6 +284,7 @@ class DeskOracle:
     def look(self) -> None:
         """Once in a while: whether somebody leads, and no two do, what comes gets stored, and who follows has it."""
         self.views.look()
+        self.records.look()
         if not self._is_well:
             self.trouble()
         leading = [one.desk for one in self.owners if one.leads and one.desk is not None]

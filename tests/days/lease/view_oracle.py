@@ -7,7 +7,6 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Final
 
 from options_helper.bus.batch import Head
-from options_helper.bus.continuity import Position
 from options_helper.model.snapshot import Phase
 from options_helper.model.streams import StreamId
 from tests.days.clocks import NS
@@ -134,18 +133,6 @@ class ViewOracle:
         for one in viewer.viewings:
             self._judge(one, self._desk.breaks)
 
-    def _leads_by_an_older_term(self, published: Published, position: Position) -> bool:
-        """Whether who leads never heard of the newest term that was followed, and the clock was put back behind that.
-
-        The server lost that term before, and what begins anew has its number by the clock. Known, and not cured: nobody
-        who has followed the newer one believes the older, as the laws here do not.
-        """
-        desks = [one.desk for one in self._desk.owners if one.leads and one.desk is not None]
-        last = position.last if published.is_forgotten else None
-        newest = max(published.newest[0], 0 if last is None else last.epoch)
-        is_to_come = newest > self._stage.clocks.wall_ns()
-        return is_to_come and any(one.term.epoch < newest for one in desks)
-
     def _judge(self, viewing: Viewing, breaks: Callable[[str], None]) -> None:
         published, now, stream = self._published[viewing.stream], self._now_ns, viewing.stream
         shown, position = viewing.shown(), viewing.viewed.leg.position
@@ -169,7 +156,9 @@ class ViewOracle:
             )
         troubled_ns = max(self._troubled_ns, self._desk.troubled_ns)
         is_calm = now - troubled_ns >= CALM_SECONDS * NS
-        if not is_calm or not self._desk.owners or self._leads_by_an_older_term(published, position):
+        last = position.last if published.is_forgotten else None
+        newest = max(published.newest[0], 0 if last is None else last.epoch)
+        if not is_calm or not self._desk.owners or self._desk.leads_before(newest):
             return
         if shown.phase is not Phase.LIVE:
             breaks(f"a viewer shows {stream} as {shown.phase} ({shown.last_error}), and all is well")
