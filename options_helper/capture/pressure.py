@@ -158,10 +158,11 @@ class GivenUp:
 
 @dataclass(frozen=True, slots=True)
 class Broke:
-    """A command ended in an error; so many records are unwritten and put off now, and none is pending."""
+    """A command ended in an error; so many records are unwritten, put off and pending now."""
 
     unwritten: int
     put_off: int
+    pending: int = 0
 
 
 Happened = Done | Taken | Noted | Flushed | RowsMade | CaughtUp | EarlierRowsMade | GivenUp | Broke
@@ -245,13 +246,14 @@ def _after(writer: WriterState, happened: Happened) -> WriterState:  # noqa: C90
                 refused=False,
                 stage=Stage.CONCLUDING,
             )
-        case Broke(unwritten, put_off):
+        case Broke(unwritten, put_off, pending):
             stage = Stage(min(writer.stage + 1, Stage.OVER))
-            given_up = writer.given_up + (0 if writer.journals else writer.pending)
+            # What was taken as it broke is pending without a journal; nothing was before it.
+            given_up = writer.given_up + (0 if writer.journals else max(0, writer.pending - pending))
             return replace(
                 writer,
                 unwritten=unwritten,
-                pending=0,
+                pending=pending,
                 put_off=put_off,
                 given_up=given_up,
                 stage=stage,

@@ -201,8 +201,7 @@ class CaptureEngine:
     def _make_earlier_rows_first(self) -> None:
         """Without a journal its own rows cannot wait for those."""
         while self._earlier.are_incomplete and not self._deadline.is_past():
-            for record in self._log.write_gaps(self._earlier.make_rows(), self._now_ns()):
-                self._recorder.apply(record)
+            self._log.write_gaps(self._earlier.make_rows(), self._now_ns())
             if not self._log.unwritten_gaps:
                 self._earlier.confirm_completed()
         if self._earlier.rows:

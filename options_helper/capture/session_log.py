@@ -26,6 +26,7 @@ from options_helper.data.recording.journal import (
 from options_helper.data.recording.loss_log import JOURNAL_GONE, LossLog, loss_rows
 from options_helper.data.recording.session_notes import SessionNote, save_note
 from options_helper.data.recording.status import CaptureStatus
+from options_helper.data.streaming.state.books import ASKED_ANEW
 from options_helper.model.frames import Place
 from options_helper.model.gaps import Gap
 from options_helper.model.instants import NANOSECONDS, datetime_nanoseconds
@@ -47,7 +48,8 @@ class SessionLog:
     """Keeps the session's note and its loss log; for the writer's thread, but `gap_count` may be asked by any.
 
     All times are the computer's, epoch nanoseconds; `elapsed` counts the seconds of its start `boot`. What the disk
-    refuses is tried again at the next observation.
+    refuses is tried again at the next observation. What the journal is to say of all this waits until `take_records`:
+    whatever ends in between, it is not forgotten.
     """
 
     def __init__(
@@ -76,6 +78,7 @@ class SessionLog:
         self._gap_watch = GapWatch(self._looked)
         self._gaps = 0
         self._unwritten: deque[Gap] = deque()
+        self._records: list[Record] = []  # for the journal
         self._told: set[tuple[str, int, int | None, int | None]] | None = None  # by whatever session
         # Sentences about files that are gone: a capture that lost what it had written is never well again.
         self._removals: tuple[str, ...] = ()
@@ -123,14 +126,20 @@ class SessionLog:
         except OSError as error:
             log.info("the note of this session cannot be written: %s", error)
 
-    def write_gaps(self, gaps: Sequence[Gap], now_ns: int) -> list[Record]:
-        """Add them to the loss log; returns what the journal is to say of them.
+    def take_records(self) -> list[Record]:
+        """What the journal is to say, since the last time; whoever takes it adds it there."""
+        records, self._records = self._records, []
+        return records
+
+    def write_gaps(self, gaps: Sequence[Gap], now_ns: int) -> None:
+        """Add them to the loss log.
 
         Each begins before it ends, whatever the clock did meanwhile: nobody could make a row good that says otherwise.
         """
         gaps = [gap.in_order for gap in gaps]
         self._gaps += len(gaps)
         self._unwritten.extend(gaps)
+        self._records += [gap_record(now_ns, gap) for gap in gaps]
         try:
             if self._unwritten:
                 self._keep_folder()
@@ -139,24 +148,30 @@ class SessionLog:
                 self._unwritten.popleft()
         except OSError as error:
             log.warning("a gap could not be written down yet: %s", error)
-        return [gap_record(now_ns, gap) for gap in gaps]
 
-    def write_once(self, gaps: Sequence[Gap], now_ns: int) -> list[Record]:
+    def write_once(self, gaps: Sequence[Gap], now_ns: int) -> None:
         """The same of gaps that were found again, because a capture was killed before it could go on behind them."""
         if not gaps:
-            return []
+            return
         if self._told is None:
             self._told = {_identity(row) for row in loss_rows(self._root)}
         new = [gap for gap in gaps if _identity(gap.in_order) not in self._told]
         self._told.update(_identity(gap.in_order) for gap in new)
-        return self.write_gaps(new, now_ns)
+        self.write_gaps(new, now_ns)
 
-    def observe(self, status: CaptureStatus, now_ns: int, kept_until_ns: int) -> list[Record]:
-        """Write down the gaps that are over and note those that last; returns what the journal is to say of it."""
+    def ask_for_books(self, asked: Mapping[StreamId, Sequence[str]], now_ns: int) -> None:
+        """These books are asked for anew: none of them goes on until the whole of it has come."""
+        self._records += [
+            break_record(now_ns, stream, ASKED_ANEW, connected=True, symbols=symbols)
+            for stream, symbols in asked.items()
+        ]
+
+    def observe(self, status: CaptureStatus, now_ns: int, kept_until_ns: int) -> None:
+        """Write down the gaps that are over and note those that last."""
         before = self._note
-        records = self.write_gaps(self._found(status, now_ns, ending=False), now_ns)
+        self.write_gaps(self._found(status, now_ns, ending=False), now_ns)
         lasting = tuple(self._gap_watch.lasting(status.streams))
-        records += [
+        self._records += [
             break_record(now_ns, gap.stream, gap.reason, connected=False)
             for gap in lasting
             if _ends_books(gap) and gap not in before.gaps
@@ -165,7 +180,6 @@ class SessionLog:
         self._note = replace(self._note, gaps=lasting)
         if self._note != before:
             self.stay_alive(now_ns, kept_until_ns)
-        return records
 
     def _note_market(self, status: CaptureStatus) -> None:
         """Whose market this is, is known once something was connected."""
@@ -189,8 +203,8 @@ class SessionLog:
         )
         self.save(durable=True)
 
-    def note_displaced(self, files: Sequence[Displaced], now_ns: int) -> list[Record]:
-        """Write down that these left their place while they were written; returns what the journal is to say of it."""
+    def note_displaced(self, files: Sequence[Displaced], now_ns: int) -> None:
+        """Write down that these left their place while they were written."""
         if any(file.path.name.endswith(JOURNAL_SUFFIX) for file in files) or self._is_other_root(files):
             self._journal_is_whole = False
         told = list(_told(files))
@@ -206,39 +220,37 @@ class SessionLog:
                 Gap(name, self._before(since_ns, now_ns), now_ns, f"{reason}{where}", counted)
                 for name in names
             ]
-        return self.write_gaps(gaps, now_ns)
+        self.write_gaps(gaps, now_ns)
 
     def _before(self, since_ns: int | None, now_ns: int) -> int:
         """That moment of this session, by the clock of now: where it was put back since, the session's beginning."""
         since_ns = self._note.began_ns if since_ns is None else since_ns
         return since_ns if since_ns <= now_ns else now_ns - int(self._ran_seconds() * NANOSECONDS)
 
-    def note_gone(self, events: Sequence[tuple[StreamId, int]], now_ns: int) -> list[Record]:
+    def note_gone(self, events: Sequence[tuple[StreamId, int]], now_ns: int) -> None:
         """Write down events that were in the journal only, and are gone with it."""
         gone: Counter[StreamId] = Counter()
         for stream, number in events:
             gone[stream] += number
-        return self.write_gaps(
-            [Gap(name, now_ns, now_ns, _GONE, lost) for name, lost in gone.items()], now_ns
-        )
+        self.write_gaps([Gap(name, now_ns, now_ns, _GONE, lost) for name, lost in gone.items()], now_ns)
 
-    def restore_losses(self, now_ns: int) -> list[Record]:
-        """Write the loss log's rows again where their file is gone; returns what the journal is to say of it."""
+    def restore_losses(self, now_ns: int) -> None:
+        """Write the loss log's rows again where their file is gone."""
         try:
             self._keep_folder()
             restored = self._losses.restore()
         except OSError as error:
             log.warning("the loss log could not be looked for: %s", error)
-            return []
-        return self.note_displaced([Displaced(path, "removed or replaced", 0) for path in restored], now_ns)
+            return
+        self.note_displaced([Displaced(path, "removed or replaced", 0) for path in restored], now_ns)
 
     def _is_other_root(self, files: Sequence[Displaced]) -> bool:
         return any(file.path == self._root for file in files)
 
-    def observe_the_end(self, status: CaptureStatus, now_ns: int) -> list[Record]:
-        """Write down every gap, those too that last; returns what the journal is to say of it."""
+    def observe_the_end(self, status: CaptureStatus, now_ns: int) -> None:
+        """Write down every gap, those too that last."""
         self._note_market(status)
-        return self.write_gaps(self._found(status, now_ns, ending=True), now_ns)
+        self.write_gaps(self._found(status, now_ns, ending=True), now_ns)
 
     def end_record(self, status: CaptureStatus, now_ns: int) -> Record:
         """The last record of a session that ends as it should."""

@@ -25,6 +25,8 @@ CATCH_UP_RECORDS: Final = 2_000
 CHECK_SECONDS: Final = 0.05
 # So long after its flush a row is on the disk, with a reserve.
 _SYNCED_AFTER_SECONDS: Final = 10.0
+# What a journal says of the capture for good, whatever frames it has not.
+_SAID: Final = (RecordKind.SESSION, RecordKind.GAP, RecordKind.MARKET)
 
 T = TypeVar("T", bound="Record | int")
 
@@ -84,6 +86,7 @@ class WriteAhead:
         self._desk = desk
         self._places: dict[StreamId, Place] = {}
         self._has_given_up = False
+        self._unsaid: list[Record] = []
         self.places: Mapping[StreamId, Place] = {}  # how far the journal is, once it is whole
         self._journal = journal
         self._recorder = recorder
@@ -111,6 +114,11 @@ class WriteAhead:
     def unwritten(self) -> int:
         """Records that are not in the journal."""
         return len(self._unwritten)
+
+    @property
+    def pending(self) -> int:
+        """Records of which rows are to be made."""
+        return len(self._pending)
 
     @property
     def put_off(self) -> int:
@@ -175,8 +183,10 @@ class WriteAhead:
         """Take these, which make no rows, after the rows were settled; how many records that is.
 
         They get the moment of the record before them: at a later one books would be sampled, and these rows would lie
-        in a member of their own, where a rebuild settles once.
+        in a member of their own, where a rebuild settles once. Before them comes what was given up of what the capture
+        said of itself.
         """
+        records, self._unsaid = [*self._unsaid, *records], []
         at_ns = self._last_ns
         return self.add(records if at_ns is None else [one._replace(received_ns=at_ns) for one in records])
 
@@ -323,6 +333,8 @@ class WriteAhead:
         settled = _frames_in(self._pending)
         del self._frames[settled:]
         self._has_given_up |= bool(self._unwritten)
+        # Frames are counted as lost; what was lost before them is so all the same.
+        self._unsaid += [record for record in self._unwritten if record.kind in _SAID]
         self._unwritten.clear()
 
     def sync(self) -> None:

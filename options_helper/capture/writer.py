@@ -34,11 +34,10 @@ from options_helper.capture.pressure import (
 )
 from options_helper.capture.session_log import SessionLog
 from options_helper.capture.write_ahead import WriteAhead
-from options_helper.data.recording.journal import Record, RecordKind, break_record
+from options_helper.data.recording.journal import Record, RecordKind
 from options_helper.data.recording.recorder import Recorder
 from options_helper.data.recording.status import CaptureStatus
 from options_helper.data.streaming.engine.stream_group import StreamGroup
-from options_helper.data.streaming.state.books import ASKED_ANEW
 from options_helper.errors import OptionsHelperError, StoreError
 from options_helper.model.frames import Frame
 from options_helper.model.gaps import Gap
@@ -152,15 +151,15 @@ class CaptureWriter:
             return work()
         except Exception as error:  # noqa: BLE001 - the thread's last line: it must not look alive much longer
             self._end_unexpectedly(error)
-            return Broke(self._records.unwritten, self._records.put_off)
+            return Broke(self._records.unwritten, self._records.put_off, self._records.pending)
 
     def _begin(self) -> Happened:
         # Another kill may come at any moment: the end of the capture before is written down first.
-        gaps = self._log.write_gaps(
-            [*self._earlier.gaps_since_kills(), *self._log.late_begin()], self._now_ns()
-        )
+        gaps = [*self._earlier.gaps_since_kills(), *self._log.late_begin()]
+        self._log.write_gaps(gaps, self._now_ns())
         self._confirm_missed()
-        return Noted(self._records.add([self._log.began, *self._records.resumed(self._now_ns()), *gaps]))
+        resumed = self._records.resumed(self._now_ns())
+        return Noted(self._records.add([self._log.began, *resumed, *self._log.take_records()]))
 
     def _confirm_missed(self) -> None:
         """Only what is in the loss log is told: where the disk took no row, the next capture finds it again."""
@@ -207,24 +206,38 @@ class CaptureWriter:
 
     def _take(self, seconds: float) -> Happened:
         frames = self._streams.queue.take(seconds, COMMIT_EVENTS)
-        # A connection announces its market before its first frame.
-        before = [*self._taken_announcements(), *self._gaps_before(frames)]
-        return Taken(self._records.add(before, frames, Record(RecordKind.TICK, self._now_ns())))
+        try:
+            self._write_gaps_before(frames)
+        finally:  # whatever went wrong: they are in no queue any more
+            taken = self._add(frames, Record(RecordKind.TICK, self._now_ns()))
+        return Taken(taken)
 
     def _take_rest(self) -> Taken:
         self._streams.queue.close()
         frames = self._streams.queue.take(0.0, COMMIT_EVENTS)
-        before = [*self._taken_announcements(), *self._gaps_before(frames)]
-        return Taken(self._records.add(before, frames) if frames else 0)
+        if not frames:
+            return Taken(0)  # what there is to say behind the last frame is the end's
+        # Behind an error it would be the end, and what is left in the queue be lost.
+        self._attempt_to_end(partial(self._write_gaps_before, frames))
+        return Taken(self._add(frames))
 
-    def _gaps_before(self, frames: Sequence[Frame]) -> list[Record]:
+    def _add(self, frames: Sequence[Frame], *after: Record) -> int:
+        """Take these frames behind all that is to be said before them; how many records that is."""
+        return self._records.add(self._taken_records(), frames, *after)
+
+    def _taken_records(self) -> list[Record]:
+        # A connection announces its market before its first frame.
+        announced = [self._announcements.popleft() for _ in range(len(self._announcements))]
+        return [*announced, *self._log.take_records()]
+
+    def _write_gaps_before(self, frames: Sequence[Frame]) -> None:
         """What these frames lie behind: who is killed after them has told of it, as the next one tells from them on."""
-        gaps = self._gaps_on_the_way(frames)
+        self._write_gaps_on_the_way(frames)
         connections = {frame.stream: frame.heard.connection for frame in frames}
         self._streams.look()
         absent_seconds = self._streams.absent_seconds
         if connections.items() <= self._connections.items() and absent_seconds == self._absent_seconds:
-            return gaps
+            return
         self._connections |= connections
         self._absent_seconds = absent_seconds
         now_ns = self._now_ns()
@@ -232,15 +245,12 @@ class CaptureWriter:
         kept_until_ns = self._records.kept_until(now_ns)
         if frames:
             kept_until_ns = min(kept_until_ns, frames[0].received_ns)
-        return [*gaps, *self._log.observe(self._status(), now_ns, kept_until_ns)]
+        self._log.observe(self._status(), now_ns, kept_until_ns)
 
-    def _gaps_on_the_way(self, frames: Sequence[Frame]) -> list[Record]:
+    def _write_gaps_on_the_way(self, frames: Sequence[Frame]) -> None:
         """Write down what a bus lacks before these frames: on the disk before the journal says that it went on."""
         gaps = [frame.mark.gap for frame in frames if frame.mark is not None and frame.mark.gap is not None]
-        return self._log.write_once(gaps, self._now_ns())
-
-    def _taken_announcements(self) -> list[Record]:
-        return [self._announcements.popleft() for _ in range(len(self._announcements))]
+        self._log.write_once(gaps, self._now_ns())
 
     def _flush(self) -> Flushed:
         self._keep_folder()
@@ -269,35 +279,35 @@ class CaptureWriter:
         return self._seen().pressed
 
     def _make_earlier_rows(self) -> EarlierRowsMade:
-        gaps = self._log.write_gaps(self._earlier.make_rows(), self._now_ns())
-        return EarlierRowsMade(self._earlier.are_incomplete, self._records.add(gaps))
+        self._log.write_gaps(self._earlier.make_rows(), self._now_ns())
+        return EarlierRowsMade(self._earlier.are_incomplete, self._records.add(self._log.take_records()))
 
     def _observe(self) -> Noted:
         # Rows that are put off are looked at later: until then what was read of a stream stands still.
         self._streams.keep_house(None if self.state.behind else self._recorder.tallies)
-        asked = [] if self.state.behind else self._ask_for_books()
+        if not self.state.behind:
+            self._ask_for_books()
         self._keep_folder()
-        displaced = self._note_displaced() + self._note_gone() + self._log.restore_losses(self._now_ns())
+        self._note_displaced()
+        self._note_gone()
+        self._log.restore_losses(self._now_ns())
         now_ns = self._now_ns()
-        observed = self._log.observe(self._status(), now_ns, self._records.kept_until(now_ns))
+        self._log.observe(self._status(), now_ns, self._records.kept_until(now_ns))
         self._confirm_missed()
-        return Noted(self._records.add([*asked, *displaced, *observed]))
+        return Noted(self._records.add(self._log.take_records()))
 
-    def _ask_for_books(self) -> list[Record]:
+    def _ask_for_books(self) -> None:
         """Subscribe anew where a book cannot be believed: the whole of it comes then, and none goes on until it does.
 
-        No frame is taken before these records are, so they stand before whatever the subscription brings.
+        No frame is taken before the log's records are, so they stand before whatever the subscription brings.
         """
         now_ns = self._now_ns()
         due = self._recorder.maker.books.take_resyncs(now_ns)
+        self._log.ask_for_books(due, now_ns)
         for stream, symbols in due.items():
             log.warning("%s: asking anew for the order books of %s", stream, named(symbols))
             if (channel := stream.kind.book_channel) is not None:
                 self._streams.resubscribe(stream, symbols, channel)
-        return [
-            break_record(now_ns, stream, ASKED_ANEW, connected=True, symbols=symbols)
-            for stream, symbols in due.items()
-        ]
 
     def _keep_folder(self) -> None:
         """StoreError where another recorder has the folder's name: this one ends, and writes nothing there."""
@@ -308,25 +318,27 @@ class CaptureWriter:
                 return  # the next write meets it, and says so
             raise StoreError(f"{error.filename}: {error.strerror}. This one has ended.") from error
 
-    def _note_displaced(self) -> list[Record]:
+    def _note_displaced(self) -> None:
         """Files are no longer where they were: what is in memory goes to the new ones, and the loss is written down."""
         store = self._recorder.store
         found = [*self._records.take_displaced(), *store.take_displaced()]
         if not found:
-            return []
-        # What is deleted is mostly deleted together.
-        store.look_for_files()
-        store.flush()
-        found += store.take_displaced()
-        # The records of a journal that is gone are not needed then.
-        self._records.note_flushed()
-        now_ns = self._now_ns()
-        self._log.stay_alive(now_ns, self._records.kept_until(now_ns), self._records.filed())
-        return self._log.note_displaced(found, now_ns)
+            return
+        try:
+            # What is deleted is mostly deleted together.
+            store.look_for_files()
+            store.flush()
+            # The records of a journal that is gone are not needed then.
+            self._records.note_flushed()
+        finally:
+            found += store.take_displaced()
+            now_ns = self._now_ns()
+            self._log.stay_alive(now_ns, self._records.kept_until(now_ns), self._records.filed())
+            self._log.note_displaced(found, now_ns)
 
-    def _note_gone(self) -> list[Record]:
+    def _note_gone(self) -> None:
         """Events that were put off, and whose journal is gone."""
-        return self._log.note_gone(self._records.take_gone(), self._now_ns())
+        self._log.note_gone(self._records.take_gone(), self._now_ns())
 
     def _sync(self) -> None:
         now_ns = self._now_ns()
@@ -341,21 +353,40 @@ class CaptureWriter:
             )
 
     def _conclude(self) -> Noted:
-        """Write the last rows and the last gaps; whatever is still in memory is written down as lost."""
+        """Write the last rows and the last gaps; whatever is still in memory is written down as lost.
+
+        Whatever fails on the way, the rest is told.
+        """
         self._streams.queue.close()
-        self._earlier.close()
-        self._recorder.settle()
-        self._recorder.store.look_for_files()
-        gaps = self._note_displaced() + self._note_gone()
-        now_ns = self._now_ns()
-        gaps += self._log.restore_losses(now_ns)
-        gaps += self._log.observe_the_end(self._status(), now_ns)
-        if not self._records.follows_bus:  # what is not in the journal is asked for again
-            gaps += self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
-        self._confirm_missed()
+        end: list[Record] = []
+        for work in (
+            self._earlier.close,
+            self._recorder.settle,
+            self._recorder.store.look_for_files,
+            self._note_displaced,
+            self._note_gone,
+            self._observe_the_end,
+            self._write_left_in_memory,
+            self._confirm_missed,
+            lambda: end.append(self._log.end_record(self._status(), self._now_ns())),
+        ):
+            self._attempt_to_end(work)
         if unwritten := self._log.unwritten_gaps:
             self._add_problem(f"The disk took no more; not in the ledger: {format_count(unwritten, 'gap')}.")
-        return Noted(self._records.conclude([*gaps, self._log.end_record(self._status(), now_ns)]))
+        # Books do not go on anyway.
+        said = [record for record in self._taken_records() if record.kind is not RecordKind.BREAK]
+        return Noted(self._records.conclude([*said, *end]))
+
+    def _observe_the_end(self) -> None:
+        self._streams.look()
+        now_ns = self._now_ns()
+        self._log.restore_losses(now_ns)
+        self._log.observe_the_end(self._status(), now_ns)
+
+    def _write_left_in_memory(self) -> None:
+        if not self._records.follows_bus:  # what is not in the journal is asked for again
+            now_ns = self._now_ns()
+            self._log.write_gaps(self._left_in_memory(now_ns), now_ns)
 
     def _left_in_memory(self, now_ns: int) -> list[Gap]:
         """Events that nothing more can be done for."""

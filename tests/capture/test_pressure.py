@@ -374,12 +374,15 @@ class World:
                 assert_never(command)
         return Done()
 
-    def break_down(self) -> Broke:
-        """Some command ends in an error; the writer's hands put off what they held."""
+    def break_down(self, command: Command) -> Broke:
+        """It ends in an error; the writer's hands put off what they held, and keep what they took."""
         if not self.journals:
             self.given_up += self.pending
         self.pending.clear()
-        return Broke(len(self.unwritten), len(self.journal) - len(self.rows) if self.journals else 0)
+        if isinstance(command, Take):
+            self._take(12, -1)
+        put_off = len(self.journal) - len(self.rows) if self.journals else 0
+        return Broke(len(self.unwritten), put_off, len(self.pending))
 
     def _take(self, frames: int, *more: int) -> int:
         taken = [self.queue.popleft() for _ in range(min(frames, len(self.queue)))]
@@ -441,7 +444,7 @@ def test_whatever_happens_every_frame_is_in_one_place_and_the_end_comes(
         writer, command = decide(writer, happened, world.seen())
         if command is Step.END:
             break
-        happened = world.break_down() if step in errors_at else world.carry_out(command, writer)
+        happened = world.break_down(command) if step in errors_at else world.carry_out(command, writer)
     else:
         pytest.fail("it does not end")
 
