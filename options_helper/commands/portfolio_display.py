@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from options_helper.analysis.reconcile.reconciliation import ReconciledRow
 from options_helper.analysis.structure_kinds import structure_kind
-from options_helper.model.contract_symbols import plain_number
 from options_helper.model.portfolio import (
     Instrument,
     MultiLegPosition,
@@ -20,7 +19,7 @@ from options_helper.model.portfolio import (
     Position,
     ShareHolding,
 )
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, price_text
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -234,7 +233,7 @@ def _format_entry(entry: PortfolioEntry) -> tuple[str, str]:
         case Position():
             return f"{entry.contracts} × {_format_contract(entry.instrument)}", _format_cost(entry)
         case ShareHolding():
-            return f"{plain_number(entry.shares)} {entry.instrument.label}", _format_cost(entry)
+            return f"{_plain(Decimal(str(entry.shares)), ',')} {entry.instrument.label}", _format_cost(entry)
         case MultiLegPosition():
             kind = structure_kind(entry)
             return (
@@ -272,7 +271,7 @@ def _format_cost(entry: Position | ShareHolding) -> str:
 def _format_price(price: float | None) -> str:
     if price is None:
         return "cost not named"
-    return f"at {price:.2f}" if round(price, 2) == price else f"at {plain_number(price)}"
+    return f"at {price_text(price)}"
 
 
 def _format_carried(entry: PortfolioEntry) -> str:

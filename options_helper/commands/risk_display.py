@@ -22,7 +22,7 @@ from options_helper.analysis.risk.scenario import Curve
 from options_helper.analysis.risk.what_if import WhatIf
 from options_helper.model.clock_skew import format_span
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.text import format_count, table_lines
+from options_helper.model.text import format_count, price_text, table_lines
 
 _COVERED: Final = ("delta", "gamma", "vega", "theta")
 _UNKNOWN: Final = "–"
@@ -386,7 +386,7 @@ def _row(one: UnderlyingRisk, book: BookFigures) -> tuple[str, ...]:
     sums = one.sums
     return (
         f"{one.symbol}{_IN_DOUBT if one.symbol in book.doubt.underlyings else ''}",
-        _money(one.spot) + (_FROM_OPTIONS if one.spot_source is SpotSource.OPTIONS else ""),
+        _spot(one),
         _age(one.symbol, book),
         _sum(sums.delta),
         _sum(sums.gamma),
@@ -435,6 +435,13 @@ def _change(there: Curve) -> str:
         f"a change of {_money(float(there.change[0]), signed=True)}, from {_money(there.now)} to "
         f"{_money(float(there.worth[0]))} ({there.words} by the model)"
     )
+
+
+def _spot(one: UnderlyingRisk) -> str:
+    """Its price, and a mark where no quote says it."""
+    if one.spot is None:
+        return _UNKNOWN
+    return price_text(one.spot) + (_FROM_OPTIONS if one.spot_source is SpotSource.OPTIONS else "")
 
 
 def _sum(one: GreekSum) -> str:

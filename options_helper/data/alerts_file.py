@@ -195,7 +195,10 @@ def _rule(row: Mapping[str, Any], where: str) -> Rule:
     figure = _figure(entry.figure, subject, f"{where}, figure")
     operator = _operator(entry, figure, f"{where}, operator")
     level, words = _level(entry, figure, operator, f"{where}, level")
-    margin = max(abs(level) * figure.rearm_share, figure.tick)
+    margin = abs(level) * figure.rearm_share
+    # A price of less than a tick, as of a coin at 0.0000125, could never come back by a tick.
+    tick = min(figure.tick, 2 * margin) if margin and figure.unit == "$ a share" else figure.tick
+    margin = max(margin, tick)
     return Rule(
         name=entry.name,
         subject=subject,

@@ -203,5 +203,6 @@ def short_date(day: date) -> str:
 
 
 def plain_number(value: float) -> str:
-    """A price with no more digits than it needs, to the mill: 180, 172.5, 0.125."""
-    return f"{value:.3f}".rstrip("0").rstrip(".")
+    """A price or a quantity with no more digits than it needs, to the mill: 180, 172.5; of less, all: 0.00004."""
+    text = f"{value:.3f}".rstrip("0").rstrip(".")
+    return f"{value:.9f}".rstrip("0").rstrip(".") if value and not text.strip("-0") else text

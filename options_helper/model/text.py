@@ -6,13 +6,15 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from decimal import Decimal
-from math import isfinite
+from math import floor, isfinite, log10
 from typing import Final
 
 from options_helper.errors import SymbolError
 from options_helper.model.contract_symbols import format_contract, parse_contract_symbol
 
 HIDDEN: Final = "•••••"
+_NOTHING: Final = 5e-10
+_SAYS_NOTHING: Final = 0.0005  # of a price's third decimal
 
 
 def format_count(count: int, noun: str) -> str:
@@ -52,6 +54,33 @@ def table_lines(
 def with_minus(value: float, form: str) -> str:
     """A number in this form, with a true minus in place of a hyphen, as figures beside it have."""
     return format(value, form).replace("-", "\N{MINUS SIGN}")
+
+
+def digits_of(value: float, least: int, figures: int) -> int:
+    """How many decimals to show: `least`, and of what is below 1 as many as its first `figures` figures take."""
+    size = abs(value)
+    # Of a difference of prices that is 0 something is left.
+    if size >= 1 or not size >= _NOTHING:
+        return least
+    return max(least, figures - 1 - floor(log10(size)))
+
+
+def figure_text(value: float, least: int, figures: int = 2, sign: str = "") -> str:
+    """A figure with `least` decimals; below 1 with as many more as its first figures take, so that none reads as 0."""
+    digits = digits_of(value, least, figures)
+    text = with_minus(value if abs(value) >= _NOTHING else 0.0, f"{sign},.{digits}f")
+    always = len(text) - (digits - least)
+    return text[:always] + text[always:].rstrip("0")
+
+
+def price_text(price: float, sign: str = "") -> str:
+    """A price, as of a share, a contract or a coin: 1,234.50, and 7.375 with the third decimal that it has.
+
+    Below a dollar it has four figures, as 0.1534 or 0.0000125: no price that is not 0 reads as 0.
+    """
+    if abs(price) < 1:
+        return figure_text(price, 2, 4, sign)
+    return with_minus(price, f"{sign},.{3 if abs(round(price, 2) - price) > _SAYS_NOTHING else 2}f")
 
 
 def between_words(ends: tuple[float, float]) -> str:

@@ -141,6 +141,21 @@ def test_check_says_what_the_file_holds_in_words(file_of: Callable[..., Path]):
     assert result.stderr == f"The symbols were not compared with Alpaca's. {NO_KEYS}\n"
 
 
+def test_check_says_of_a_cheap_coin_what_it_cost(file_of: Callable[..., Path]):
+    """50 million of them stood there "at 0"."""
+    entries = (
+        holding("SHIB/USD", 50_000_000, cost_basis=0.0000125),
+        holding("DOGE/USD", 10_000, cost_basis=0.1534),
+        holding("BTC/USD", 0.00004, cost_basis=88_000.0),
+    )
+
+    said = command("check", file_of(*entries)).stdout
+
+    assert "50,000,000 SHIB/USD, at 0.0000125\n" in said
+    assert "10,000 DOGE/USD, at 0.1534\n" in said
+    assert "0.00004 BTC/USD, at 88,000.00\n" in said
+
+
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [

@@ -268,6 +268,18 @@ def test_a_coin_has_the_price_of_its_book_and_no_option_figures(
     assert problem.startswith("Not in the beta-weighted delta: BTC/USD: the beta of BTC/USD is not known")
 
 
+def test_the_price_of_a_cheap_coin_is_not_said_as_0(
+    serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
+):
+    coins = (holding("SHIB/USD", 50_000_000, cost_basis=0.0000125),)
+    serve(SeededMarket(portfolio(*coins), start=NOW))
+
+    row = next(line for line in command(file_of(*coins)).stdout.splitlines() if line.startswith("SHIB/USD"))
+
+    price = row.split()[1]
+    assert 0 < float(price) < 0.001
+
+
 @pytest.mark.parametrize("from_account", [False, True])
 def test_nothing_held_is_nothing_risked(
     serve: Callable[..., SimulatorServer],

@@ -67,10 +67,14 @@ def test_what_is_not_said_is_as_usual_for_the_figure():
     price = rule_of()
     loss = rule_of(subject='"book"', figure='"pnl_today"', level="-500")
     flat = rule_of(subject='"book"', figure='"pnl_today"', level="0")
+    coin = rule_of(subject='"underlying:SHIB/USD"', level="0.0000125")
+    sold = rule_of(subject='"each short leg"', figure='"mark"', level="0.05")
     phase = rule_of(
         subject='"stream:options"', figure='"phase"', operator='"is"', level='["failed", "stalled"]'
     )
 
+    assert coin.rearm_margin < 0.02 * coin.level  # a cent would be 800 times its price
+    assert sold.rearm_margin == 0.01
     assert (price.hours, price.rearm_margin) == (REGULAR, 2.5)
     assert (loss.rearm_margin, flat.rearm_margin) == (50.0, 1.0)
     assert (phase.hours, phase.words) == (ALWAYS, ("failed", "stalled"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import json
 from collections.abc import Callable
 from dataclasses import replace
@@ -16,7 +17,7 @@ from zoneinfo import ZoneInfo
 import msgspec
 import pytest
 
-from apps.streamlit.components.board_cells import price_words, sparks
+from apps.streamlit.components.board_cells import sparks
 from apps.streamlit.components.board_columns import (
     headings,
     leaving_widths,
@@ -42,6 +43,7 @@ from apps.streamlit.components.board_message import (
 )
 from apps.streamlit.components.board_rows import Grouping, Row, RowKind, Tables, build_rows
 from apps.streamlit.components.board_table import told_against
+from apps.streamlit.components.live_csv import tables_as_csv
 from apps.streamlit.components.live_what_changed import line_of_row
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
@@ -50,6 +52,7 @@ from options_helper.model.account import PreviousClose
 from options_helper.model.portfolio import load_portfolio
 from options_helper.model.snapshot import LiveSnapshot
 from options_helper.settings import Settings
+from tests.kit import builders
 from tests.portal import scenes
 from tests.portal.conftest import board as board_of
 from tests.portal.conftest import number
@@ -282,9 +285,34 @@ def test_a_structure_has_the_price_of_one_unit_as_a_debit_or_a_credit():
     assert rows["175/185 P vertical · 15 Jan 27"]["Mark"].endswith(" cr")
 
 
-@pytest.mark.parametrize(("value", "words"), [(7.375, "7.375"), (7.05, "7.05"), (1234.5, "1,234.50")])
-def test_a_price_has_a_third_digit_where_it_says_something(value: float, words: str):
-    assert price_words(value) == words
+def coins_of_today() -> LiveSnapshot:
+    quotes = [
+        builders.quote("SHIB/USD", 0.0000124, 0.0000126, age=1.0, as_of=OPEN),
+        builders.quote("DOGE/USD", 0.1533, 0.1535, age=1.0, as_of=OPEN),
+        builders.quote("BTC/USD", 88_000.0, 88_001.0, age=1.0, as_of=OPEN),
+    ]
+    return builders.snapshot_with(*quotes, as_of=OPEN)
+
+
+def test_a_cheap_coin_has_a_price_and_a_little_of_a_dear_one_a_delta(tmp_path: Path):
+    """50 million SHIB at 0.0000125 stood there at 0.00, and 0.04 BTC of $3,520 with a delta of 0.0."""
+    held = {"SHIB/USD": 50_000_000, "DOGE/USD": 10_000, "BTC/USD": 0.04}
+    entries = ({"id": name, "symbol": name, "shares": count, "cost_basis": 1} for name, count in held.items())
+    screen = screen_of(coins_of_today, file_of(tmp_path, *entries))
+
+    rows = said(build_board(screen, Wishes(Grouping.NONE, ("Mark", "Bid × ask", "Delta"))))
+    exported = {line["id"]: line for line in csv.DictReader(tables_as_csv(screen).splitlines())}
+
+    assert {name.split()[0]: tuple(row.values()) for name, row in rows.items() if "/USD" in name} == {
+        "SHIB/USD": ("0.0000125", "0.0000124 × 0.0000126", "+50,000,000"),
+        "DOGE/USD": ("0.1534", "0.1533 × 0.1535", "+10,000"),
+        "BTC/USD": ("88,000.50", "88,000.00 × 88,001.00", "+0.04"),
+    }
+    assert [float(exported["SHIB/USD"][name]) for name in ("bid", "mark", "ask")] == [
+        0.0000124,
+        0.0000125,
+        0.0000126,
+    ]
 
 
 def test_a_trend_is_a_course_of_signs():

@@ -26,7 +26,7 @@ from options_helper.model.account import Source
 from options_helper.model.alpaca_symbols import is_coin_pair
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import new_york_date, session_before
-from options_helper.model.text import format_count
+from options_helper.model.text import format_count, price_text
 
 PILLS_AT_MOST: Final = 2
 # Of a pill, and of a letter in it, as board.css has them.
@@ -231,16 +231,11 @@ def _figure(value: float, column: Column) -> str:
     return written(value, digits, signed=column.signed) + (" %" if column.unit == "%" else "")
 
 
-def price_words(value: float) -> str:
-    """Two digits, and a third where it says something: 7.375."""
-    return f"{value:,.3f}" if abs(round(value, 2) - value) > 0.0005 else f"{value:,.2f}"
-
-
 def _quote(cells: Cells, _row: Row, ref: Ref, _column: Column) -> Cell:
     bid, ask = (cells.tables.value(ref, name) for name in ("bid", "ask"))
     if bid is None and ask is None:
         return EMPTY
-    left, right = "—" if bid is None else f"{bid:,.2f}", "—" if ask is None else f"{ask:,.2f}"
+    left, right = ("—" if one is None else price_text(one) for one in (bid, ask))
     return Cell(f"{left} × {right}")
 
 
@@ -258,7 +253,7 @@ def _mark(cells: Cells, table: Table) -> Callable[[Row, Ref], Cell]:
         if mark is None:
             return EMPTY
         is_mid, is_asked = source == MarkSource.MID, vias[place] == Source.REST
-        text = price_words(mark) if is_mid else f"{price_words(mark)} {SOURCES[source]}"
+        text = price_text(mark) if is_mid else f"{price_text(mark)} {SOURCES[source]}"
         if is_asked:
             text += " · REST"
         if not is_mid or is_asked or (seconds is not None and seconds > limit):
@@ -296,7 +291,7 @@ def _structure_mark(cells: Cells, row: Row, ref: Ref, _column: Column) -> Cell:
     doubtful = sources != {MarkSource.MID} or any(_is_stale(cells, leg) for leg in legs)
     aged = f" · {age(seconds)}" if old or asked or doubtful else ""
     title = words or "" if seconds is None else f"{words} · {age(seconds)}"
-    return Cell(f"{price_words(abs(per_share))}{side}{aged}", "warning" if doubtful else "", title)
+    return Cell(f"{price_text(abs(per_share))}{side}{aged}", "warning" if doubtful else "", title)
 
 
 def _origin(source: str | None, via: str | None, seconds: float | None) -> str:
@@ -457,7 +452,7 @@ def _combined_mark(cells: Cells, row: Row) -> Cell:
         return EMPTY
     stale = any(_is_stale(cells, ref) for ref in row.parts)
     return Cell(
-        price_words(sum(values) / shares), "warning" if stale else "", "shares less the calls, per share"
+        price_text(sum(values) / shares), "warning" if stale else "", "shares less the calls, per share"
     )
 
 
@@ -553,7 +548,7 @@ def _spot(cells: Cells) -> Callable[[Row], Cell]:
             is_old = seconds is not None and seconds > limit
             aged = f" · {age(seconds)}" if is_old else ""
             doubtful = is_old and cells.risk.is_moving(str(row.underlying))
-            return Cell(f"{price:,.2f}{aged}", "warning" if doubtful else "", title)
+            return Cell(f"{price_text(price)}{aged}", "warning" if doubtful else "", title)
         return EMPTY
 
     return drawn
@@ -586,9 +581,9 @@ def _change(cells: Cells) -> Callable[[Row], Cell]:
         was = float(close.price)
         percent = 100 * (spot - was) / was
         return Cell(
-            f"{written(spot - was, 2, signed=True)} · {written(percent, 2, signed=True)} %",
+            f"{price_text(spot - was, '+')} · {written(percent, 2, signed=True)} %",
             "",
-            f"against {close.price:,.2f}, "
+            f"against {price_text(was)}, "
             + ("at midnight in New York" if is_coin else f"the close of {short_date(close.day)}"),
         )
 

@@ -24,7 +24,7 @@ from options_helper.analysis.risk.greeks import OF_ONE_UNDERLYING, FigureState, 
 from options_helper.analysis.risk.trade_progress import percent_of_best
 from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.text import named
+from options_helper.model.text import figure_text, named
 
 NAMED_AT_MOST: Final = 4
 WIDE_BAND: Final = 2.0  # points of volatility to either side
@@ -301,8 +301,8 @@ def _age_beside(column: Column, aged: Sequence[LineRisk]) -> str:
 def _figure(value: float, column: Column) -> str:
     """As many digits as declared, and more where a figure would come out as nothing."""
     digits = column.digits or 0
-    if value and abs(value) < 10 and column.unit != "$":
-        digits = max(digits, 1)
+    if column.unit != "$" and value and abs(value) < 10:
+        return figure_text(value, max(digits, 1), sign="+" if column.signed else "")
     return written(value, digits, signed=column.signed)
 
 

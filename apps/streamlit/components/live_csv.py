@@ -10,11 +10,16 @@ from options_helper.live.account_book import PortfolioSource
 from options_helper.live.screen import ScreenModel
 from options_helper.model.market_hours import new_york_date
 from options_helper.model.streams import StreamName
+from options_helper.model.text import digits_of
 
 if TYPE_CHECKING:
     from pandas import DataFrame
 
 MOST_DIGITS: Final = 6  # behind the point: more is the noise of a computation
+# Of a price, a delta and a quantity, as of a coin, there may be so little that it takes more.
+_MAY_BE_SMALL: Final = frozenset(
+    one.name for one in COLUMNS if one.unit in ("$ per share", "shares") or one.name == "quantity"
+)
 
 
 def csv_name(as_of: datetime) -> str:
@@ -52,8 +57,14 @@ def tables_as_csv(screen: ScreenModel, declared: tuple[Column, ...] = COLUMNS) -
     if screen.options.preferences.hide_amounts:
         table = table.drop(columns=[name for name in table if name in amount_names(declared)])
     # What rounds to nothing has no sign; 0.0 added to -0.0 is 0.0.
-    numbers = table.select_dtypes("float").round(MOST_DIGITS) + 0.0
-    return table.assign(**numbers).to_csv(index=False)
+    numbers = table.select_dtypes("float")
+    small = [name for name in numbers if name in _MAY_BE_SMALL]
+    rounded = numbers.round(MOST_DIGITS).assign(**numbers[small].map(_without_noise)) + 0.0
+    return table.assign(**rounded).to_csv(index=False)
+
+
+def _without_noise(number: float) -> float:
+    return round(number, digits_of(number, MOST_DIGITS, MOST_DIGITS))
 
 
 def _cost_sources(screen: ScreenModel, rows: DataFrame) -> str | list[str]:

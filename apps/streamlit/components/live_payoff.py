@@ -22,7 +22,7 @@ from options_helper.analysis.risk.payoff_view import PayoffView, Subject, payoff
 from options_helper.analysis.risk.what_if import WhatIf
 from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.text import format_count
+from options_helper.model.text import digits_of, format_count, price_text
 
 HEIGHT: Final = 150
 T = TypeVar("T")
@@ -161,7 +161,7 @@ def payoff_rows(view: PayoffView, *, hide_amounts: bool) -> ArrowTable:
     low, high = float(view.prices[0]), float(view.prices[-1])
     evens = [price for price in view.break_evens if low <= price <= high]
     columns: dict[str, Any] = {
-        "price": [round(price, 4) for price in view.prices.tolist()],
+        "price": [round(price, 2 + digits_of(price, 2, 4)) for price in view.prices.tolist()],
         "end": scaled(view.at_end.tolist()),
         "gain": scaled(np.maximum(view.at_end, 0.0).tolist()),
         "loss": scaled(np.minimum(view.at_end, 0.0).tolist()),
@@ -169,7 +169,7 @@ def payoff_rows(view: PayoffView, *, hide_amounts: bool) -> ArrowTable:
         "spot": _filled([view.spot], count),
         "spot_y": scaled([view.now]),
         "even": _filled(evens, count),
-        "even_words": _filled([f"{price:,.2f}" for price in evens], count),
+        "even_words": _filled(list(map(price_text, evens)), count),
         "even_y": _filled([0.0] * len(evens), count),
     }
     for deviations in DEVIATIONS if view.move is not None else ():
@@ -291,10 +291,10 @@ def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iter
     end = "at the end" if view.end is None else f"on {short_date(view.end)}"
     yield f"Grey: {end}. Blue: today, {_amount(view.now, hidden=hidden)} at the marks ({view.by_model} by the model)."
     if view.there is not None and view.there_price is not None:
-        there = f"{_amount(view.there, hidden=hidden)} at {view.there_price:,.2f}"
+        there = f"{_amount(view.there, hidden=hidden)} at {price_text(view.there_price)}"
         yield f"Violet, what if: {what_if.words}: {there}."
     limits = f"Most to win {_won(view.best, hidden=hidden)}, to lose {_lost(view.worst, hidden=hidden)}"
-    even = ", ".join(f"{price:,.2f}" for price in view.break_evens)
+    even = ", ".join(map(price_text, view.break_evens))
     even = f"; break-even {even}" if even else ""
     about = "" if view.is_exact else " (about, by the model)"
     yield f"{limits}{even}{about if even else ''}."
@@ -308,7 +308,7 @@ def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iter
     elif view.chance.reason:
         yield f"How likely a profit is: not known, {view.chance.reason}."
     if view.move is not None:
-        yield f"Expected move until then: ±{view.move:,.2f} (one standard deviation; the bands are one and two)."
+        yield f"Expected move until then: ±{price_text(view.move)} (one standard deviation; the bands are one and two)."
     yield from view.notes
     yield f"{STICKY} {NEVER_IN_IT}"
 

@@ -17,7 +17,7 @@ from options_helper.analysis.risk.greeks import GreekSum
 from options_helper.analysis.totals import Tally
 from options_helper.live.screen import ScreenModel
 from options_helper.model.contract_symbols import short_date
-from options_helper.model.text import HIDDEN, format_count, named, without_quantities
+from options_helper.model.text import HIDDEN, digits_of, format_count, named, without_quantities
 
 NAMED_AT_MOST: Final = 3
 
@@ -282,7 +282,7 @@ def _whole(amount: float, screen: ScreenModel) -> str:
 
 
 def _digits(shares: float) -> int:
-    return 0 if abs(shares) >= 10 else 1
+    return 0 if abs(shares) >= 10 else digits_of(shares, 1, 2)
 
 
 def _hides(screen: ScreenModel) -> bool:

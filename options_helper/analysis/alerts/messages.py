@@ -17,6 +17,7 @@ from options_helper.model.alerts import (
     Verdict,
     figure_named,
 )
+from options_helper.model.text import figure_text, price_text
 
 _WORDS: Final = {
     Operator.ABOVE: "above",
@@ -24,6 +25,7 @@ _WORDS: Final = {
     Operator.BELOW: "below",
     Operator.AT_MOST: "at most",
 }
+_CENT: Final = 0.01
 _SIGNED_UNITS: Final = ("$ a share", "$ a day", "$")
 
 
@@ -93,15 +95,19 @@ def value_text(value: float | str, figure: Figure) -> str:
 
 def _amount(value: float, unit: str) -> str:
     if unit in _SIGNED_UNITS:
-        sign = "−" if value < 0 else ""
-        rest = unit.removeprefix("$")
-        return f"{sign}${abs(value):,.2f}{rest}"
-    digits = 0 if unit in ("days", "s") else 1
+        sign, size = "−" if value < 0 else "", abs(value)
+        shown = (
+            price_text(size)
+            if unit == "$ a share"
+            else f"{size:,.2f}"
+            if size >= _CENT
+            else figure_text(size, 2)
+        )
+        return f"{sign}${shown}{unit.removeprefix('$')}"
+    # What reads as 0 and is none would be taken for another thing: of 0 another rule may hold.
+    shown = figure_text(value, 0 if unit in ("days", "s") else 1, 2 if unit.startswith("shares") else 1)
     gap = "" if unit.startswith("%") else " "
-    shown = f"{value:,.{digits}f}"
-    if value and not float(shown.replace(",", "")):
-        shown = f"{value:,.2g}"  # it would read as 0, and of 0 another thing may hold
-    return f"{shown}{gap}{unit}".replace("-", "−", 1)
+    return f"{shown}{gap}{unit}"
 
 
 def _claim(rule: Rule, reading: Reading, figure: Figure, *, with_amounts: bool) -> str:

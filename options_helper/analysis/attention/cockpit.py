@@ -24,7 +24,7 @@ from options_helper.analysis.attention.expiring import Ending, Moment
 from options_helper.analysis.attention.held_legs import Entries, HeldLine
 from options_helper.analysis.attention.words import outcome_words
 from options_helper.analysis.risk.book_values import SpotSource
-from options_helper.model.text import format_count, with_minus
+from options_helper.model.text import format_count, price_text
 
 _CENT: Final = 0.01
 
@@ -78,7 +78,7 @@ class CockpitLine:
         if self.to_strike is None:
             return None
         implied = " (from options)" if self.spot_source is SpotSource.OPTIONS else ""
-        return f"{with_minus(self.to_strike, '+,.2f')}{implied}"
+        return f"{price_text(self.to_strike, '+')}{implied}"
 
     @property
     def time_value_words(self) -> str | None:
@@ -86,7 +86,7 @@ class CockpitLine:
         if self.time_value is None:
             return self.no_time_value or None
         is_inside = self.to_strike is not None and self.to_strike > 0
-        return "at or below intrinsic" if is_inside and self.time_value <= 0 else f"{self.time_value:,.2f}"
+        return "at or below intrinsic" if is_inside and self.time_value <= 0 else price_text(self.time_value)
 
     @property
     def if_now_words(self) -> str | None:

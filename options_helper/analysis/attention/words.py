@@ -12,7 +12,7 @@ from msgspec import Struct
 from options_helper.analysis.attention.delivery import Demand, Outcome
 from options_helper.model.contract_symbols import short_date
 from options_helper.model.market_hours import NEW_YORK
-from options_helper.model.text import with_minus
+from options_helper.model.text import price_text, with_minus
 
 
 def clock(at: datetime) -> str:
@@ -29,7 +29,7 @@ def place_words(inside: float) -> str:
     """Where a price is beside a strike: "in the money by 0.89"."""
     if not inside:
         return "at the money"
-    return f"{'in' if inside > 0 else 'out of'} the money by {abs(inside):,.2f}"
+    return f"{'in' if inside > 0 else 'out of'} the money by {price_text(abs(inside))}"
 
 
 def dollars(amount: float) -> str:

@@ -20,7 +20,7 @@ from options_helper.model.portfolio import (
     Portfolio,
     PortfolioEntry,
 )
-from options_helper.model.text import format_count, named
+from options_helper.model.text import format_count, named, price_text
 
 CORRECT_AS_OF: Final = 'Correct "as_of" or remove it.'
 # Alpaca's accounts list it until the next day.
@@ -117,7 +117,7 @@ class CostDoubt:
 
     def at(self, price: float) -> str:
         """The sentence beside a price at which it is out of the money."""
-        return f"{self.sentence} It is out of the money: {self.instrument.underlying} stands at {price:,.2f}."
+        return f"{self.sentence} It is out of the money: {self.instrument.underlying} stands at {price_text(price)}."
 
 
 def cost_doubts(portfolio: Portfolio) -> tuple[CostDoubt, ...]:
@@ -211,7 +211,7 @@ def _line_costs(entry: PortfolioEntry) -> Iterator[tuple[Instrument, str, bool]]
         if one.strike is None or one.adjusted or cost is None:
             continue
         strike = Decimal(str(one.strike))
-        said = f": {one.label} cost {cost:,.2f} a share by its cost_basis,"
+        said = f": {one.label} cost {price_text(float(cost))} a share by its cost_basis,"
         meant = f"It is the price per share, not per contract: is {cost * _A_HUNDREDTH:,.2f} meant?"
         if cost > strike:
             limit = (

@@ -679,7 +679,26 @@ def test_how_far_an_adjusted_contract_is_from_its_strike_is_judged_by_what_its_r
 
 
 @pytest.mark.parametrize(("value", "said"), [(-0.004, "−0.004%"), (0.0, "0.0%"), (-0.26, "−0.3%")])
-def test_what_is_not_zero_does_not_read_as_zero(value: float, said: str):
+def test_a_percentage_that_is_not_zero_does_not_read_as_zero(value: float, said: str):
     figure = next(one for one in FIGURES.values() if one.unit == "%")
 
     assert value_text(value, figure) == said
+
+
+@pytest.mark.parametrize(
+    ("name", "value", "said"),
+    [
+        ("price", 0.0000125, "$0.0000125 a share"),
+        ("price", 0.1534, "$0.1534 a share"),
+        ("price", 80_000.5, "$80,000.50 a share"),
+        ("unrealized", -0.004, "−$0.004"),
+        ("unrealized", 12.345, "$12.35"),
+        ("delta", 0.04, "0.04 shares"),
+        ("delta", 0.25, "0.25 shares"),
+        ("delta", -12.34, "−12.3 shares"),
+        ("dte", 14.0, "14 days"),
+        ("age", 0.4, "0.4 s"),
+    ],
+)
+def test_a_value_reads_as_what_it_is_however_small(name: str, value: float, said: str):
+    assert value_text(value, FIGURES[name]) == said
