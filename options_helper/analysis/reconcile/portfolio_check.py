@@ -27,6 +27,8 @@ CORRECT_AS_OF: Final = 'Correct "as_of" or remove it.'
 REMOVE_EXPIRED: Final = "Remove it once the account has dropped it."
 # A structure that has a least and a most is not opened for less than this, dollars a share; it is if nothing was paid.
 _LEAST_PRICE: Final = Decimal("0.05")
+# Of the strike: shares that cost less than that have grown twentyfold, or the debit is without them.
+_NEXT_TO_NOTHING: Final = Decimal("0.05")
 _A_HUNDREDTH: Final = Decimal("0.01")
 # Of the strike: what costs more a share was bought far in the money, or its cost is one per contract.
 _OFTEN_TOO_MUCH: Final = Decimal("0.25")
@@ -166,7 +168,9 @@ def _costs(entry: PortfolioEntry, today: MarketDay) -> Iterator[str]:
                 "Add net_debit, the dollars for all of it, or a cost_basis to each leg."
             )
         # Shares are often older than the calls on them, and of what is left when a leg has gone the debit is of before.
-        elif not entry.has_shares and not any(has_expired(one, today) for one in entry.instruments):
+        elif entry.has_shares:
+            yield from _debit_without_shares(entry)
+        elif not any(has_expired(one, today) for one in entry.instruments):
             yield from _debit(entry)
     elif entry.lots and entry.lines[0].points is None:
         yield " has a lot that names no cost, so there is no P&L. Add cost_basis to each lot."
@@ -189,6 +193,25 @@ def _debit(entry: MultiLegPosition) -> Iterator[str]:
     meant = f" A credit is negative: is {-debit:,.2f} meant?" if bounds.contains(-debit) else ""
     apart = "" if meant else " Of legs that were opened apart, name each one's cost_basis."
     yield f" was opened for {debit:,.2f}, and what it holds is worth {limits}. Correct net_debit.{meant}{apart}"
+
+
+def _debit_without_shares(entry: MultiLegPosition) -> Iterator[str]:
+    """A debit that is next to nothing for each share: most often the option's credit alone, or a price per share."""
+    shares = sum((line.quantity for line in entry.lines if not line.instrument.is_option), Decimal(0))
+    strikes = [Decimal(str(one.strike)) for one in entry.instruments if one.strike is not None]
+    if entry.net_debit is None or not shares or not strikes:
+        return
+    debit, strike = Decimal(str(entry.net_debit)), min(strikes)
+    each, meant = debit / shares, debit * abs(shares)
+    if each >= strike * _NEXT_TO_NOTHING:
+        return
+    by_share = Decimal("0.6") * strike <= meant / shares <= Decimal("1.4") * strike
+    count, end = plain_number(float(abs(shares))), ". Correct it, unless the shares cost so little."
+    yield (
+        f" was opened for {debit:,.2f}, which is {price_text(float(each))} for each of its {count} shares beside a "
+        f"strike of {plain_number(float(strike))}. net_debit is dollars for all of it, its shares too"
+        f"{f': is {meant:,.2f} meant?' if by_share else end}"
+    )
 
 
 def _debit_per_share(entry: MultiLegPosition, bounds: Bounds, debit: Decimal) -> Iterator[str]:

@@ -20,8 +20,8 @@ from options_helper.analysis.reconcile.portfolio_check import (
     picture,
 )
 from options_helper.model.market_hours import NEW_YORK, MarketDay, Session
-from options_helper.model.portfolio import Leg, Portfolio, PortfolioEntry, load_portfolio
-from tests.kit.builders import holding, leg, portfolio, position, structure
+from options_helper.model.portfolio import Leg, Portfolio, PortfolioEntry, ShareLeg, load_portfolio
+from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
 
 FRIDAY, SATURDAY = date(2026, 11, 20), date(2026, 11, 21)
 JSON_BLOCK = re.compile(r"```json\n(.*?)```", re.DOTALL)
@@ -89,6 +89,44 @@ VERTICAL = (leg("long", 180), leg("short", 190))
     ],
 )
 def test_a_net_debit_per_share_is_asked_about(legs: tuple[Leg, ...], debit: float, said: str | None):
+    found = findings(portfolio(structure(*legs, net_debit=debit)), ON_FRIDAY)
+
+    assert len(found) == (said is not None)
+    assert said is None or said in found[0]
+
+
+COVERED_CALL = (share_leg(), leg("short", 200))
+COVERED_PUT = (share_leg("short"), leg("short", 180, "put"))
+
+
+@pytest.mark.parametrize(
+    ("legs", "debit", "said"),
+    [
+        (
+            COVERED_CALL,
+            300,
+            "which is 3.00 for each of its 100 shares beside a strike of 200. net_debit is dollars",
+        ),
+        (COVERED_CALL, -300, "which is −3.00 for each of its 100 shares beside a strike of 200."),
+        (COVERED_CALL, 176, "its shares too: is 17,600.00 meant?"),
+        (
+            COVERED_PUT,
+            -185,
+            "which is 1.85 for each of its 100 shares beside a strike of 180. net_debit is dollars",
+        ),
+        (COVERED_PUT, -185, ": is -18,500.00 meant?"),
+        (COVERED_PUT, 500, "which is −5.00 for each of its 100 shares"),
+        ((*COVERED_CALL, leg("long", 160, "put")), 175, "beside a strike of 160. net_debit"),
+        # A price for all of it, also of shares that were bought long ago.
+        (COVERED_CALL, 17_300, None),
+        (COVERED_CALL, 1_200, None),
+        (COVERED_PUT, -18_100, None),
+        ((*COVERED_CALL, leg("long", 160, "put")), 17_450, None),
+    ],
+)
+def test_a_debit_without_its_shares_is_asked_about(
+    legs: tuple[Leg | ShareLeg, ...], debit: float, said: str | None
+):
     found = findings(portfolio(structure(*legs, net_debit=debit)), ON_FRIDAY)
 
     assert len(found) == (said is not None)
