@@ -10,9 +10,10 @@ import socket
 import threading
 import zlib
 from asyncio.selector_events import BaseSelectorEventLoop
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
+from weakref import WeakSet
 
 import hypothesis
 import pytest
@@ -24,7 +25,7 @@ from options_helper.settings import ENV_PREFIXES
 from tests.kit.moved_clock import FOLDERS_LEFT_OUT, left_out, moment, move_clock
 from tests.kit.pace import runs
 from tests.kit.recordings import Recordings
-from tests.kit.waiting import AT_ONCE
+from tests.kit.waiting import AT_ONCE, wait_until
 
 TESTS = Path(__file__).resolve().parent
 REPOSITORY = TESTS.parent
@@ -240,6 +241,37 @@ def no_connection_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     monkeypatch.setattr(BaseSelectorEventLoop, "close", look_and_close)
     yield
     assert left == [], "an event loop was closed over open connections"
+
+
+@pytest.fixture(autouse=True)
+def no_socket_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Fail a test after which a socket is open that it had connected or accepted, for the same reason."""
+    met: WeakSet[socket.socket] = WeakSet()
+    accept, connect, connect_ex = socket.socket.accept, socket.socket.connect, socket.socket.connect_ex
+
+    def accepted(self: socket.socket) -> tuple[socket.socket, Any]:
+        other, address = accept(self)
+        met.add(other)
+        return other, address
+
+    def connected(self: socket.socket, address: Any) -> None:
+        met.add(self)
+        connect(self, address)
+
+    def connected_ex(self: socket.socket, address: Any) -> int:
+        met.add(self)
+        return connect_ex(self, address)
+
+    monkeypatch.setattr(socket.socket, "accept", accepted)
+    monkeypatch.setattr(socket.socket, "connect", connected)
+    monkeypatch.setattr(socket.socket, "connect_ex", connected_ex)
+    yield
+    wait_until(lambda: not still_open(met), saw=lambda: still_open(met))
+
+
+def still_open(sockets: Iterable[socket.socket]) -> list[str]:
+    """How each of these that is open presents itself."""
+    return [repr(one) for one in list(sockets) if one.fileno() != -1]
 
 
 @pytest.fixture(autouse=True)

@@ -61,6 +61,18 @@ class GetOnlyAdapter(HTTPAdapter):
         """End the requests under way and all later ones; callable from any thread."""
         self._sockets.shut()
 
+    def close(self) -> None:
+        """Close what waits to be used again; a connection under way is closed by whoever uses it, when it is done.
+
+        The managers alone would let go of their pools, which lasts until nothing refers to one: an error in whose
+        trace it stands keeps its sockets open.
+        """
+        for manager in (self.poolmanager, *self.proxy_manager.values()):
+            for key in manager.pools.keys():  # noqa: SIM118 - it is locked, and no mapping to iterate
+                if (pool := manager.pools.get(key)) is not None:
+                    pool.close()
+        super().close()
+
     def send(self, request: PreparedRequest, *_arguments: Any, **options: Any) -> Response:
         """The answer to one try; RestError where it is no GET, otherwise what `requests` raises."""
         require_reading(request)

@@ -11,7 +11,9 @@ from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
+import psutil
 import pytest
 from alpaca.trading.requests import MarketOrderRequest, ReplaceOrderRequest
 from pydantic import SecretStr
@@ -289,6 +291,30 @@ def test_an_answer_that_drips_without_end_is_given_up(
     assert time.monotonic() - began >= 0.8
     assert failed.value.status is None
     wait_until(lambda: len(server.requests) == 2, saw=lambda: server.requests)
+
+
+def test_a_client_that_is_stopped_has_no_connection_open_whatever_still_refers_to_it(
+    server: ScriptedServer, client: Client
+):
+    """The trace of an error does, for as long as somebody keeps it."""
+    server.replies(Reply(b"no JSON"))
+    rest = client(policy=replace(QUICK, attempts=1))
+    with pytest.raises(RestError, match="cannot be read") as kept:
+        rest.account()
+    assert connected(server)
+
+    rest.stop()
+
+    assert not connected(server)
+    assert kept.value.__traceback__ is not None
+
+
+def connected(server: ScriptedServer) -> list[Any]:
+    """The connections to it that a client in this process has open."""
+    port = urlsplit(server.url).port
+    return [
+        one for one in psutil.Process().net_connections("tcp4") if getattr(one.raddr, "port", None) == port
+    ]
 
 
 def test_an_answer_that_stops_halfway_is_late_too(server: ScriptedServer, client: Client):

@@ -38,7 +38,7 @@ class Clock:
 class Asked:
     """A client of a scripted server, and the clock that its pace and breakers go by."""
 
-    def __init__(self, url: str, policy: RestPolicy = ONE_TRY) -> None:
+    def __init__(self, url: str, policy: RestPolicy) -> None:
         self.clock = Clock()
         self.limits = RequestLimits(now=self.clock)
         settings = Settings(
@@ -67,9 +67,25 @@ def server() -> Iterator[ScriptedServer]:
     scripted.close()
 
 
-def test_an_endpoint_that_failed_five_times_is_left_alone_and_the_others_are_not(server: ScriptedServer):
+@pytest.fixture
+def asking() -> Iterator[Callable[..., Asked]]:
+    """Make clients, which are stopped when the test is over."""
+    made: list[Asked] = []
+
+    def make(url: str, policy: RestPolicy = ONE_TRY) -> Asked:
+        made.append(Asked(url, policy))
+        return made[-1]
+
+    yield make
+    for one in made:
+        one.rest.stop()
+
+
+def test_an_endpoint_that_failed_five_times_is_left_alone_and_the_others_are_not(
+    asking: Callable[..., Asked], server: ScriptedServer
+):
     server.answer = lambda request: Reply(status=503 if request.path == "/v2/clock" else 200)
-    asked = Asked(server.url)
+    asked = asking(server.url)
     for _ in range(5):
         asked.fails()
 
@@ -83,9 +99,9 @@ def test_an_endpoint_that_failed_five_times_is_left_alone_and_the_others_are_not
     assert asked.endpoint("/v2/clock").retry_seconds == 30
 
 
-def test_one_question_finds_out_whether_it_works_again(server: ScriptedServer):
+def test_one_question_finds_out_whether_it_works_again(asking: Callable[..., Asked], server: ScriptedServer):
     server.replies(*[Reply(status=503)] * 5, Reply())
-    asked = Asked(server.url)
+    asked = asking(server.url)
     for _ in range(5):
         asked.fails()
     asked.clock.seconds += 30
@@ -97,18 +113,20 @@ def test_one_question_finds_out_whether_it_works_again(server: ScriptedServer):
     assert (report.breaker, report.failing, report.problem) == (BreakerState.CLOSED, 0, None)
 
 
-def test_how_long_it_is_left_alone_is_the_policy_s(server: ScriptedServer):
+def test_how_long_it_is_left_alone_is_the_policy_s(asking: Callable[..., Asked], server: ScriptedServer):
     server.replies(Reply(status=503))
-    asked = Asked(server.url, replace(ONE_TRY, breaker_pause_seconds=3))
+    asked = asking(server.url, replace(ONE_TRY, breaker_pause_seconds=3))
     for _ in range(5):
         asked.fails()
 
     assert asked.endpoint("/v2/clock").retry_seconds == 3
 
 
-def test_tries_of_one_question_are_one_failure_and_a_probe_has_one_try(server: ScriptedServer):
+def test_tries_of_one_question_are_one_failure_and_a_probe_has_one_try(
+    asking: Callable[..., Asked], server: ScriptedServer
+):
     server.replies(Reply(status=503))
-    asked = Asked(server.url, THREE_TRIES)
+    asked = asking(server.url, THREE_TRIES)
     for _ in range(4):
         asked.fails()
     report = asked.endpoint("/v2/clock")
@@ -132,10 +150,10 @@ def test_tries_of_one_question_are_one_failure_and_a_probe_has_one_try(server: S
     ],
 )
 def test_what_an_endpoint_that_works_says_no_to_opens_nothing(
-    server: ScriptedServer, status: int, kind: FailureKind, failing: int
+    asking: Callable[..., Asked], server: ScriptedServer, status: int, kind: FailureKind, failing: int
 ):
     server.replies(Reply(status=status))
-    asked = Asked(server.url)
+    asked = asking(server.url)
     for _ in range(9):
         asked.fails()
 
@@ -155,10 +173,10 @@ def test_what_an_endpoint_that_works_says_no_to_opens_nothing(
     ],
 )
 def test_every_request_is_a_success_or_a_failure_of_one_kind(
-    server: ScriptedServer, reply: Reply, kind: FailureKind
+    asking: Callable[..., Asked], server: ScriptedServer, reply: Reply, kind: FailureKind
 ):
     server.replies(Reply(), reply, Reply())
-    asked = Asked(server.url)
+    asked = asking(server.url)
     asked.rest.clock()
     asked.fails()
     asked.rest.clock()
@@ -170,11 +188,13 @@ def test_every_request_is_a_success_or_a_failure_of_one_kind(
     assert 0 < report.latency_p50 <= report.latency_p95 < FOREVER
 
 
-def test_an_answer_that_comes_late_is_a_timeout_and_nobody_there_is_the_network(server: ScriptedServer):
+def test_an_answer_that_comes_late_is_a_timeout_and_nobody_there_is_the_network(
+    asking: Callable[..., Asked], server: ScriptedServer
+):
     server.replies(Reply(silent=True))
-    late = Asked(server.url, RestPolicy(read_seconds=0.01, attempts=1))
+    late = asking(server.url, RestPolicy(read_seconds=0.01, attempts=1))
     late.fails()
-    gone = Asked("http://127.0.0.1:9")
+    gone = asking("http://127.0.0.1:9")
     gone.fails()
 
     assert late.endpoint("/v2/clock").failures == {FailureKind.TIMEOUT: 1}
@@ -182,8 +202,8 @@ def test_an_answer_that_comes_late_is_a_timeout_and_nobody_there_is_the_network(
     assert gone.endpoint("/v2/clock").latency_last is None, "nothing was answered"
 
 
-def test_symbols_make_no_endpoints(server: ScriptedServer):
-    asked = Asked(server.url)
+def test_symbols_make_no_endpoints(asking: Callable[..., Asked], server: ScriptedServer):
+    asked = asking(server.url)
     for symbol in ("AAPL", "BRK.B", "AAPL260320C00180000"):
         asked.rest.asset(symbol)
         asked.rest.option_contract(symbol)
@@ -192,8 +212,8 @@ def test_symbols_make_no_endpoints(server: ScriptedServer):
     assert list(asked.provider.endpoints) == ["/v2/account", "/v2/assets", "/v2/options/contracts"]
 
 
-def test_the_budget_says_what_is_left(server: ScriptedServer):
-    asked = Asked(server.url)
+def test_the_budget_says_what_is_left(asking: Callable[..., Asked], server: ScriptedServer):
+    asked = asking(server.url)
     for _ in range(3):
         asked.rest.clock()
 
