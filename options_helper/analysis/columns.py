@@ -621,6 +621,11 @@ RISK_COLUMNS: Final = (
         "The last day on which `max_loss` holds: shares can lose more after it. Empty where nothing can.",
         kind=Kind.DATE,
     ),
+    Column(
+        "max_loss_given",
+        ENTRIES,
+        "With what `max_loss` counts where a European contract stands for one that ends before it. Empty elsewhere.",
+    ),
     money("max_profit", ENTRIES, "The best that it alone can come to at expiry, from what was paid."),
     Column("max_profit_state", ENTRIES, "`number`; `unlimited`: it has no end; `unknown`."),
     Column(
@@ -638,7 +643,7 @@ RISK_COLUMNS: Final = (
         kind=Kind.LIMIT,
         is_amount=True,
         counts_quantity=True,
-        drawn_from=("max_loss", "max_loss_state", "max_loss_until", "limits_without"),
+        drawn_from=("max_loss", "max_loss_state", "max_loss_until", "max_loss_given", "limits_without"),
     ),
     Column(
         "max_profit_words",

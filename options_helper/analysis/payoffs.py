@@ -4,16 +4,18 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from decimal import Decimal
+from enum import StrEnum
 from functools import lru_cache
-from math import inf
+from math import exp, inf
 from typing import Final, NamedTuple
 
 from options_helper.analysis.deliveries import ALL_USUAL, Usual, as_usual
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_hours import is_settled_at_open
+from options_helper.model.contract_records import is_american
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
 from options_helper.model.portfolio import Instrument, Portfolio, PortfolioLine
 
@@ -27,7 +29,11 @@ _TOLERANCE: Final = 0.1
 _TICK: Final = 0.05  # dollars per share
 # What is paid for certain at expiry is worth less today, by no more than this a year.
 _HIGHEST_RATE: Final = 0.1
+# What may be paid on what a European call is written on, of the strike a year.
+_HIGHEST_YIELD: Final = 0.05
 _DAYS_A_YEAR: Final = 365.0
+# Their options of each expiry are written on a price of its own, as a future is: none covers one of another day.
+_APART_BY_EXPIRY: Final = frozenset({"VIX"})
 
 
 class End(NamedTuple):
@@ -54,25 +60,101 @@ class Bounds:
         )
 
 
+class Given(StrEnum):
+    """What a worth before the end of a European contract counts with, a year; in words."""
+
+    INTEREST = "interest up to 10 %"
+    DIVIDENDS = "dividends up to 5 % of the strike"
+
+
+def is_european(instrument: Instrument) -> bool:
+    """Whether an option is exercised at its end alone, by the file, else by its root."""
+    return instrument.is_option and not is_american(instrument, {})
+
+
+def is_apart_by_expiry(instrument: Instrument) -> bool:
+    """Whether options of two ends are written on two prices, neither of which says anything of the other."""
+    return instrument.underlying in _APART_BY_EXPIRY
+
+
+def strike_before(*, is_put: bool, strike: Decimal, later: End, earlier: End, sold: Decimal) -> Decimal:
+    """By which strike a European option is worth at an earlier end at least what that much in the money would be.
+
+    It cannot be exercised then, and a market without free money pays K e^(-rT) - S for the put and S - D - K for the
+    call: the first with the highest interest that is counted with, the second with the highest dividends. `sold` is
+    the highest strike of what it stands for, above which the price is.
+    """
+    # What is settled at the open lives some hours less, and at the close some more.
+    years = ((later.day - earlier.day).days + 1) / _DAYS_A_YEAR
+    if is_put:
+        return strike * Decimal(exp(-_HIGHEST_RATE * years))
+    return strike + max(strike, sold) * Decimal(_HIGHEST_YIELD * years)
+
+
+def given_by(lines: Iterable[PortfolioLine]) -> tuple[Given, ...]:
+    """With what is counted where something European stands for what is sold and ends before it, the puts first."""
+    options = [line for line in lines if line.instrument.is_option]
+    found = []
+    for kind, given in (("put", Given.INTEREST), ("call", Given.DIVIDENDS)):
+        of_kind = [line for line in options if line.instrument.option_type == kind]
+        sold = [end_of(line.instrument) for line in of_kind if line.quantity < 0]
+        longs = [line.instrument for line in of_kind if line.quantity > 0 and is_european(line.instrument)]
+        if sold and any(end_of(one) > min(sold) for one in longs):
+            found.append(given)
+    return tuple(found)
+
+
 def payoff_bounds(held: Sequence[PortfolioLine]) -> Bounds:
     """What these lines can be worth together, between the payoffs at expiry over all prices of the underlying.
 
-    Before the last expiry a bound holds where what is long does not end before what is short, or the other way round.
+    Before the last expiry a bound holds where what is long does not end before what is short, or the other way round;
+    what of the one that ends later is European counts by what it is worth at the first end of the other.
     Nothing is known of several underlyings, of an unknown multiplier, of contracts that may deliver something else, or
     of a day on which some are settled at the open and others at the close: two prices decide then.
     """
     lines = [line for line in held if line.quantity]
     if not lines or not _are_comparable([line.instrument for line in lines]):
         return Bounds(None, None)
-    prices = (_NOTHING, *(_exact(line.instrument.strike) for line in lines if line.instrument.is_option))
-    payoffs = [sum((worth_at_end(line, price) for line in lines), _NOTHING) for price in prices]
+    most = _least(tuple(replace(line, quantity=-line.quantity) for line in lines))
+    return Bounds(least=_least(lines), most=None if most is None else -most)
+
+
+def _least(lines: Sequence[PortfolioLine]) -> Decimal | None:
+    """The least of the payoffs; None: there is none, or it does not hold before the last expiry."""
     rise = sum((slope_of(line) for line in lines if line.instrument.option_type != "put"), _NOTHING)
-    long_ends = [end_of(line.instrument) for line in lines if line.quantity > 0]
-    short_ends = [end_of(line.instrument) for line in lines if line.quantity < 0]
-    return Bounds(
-        least=min(payoffs) if rise >= 0 and _none_before(long_ends, short_ends) else None,
-        most=max(payoffs) if rise <= 0 and _none_before(short_ends, long_ends) else None,
+    sold = [line.instrument for line in lines if line.quantity < 0]
+    kept = [end_of(line.instrument) for line in lines if line.quantity > 0]
+    if rise < 0 or not _none_before(kept, [end_of(one) for one in sold]):
+        return None
+    counted = _as_at_first_end(lines, [one for one in sold if one.is_option])
+    prices = (_NOTHING, *(_exact(line.instrument.strike) for line in counted if line.instrument.is_option))
+    return min(sum((worth_at_end(line, price) for line in counted), _NOTHING) for price in prices)
+
+
+def _as_at_first_end(lines: Sequence[PortfolioLine], sold: Sequence[Instrument]) -> list[PortfolioLine]:
+    """With what is held, European and ends after the first that is sold as what it is worth then."""
+    if not sold:
+        return list(lines)
+    first = min(end_of(one) for one in sold)
+    highest = max(_exact(one.strike) for one in sold)
+    return [
+        _with_strike(line, first, highest)
+        if line.quantity > 0 and is_european(line.instrument) and end_of(line.instrument) > first
+        else line
+        for line in lines
+    ]
+
+
+def _with_strike(line: PortfolioLine, earlier: End, sold: Decimal) -> PortfolioLine:
+    one = line.instrument
+    strike = strike_before(
+        is_put=one.option_type == "put",
+        strike=_exact(one.strike),
+        later=end_of(one),
+        earlier=earlier,
+        sold=sold,
     )
+    return replace(line, instrument=replace(one, strike=float(strike)))
 
 
 @lru_cache(maxsize=4096)  # asked at each refresh, and lines never change
@@ -185,7 +267,10 @@ def _are_comparable(instruments: Sequence[Instrument]) -> bool:
     known = all(one.multiplier is not None and not one.adjusted for one in instruments)
     ends = {end_of(one) for one in instruments}
     one_a_day = len({end.day for end in ends}) == len(ends)
-    return known and one_a_day and len({one.underlying for one in instruments}) == 1
+    one_price = len({one.underlying for one in instruments}) == 1
+    if len(ends) > 1 and any(is_apart_by_expiry(one) for one in instruments):
+        return False
+    return known and one_a_day and one_price
 
 
 def slope_of(line: PortfolioLine) -> Decimal:

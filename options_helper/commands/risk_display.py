@@ -224,12 +224,13 @@ def _expiries_in_doubt(book: BookFigures) -> Iterator[str]:
 def _facts_of_worst(worst: Extreme | None, name: str = "max_loss") -> dict[str, Any]:
     """The greatest loss as a positive number of dollars, and until when it holds; below 0 it is a sure gain."""
     if worst is None:
-        return dict.fromkeys((name, f"{name}_state", f"{name}_reason", f"{name}_until"))
+        return dict.fromkeys((name, f"{name}_state", f"{name}_reason", f"{name}_until", f"{name}_given"))
     return {
         name: None if worst.amount is None else float(-worst.amount),
         f"{name}_state": worst.limit,
         f"{name}_reason": worst.reason or None,
         f"{name}_until": worst.until,
+        f"{name}_given": worst.given_words or None,
     }
 
 
@@ -461,7 +462,7 @@ def _theta(one: GreekSum, lines: Sequence[LineRisk]) -> str:
 def _worst(one: Extreme, ended: EndedLegs) -> str:
     """The loss as a positive number, until when it holds, and how many legs that have ended it is without."""
     without = f"without {format_count(len(ended.lines), 'ended leg')}" if ended.lines else ""
-    said = "".join(f" ({words})" for words in (one.until_words, without) if words)
+    said = "".join(f" ({words})" for words in (one.holds_words, without) if words)
     if one.amount is None:
         return f"{one.limit}{said}"
     loss = (

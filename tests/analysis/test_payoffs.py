@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import date, timedelta
 from decimal import Decimal
-from math import inf
+from math import exp, inf
 from typing import Any
 
 import pytest
@@ -94,7 +94,42 @@ def test_what_is_all_settled_at_the_open_has_the_bounds_of_its_payoff():
 def test_a_calendar_of_two_settlements_is_a_calendar():
     later = index_call("long", "SPXW", expiry=LATER)
 
-    assert bounds(index_call("short", "SPX"), later, symbol="SPX") == (Decimal(0), None)
+    least, most = bounds(index_call("short", "SPX"), later, symbol="SPX")
+
+    # What the index pays until the later one ends is lost on the price, as nobody can exercise it before.
+    assert least == pytest.approx(Decimal(-100 * 6_900) * Decimal("0.05") * 57 / 365)
+    assert most is None
+
+
+SIDES_OF_A_CALENDAR: tuple[tuple[Side, Side], ...] = (("short", "long"), ("long", "short"))
+
+
+def test_a_european_calendar_of_puts_may_be_worth_less_than_nothing_by_the_interest():
+    """And whoever sold it may win that. At 4 % a year 8000 P is worth 134 less than exercising it would bring."""
+    held, sold = (
+        payoff_bounds(
+            structure(
+                put(near, 8_000, expiry=LATER), put(far, 8_000, expiry=date(2027, 6, 17)), symbol="SPX"
+            ).lines
+        )
+        for near, far in SIDES_OF_A_CALENDAR
+    )
+    interest = 800_000 * (1 - exp(-0.1 * 154 / 365))
+
+    assert float(held.least or 0) == pytest.approx(-interest)
+    assert float(sold.most or 0) == pytest.approx(interest)
+    assert (held.most, sold.least) == (None, None)
+
+
+def test_of_options_on_a_price_of_each_expiry_nothing_is_known_of_two_of_them():
+    """VIX: that of one day is written on another future than that of the next."""
+    legs = (leg("short", 20, expiry=date(2026, 12, 16)), leg("long", 20, expiry=date(2027, 1, 20)))
+
+    assert bounds(*legs, symbol="VIX") == (None, None)
+    assert bounds(legs[0], leg("long", 22, expiry=date(2026, 12, 16)), symbol="VIX") == (
+        Decimal(-200),
+        Decimal(0),
+    )
 
 
 def test_shares_never_end():

@@ -182,7 +182,9 @@ def _covers(total: dict[str, Any], rows: Sequence[dict[str, Any]]) -> None:
 @given(st.data())
 def test_a_leg_that_is_missing_changes_no_figure_of_another(data: st.DataObject):
     """Nor does one that is held besides."""
-    held = data.draw(st.lists(legs(), min_size=2, max_size=4, unique_by=lambda one: one.id))
+    # What one entry lacks of a contract another may tell, so each contract is held once.
+    once = (lambda one: one.id, lambda one: one.instrument.live_symbol)
+    held = data.draw(st.lists(legs(), min_size=2, max_size=4, unique_by=once))
     book = portfolio(*held)
     live = data.draw(markets(book))
     other = held[0]
@@ -325,6 +327,19 @@ def test_what_closing_now_would_bring_names_what_it_is_not_known_of():
 
     assert natural.startswith("natural –: ")
     assert natural.endswith("; a price, a cost or a multiplier is not known of MSFT-shares")
+
+
+def test_a_loss_that_counts_with_interest_says_so():
+    legs = (
+        leg("short", 6_900.0, "put"),
+        leg("long", 6_900.0, "put", expiry=date(2027, 1, 15)),
+    )
+    book = portfolio(structure(*legs, symbol="SPXW", net_debit=3_000.0))
+    told = told_of(book, snapshot_with())["book"]
+
+    assert told["max_loss_given"] == "at interest up to 10 % a year"
+    assert 8_000 < told["max_loss"] < 9_000
+    assert any("(at interest up to 10 % a year)" in line for line in printed(book, snapshot_with()))
 
 
 def test_a_loss_that_shares_can_make_greater_later_says_until_when_it_holds():

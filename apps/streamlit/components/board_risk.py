@@ -313,8 +313,8 @@ def _limit(found: Extreme, remark: str) -> Cell:
         after = f"{found.until_words}: shares can lose more after it" if found.until else ""
         return Cell(
             " ".join(filter(None, (written(float(found.amount), 0, signed=True), found.until_words))),
-            "warning" if found.until else "",
-            "; ".join(filter(None, (exact, remark, after))),
+            "warning" if found.until or found.given else "",
+            "; ".join(filter(None, (exact, remark, after, found.given_words))),
         )
     tone = {Limit.UNDEFINED: "error", Limit.UNKNOWN: "quiet"}.get(found.limit, "")
     return Cell(found.limit.value, tone, found.reason)

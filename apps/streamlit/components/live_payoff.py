@@ -343,7 +343,7 @@ def progress_sentences(progress: Progress, *, hidden: bool) -> Iterator[str]:
 
 def _won(best: Extreme, *, hidden: bool) -> str:
     """The best; where all prices bring a loss, that nothing is won."""
-    said = _extreme(best, hidden=hidden)
+    said = f"{_extreme(best, hidden=hidden)} {best.holds_words}".rstrip()
     return f"nothing (at least {said} is lost)" if best.amount is not None and best.amount < 0 else said
 
 
@@ -351,7 +351,7 @@ def _lost(worst: Extreme, *, hidden: bool) -> str:
     """The worst; where all prices bring a gain, that nothing is lost."""
     said = _extreme(worst, hidden=hidden)
     won = worst.amount is not None and worst.amount > 0
-    return f"{f'nothing (at least {said} is won)' if won else said} {worst.until_words}".rstrip()
+    return f"{f'nothing (at least {said} is won)' if won else said} {worst.holds_words}".rstrip()
 
 
 def _extreme(extreme: Extreme, *, hidden: bool) -> str:

@@ -191,8 +191,8 @@ def _against_premium(premium: Tally) -> Iterator[str]:
 
 
 def _loss(worst: Extreme, amount: Decimal, screen: ScreenModel) -> tuple[str, str]:
-    """The figure, and beside it until when it holds; where all prices bring a gain, that there is no loss."""
-    until = worst.until_words
+    """The figure, and beside it when and with what it holds; where all prices bring a gain, that there is no loss."""
+    until = worst.holds_words
     if amount > 0:
         return "none", f"at least {_whole(float(amount), screen)} {until}".rstrip()
     return _whole(float(amount), screen), until

@@ -21,8 +21,11 @@ from msgspec import Struct
 from options_helper.analysis.deliveries import ALL_USUAL, Usual, as_usual
 from options_helper.analysis.payoffs import (
     NEVER,
+    Given,
     Uncovered,
     end_of,
+    given_by,
+    is_apart_by_expiry,
     payoff_bounds,
     slope_of,
     uncovered_ends,
@@ -64,11 +67,23 @@ class Extreme:
     # The last day on which a worst holds: on it the last contract ends, and what is left can lose more after it. None:
     # nothing can make it worse.
     until: date | None = None
+    # With what it counts, where something that can be exercised at its end alone stands for what ends before it.
+    given: tuple[Given, ...] = ()
 
     @property
     def until_words(self) -> str:
         """Until when it holds, as "until 20 Nov 26"; empty where nothing after it can make it worse."""
         return "" if self.until is None else f"until {short_date(self.until)}"
+
+    @property
+    def given_words(self) -> str:
+        """With what it counts, as "at interest up to 10 % a year"; empty where it counts with nothing."""
+        return f"at {' and '.join(self.given)} a year" if self.given else ""
+
+    @property
+    def holds_words(self) -> str:
+        """Until when it holds and with what it counts; empty where it always holds."""
+        return ", ".join(filter(None, (self.until_words, self.given_words)))
 
     def less(self, basis: Decimal | None, without: str = NO_BASIS) -> Extreme:
         """The profit where this is the worth; that there is no limit needs no basis. `without` is why there is none."""
@@ -328,7 +343,9 @@ def _least_of_groups(groups: tuple[tuple[PortfolioLine, ...], ...]) -> Extreme:
     for held in of_names.values():
         if uncovered := uncovered_ends(held):
             return Extreme(Limit.UNDEFINED, reason=_why_undefined(uncovered, held))
-    if unknown := unknown_deliveries(line.instrument for line in lines):
+    if unknown := unknown_deliveries(line.instrument for line in lines) or _apart_by_expiry(
+        of_names.values()
+    ):
         return _unknown(unknown)
     return added(
         _least_on_one([of_group for group in groups if (of_group := _by_underlying(group).get(name))])
@@ -338,12 +355,25 @@ def _least_of_groups(groups: tuple[tuple[PortfolioLine, ...], ...]) -> Extreme:
 
 def _least_on_one(groups: Sequence[Sequence[PortfolioLine]]) -> Extreme:
     """Until the last contract on an underlying ends; of lines of which nothing is uncovered."""
-    least = least_worth(groups) or _NOTHING
-    ends = {end_of(line.instrument) for line in chain.from_iterable(groups)}
+    lines = tuple(chain.from_iterable(groups))
+    least, given = least_worth(groups) or _NOTHING, given_by(lines)
+    ends = {end_of(line.instrument) for line in lines}
     if NEVER not in ends or (least_worth(groups, forever=True) or _NOTHING) >= least:
-        return _number(least)
+        return Extreme(Limit.NUMBER, least, given=given)
     # Without a contract, all is for ever.
-    return Extreme(Limit.NUMBER, least, until=max(ends - {NEVER}).day)
+    return Extreme(Limit.NUMBER, least, until=max(ends - {NEVER}).day, given=given)
+
+
+def _apart_by_expiry(of_names: Iterable[Sequence[PortfolioLine]]) -> str:
+    """Why the least is not known where what would stand for something sold is written on another price; or empty."""
+    for lines in of_names:
+        if given_by(lines) and any(is_apart_by_expiry(line.instrument) for line in lines):
+            name = lines[0].instrument.underlying
+            return (
+                f"options on {name} of each expiry are written on a price of its own, "
+                "so what ends later covers nothing"
+            )
+    return ""
 
 
 def added(numbers: Iterable[Extreme]) -> Extreme:
@@ -353,6 +383,7 @@ def added(numbers: Iterable[Extreme]) -> Extreme:
         Limit.NUMBER,
         sum((one.amount or _NOTHING for one in several), _NOTHING),
         until=min((one.until for one in several if one.until is not None), default=None),
+        given=tuple(one for one in Given if any(one in other.given for other in several)),
     )
 
 
@@ -363,6 +394,7 @@ def most_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
         return _unknown(unknown)
     total = _NOTHING
     unsaid = ""
+    given: list[Given] = []
     for name, held in _by_underlying(lines).items():
         most = payoff_bounds(held).most
         if sum(slope_of(line) for line in held if line.instrument.option_type != "put") > 0:
@@ -371,7 +403,8 @@ def most_of(lines: tuple[PortfolioLine, ...]) -> Extreme:
             unsaid = f"{why_no_payoff(held)}, and what is left at the first of them has no payoff yet"
         else:
             total += most
-    return _unknown(unsaid) if unsaid else _number(total)
+            given.extend(given_by(replace(line, quantity=-line.quantity) for line in held))
+    return _unknown(unsaid) if unsaid else replace(_number(total), given=tuple(dict.fromkeys(given)))
 
 
 def _all_on(name: str, touching: Sequence[Held]) -> Held:

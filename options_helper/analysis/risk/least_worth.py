@@ -3,8 +3,9 @@
 Each line is held to its own end and is worth there what exercising brings, by the price of then. Nobody sells anything
 before because a price is good, so what ends early protects nothing of what lies after it: its end may find it without
 worth, and the fall comes then. There is one exception: when what is sold ends in the money, as much of what runs longer
-is exercised against it, or of the shares delivered, as is assigned. Shares are counted by the price at the last end of
-a contract, or, if `forever`, by any price after it. Interest is left out.
+is exercised against it, or of the shares delivered, as is assigned; what of that is European is sold instead, for the
+least that it is worth then, with interest and dividends as high as is counted with (`strike_before`). Shares are
+counted by the price at the last end of a contract, or, if `forever`, by any price after it.
 
 Which of the longer ones stands for what is sold is decided beforehand, in each of some ways, and for each of these the
 worst way of the price is found. All of them are open to the holder, so the best of them is never too high; where
@@ -19,12 +20,22 @@ from dataclasses import dataclass
 from decimal import Decimal
 from functools import lru_cache
 from itertools import accumulate, chain, pairwise, product
+from math import ceil, floor
 from typing import Final, NamedTuple
 
-from options_helper.analysis.payoffs import NEVER, End, end_of, slope_of, uncovered_ends
+from options_helper.analysis.payoffs import (
+    NEVER,
+    End,
+    end_of,
+    is_european,
+    slope_of,
+    strike_before,
+    uncovered_ends,
+)
 from options_helper.model.portfolio import PortfolioLine
 
 _NOTHING: Final = Decimal(0)
+_CENT: Final = Decimal("0.01")
 # Of what may be left at an end all is tried; a book in which more may be left is judged end by end.
 _MOST_STATES: Final = 300
 
@@ -34,6 +45,7 @@ class _Kind(NamedTuple):
 
     is_put: bool
     strike: int  # in the book's units, and even
+    is_european: bool = False
 
     def over(self, price: int) -> int:
         """How far it is in the money at this price; negative where it is not."""
@@ -50,6 +62,7 @@ class _Cover(NamedTuple):
     later: int  # the place of its own end
     kind: _Kind
     slope: int
+    then: _Kind  # what it is worth at least at the earlier end
 
 
 # By the place of the end at which it may be wanted, the first that is exercised first.
@@ -97,31 +110,37 @@ def _last_end(lines: Sequence[PortfolioLine]) -> End:
 
 @lru_cache(maxsize=4096)  # after a fill most groups are as they were, and lines never change
 def _least(lines: tuple[PortfolioLine, ...], shares_end: End) -> Decimal:
-    parts, unit = _in_units(lines, shares_end)
+    when, parts, unit = _in_units(lines, shares_end)
     # In their order, each once.
     chosen = dict.fromkeys(
-        tuple(_covers(parts, way).items()) for way in (_WAYS if _is_short(parts) else _WAYS[:1])
+        tuple(_covers(when, parts, way).items()) for way in (_WAYS if _is_short(parts) else _WAYS[:1])
     )
     ends = _Ends(parts)
     return max(_Paths(ends, dict(one)).least() for one in chosen) * unit
 
 
-def _in_units(lines: Sequence[PortfolioLine], shares_end: End) -> tuple[list[_Parts], Decimal]:
-    """What ends together, the first first; and how many dollars one is of what they come to.
+def _in_units(lines: Sequence[PortfolioLine], shares_end: End) -> tuple[Sequence[End], list[_Parts], Decimal]:
+    """The ends, the first first, and what ends together at each; and how many dollars one is of what they come to.
 
     Counted in whole units everything is as exact as in decimals, and takes less time.
     """
-    kinds = [(line.instrument.option_type == "put", _strike(line)) for line in lines]
+    kinds = [
+        (line.instrument.option_type == "put", _strike(line), is_european(line.instrument)) for line in lines
+    ]
     slopes = [slope_of(line) for line in lines]
     # A price halfway between two strikes is whole, too.
-    of_price, of_slope = _unit(strike for _, strike in kinds) / 2, _unit(slopes)
+    of_price, of_slope = _unit([strike for _, strike, _ in kinds]) / 2, _unit(slopes)
+    if any(only_at_end for _, _, only_at_end in kinds):
+        # What one of these is worth before its end is in cents.
+        of_price = min(of_price, _CENT / 2)
     book: dict[End, _Parts] = defaultdict(lambda: defaultdict(int))
-    for line, (is_put, strike), slope in zip(lines, kinds, slopes, strict=True):
+    for line, (is_put, strike, only_at_end), slope in zip(lines, kinds, slopes, strict=True):
         end = end_of(line.instrument)
         parts = book[shares_end if end == NEVER else end]
-        parts[_Kind(is_put, int(strike / of_price))] += int(slope / of_slope)
-    ends = [{kind: slope for kind, slope in parts.items() if slope} for _, parts in sorted(book.items())]
-    return ends, of_price * of_slope
+        parts[_Kind(is_put, int(strike / of_price), only_at_end)] += int(slope / of_slope)
+    when = sorted(book)
+    ends = [{kind: slope for kind, slope in book[end].items() if slope} for end in when]
+    return when, ends, of_price * of_slope
 
 
 def _strike(line: PortfolioLine) -> Decimal:
@@ -139,21 +158,26 @@ def _is_short(ends: Sequence[_Parts]) -> bool:
     return any(_slope(parts, is_put=is_put) < 0 for parts in ends for is_put in (False, True))
 
 
-def _covers(ends: Sequence[_Parts], way: _Way) -> dict[int, tuple[_Cover, ...]]:
+def _covers(when: Sequence[End], ends: Sequence[_Parts], way: _Way) -> dict[int, tuple[_Cover, ...]]:
     """What stands for what is sold and has not enough beside it that ends with it."""
     left = [dict(parts) for parts in ends]
     found: dict[int, tuple[_Cover, ...]] = {}
     # Of calls there is enough, if what ends last is served first; puts take what they find.
     for place in reversed(range(len(left))):
         kinds = (False, True) if way.with_puts else (False,)
-        taken = tuple(one for is_put in kinds for one in _taken(left, place, way, is_put=is_put))
+        taken = tuple(one for is_put in kinds for one in _taken(when, left, place, way, is_put=is_put))
         if taken:
             found[place] = taken
     return found
 
 
-def _taken(left: Sequence[_Parts], place: int, way: _Way, *, is_put: bool) -> Iterator[_Cover]:
+def _taken(
+    when: Sequence[End], left: Sequence[_Parts], place: int, way: _Way, *, is_put: bool
+) -> Iterator[_Cover]:
     wanted = -_slope(left[place], is_put=is_put)
+    sold = max(
+        (one.strike for one, slope in left[place].items() if slope < 0 and one.is_put == is_put), default=0
+    )
     later = range(place + 1, len(left))
     for source in reversed(later) if way.longest_first else later:
         if wanted <= 0:
@@ -170,7 +194,18 @@ def _taken(left: Sequence[_Parts], place: int, way: _Way, *, is_put: bool) -> It
                 parts[kind] -= slope
                 wanted -= slope
                 spare -= slope
-                yield _Cover(source, kind, slope)
+                yield _Cover(source, kind, slope, _before(kind, when[source], when[place], sold))
+
+
+def _before(kind: _Kind, later: End, earlier: End, sold: int) -> _Kind:
+    """What it is worth at least at an earlier end: of what may be exercised then, what that brings."""
+    if not kind.is_european:
+        return kind
+    strike = strike_before(
+        is_put=kind.is_put, strike=Decimal(kind.strike), later=later, earlier=earlier, sold=Decimal(sold)
+    )
+    # To the next even number on the side that is worth less.
+    return kind._replace(strike=2 * (floor(strike / 2) if kind.is_put else ceil(strike / 2)))
 
 
 def _slope(parts: _Parts, *, is_put: bool) -> int:
@@ -266,7 +301,7 @@ class _Paths:
 
 def _outcomes(parts: _Parts, covers: tuple[_Cover, ...]) -> _Outcomes:
     """Of one end, of what is left of it."""
-    prices = sorted({0, *(one.strike for one in parts), *(one.kind.strike for one in covers)})
+    prices = sorted({0, *(one.strike for one in parts), *(one.then.strike for one in covers)})
     calls, puts, worths = _along(parts, prices)
     if not covers:
         return {(): min(worths)}
@@ -278,15 +313,15 @@ def _outcomes(parts: _Parts, covers: tuple[_Cover, ...]) -> _Outcomes:
         at_it = _exercised(covers, price, calls[number - 1] if number else 0, puts[number])
         after = _exercised(covers, between, calls[number], puts[number])
         for exercised, at in ((at_it, number), (after, number), (after, min(number + 1, last))):
-            worth = worths[at] + sum(one.slope * max(one.kind.over(prices[at]), 0) for one in exercised)
+            worth = worths[at] + sum(one.slope * max(one.then.over(prices[at]), 0) for one in exercised)
             found[exercised] = min(found.get(exercised, worth), worth)
     return found
 
 
 def _along(parts: _Parts, prices: Sequence[int]) -> tuple[Sequence[int], Sequence[int], Sequence[int]]:
     """The slopes of calls and of puts that are in the money just above each price, and the worth of all at it."""
-    calls = list(accumulate(parts.get(_Kind(is_put=False, strike=price), 0) for price in prices))
-    of_puts = [parts.get(_Kind(is_put=True, strike=price), 0) for price in prices]
+    calls = list(accumulate(_at(parts, price, is_put=False) for price in prices))
+    of_puts = [_at(parts, price, is_put=True) for price in prices]
     puts = [sum(of_puts) - below for below in accumulate(of_puts)]
     at_nothing = sum(one.strike * slope for one, slope in parts.items() if one.is_put)
     steps = (
@@ -296,13 +331,18 @@ def _along(parts: _Parts, prices: Sequence[int]) -> tuple[Sequence[int], Sequenc
     return calls, puts, list(accumulate(steps, initial=at_nothing))
 
 
+def _at(parts: _Parts, strike: int, *, is_put: bool) -> int:
+    """How much of a kind has that strike."""
+    return sum(parts.get(_Kind(is_put, strike, only_at_end), 0) for only_at_end in (False, True))
+
+
 def _exercised(covers: Sequence[_Cover], price: int, calls: int, puts: int) -> tuple[_Cover, ...]:
     """For what is assigned of these slopes of calls and puts: of what runs longer, what is in the money."""
     assigned = {False: -calls, True: -puts}
     found: list[_Cover] = []
     for one in covers:
         slope = min(assigned[one.kind.is_put], one.slope)
-        if slope > 0 and one.kind.over(price) > 0:
+        if slope > 0 and one.then.over(price) > 0:
             found.append(one if slope == one.slope else one._replace(slope=slope))
             assigned[one.kind.is_put] -= slope
     return tuple(found)
@@ -310,6 +350,6 @@ def _exercised(covers: Sequence[_Cover], price: int, calls: int, puts: int) -> t
 
 def _added(used: Sequence[tuple[int, _Kind, int]], exercised: Sequence[_Cover]) -> _Used:
     total: dict[tuple[int, _Kind], int] = defaultdict(int)
-    for later, kind, slope in chain(used, exercised):
+    for later, kind, slope in chain(used, (one[:3] for one in exercised)):
         total[later, kind] += slope
     return tuple(sorted((*of, slope) for of, slope in total.items()))

@@ -133,7 +133,7 @@ def worst_words(by_account: Extreme | None, worst: Extreme) -> str | None:
     if by_account.amount is not None:
         loss = -by_account.amount
         words = f"{loss:,.2f}" if loss >= 0 else f"none: at least +{-loss:,.2f}"
-        return f"{words} {by_account.until_words}".rstrip()
+        return f"{words} {by_account.holds_words}".rstrip()
     what = "undefined" if by_account.limit is Limit.UNDEFINED else "not known"
     return f"{what}: {by_account.reason}"
 

@@ -208,6 +208,7 @@ def _entry_columns(
         ),
         **_limit_columns("max_loss", worst),
         "max_loss_until": lambda: [None if one is None else one.until for one in worst],
+        "max_loss_given": lambda: [(one and one.given_words) or None for one in worst],
         **_limit_columns("max_profit", best),
         "probability_of_profit": lambda: _PERCENT * numbers(_chances(held, outlook_of())),
         "expected_move": lambda: numbers(None if one is None else one.move for one in outlook_of()),

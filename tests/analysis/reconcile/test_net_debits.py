@@ -20,6 +20,17 @@ def put(side: Side, strike: float, **more: Any) -> Leg:
     return leg(side, strike, "put", **more)
 
 
+@pytest.mark.parametrize("debit", [-100.0, -4_900.0, -7_600.0, 100.0])
+def test_a_european_calendar_in_the_money_is_sold_for_a_credit(debit: float):
+    """SPX 8000 P of January and June is worth 49 to 76 less than nothing with the index 14 % lower."""
+    near, far = (
+        put(side, 8_000, expiry=day) for side, day in (("short", LATER), ("long", date(2027, 6, 17)))
+    )
+
+    assert not findings(portfolio(structure(near, far, symbol="SPX", net_debit=debit)), TODAY)
+    assert findings(portfolio(structure(near, far, symbol="AAPL", net_debit=debit)), TODAY) or debit > 0
+
+
 @pytest.mark.parametrize(
     ("legs", "debit", "words"),
     [

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from math import exp
 from typing import Any
 
 import pytest
@@ -81,6 +82,35 @@ def amounts(found: BookRisk) -> tuple[Any, Any]:
 )  # fmt: skip
 def test_an_entry_wins_and_loses_so_much_at_most(entry: PortfolioEntry, worst: Any, best: Any):
     assert amounts(risk(entry)) == (worst, best)
+
+
+def european(symbol: str, kind: str = "put") -> PortfolioEntry:
+    legs = (leg("short", 6_900, kind, expiry=NEAR), leg("long", 6_900, kind, expiry=LATER))
+    return structure(*legs, symbol=symbol, net_debit=3_000.0, identity=f"{symbol} {kind}")
+
+
+def test_a_worst_that_counts_with_interest_or_dividends_says_so():
+    """What cannot be exercised before its end stands for what ends sooner by less than its strike."""
+    puts, calls, both = (
+        risk(*(european("SPXW", kind) for kind in kinds)).worst
+        for kinds in (("put",), ("call",), ("put", "call"))
+    )
+
+    assert puts.amount == pytest.approx(Decimal(-3_000 + 690_000 * (exp(-0.1 * 50 / 365) - 1)), abs=3)
+    assert puts.holds_words == "at interest up to 10 % a year"
+    assert calls.amount == pytest.approx(Decimal(-3_000 - 690_000 * 0.05 * 50 / 365), abs=3)
+    assert calls.holds_words == "at dividends up to 5 % of the strike a year"
+    assert both.given_words == "at interest up to 10 % and dividends up to 5 % of the strike a year"
+    assert only(risk(european("AAPL")))[0] == Extreme(Limit.NUMBER, Decimal(-3_000))
+
+
+def test_what_is_written_on_another_price_of_each_expiry_covers_nothing_that_ends_before_it():
+    worst = only(risk(european("VIX")))[0]
+
+    assert (worst.limit, worst.reason) == (
+        Limit.UNKNOWN,
+        "options on VIX of each expiry are written on a price of its own, so what ends later covers nothing",
+    )
 
 
 def test_what_is_no_number_says_why():

@@ -6,6 +6,8 @@ from datetime import date
 from decimal import Decimal
 from functools import cache
 from itertools import product
+from math import exp, log, sqrt
+from statistics import NormalDist
 from typing import Any, NamedTuple
 
 from hypothesis import example, given, settings
@@ -120,6 +122,99 @@ def test_a_book_in_which_too_many_ways_lead_to_the_end_is_judged_end_by_end_and_
 
     assert found is not None
     assert 0 <= found <= 9_000 * len(sold)
+
+
+class TestOfEuropeanContracts:
+    """What can be exercised at its end alone is worth less than what exercising would bring, and never counts so."""
+
+    def test_a_put_diagonal_on_an_index_loses_the_interest_on_its_strike(self):
+        """At 4 % a year and no price at all 25100 P of a year is worth 24,117 and not 25,100."""
+        legs = (
+            put("short", 25_000.0, expiry=date(2026, 12, 18)),
+            put("long", 25_100.0, expiry=date(2027, 12, 17)),
+        )
+        at_four = 100 * (25_100 * exp(-0.04 * 364 / 365) - 25_000)
+
+        found, of_a_share = least_worth([structure(*legs, symbol="NDXP").lines]), least(*legs)
+
+        assert of_a_share == 0
+        assert found is not None
+        assert 100 * (25_100 * exp(-0.1) - 25_001) < found < at_four < -88_000
+
+    def test_a_call_calendar_on_an_index_loses_the_dividends(self):
+        legs = (leg("short", 690.0, expiry=NEAR), leg("long", 690.0, expiry=date(2027, 2, 26)))
+        found = least_worth([structure(*legs, symbol="XSP").lines])
+
+        assert found is not None
+        assert -100 * 690 * 0.05 * 93 / 365 < found <= -100 * 690 * 0.05 * 91 / 365
+
+    def test_what_ends_with_it_stands_for_it_in_full(self):
+        """One price decides on both, so nothing is worth less."""
+        legs = (put("short", 6_900.0), put("long", 6_850.0), leg("short", 7_000.0), leg("long", 7_050.0))
+
+        assert least_worth([structure(*legs, symbol="SPXW").lines]) == -5_000
+
+    def test_what_the_file_says_of_a_style_goes_before_the_root(self):
+        european = (
+            put("short", 100.0, expiry=NEAR),
+            put("long", 100.0, expiry=LATER, exercise_style="european"),
+        )
+        american = (put("short", 100.0, expiry=NEAR), put("long", 100.0, expiry=LATER))
+
+        assert least(*american) == 0
+        assert (least(*european) or 0) < -100
+
+    @settings(max_examples=60, deadline=None)
+    @given(
+        st.sampled_from(("call", "put")),
+        st.lists(st.integers(8, 12), min_size=1, max_size=3),
+        st.lists(st.integers(8, 12), min_size=3, max_size=4),
+        st.sampled_from((NEAR, EXPIRY)),
+        st.sampled_from((date(2026, 12, 24), LATER, date(2027, 12, 17))),
+    )
+    def test_no_price_interest_dividend_or_volatility_leaves_less_when_the_first_ends(
+        self, kind: Any, sold: list[int], held: list[int], first: date, last: date
+    ):
+        """Worth of the rest by Black's formula, which is the market's where nothing else is known."""
+        legs = (
+            *(leg("short", 10.0 * strike, kind, expiry=first) for strike in sold),
+            *(leg("long", 10.0 * strike, kind, expiry=last) for strike in held),
+        )
+        found, years = least_worth([structure(*legs, symbol="SPX").lines]), (last - first).days / 365
+        assert found is not None
+
+        for price, rate, carry, volatility in product(
+            (0.01, 20.0, 60.0, *(70.0 + 5 * n for n in range(13)), 160.0),
+            (0.0, 0.04, 0.1),
+            (0.0, 0.013, 0.025),
+            (0.001, 0.2, 0.9),
+        ):
+            market = _Market(price, rate, carry, volatility)
+            worth = sum(black(kind, 10.0 * strike, years, market) for strike in held)
+            worth -= sum(intrinsic(kind, price, 10.0 * strike) for strike in sold)
+            assert float(found) <= 100 * worth + 1e-6, market
+
+
+def intrinsic(kind: str, price: float, strike: float) -> float:
+    return max(0.0, price - strike if kind == "call" else strike - price)
+
+
+class _Market(NamedTuple):
+    price: float
+    rate: float
+    carry: float  # what it pays, a year
+    volatility: float
+
+
+def black(kind: str, strike: float, years: float, market: _Market) -> float:
+    """The textbook's formula, for a price that pays a yield."""
+    spread, sign = market.volatility * sqrt(years), 1.0 if kind == "call" else -1.0
+    upper = (log(market.price / strike) + (market.rate - market.carry) * years) / spread + spread / 2
+    normal = NormalDist().cdf
+    return sign * (
+        market.price * exp(-market.carry * years) * normal(sign * upper)
+        - strike * exp(-market.rate * years) * normal(sign * (upper - spread))
+    )
 
 
 LEGS = st.builds(
