@@ -14,14 +14,17 @@ from typing import Final
 
 from msgspec import Struct
 
-from options_helper.analysis.attention.held_legs import HeldLine, inside_at, is_exercised
+from options_helper.analysis.attention.held_legs import (
+    MINUTES_TO_DECIDE,
+    HeldLine,
+    inside_at,
+    is_exercised,
+)
 from options_helper.model.contract_hours import MINUTES_A_YEAR
 
 # The band of a pin, in standard deviations of what is left of the day, and in spreads of the underlying's quote.
 PIN_DEVIATIONS: Final = 0.5
 PIN_SPREADS: Final = 2.0
-# After the close holders may still decide for an hour and a half.
-MINUTES_TO_DECIDE: Final = 90.0
 _ROUNDING: Final = 1e-6
 
 

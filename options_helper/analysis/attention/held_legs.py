@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import replace
-from datetime import date, datetime
+from datetime import date, datetime, timedelta
 from functools import cached_property
 from math import fsum, isnan
 from typing import Any, Final
@@ -21,10 +21,13 @@ from options_helper.analysis.risk.book_values import BookFigures, LineRisk, Spot
 from options_helper.analysis.risk.leg_inputs import made_until, session_ended_ns
 from options_helper.model.contract_symbols import STANDARD_MULTIPLIER, has_contract_length
 from options_helper.model.events import Quote
+from options_helper.model.market_hours import new_york_date
 from options_helper.model.portfolio import Instrument, Portfolio
 from options_helper.model.snapshot import LiveSnapshot
 
 CENT: Final = 0.01
+# After the close holders may still decide for an hour and a half.
+MINUTES_TO_DECIDE: Final = 90.0
 # Of prices, so that what equals in decimals equals here.
 _DIGITS: Final = 6
 _NO_WARNINGS: Final[frozenset[QuoteWarning]] = frozenset()
@@ -199,7 +202,9 @@ def held_lines(
     ended_ns = {name: session_ended_ns(name, live.as_of, live.told_sessions) for name in spreads}
     found = []
     for n, (entry_id, line) in enumerate(owned):
-        risk, spot = risks[n], spots[n]
+        risk = risks[n]
+        decided = _close_that_decided(line.instrument, lives[n], live)
+        spot = spots[n] if decided is None else decided
         instrument, life, each = _as_usual(line.instrument, lives[n], usual)
         own_iv = None if risk is None else risk.iv
         is_late = _is_late(live.quotes.get(instrument.live_symbol), ended_ns[instrument.underlying])
@@ -232,6 +237,18 @@ def held_lines(
             sure = sure_inside(line.instrument, found[-1].spot, live.expiry_facts.records)
             found[-1] = structs.replace(found[-1], sure_inside=sure)
     return tuple(found)
+
+
+def _close_that_decided(one: Instrument, life: ContractLife | None, live: LiveSnapshot) -> float | None:
+    """What its share cost at its end, once nobody can decide any more; None: it can go on, or that was not read.
+
+    What the share costs after that decides nothing, however far it has gone until the match in the morning.
+    """
+    settles = None if life is None else life.settles
+    if settles is None or live.as_of < settles + timedelta(minutes=MINUTES_TO_DECIDE):
+        return None
+    close = live.risk_inputs.session_closes.get((one.underlying, new_york_date(settles)))
+    return close.price if close is not None and close.read_at >= settles else None
 
 
 def _as_usual(
@@ -310,11 +327,16 @@ def lone_line(
 ) -> HeldLine:
     """A line that the file lacks, and no model knows; its underlying has the price that it has `beside`."""
     own, share = live.quotes.get(instrument.live_symbol), live.quotes.get(instrument.underlying)
-    neighbours = [one for one in beside if one.instrument.underlying == instrument.underlying]
+    # The price of what has ended may be that of its close.
+    neighbours = [
+        one
+        for one in beside
+        if one.instrument.underlying == instrument.underlying and not is_fixed(one, live.as_of)
+    ]
     life = contract_life(instrument, live.expiry_facts, live.told_sessions)
     usual = usual_instruments([instrument], live.expiry_facts.records)
     held, life, each = _as_usual(instrument, life, usual)
-    spots = [one.spot for one in neighbours]
+    spots = [_close_that_decided(instrument, life, live), *(one.spot for one in neighbours)]
     if not of_yesterdays_share([instrument.live_symbol], live):
         spots.append(believed_middle(share))
     bid, ask = believed_sides(own)

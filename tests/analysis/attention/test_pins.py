@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from datetime import date
 from itertools import product
 
 import pytest
@@ -13,8 +14,9 @@ from hypothesis import strategies as st
 from options_helper.analysis.attention.assess import Attention
 from options_helper.analysis.attention.entries import AttentionKind, Entry
 from options_helper.model.portfolio import PortfolioEntry
+from options_helper.model.risk_inputs import SessionClose
 from tests.analysis.attention.world import FRIDAY, attention, live_at, of_kind, sold_since
-from tests.kit.builders import holding, position
+from tests.kit.builders import holding, new_york, portfolio, position
 
 SPOTS = {"AAPL": 200.0, "KO": 60.0, "F": 12.0}
 AT = "2026-11-20 15:50"
@@ -173,3 +175,51 @@ def test_shares_that_are_held_are_delivered_first():
     assert entry is not None
     assert "at 60.01 100 KO are to be delivered that are not free" in entry.amounts
     assert "at 200.01 100 AAPL are to be delivered that are not free" in entry.amounts
+
+
+MONDAY_PUT = position("KO", 63, "put", contracts=-1, expiry=date(2026, 11, 23), identity="monday")
+
+
+@pytest.mark.parametrize(
+    ("at", "read_at", "spot", "is_pinned"),
+    [
+        ("2026-11-20 17:29", "2026-11-20 16:05", 63.0, False),  # holders decide by the price of now
+        ("2026-11-20 17:30", "2026-11-20 16:05", 63.0, True),
+        ("2026-11-23 09:00", "2026-11-20 16:05", 63.0, True),
+        ("2026-11-23 09:00", "2026-11-20 15:00", 63.0, False),  # read before its end that is no close
+    ],
+)
+def test_what_has_ended_is_pinned_by_the_close_that_decided_and_not_by_where_the_share_went_since(
+    at: str, read_at: str, spot: float, *, is_pinned: bool
+):
+    """It had closed at the strike, and on Monday the warning was gone: the share had risen before the market opened."""
+    ended = option("KO", 60, "put", -2)
+    live = live_at(at, {"KO": (spot - 0.05, spot + 0.05)}, held=[ended])
+    close = SessionClose("KO", FRIDAY, 60.0, new_york(read_at))
+    inputs = replace(live.risk_inputs, session_closes={("KO", FRIDAY): close})
+    found = attention([ended], replace(live, risk_inputs=inputs))
+
+    assert [one.symbols for one in of_kind(found, AttentionKind.PIN)] == (
+        [("KO261120P00060000",)] if is_pinned else []
+    )
+
+
+@pytest.mark.parametrize("in_file", [1, 2], ids=["one in the account alone", "both in the file"])
+def test_two_ends_of_one_name_have_each_the_price_that_decides_it(in_file: int):
+    """Friday's by Friday's close, Monday's by the price of now; by one price one of the two was not pinned."""
+    both = [option("KO", 60, "put", -2), MONDAY_PUT]
+    held = both[:in_file]
+    live = live_at(
+        "2026-11-23 09:00", {"KO": (62.95, 63.05)}, held=held, account=portfolio(*both), power=1_000
+    )
+    close = SessionClose("KO", FRIDAY, 60.0, new_york("2026-11-20 16:05"))
+    found = attention(
+        held, replace(live, risk_inputs=replace(live.risk_inputs, session_closes={("KO", FRIDAY): close}))
+    )
+
+    entry = all_together(found)
+    assert entry is not None
+    assert entry.what.startswith("2 legs are pinned, KO 20 Nov 26 60 P, KO 23 Nov 26 63 P")
+    assert "KO at 59.99 takes $12,000" in entry.amounts
+    assert "KO at 62.99" in entry.amounts
+    assert "takes $6,300" in entry.amounts
