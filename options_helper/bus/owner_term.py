@@ -64,8 +64,8 @@ class OwnerTerm:
         )
         self.fenced: str | None = None
         # By the account whose run it is, whose thread alone changes what is its own.
-        # What was offered is not offered again until it is known to be stored.
-        self._offered: set[str] = set()
+        # What was offered last, until it is known to be stored: the same frames are not taken twice.
+        self._offered: dict[str, tuple[Frame, ...]] = {}
         self._announced: dict[str, Announcement] = {}
         self._settled: dict[str, int] = {}
 
@@ -154,17 +154,19 @@ class OwnerTerm:
     ) -> None:
         """Take frames of an account's run until they are settled; the same ones again are not taken twice.
 
+        Others are of a new run, where the one before ended without an answer: whether its were stored it is not told.
         What a simulator announced is told where its frames stand, so that nobody takes them for Alpaca's. Each run
         calls it on a thread of its own.
         """
         self.require_desk()
-        if account in self._offered:
+        offered = tuple(frames)
+        if self._offered.get(account) == offered:
             return
         if announced is not None and announced is not self._announced.get(account):
             self._announced[account] = announced
             self._publisher.announce(announced.header(), now_ns, account)
         self._publisher.offer(frames)
-        self._offered.add(account)
+        self._offered[account] = offered
 
     async def publish(self, bus: Bus, now_ns: int) -> None:
         """Publish what was offered and is not stored. Fenced for good; other StreamErrors may pass."""
@@ -174,4 +176,4 @@ class OwnerTerm:
     def settle(self, frames: Sequence[Frame], account: str = DEFAULT_ACCOUNT) -> None:
         """What that run offered is stored, and it is told so."""
         self._settled[account] = self._settled.get(account, 0) + sum(frame.events for frame in frames)
-        self._offered.discard(account)
+        self._offered.pop(account, None)

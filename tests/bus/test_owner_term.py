@@ -181,6 +181,30 @@ def test_of_several_accounts_runs_each_has_its_own_place_and_tells_its_own_marke
     assert term.stored_unsettled == 1
 
 
+def test_what_a_new_run_offers_is_published_though_the_one_before_it_ended_without_an_answer():
+    """Frames of its own were taken for those of before, and counted as stored."""
+    ira = fills_of("ira")
+    told: list[tuple[bytes, ...]] = []
+    term = OwnerTerm(
+        NAMES,
+        (ira,),
+        1,
+        FurtherTeller(NAMES, ("ira",)),
+        lambda _, __, records: told.append(tuple(record.payload for record in records)),
+    )
+    bus = AnswersAtOnce(a_server())
+    at_once(term.begin(bus, 1))
+    before, after = [Frame(ira, b"{1}", 1, 7)], [Frame(ira, b"{2}", 2, 8)]
+    term.offer(before, None, 1, "ira")
+    for _ in range(2):
+        term.offer(after, None, 1, "ira")
+    at_once(term.publish(bus, NOW_NS))
+    term.settle(after, "ira")
+
+    assert told == [(b"{1}",), (b"{2}",)]
+    assert (term.counts[ira].stored, term.stored_unsettled_of("ira")) == (3, 1)
+
+
 def a_server() -> JetStream:
     wishes = (*stores_of(NAMES, 10**9), *further_stores_of(NAMES))
     return JetStream([(wish, wish.subjects[0].rstrip(".>*")) for wish in wishes])
