@@ -71,6 +71,8 @@ _NO_ROOM: Final = (10023, 10047)
 _API: Final = "$JS.API"
 _INBOXES: Final = "_INBOX."
 KEPT_REFUSALS: Final = 20
+# Of subjects that were asked for last: each consumer of one's own is another.
+KEPT_SPELLINGS: Final = 200
 # Of this program, for all its connections.
 _ADMISSIONS: Final = Admissions()
 
@@ -336,7 +338,7 @@ class BusConnection:
     def _asked(self, what: str, subject: str, *, follows: bool = False) -> Iterator[None]:
         """Translate what goes wrong; where the server did not let us, which it tells beside, raise that instead."""
         before = self._refusals
-        self._spelling[subject.lower()] = subject
+        self._spell(subject)
         try:
             with _translated(what):
                 yield
@@ -347,6 +349,14 @@ class BusConnection:
             raise StreamRefused(refused.sentence) from error
         if follows and (refused := self._refused_since(before, subject, follows=True)) is not None:
             raise StreamRefused(refused.sentence)
+
+    def _spell(self, subject: str) -> None:
+        """Keep how it is spelled for when it is refused, which may be told after the asking is over."""
+        small = subject.lower()
+        self._spelling.pop(small, None)
+        self._spelling[small] = subject
+        if len(self._spelling) > KEPT_SPELLINGS:
+            del self._spelling[next(iter(self._spelling))]  # the one that was asked for longest ago
 
     def _refused_since(self, before: int, subject: str, *, follows: bool) -> Refused | None:
         since = (one for number, one in self._refused if number > before)

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from options_helper.bus.address import BusAddress
-from options_helper.bus.connection import CONNECT_SECONDS, BusConnection
+from options_helper.bus.connection import CONNECT_SECONDS, KEPT_SPELLINGS, BusConnection
 from options_helper.errors import StreamError
 from tests.kit.bus import NatsServer, both_servers, nats_server
 from tests.kit.secured import secured_bus
@@ -41,6 +41,22 @@ def test_a_client_that_is_cut_while_it_begins_to_write_holds_nobody_up():
     with nats_server() as server:
         assert asyncio.run(asyncio.wait_for(settle(), AT_ONCE)) < AT_ONCE / 2
     assert CONNECT_SECONDS < AT_ONCE / 2
+
+
+def test_a_connection_remembers_no_more_of_what_it_was_asked_however_long_it_lasts():
+    """A recorder of a quiet stream asks with a name of its own every few seconds, for weeks."""
+
+    async def ask() -> list[str]:
+        bus = BusConnection(BusAddress("nats://127.0.0.1:4222"))
+        for number in range(3 * KEPT_SPELLINGS):
+            for subject in ("Often", f"Once.{number}"):
+                with suppress(StreamError):
+                    await bus.ask(subject)
+        return list(vars(bus)["_spelling"].values())
+
+    kept = asyncio.run(ask())
+    assert len(kept) == KEPT_SPELLINGS
+    assert {"Often", f"Once.{3 * KEPT_SPELLINGS - 1}"} <= set(kept)
 
 
 @pytest.mark.parametrize(
