@@ -21,6 +21,7 @@ from typing import Final, assert_never
 
 import msgspec
 
+from options_helper.clock import boot_name
 from options_helper.data.file_lock import is_at, lock_file
 from options_helper.data.lease_course import (
     Ask,
@@ -52,7 +53,8 @@ class Lease:
         self, path: Path, who: str, *, since: datetime, monotonic: Callable[[], float] = time.monotonic
     ) -> None:
         self._path = path
-        self.course = LeaseCourse(Holder(who, os.getpid(), socket.gethostname(), since))
+        host = socket.gethostname()
+        self.course = LeaseCourse(Holder(who, os.getpid(), host, since, clock=boot_name() or host))
         self._monotonic = monotonic
         # The descriptor whose lock this process has had since it took it; None: it has not, or has given it back.
         self._held: int | None = None

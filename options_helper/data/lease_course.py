@@ -26,6 +26,7 @@ class Holder:
     host: str
     since: datetime  # UTC, by its computer's clock
     renewed: float = 0.0  # on the monotonic clock that all processes of a computer share
+    clock: str = ""  # which clock that is: of another computer, nobody here can compare it
     looked: float | None = (
         None  # when somebody did last what it is for, by a clock of theirs; None: nobody has
     )
@@ -82,8 +83,8 @@ class LeaseCourse:
 
     def __init__(self, me: Holder) -> None:
         self._me = me
-        # When this program found for the first time, and last, that who has the lock has written nothing; None: not so.
-        self._unread: tuple[float, float] | None = None
+        # What stood there at the last look, and when this program found that for the first time, and last.
+        self._found: tuple[Holder | None, float, float] | None = None
         self.taken = 0  # how often this program has taken it, which renewing is not
 
     def keep(self, looked: float | None, now: float = inf) -> Steps[bool]:
@@ -137,9 +138,8 @@ class LeaseCourse:
     def _from_the_stopped(self, now: float) -> Steps[bool]:
         told = yield Ask.READ
         found = told.holder
-        renewed = self._unread_since(told.at) if found is None else found.renewed
-        if found is not None:
-            self._unread = None
+        unchanged_since = self._unchanged_since(found, told.at)
+        renewed = unchanged_since if found is None or found.clock != self._me.clock else found.renewed
         if told.at - renewed < STALE_SECONDS or not (yield Ask.TURN).is_so:
             return False
         told = yield Ask.READ
@@ -158,11 +158,12 @@ class LeaseCourse:
         yield Ask.END_TURN
         return is_stopped
 
-    def _unread_since(self, at: float) -> float:
-        """Since when it is found again and again that nothing is written; a look long ago says nothing of today's."""
-        first, last = self._unread or (at, at)
-        self._unread = (at if at - last >= STALE_SECONDS else first, at)
-        return self._unread[0]
+    def _unchanged_since(self, found: Holder | None, at: float) -> float:
+        """Since when the same is found again and again, or nothing is; a look long ago says nothing of today's."""
+        before, first, last = self._found or (found, at, at)
+        first = first if found == before and at - last < STALE_SECONDS else at
+        self._found = found, first, at
+        return first
 
     def _as_of(self, told: Told) -> Holder:
         return replace(self._me, renewed=told.at)

@@ -49,9 +49,11 @@ class Program:
     name: str
     disk: Disk
     held: File | None = None
+    ahead: float = 0.0  # the clock of its computer, of the disk's
 
     def __post_init__(self) -> None:
-        self.course = LeaseCourse(replace(ME, who=self.name))
+        self.me = replace(ME, who=self.name, clock=f"of {self.ahead}")
+        self.course = LeaseCourse(self.me)
 
     @property
     def has_it(self) -> bool:
@@ -61,7 +63,7 @@ class Program:
         disk = self.disk
         if isinstance(step, Ask):
             holder = disk.named.holder if step is Ask.READ else None
-            return Told(disk.now, self._is_so(step), holder)
+            return Told(self._now, self._is_so(step), holder)
         if isinstance(step, Supplant):
             if disk.is_full:
                 raise OSError(28, "No space left on device")
@@ -69,7 +71,11 @@ class Program:
             disk.locks[disk.named] = self.name
         if self.held is not None:
             self.held.holder = step.holder
-        return Told(disk.now)
+        return Told(self._now)
+
+    @property
+    def _now(self) -> float:
+        return self.disk.now + self.ahead
 
     def _is_so(self, asked: Ask) -> bool:
         disk = self.disk
@@ -130,7 +136,26 @@ def test_who_was_stopped_over_a_renewal_learns_that_another_has_it():
     look = renewal.send(page.do(write))
 
     assert going_on(renewal, page.do(look)) is False
-    assert disk.named.holder == replace(ME, who="watch", renewed=disk.now)
+    assert disk.named.holder == replace(watch.me, renewed=disk.now)
+
+
+@pytest.mark.parametrize("ahead", [5_000.0, -900.0])
+def test_of_another_computer_is_believed_what_this_one_has_seen_itself(ahead: float):
+    """In a shared home the two clocks say nothing of each other: who renews would be supplanted, or nobody ever."""
+    disk = Disk()
+    page, watch = Program("page", disk), Program("watch", disk, ahead=ahead)
+    for _ in range(20):
+        assert carry_out(page.course.keep(None), page.do)
+        disk.now += 3.0
+        assert not carry_out(watch.course.keep(None), watch.do)
+
+    looks = 0
+    while not carry_out(watch.course.keep(None), watch.do):
+        looks += 1
+        disk.now += 3.0
+
+    assert looks * 3.0 == STALE_SECONDS
+    assert not carry_out(page.course.keep(None), page.do)
 
 
 def test_a_full_disk_keeps_nobody_from_its_turn():
