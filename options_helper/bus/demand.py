@@ -18,6 +18,8 @@ from options_helper.model.text import format_count, named
 # shall not be left and taken again.
 ASK_SECONDS: Final = 20.0
 EXPIRES_SECONDS: Final = 120.0
+# Who has missed two askings gives its place to who comes anew where all are taken.
+MISSED_SECONDS: Final = 2 * ASK_SECONDS
 # Of one viewer, and of each channel on demand as many again; the rest is refused.
 MOST_SYMBOLS: Final = 5_000
 MOST_BYTES: Final = 256 * 1024
@@ -143,6 +145,8 @@ class Demand:
         """Take a viewer's wish, in place of its last one; what cannot be streamed for it, and why."""
         self.expire(now)
         if wish.viewer not in self._viewers and len(self._viewers) >= MOST_VIEWERS:
+            self.expire(now, MISSED_SECONDS)
+        if wish.viewer not in self._viewers and len(self._viewers) >= MOST_VIEWERS:
             return Answer(dict.fromkeys(wish.symbols, f"{MOST_VIEWERS:,} viewers ask for symbols already."))
         all_wanted = _spelled(self.stream, wish.symbols)
         wanted = all_wanted[:MOST_SYMBOLS]
@@ -224,9 +228,9 @@ class Demand:
             f"{named(self.left_out)} of the owner's own {'is' if len(self.left_out) == 1 else 'are'} not streamed."
         )
 
-    def expire(self, now: float) -> None:
-        """Forget who has not asked for a while, and what only they wanted."""
-        gone = [name for name, one in self._viewers.items() if now - one.asked_at > EXPIRES_SECONDS]
+    def expire(self, now: float, after: float = EXPIRES_SECONDS) -> None:
+        """Forget who has not asked for so long, and what only they wanted."""
+        gone = [name for name, one in self._viewers.items() if now - one.asked_at > after]
         for name in gone:
             del self._viewers[name]
         if gone:

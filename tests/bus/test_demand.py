@@ -14,8 +14,10 @@ from options_helper.bus.demand import (
     BURST,
     EXPIRES_SECONDS,
     HALTS,
+    MISSED_SECONDS,
     MOST_BOOKS,
     MOST_SYMBOLS,
+    MOST_VIEWERS,
     RECORDS,
     Answer,
     Demand,
@@ -48,6 +50,19 @@ def test_wishes_are_united_and_each_is_taken_once():
 
     assert demand.symbols == ("SPY", "AAPL", "MSFT")
     assert demand.viewers == 2
+
+
+def test_names_that_ask_once_take_nobody_s_place_for_longer_than_two_askings():
+    """One client with ever new names locked out all others for two minutes."""
+    demand = Demand(STOCKS)
+    for number in range(MOST_VIEWERS - 1):
+        demand.ask(wish(f"made up {number}", "AAPL"), 0)
+    demand.ask(wish("one that lives", "TSLA"), 0)
+    assert demand.ask(wish("newcomer", "MSFT"), 1).refusals
+    demand.ask(wish("one that lives", "TSLA"), 20)
+
+    assert not demand.ask(wish("newcomer", "MSFT"), MISSED_SECONDS + 1).refusals
+    assert (demand.symbols, demand.viewers) == (("TSLA", "MSFT"), 2)
 
 
 def test_at_the_limit_a_newcomer_is_refused_with_the_figures_and_nobody_loses_anything():
