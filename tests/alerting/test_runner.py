@@ -16,6 +16,7 @@ from pydantic import SecretStr
 from options_helper.alerting.books import books_at
 from options_helper.alerting.course import SETTLES_SECONDS, Judged
 from options_helper.alerting.runner import AlertRunner
+from options_helper.analysis.alerts.evaluator import evaluate
 from options_helper.data import firing_log
 from options_helper.data.firing_log import FiringLog, Round, Trying, tried
 from options_helper.data.lease import Lease
@@ -27,7 +28,17 @@ from options_helper.data.notify.sending import Sent
 from options_helper.data.notify.target_queue import WAITING_AT_MOST, Pacing
 from options_helper.data.notify.targets import NO_TARGETS, LifeSignTarget, Target, Targets, load_targets
 from options_helper.errors import ConfigError
-from options_helper.model.alerts import Evaluation, Firing, RuleState
+from options_helper.model.alerts import (
+    Elapsed,
+    Evaluation,
+    Firing,
+    Operator,
+    Reading,
+    Rule,
+    RuleState,
+    Subject,
+    SubjectKind,
+)
 from tests.kit.notified import fake_ntfy
 from tests.kit.waiting import FOREVER, wait_until
 
@@ -182,6 +193,48 @@ def test_it_takes_over_where_the_first_left_off(desk: Desk, how: str):
 
     assert desk.post.keys == ["above-561", "above-562"]
     assert (page.status().delivers, watch.status().delivers) == (False, True)
+
+
+@pytest.mark.parametrize("how", ["ended", "killed"])
+def test_what_only_the_second_saw_has_to_last_from_its_takeover_on(desk: Desk, how: str):
+    """Its own streams are down while the first has them, and that is no minute in which anything was."""
+    elapsed = [5_000.0]
+    rule = Rule(
+        "down",
+        Subject(SubjectKind.STREAM, "stocks"),
+        "phase",
+        operator=Operator.IS_NOT,
+        words=("live",),
+        for_seconds=60.0,
+    )
+
+    def judge(phase: str, states: Mapping[str, RuleState]) -> Judged:
+        readings = {(SubjectKind.STREAM, "phase"): {"stocks": Reading(phase, "The stocks stream")}}
+        moment = {"at": AT + timedelta(seconds=elapsed[0]), "now": AT, "elapsed": Elapsed(elapsed[0], "boot")}
+        return Judged(evaluate([rule], readings, states, **moment), rules=1)
+
+    facts = {"judge": judge, "elapsed": lambda: elapsed[0]}
+    page, watch = desk.runner("dashboard", **facts), desk.runner("watch", **facts)
+
+    def pass_five_seconds() -> None:
+        elapsed[0] += 5
+        desk.monotonic += 5
+
+    for _ in range(30):
+        pass_five_seconds()
+        page.observe("live")
+        page.keep()
+        watch.observe("reconnecting")
+        watch.keep()
+    if how == "ended":
+        page.stop()
+    gone_at = elapsed[0]
+    while not watch.status().firings:
+        pass_five_seconds()
+        watch.observe("reconnecting")
+        watch.keep()
+        assert elapsed[0] - gone_at < 120
+    assert elapsed[0] - gone_at >= 60
 
 
 def test_who_lost_the_lease_and_has_not_noticed_writes_and_sends_nothing(desk: Desk):
