@@ -89,6 +89,7 @@ def test_a_line_without_a_close_makes_today_partial_and_says_which(portal):
     row = board(choose(tab, "Today $", "Today %", "Warnings")).loc["275 C · 15 Jan 27"]
 
     assert "PARTIAL: 9 of 10 positions" in tile(tab, "P&L today")
+    assert ">9 of 10</small>" in tile(tab, "P&L today"), "beside the figure, which is another one than before"
     assert "There is no close of 19 Nov 26: AAPL 15 Jan 27 275 C." in html(tab)
     assert list(row[["Today $", "Today %"]]) == ["", ""]
     assert board(tab)["Today $"]["AAPL"].endswith(" · 1 of 2"), "a sum that lacks a part says so"

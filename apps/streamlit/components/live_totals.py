@@ -156,7 +156,8 @@ def _profit(
         source,
         tone=_tone(tally.known),
         caveat="\n".join(filter(None, (partial, file_only, caveat, grades))),
-        beside=beside,
+        # A line that has no price for a moment takes its profit out of the sum, and the figure itself has to say so.
+        beside=beside if tally.complete else f"{tally.counted} of {tally.of}",
     )
 
 
