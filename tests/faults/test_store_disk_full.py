@@ -8,15 +8,19 @@ import random
 import subprocess
 from collections.abc import Iterator
 from dataclasses import replace
+from datetime import date
 from pathlib import Path
 
 import pytest
 
 from options_helper.data.intraday.writing import LINE_BYTES
 from options_helper.data.intraday_store import IntradayStore
+from options_helper.errors import StoreError
 from tests.kit.captured import AAPL_QUOTES, Clock, FullDisk, bid_sizes, numbers, quotes, rows_in, store
 from tests.kit.few_files import few_files
 from tests.kit.pace import runs
+
+DAY = date(2026, 11, 5)
 
 
 def assert_adds_up(kept: IntradayStore) -> None:
@@ -310,6 +314,33 @@ def test_a_sync_that_nothing_could_be_opened_for_until_the_end_counts_as_failed(
         kept.append("stocks", quotes(1, first=1))
 
     assert kept.counts().sync_failures == 1
+
+
+def test_a_day_is_not_finished_while_its_file_cannot_be_opened_to_be_synced_and_loses_nothing_by_it(
+    tmp_path: Path,
+):
+    """Sealed it would be a file of which nobody knows that it lasts, and which a recorder still has open."""
+    refusing = True
+
+    def sync(_: int) -> None:
+        if refusing:
+            raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+
+    disk = replace(FullDisk().calls(), sync_all=lambda _: False)
+    with store(tmp_path, disk=disk, flush_rows=1) as kept:
+        kept.append("stocks", quotes(1))
+    with store(tmp_path, disk=replace(disk, sync=sync), flush_rows=1) as kept:
+        kept.append("stocks", quotes(1, first=1))
+        with pytest.raises(StoreError, match=r"AAPL .* cannot be synced now\. Try again in a moment"):
+            kept.seal(DAY)
+        kept.append("stocks", quotes(1, first=2))
+        assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [0, 1, 2]
+
+        refusing = False
+        (report,) = kept.seal(DAY)
+
+    assert (report.problem, kept.counts().sync_failures) == (None, 0)
+    assert [(one.ok, one.sealed, one.rows) for one in store(tmp_path).verify()] == [(True, True, 3)]
 
 
 def test_running_out_of_descriptors_costs_time_and_no_rows(tmp_path: Path):

@@ -243,7 +243,11 @@ class Recording:
                 self._meta_since.setdefault(partition, now)
 
     def finish_day(self, day: date) -> None:
-        """Leave the files of one day complete and closed; StoreError when the disk does not take their last rows."""
+        """Leave the files of one day complete and closed.
+
+        StoreError when the disk does not take their last rows, and where one cannot be opened to be synced now. Nothing
+        is lost by it: the rows are kept, a file that is not synced stays open, and the next call goes on.
+        """
         now = self._clock()
         for partition in [one for one in self._partitions() if one.key.day == day]:
             partition.retry_at = now
