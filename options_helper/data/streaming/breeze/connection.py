@@ -71,6 +71,7 @@ class BreezeConnection:
         self._way: socket.socket | None = None
         self._ping_seconds = 0.0
         self._loss = "it ended"
+        self._cause: Exception | None = None
 
     async def open(self) -> None:
         """Connect and be let in; StreamRefused where Breeze does not know the user, StreamError otherwise."""
@@ -192,15 +193,22 @@ class BreezeConnection:
                             pass
         except ConnectionClosed as error:
             self._note_close(error)
-        except TimeoutError:
+        except TimeoutError as error:
+            self._cause = error
             self._loss = f"no ping came for {self._ping_seconds:.0f} s, which Breeze had promised"
+        except Exception as error:  # noqa: BLE001 - a task's last line: whoever hears of the end gets it as the cause
+            self._cause = error
+            self._loss = f"what came could not be taken ({type(error).__name__}); please report it"
 
     def _note_close(self, error: ConnectionClosed) -> None:
+        self._cause = error
         self._loss = self._quoted(str(error))
 
     def loss(self) -> StreamError:
-        """Why the connection is gone, in words."""
-        return StreamError(f"The Breeze connection was lost: {self._loss}.")
+        """Why the connection is gone, in words; what ended it is the cause."""
+        loss = StreamError(f"The Breeze connection was lost: {self._loss}.")
+        loss.__cause__ = self._cause
+        return loss
 
     async def close(self) -> None:
         """Say goodbye if the peer answers soon, and free the socket in any case."""

@@ -312,8 +312,11 @@ class SdkConnection:
         await self._protocol.wait_closed()
 
     def loss(self) -> StreamError:
-        """Why the connection is gone, in words."""
-        return StreamError(f"The {self._feed} connection was lost: {self._protocol.connection_closed_exc()}.")
+        """Why the connection is gone, in words; what ended it is the cause."""
+        cause = self._protocol.connection_closed_exc()
+        loss = StreamError(f"The {self._feed} connection was lost: {cause}.")
+        loss.__cause__ = cause
+        return loss
 
     async def close(self) -> None:
         """Say goodbye if the peer answers soon, and free the socket in any case; harmless before `open`."""

@@ -209,7 +209,7 @@ class Connection(Protocol):
         """Wait until it is gone."""
 
     def loss(self) -> StreamError:
-        """Why it is gone, in words."""
+        """Why it is gone, in words; what ended it is the cause, where that was an exception."""
 
     async def close(self) -> None:
         """Say goodbye and free the socket; harmless before `open`."""
