@@ -3,17 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from apps.streamlit.components.live_expiry import EXPIRY_STYLE, expiry_panels
 from options_helper.analysis.reconcile.account_import import portfolio_text
+from options_helper.analysis.risk.book_values import SpotSource
 from options_helper.model.instants import utc_datetime
 from options_helper.simulator.server import SimulatorServer
 from tests.browser.conftest import KEY, SECRET, Browser, Server, page_server
 from tests.kit.notified import FakeNtfy, fake_ntfy
 from tests.kit.waiting import A_PROCESS, wait_until
+from tests.portal.scenes import with_account
+from tests.portal.test_attention import screen_of
 from tests.wire.test_expiry_at_speed import ACTS, BOOK, EXPECTED, RULES, friday_market
 
 pytestmark = pytest.mark.timeout(300)
@@ -78,3 +83,39 @@ def test_a_friday_is_told_on_the_page_and_to_the_phone(
     see(lambda: market.finished)
     see(lambda: not {"awaited", "unexplained"} & set(states(tab, ENDED)))
     assert sorted(phone.titles) == sorted(EXPECTED)
+
+
+def with_words_in_place_of_numbers() -> str:
+    """A cockpit whose cells say the longest that they can say."""
+    screen = screen_of(with_account())
+    (line, *_) = screen.attention.cockpit
+    long = replace(line, label="1 leg of a-structure-with-a-long-name", spot_source=SpotSource.OPTIONS)
+    lines = (
+        replace(long, to_strike=3.23, time_value=-0.01),
+        replace(long, to_strike=-12_345.67, time_value=None, no_time_value="quoted after its session"),
+        replace(long, to_strike=None, time_value=None, no_time_value="", is_structure=True),
+        line,
+    )
+    return expiry_panels(replace(screen, attention=replace(screen.attention, cockpit=lines)))
+
+
+# Which words of the cockpit reach over its edge, or over the next cell.
+BEYOND = """html => {
+    document.querySelector(".oh-tiles").outerHTML = html;
+    const panel = document.querySelector(".oh-cockpit");
+    return [...panel.querySelectorAll("th, td, p")].filter(cell => {
+        const text = document.createRange();
+        text.selectNodeContents(cell);
+        return text.getBoundingClientRect().right > cell.getBoundingClientRect().right + 0.5;
+    }).map(cell => cell.textContent).concat(panel.scrollWidth > panel.clientWidth ? ["the panel"] : []);
+}"""
+
+
+def test_no_words_of_the_cockpit_are_cut_off_on_a_phone_and_no_button_lies_on_them(browser: Browser):
+    tab = browser.open(width=390, height=844, has_touch=True, is_mobile=True)
+    wait_until(lambda: tab.page.locator(".oh-tile").count() == 8, A_PROCESS)
+
+    assert tab.page.evaluate(BEYOND, EXPIRY_STYLE + with_words_in_place_of_numbers()) == []
+    # What is scrolled is under the strip with Streamlit's buttons, which is opaque.
+    colour = "getComputedStyle(document.querySelector('.stAppHeader')).backgroundColor"
+    assert tab.page.evaluate(colour).startswith("rgb(")

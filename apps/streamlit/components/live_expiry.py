@@ -53,6 +53,8 @@ EXPIRY_STYLE: Final = """
   .oh-cockpit tr { display: grid; grid-template-columns: 1fr 10.5em 6.5em; border-bottom: 1px solid var(--oh-line); }
   .oh-cockpit tbody tr:last-child { border-bottom: 0; }
   .oh-cockpit tr > * { border-bottom: 0; padding-block: .15rem; }
+  /* Words in place of a number ("at or below intrinsic") are wider than their column, and break. */
+  .oh-cockpit .oh-number { white-space: normal; }
   .oh-cockpit tr > :first-child, .oh-cockpit tr > :last-child { grid-column: 1 / -1; }
 }
 </style>

@@ -202,6 +202,8 @@ STYLE: Final = """
 }
 @media (max-width: 640px) {
   .stMainBlockContainer { padding: 2.6rem .6rem 2rem; }
+  /* What is scrolled goes under Streamlit's strip, or its buttons would lie on the text. */
+  .stAppHeader { background: light-dark(#ffffff, #0e141d); }
   /* News takes the whole width: whatever it lies over can be scrolled out from under it, the page's end too. */
   .stToastContainer { max-height: 50vh; overflow-y: auto; }
   body:has(.stToast) .stMainBlockContainer { padding-bottom: calc(50vh + 1.5rem); }
