@@ -262,6 +262,7 @@ def _facts_of_curve(there: Curve) -> dict[str, Any]:
         "without_mark": list(there.without_mark),
         "ended": list(there.ended),
         "left_out": list(there.left_out),
+        "at_floor": list(there.at_floor),
     }
 
 
@@ -422,6 +423,7 @@ def _lines_of_elsewhere(elsewhere: Elsewhere, book: BookFigures) -> Iterator[str
         yield f"  {name}: {_change(of_name)}{_IN_DOUBT if name in book.doubt.underlyings else ''}"
     for labels, words in (
         (there.by_intrinsic, "by intrinsic value and today's time value"),
+        (there.at_floor, "at a volatility of 0, where it stops"),
         (there.without_mark, "without a mark"),
         (there.ended, "ended by then, at intrinsic value"),
         (there.left_out, "left out"),

@@ -34,6 +34,8 @@ def test_on_a_day_of_expiry_each_leg_has_its_state_and_both_sides():
     assert "above: +200 SPY for $136,200; below: nothing" in html
     assert "The options buying power is not known." in html
     assert "15:00 ET, 4 h 26 min left: Alpaca may close" in html
+    # What is ahead does not read as past.
+    assert "16:15 ET, 5 h 41 min left: exchange trading ends<" in html
 
 
 def test_the_page_has_it_below_what_needs_a_hand_with_the_countdown(portal: Portal):

@@ -189,7 +189,7 @@ def _of_last_day(life: ContractLife, told: ToldSessions) -> Iterator[Deadline]:
     yield Deadline(
         life.trading_ends,
         Who.EXCHANGE,
-        "traded for the last time",
+        "trading ends",
         life.hours_source,
         read_at=life.hours_read_at,
     )
@@ -278,7 +278,7 @@ def _before_ex_date(
     trading = Deadline(
         ends.at or session.closes,
         Who.EXCHANGE,
-        "traded for the last time before it",
+        "trading ends before it",
         ends.source,
         read_at=ends.read_at,
     )
@@ -295,7 +295,7 @@ def share_before_ex_date(ex_date: date, told: ToldSessions) -> tuple[Deadline, .
         Deadline(
             session.closes,
             Who.EXCHANGE,
-            "the share is traded for the last time with its dividend in the regular session",
+            "trading of the share with its dividend ends in the regular session",
             "the exchange's calendar",
         ),
     )

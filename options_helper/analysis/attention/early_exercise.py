@@ -466,7 +466,7 @@ def _closing_tonight(one: HeldLine, live: LiveSnapshot, moment: Moment) -> tuple
             continue
         ends = class_ends(instrument.live_symbol, instrument.underlying, day, live.expiry_facts, told)
         if ends.at is not None and moment.at < ends.at:
-            said = "traded for the last time before the next night"
+            said = "trading ends before the next night"
             return (Deadline(ends.at, Who.EXCHANGE, said, ends.source, read_at=ends.read_at),)
     return ()
 

@@ -140,6 +140,7 @@ def payoff_view(book: BookFigures, subject: Subject, what_if: WhatIf = NOW) -> P
             *_doubts(lines, book),
             *_price_words(book, subject),
             *_notes(today, first, held),
+            *(() if beside is None or not beside.at_floor else (_at_floor(beside),)),
             *_ended(book, subject),
         ),
         whose="each account's" if book.accounts else "the account's",
@@ -236,6 +237,10 @@ def _doubts(lines: Sequence[LineRisk], book: BookFigures) -> Iterable[str]:
             f"Drawn is what the file holds; {whose} holds another quantity, or may, of "
             f"{', '.join(dict.fromkeys(labels))}."
         )
+
+
+def _at_floor(there: Curve) -> str:
+    return f"What if: a volatility is never below 0, where it stops for {', '.join(there.at_floor)}."
 
 
 def _ended(book: BookFigures, subject: Subject) -> Iterable[str]:

@@ -76,6 +76,7 @@ class Curve:
     without_mark: tuple[str, ...]  # labels of legs that have no mark, so that `now` is no sum of marks
     ended: tuple[str, ...]  # labels of legs that settle within the days that pass: at intrinsic value
     left_out: tuple[str, ...]  # sentences: what is not in the curve, and why
+    at_floor: tuple[str, ...]  # labels of legs whose volatility the what-if takes below 0, where it stops
 
     @property
     def change(self) -> Numbers:
@@ -168,6 +169,7 @@ def _curve(lines: ScenarioLines, factors: Numbers, what_if: WhatIf) -> Curve:
         without_mark=tuple(names[np.isnan(mark)]),
         ended=tuple(names[then.terms.years == 0]),
         left_out=_left_out(lines, drawn),
+        at_floor=tuple(names[(then.volatility <= 0) & (today.volatility > 0) & (then.terms.years > 0)]),
     )
 
 

@@ -81,6 +81,13 @@ class TestToday:
 
         assert (around[1] - around[0]) / 0.02 == pytest.approx(100 * delta.sum(), rel=1e-4)
 
+    def test_a_volatility_stops_at_0_and_the_legs_of_which_it_does_are_listed(self):
+        """Of 25 % a fall of 27 points is one of 25."""
+        book = lines(CALL, PUT)
+        floors = {n: curve(book, NOW_ONLY, WhatIf(vol_points=-n)).at_floor for n in (1, 27, 100)}
+
+        assert floors == {1: (), 27: ("105 call",), 100: ("105 call", "95 put")}
+
     def test_a_leg_without_volatility_is_drawn_by_intrinsic_value_and_listed(self):
         book = lines(CALL, PUT._replace(volatility=nan), marks=(values(CALL)[0], 1.2))
         found = curve(book, SPOTS)
