@@ -29,6 +29,8 @@ REMOVE_EXPIRED: Final = "Remove it once the account has dropped it."
 _LEAST_PRICE: Final = Decimal("0.05")
 # Of the strike: shares that cost less than that have grown twentyfold, or the debit is without them.
 _NEXT_TO_NOTHING: Final = Decimal("0.05")
+# None is listed for half as long; a year with its last two digits swapped is farther still, 2072 for 2027.
+_YEARS_AHEAD: Final = 25
 _A_HUNDREDTH: Final = Decimal("0.01")
 # Of the strike: what costs more a share was bought far in the money, or its cost is one per contract.
 _OFTEN_TOO_MUCH: Final = Decimal("0.25")
@@ -152,6 +154,11 @@ def _expiries(entry: PortfolioEntry, today: MarketDay, picture_of: date | None) 
             continue
         if has_expired(one, today, picture_of):
             yield f": {one.label} expired on {short_date(one.expiry)}. {REMOVE_EXPIRED}"
+        elif (years := one.expiry.year - today.date.year) > _YEARS_AHEAD:
+            yield (
+                f": {one.label} expires in {one.expiry:%Y}, in {years} years, and options are listed for a few years "
+                "at most. Correct the expiry."
+            )
         # A closing that was told later moves the end of trading and changes no symbol; an opening makes a session.
         elif regular_session(one.expiry) is None and not today.told.get(one.expiry):
             yield (

@@ -58,6 +58,15 @@ def test_no_example_of_the_docs_has_anything_against_it(repository: Path, tmp_pa
         assert findings(load_portfolio(path), ON_FRIDAY) == ()
 
 
+@pytest.mark.parametrize(("year", "is_doubted"), [(2031, False), (2062, True), (2072, True)])
+def test_an_expiry_for_which_nothing_is_listed_is_doubted(year: int, *, is_doubted: bool):
+    day = next(day for day in (date(year, 1, n) for n in range(15, 22)) if day.weekday() == 4)
+
+    found = findings(portfolio(position(expiry=day)), ON_FRIDAY)
+
+    assert [f"expires in {year}, in {year - 2026} years," in one for one in found] == [True] * is_doubted
+
+
 VERTICAL = (leg("long", 180), leg("short", 190))
 
 
