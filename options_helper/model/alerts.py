@@ -257,6 +257,7 @@ class Reading:
     period: str = ""  # of a count: what it is counted over; in another it begins at 0
     side: Side | None = None  # of a leg
     is_held: bool = True  # False: only a rule that names it is about it, and none about each
+    part: str = ""  # of a sum that is not known: what of it is, with its amount
 
 
 # What holds without a file: a run that is silent, a job that is behind, a key or a budget that stops one.

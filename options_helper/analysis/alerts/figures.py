@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import date
 from math import fsum
 from typing import Any, Final
@@ -23,6 +23,7 @@ from options_helper.analysis.risk.book_values import LineRisk, SpotSource, Under
 from options_helper.analysis.risk.extremes import Extreme, Limit
 from options_helper.analysis.risk.greeks import FigureState, GreekSum, GreekSums
 from options_helper.analysis.risk.trade_progress import percent_of_best
+from options_helper.analysis.totals import Tally
 from options_helper.model.account import ExecutionKind, RestPhase, RestTask
 from options_helper.model.alerts import ATTENTION, Reading, Readings, Rule, Side, SubjectKind
 from options_helper.model.contract_symbols import parse_contract_symbol, short_date
@@ -455,11 +456,14 @@ def _of_book(book: _Book, figure: str) -> _Found:
         return _of_sums({"": (_BOOK, look.risk.sums)}, figure, _lines_by(book, lambda _: ""))
     match figure:
         case "pnl_today":
-            why = " ".join(profits.today_reasons) or "a price, a cost or a fill is not known"
-            found = _profit(profits.book_today, _BOOK, caveat=totals.day.caveat, why=why)
+            reasons = " ".join(profits.today_reasons) or "a price, a cost or a fill is not known"
+            of = f"only {totals.day.counted} of {totals.day.of} profits are known. " * bool(
+                totals.day.counted
+            )
+            found = _of_tally(profits.book_today, totals.day, f"{of}{reasons}")
         case "unrealized":
             why = f"only {totals.pnl.counted} of {totals.pnl.of} profits are known"
-            found = _profit(profits.book_unrealized, _BOOK, caveat=totals.pnl.caveat, why=why)
+            found = _of_tally(profits.book_unrealized, totals.pnl, why)
         case "delta_beta_weighted":
             weighted = look.risk.beta_weighted
             value = weighted.shares if weighted.complete else None
@@ -474,6 +478,15 @@ def _of_book(book: _Book, figure: str) -> _Found:
                 return {}
             found = Reading(float(totals.nearest_expiry.dte), _BOOK, "its nearest expiry")
     return {"": found}
+
+
+def _of_tally(amount: float | None, tally: Tally, why: str) -> Reading:
+    """A profit of the book; where a part lacks, what the others come to, which is no judgement of the whole."""
+    found = _profit(amount, _BOOK, caveat=tally.caveat, why=why)
+    if amount is not None or not tally.counted:
+        return found
+    known = f"{'−' if tally.known < 0 else ''}${abs(tally.known):,.2f}"
+    return replace(found, part=f"What is known of it comes to {known}, in {tally.counted} of {tally.of}.")
 
 
 def _of_account(book: _Book, figure: str) -> _Found:

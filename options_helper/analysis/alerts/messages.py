@@ -74,7 +74,8 @@ def sentence(rule: Rule, reading: Reading, verdict: Verdict, *, with_amounts: bo
     figure = _figure(rule)
     if verdict is Verdict.UNKNOWN:
         why = f": {reading.why}" if reading.why else ""
-        return f"{reading.label}: {figure.words} cannot be judged{why}."
+        said = f"{reading.label}: {figure.words} cannot be judged{why}."
+        return f"{said} {reading.part}" if with_amounts and reading.part else said
     claim = _claim(rule, reading, figure, with_amounts=with_amounts or not figure.is_amount)
     said = (with_amounts and reading.said_with_amounts) or reading.said or f"{reading.label}: {claim}."
     return " ".join(filter(None, (said, _origin(reading), _caveat(reading))))

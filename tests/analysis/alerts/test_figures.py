@@ -200,6 +200,23 @@ def test_sums_of_the_book_are_those_of_the_look_and_say_what_they_lack():
         assert (of_book[figure].why == "") is (not total.missing)
 
 
+def test_a_profit_of_which_a_part_lacks_says_how_much_is_known_and_with_amounts_what_that_comes_to():
+    live = scenes.with_account(without_close=["SPY261120C00681000"])()
+    day = look_at(SAMPLE, live).totals.day
+    found = readings_of(SAMPLE, live, ("book", "pnl_today"))[SubjectKind.BOOK, "pnl_today"][""]
+    rules = parse_rules(_rule(0, "book", "pnl_today"), "alerts.toml")
+    rule = next(one for one in rules if one.figure == "pnl_today")
+
+    why = "only 9 of 10 profits are known. There is no close of 19 Nov 26: SPY 20 Nov 26 681 C"
+    assert (found.value, found.why) == (None, why)
+    said = f"The book: profit today cannot be judged: {why}."
+    assert sentence(rule, found, Verdict.UNKNOWN, with_amounts=False) == said
+    amount = f"{'−' if day.known < 0 else ''}${abs(day.known):,.2f}"
+    assert sentence(rule, found, Verdict.UNKNOWN) == (
+        f"{said} What is known of it comes to {amount}, in 9 of 10."
+    )
+
+
 def test_every_figure_of_the_book_can_be_read_of_each_of_its_subjects():
     """With prices and without; a reading has a value or a reason, and no other."""
     pairs = [
