@@ -138,6 +138,11 @@ class Logged:
     torn: int = 0  # rows that cannot be read
     term: int = 0  # of who took the lease last
 
+    def delivery(self, key: str, target: str) -> Delivered:
+        """How that firing stands at that target; untried where nothing is known of it."""
+        logged = self.firings.get(key)
+        return Delivered() if logged is None else logged.deliveries.get(target, Delivered())
+
 
 class FiringLog:
     """One account's log; callable from any thread, and several processes may have it open.
@@ -158,10 +163,10 @@ class FiringLog:
         self._to_disk = append
         # Held while another process's lock is waited for and while the disk is: whoever only looks waits for neither.
         self._writing = threading.RLock()
-        # Guarded by that one: rows that the disk has refused, and how the file and the rules in it were before them.
+        # Guarded by that one: rows that the disk has refused, and how the file and what it says were before them.
         self._unwritten: list[Row] = []
         self._refused_at: tuple[int, int, int] | None = None
-        self._stood: Mapping[str, RuleState] = {}
+        self._stood = Logged()
         self._depth = 0  # of `exclusive`
         self._is_locked = False  # by this one, in `exclusive`
         self._is_barred = False  # another has the lock, and runs no more
@@ -297,7 +302,7 @@ class FiringLog:
             with self._lock:
                 self._follow()
                 if is_first:
-                    self._stood = self._fold.logged().states
+                    self._stood = self._fold.logged()
                 # All of them: the fold was made anew from the file where another process has written.
                 for row in self._unwritten:
                     self._fold.add(row)
@@ -334,7 +339,7 @@ class FiringLog:
         """Of rows that come late what another process's rows have not overtaken: it went on without knowing them.
 
         What fired is told in any order, and so of no term. Where a rule stands that it has judged since, and how a
-        later try ended, the other one knows better.
+        message stands that it has tried to send since, the other one knows better.
         """
         with self._lock:
             # As the file says, without what is known to this process alone.
@@ -347,19 +352,18 @@ class FiringLog:
                     new = {
                         key: state
                         for key, state in row.states.items()
-                        if known.states.get(key) == self._stood.get(key)
+                        if known.states.get(key) == self._stood.states.get(key)
                     }
                     yield Round(row.fired, new, row.unaddressed)
                 case Trying() | Tried():
-                    logged = known.firings.get(row.key)
-                    told = None if logged is None else logged.deliveries.get(row.target)
-                    if told is None or told.at is None or told.at <= row.at:
+                    # By what stands there and by no time: the clock may have been set between two programs' rows.
+                    if known.delivery(row.key, row.target) == self._stood.delivery(row.key, row.target):
                         yield row
                 case Acknowledged() | Took():
                     yield row
                 case _:
                     assert_never(row)
-        self._stood = known.states
+        self._stood = known
 
     def _say(self, problem: str | None) -> None:
         if problem is not None and problem != self.problem:

@@ -173,12 +173,16 @@ def test_what_a_full_disk_refused_is_written_as_soon_as_it_has_room(
     assert path.read_bytes() == written
 
 
+@pytest.mark.parametrize("minutes", [5, 0, -60])
 def test_rows_that_come_late_do_not_undo_what_another_program_has_written_since(
-    path: Path, monkeypatch: pytest.MonkeyPatch
+    path: Path, monkeypatch: pytest.MonkeyPatch, minutes: int
 ):
-    """The disk was full for the first; the second took over, judged on, and sent what had fired."""
+    """The disk was full for the first; the second took over, judged on, and sent what had fired.
+
+    Whatever its clock said: somebody may have set it back meanwhile.
+    """
     one, other = FiringLog(path), FiringLog(path)
-    later = AT + timedelta(minutes=5)
+    later = AT + timedelta(minutes=minutes)
     other.append(Round(fired=(firing("k0"),), states={"a": UNSURE, "b": FIRED, "untouched": ARMED}))
     with monkeypatch.context() as patched:
         patched.setattr(firing_log, "_append", Mock(side_effect=OSError(28, "No space left on device")))
@@ -198,6 +202,24 @@ def test_rows_that_come_late_do_not_undo_what_another_program_has_written_since(
     assert logged.firings["k0"].unsettled == ("mail",)
     # What fired is lost by nobody.
     assert "k1" in logged.firings
+
+
+def test_how_a_try_ended_is_written_late_where_nobody_else_has_tried(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """Also by a clock that was set back while the message was under way."""
+    one, other = FiringLog(path), FiringLog(path)
+    one.append(Round(fired=(firing("k0"), firing("k1"))), Trying("k0", "phone", 1, AT))
+    with monkeypatch.context() as patched:
+        patched.setattr(firing_log, "_append", Mock(side_effect=OSError(28, "No space left on device")))
+        one.append(Tried("k0", "phone", 1, AT - timedelta(hours=1), Outcome.DELIVERED))
+    other.append(
+        Tried("k0", "mail", 1, AT, Outcome.DELIVERED), Tried("k1", "phone", 1, AT, Outcome.DELIVERED)
+    )
+
+    one.catch_up()
+
+    assert other.look().firings["k0"].unsettled == ()
 
 
 def test_what_the_disk_refused_stays_known_when_it_refuses_again_after_another_wrote(
