@@ -157,6 +157,10 @@ class DayOracle:
         if is_untold or len(later) > _MOST_LATER or any(not self._is_judged(one, midnight) for one in today):
             return None
         if splits := [one.at for one in today if one.kind == "split"]:
+            if not self._account.quantities(midnight - 0.001).get(symbol, 0):
+                return (
+                    None  # what is bought on that day is of the new share, and here a split comes at any hour
+                )
             # Before the account tells of it nobody knows of one that was not announced.
             return () if self._is_announced or asked > splits[0] else None
         found: list[float] = []
