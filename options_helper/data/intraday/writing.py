@@ -133,6 +133,8 @@ class Partition:
     def write(self) -> None:
         """Bring every row into the file; OSError when the disk refuses, and what is not written stays here."""
         file = self._ready_file()
+        if self._seeks_place and self.lines:
+            self.lines = self._found_place(self.lines)
         self.pack()
         try:
             while self._packed:
@@ -143,19 +145,22 @@ class Partition:
                 self._say_begun()
 
     def pack(self) -> None:
-        """Compress the lines, which takes less memory; nothing happens before the file told how far it counts."""
-        if self._next_seq is None or not self.lines:
+        """Compress the lines, which takes less memory; nothing happens before it is known where in the file they go."""
+        if self._next_seq is None or not self.lines or self._seeks_place:
             return
         lines, self.lines = self.lines, []
         self._losing = False
-        if self.must_find_place and self._next_seq < self._there_until:
-            lines = self._found_place(lines)
         if self._next_seq < self._there_until:
             lines = self._stepped_over(lines, self._next_seq)
         if lines and self._follows:
             self._pack(lines)
         else:
             self._count_unplaced(len(lines))
+
+    @property
+    def _seeks_place(self) -> bool:
+        """Whether it is to be looked up in the file where the lines go on."""
+        return self.must_find_place and self._next_seq is not None and self._next_seq < self._there_until
 
     def lose(self, received_ns: int) -> None:
         """Note a row that there was no room for."""

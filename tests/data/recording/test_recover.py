@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import errno
+import os
+from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,6 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from options_helper.data.intraday.contents import PartRows
 from options_helper.data.intraday.files import Disk
 from options_helper.data.intraday.layout import find_parts
 from options_helper.data.intraday.meta import load_meta, save_meta
@@ -148,6 +152,30 @@ def test_a_disk_that_refuses_leaves_it_for_later(tmp_path: Path):
 
     assert (found.rows, found.unplaced, "No space" in str(found.refused)) == (0, {}, True)
     assert completed(tmp_path, note) == Completion(rows=10, unplaced={})
+
+
+def test_a_file_that_cannot_be_looked_into_for_a_moment_costs_no_row(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
+    """For want of open files, as it was to be found out behind a hole which rows it has."""
+    note = killed(tmp_path)
+    (path,) = journal_files(tmp_path)
+    members = members_of(path)
+    path.write_bytes(b"".join([*members[:9], bytes(len(members[9])), *members[10:]]))
+    refusals = iter([True])
+
+    class Rows(PartRows):
+        def __iter__(self) -> Iterator[bytes]:
+            if next(refusals, False):
+                raise OSError(errno.EMFILE, os.strerror(errno.EMFILE))
+            return super().__iter__()
+
+    monkeypatch.setattr("options_helper.data.intraday.writing.PartRows", Rows)
+    found = completed(tmp_path, note)
+
+    assert next(refusals, None) is None, "nothing was looked up"
+    assert (found.rows, found.unplaced, found.refused) == (10, {}, None)
+    assert bid_sizes(rows_in(tmp_path / AAPL_QUOTES)) == [*range(20)]
 
 
 def test_damage_to_the_journal_is_told_and_what_is_before_and_behind_it_is_made(tmp_path: Path):
