@@ -10,7 +10,7 @@ import socket
 import threading
 import zlib
 from asyncio.selector_events import BaseSelectorEventLoop
-from collections.abc import Callable, Generator, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterator
 from pathlib import Path
 from typing import Any
 from weakref import WeakSet
@@ -245,33 +245,39 @@ def no_connection_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def no_socket_left_open(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Fail a test after which a socket is open that it had connected or accepted, for the same reason."""
-    met: WeakSet[socket.socket] = WeakSet()
+    """Fail a test that still refers to an open socket which it had connected or accepted, for the same reason."""
+    # Of a server whose thread may accept one while this looks.
+    lock, met = threading.Lock(), WeakSet[socket.socket]()
+
+    def meet(one: socket.socket) -> None:
+        with lock:
+            met.add(one)
+
+    def still_open() -> list[str]:
+        with lock:
+            found = list(met)
+        return [repr(one) for one in found if one.fileno() != -1]
+
     accept, connect, connect_ex = socket.socket.accept, socket.socket.connect, socket.socket.connect_ex
 
     def accepted(self: socket.socket) -> tuple[socket.socket, Any]:
         other, address = accept(self)
-        met.add(other)
+        meet(other)
         return other, address
 
     def connected(self: socket.socket, address: Any) -> None:
-        met.add(self)
+        meet(self)
         connect(self, address)
 
     def connected_ex(self: socket.socket, address: Any) -> int:
-        met.add(self)
+        meet(self)
         return connect_ex(self, address)
 
     monkeypatch.setattr(socket.socket, "accept", accepted)
     monkeypatch.setattr(socket.socket, "connect", connected)
     monkeypatch.setattr(socket.socket, "connect_ex", connected_ex)
     yield
-    wait_until(lambda: not still_open(met), saw=lambda: still_open(met))
-
-
-def still_open(sockets: Iterable[socket.socket]) -> list[str]:
-    """How each of these that is open presents itself."""
-    return [repr(one) for one in list(sockets) if one.fileno() != -1]
+    wait_until(lambda: not still_open(), saw=still_open)
 
 
 @pytest.fixture(autouse=True)

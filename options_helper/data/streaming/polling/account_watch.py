@@ -223,7 +223,7 @@ class AccountWatch:
                 self._account.connected()
             elif name in PRICE_STREAMS:
                 self._prices.want(name)
-            elif name == StreamName.CRYPTO:
+            if name == StreamName.CRYPTO:
                 self._books.want()
         if self._polls_account and noticed.has_order_update:
             self._account.on_order_update()

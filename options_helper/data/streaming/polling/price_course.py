@@ -215,6 +215,6 @@ class PriceCourse:
         return {name for name in PRICE_STREAMS if self._symbols(name)}
 
     def _symbols(self, name: StreamId) -> tuple[str, ...]:
-        """What is streamed, and what was traded today, without what Alpaca does not know."""
+        """What is streamed, and what was traded today, without what Alpaca does not know; REST knows no `*` for all."""
         every = dict.fromkeys((*self._config.symbols(name), *sorted(self._traded.get(name, ()))))
-        return tuple(symbol for symbol in every if symbol not in self._refused)
+        return tuple(symbol for symbol in every if symbol != "*" and symbol not in self._refused)

@@ -19,6 +19,7 @@ from options_helper.errors import RestError
 from options_helper.model.account import RestPhase, RestTask
 from options_helper.model.frames import Continuity
 from options_helper.model.order_book import Book, BookState
+from options_helper.model.snapshot import Phase, StreamHealth
 from options_helper.model.streams import StreamName
 from tests.kit.books import Sizes, book_update
 from tests.kit.fakes import NOON, SETTINGS
@@ -158,6 +159,16 @@ def test_rests_book_is_shown_until_the_streams_own_comes_and_is_asked_for_soon_a
 
     assert (seed.state, seed.bids[0].size) == (BookState.WAITING, 7.0)
     assert set(run.rest.asked) == {((BTC,), "eu-1")}
+
+
+def test_a_book_is_asked_for_after_each_connection():
+    run = Run(WatchPolicy(initial_delay=0, books=10_000.0, again=10_000.0))
+    run.hear({9.0: 1.0}, {10.0: 4.0}, reset=True)
+    with run.started():
+        wait_until(lambda: run.watch.account_state.reports[RestTask.BOOKS].phase is RestPhase.DONE)
+        asked = len(run.rest.asked)
+        run.watch.observe({CRYPTO: StreamHealth(CRYPTO, phase=Phase.LIVE, connections=1)}, 0)
+        wait_until(lambda: len(run.rest.asked) > asked, saw=lambda: run.rest.asked)
 
 
 def test_a_question_that_fails_is_told_and_asked_again():

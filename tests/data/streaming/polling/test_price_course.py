@@ -132,6 +132,11 @@ def test_coins_are_asked_where_they_are_traded_for_the_price_at_which_the_day_be
     assert talk.round(TOMORROW) == [(STOCKS, ("AAPL",)), (StreamName.CRYPTO, ("BTC/USD",))]
 
 
+def test_all_coins_are_no_symbol_to_ask_for():
+    talk = Talk(LiveStreamConfig(stocks=("AAPL",), crypto=("*",), crypto_channels=("trades",)))
+    assert talk.round() == [(STOCKS, ("AAPL",))]
+
+
 def test_what_was_sold_is_no_price_of_a_stream():
     talk = Talk(LiveStreamConfig(stocks=("AAPL",)))
     talk.course.want_closes_of(["MSFT"])
