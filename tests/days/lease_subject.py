@@ -70,6 +70,7 @@ class LeaseSubject:
         )
         dice = random.Random(f"{day.seed}/lease, recorder")
         strikes = list(self._follows("recorder", RECORDER_TROUBLES, dice, served))
+        strikes += self._absences(dice, troubles)
         # Of several frames is a batch whose owner was slow, for less than its lease lasts.
         slow = [
             Trouble(round(max(served.since, one.at - 1), 2), "lease", whose, 1.5, "slow")
@@ -87,6 +88,15 @@ class LeaseSubject:
             how = dice.choice(hows)
             seconds = min(dice.choice((0.3, 1.5, 4.0, 9.0, 20.0)), served.until - _CALM_SECONDS + 3 - at)
             yield Trouble(at, "lease", whose, round(seconds, 2), how)
+
+    @staticmethod
+    def _absences(dice: random.Random, troubles: Sequence[Trouble]) -> Iterable[Trouble]:
+        """A recorder that is away as the server loses its past, and for so long that this has outgrown its place."""
+        for one in troubles:
+            if one.how in ("emptied", "old copy") and dice.random() < 0.5:
+                at = round(one.at - dice.uniform(0.1, 2.5), 2)
+                how = dice.choice(("kill", "frozen", "cut"))
+                yield Trouble(at, "lease", "recorder", dice.choice((6.0, 9.0, 20.0)), how)
 
     @staticmethod
     def _losses(dice: random.Random, served: Served) -> Iterable[Trouble]:

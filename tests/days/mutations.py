@@ -327,6 +327,8 @@ MUTATIONS: Final = (
              "behind = place.sequence + place.whole", "behind = place.sequence + 1", subject="lease"),
     Mutation("a batch that is recorded in part is recorded once more", f"{_BUS}/place_reader.py",
              "skipped, gap = self.place.taken, self._gap_of", "skipped, gap = 0, self._gap_of", subject="lease"),
+    Mutation("a place in another past of the server is taken for one in this", f"{_BUS}/recorded_place.py",
+             "return behind if is_place_of(place, stream, stored.data) else 1", "return behind", subject="lease"),
     Mutation("of a takeover nothing is written down", f"{_BUS}/place_reader.py",
              "is_whole = arrival.verdict in (Verdict.FIRST, Verdict.NEXT) or (",
              "is_whole = arrival.verdict in (Verdict.FIRST, Verdict.NEXT, Verdict.NEW_OWNER) or (", subject="lease"),

@@ -31,7 +31,8 @@ class RecordOracle:
         self._stored: dict[int, tuple[int, int]] = {}
         self._last = -1  # of the frames that are written down
         self._told: list[int | None] = []  # since that one, what each hole has lost
-        self._is_forgotten = False  # the server has lost something that it had acknowledged
+        # What was stored when the server lost something that it had acknowledged: it may be gone, or there once more.
+        self._doubtful = set[int]()
         self._troubled_ns = stage.clocks.true_ns
 
     @property
@@ -45,7 +46,8 @@ class RecordOracle:
 
     def forgot(self, stream: StreamId) -> None:
         """The server has lost some of it."""
-        self._is_forgotten |= stream == STOCKS
+        if stream == STOCKS:
+            self._doubtful |= self._stored.keys()
 
     def stored(self, stream: StreamId, numbers: Sequence[tuple[int, int]]) -> None:
         """The server has these frames, with so many events each."""
@@ -53,6 +55,8 @@ class RecordOracle:
             return
         now = self._stage.clocks.true_ns
         self._stored |= {number: (events, now) for number, events in numbers if number not in self._stored}
+        if self.place is not None and self._desk.leads_before(self.place.epoch):
+            self._doubtful |= self._stored.keys()
 
     def wrote(self, frames: Sequence[Frame]) -> None:
         """The journal has these, as a whole, and how far they reach."""
@@ -71,7 +75,7 @@ class RecordOracle:
             self._desk.breaks(f"frame {number} is recorded with {events} events, and was not stored so")
         if number <= last:
             # Its answer was lost, and then what the server had: it is stored again.
-            if not self._is_forgotten:
+            if number not in self._doubtful:
                 self._desk.breaks(f"frame {number} is recorded behind frame {last}")
             return
         if last < 0 or number == last + 1:
@@ -79,11 +83,10 @@ class RecordOracle:
         between = range(last + 1, number)
         if not told:
             self._desk.breaks(f"nothing is written down of what lies between {last} and {number}")
-        kept = [one for one in between if one in self._stored]
-        if kept and not self._is_forgotten:
+        if kept := [one for one in between if one in self._stored and one not in self._doubtful]:
             self._desk.breaks(f"frame {kept[0]} is stored, and not recorded before frame {number}")
         lost, there = sum(one or 0 for one in told), sum(1 + one % 3 for one in between)
-        if lost > there and not self._is_forgotten:
+        if lost > there and not self._doubtful:
             self._desk.breaks(f"{lost} events are told as lost before frame {number}, and there were {there}")
 
     def look(self) -> None:
