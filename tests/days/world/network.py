@@ -91,6 +91,11 @@ class Line:
         self._held_ack: dict[str, Any] | None = None
         self._chunk: bytes = b""
 
+    @property
+    def under_way(self) -> float:
+        """For how many seconds what was sent before still comes, where the way is as short again."""
+        return max(0.0, (self._arrives_ns - self.network.stage.clocks.true_ns) / NS)
+
     def take(self) -> Message:
         """The client read a whole message: this one."""
         message = self.in_flight.popleft()
@@ -306,6 +311,7 @@ class Network:
         if not self.is_listened(stream):
             return
         offset_ns, late = self.stage.clocks.offset_ns, self.late.get(stream, 0.0)
+        late = max([late, *(line.under_way for line in self._open if line.stream == stream)])
         for quote in message.quotes:
             self.hear_lost(stream, Lost(quote.made_ns, quote.made_ns + offset_ns, quote.symbol, why, late))
         if message.events and not message.quotes:
