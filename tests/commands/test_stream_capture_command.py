@@ -1020,6 +1020,8 @@ def test_the_contracts_of_an_underlying_are_looked_up_and_recorded(simulator, tm
     arguments = ["--options-underlyings", "AAPL", "--moneyness", "5%", "--max-contracts", "3"]
     with capturing(server, tmp_path, *arguments) as capture:
         until_subscribed(server, OPTIONS, *chain[4:7])
+        # A stream that is ended before it has the server's answer never came to life.
+        capture.until(OPTIONS, lambda beat: beat.acknowledged == 3)
         subscribed = server.subscribed(OPTIONS)
         code, said, complained = capture.signalled(signal.SIGTERM)
 
