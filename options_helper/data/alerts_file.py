@@ -196,9 +196,12 @@ def _rule(row: Mapping[str, Any], where: str) -> Rule:
     operator = _operator(entry, figure, f"{where}, operator")
     level, words = _level(entry, figure, operator, f"{where}, level")
     margin = abs(level) * figure.rearm_share
-    # A price of less than a tick, as of a coin at 0.0000125, could never come back by a tick.
-    tick = min(figure.tick, 2 * margin) if margin and figure.unit == "$ a share" else figure.tick
-    margin = max(margin, tick)
+    if figure.unit == "$ a share" and 0 < abs(level) < figure.tick:
+        margin *= (
+            2  # A price of less than a tick, as of a coin at 0.0000125, could never come back by a tick.
+        )
+    else:
+        margin = max(margin, figure.tick)
     return Rule(
         name=entry.name,
         subject=subject,

@@ -70,7 +70,8 @@ def figure_text(value: float, least: int, figures: int = 2, sign: str = "") -> s
     digits = digits_of(value, least, figures)
     text = with_minus(value if abs(value) >= _NOTHING else 0.0, f"{sign},.{digits}f")
     always = len(text) - (digits - least)
-    return text[:always] + text[always:].rstrip("0")
+    # Without decimals, what is rounded up to 1 has but the zero that is left out.
+    return (text[:always] + text[always:].rstrip("0")).removesuffix(".")
 
 
 def price_text(price: float, sign: str = "") -> str:

@@ -67,17 +67,39 @@ def test_what_is_not_said_is_as_usual_for_the_figure():
     price = rule_of()
     loss = rule_of(subject='"book"', figure='"pnl_today"', level="-500")
     flat = rule_of(subject='"book"', figure='"pnl_today"', level="0")
-    coin = rule_of(subject='"underlying:SHIB/USD"', level="0.0000125")
-    sold = rule_of(subject='"each short leg"', figure='"mark"', level="0.05")
     phase = rule_of(
         subject='"stream:options"', figure='"phase"', operator='"is"', level='["failed", "stalled"]'
     )
 
-    assert coin.rearm_margin < 0.02 * coin.level  # a cent would be 800 times its price
-    assert sold.rearm_margin == 0.01
     assert (price.hours, price.rearm_margin) == (REGULAR, 2.5)
     assert (loss.rearm_margin, flat.rearm_margin) == (50.0, 1.0)
     assert (phase.hours, phase.words) == (ALWAYS, ("failed", "stalled"))
+
+
+@pytest.mark.parametrize(
+    ("subject", "figure", "level"),
+    [
+        ("each underlying", "price", 0.5),
+        ("underlying:DOGE/USD", "price", 0.1534),
+        ("each leg", "mark", 0.05),
+        ("each short leg", "mark", 0.02),
+        ("each short leg", "mark", 0.01),
+        ("each short leg", "natural", 0.03),
+        ("each short leg", "mark", 0.0),
+    ],
+)
+def test_a_low_price_returns_by_a_tick(subject: str, figure: str, level: float):
+    """A middle that moves by half cents, between 0.015 and 0.025, fired at each turn."""
+    assert rule_of(subject=f'"{subject}"', figure=f'"{figure}"', level=f"{level}").rearm_margin == 0.01
+
+
+@pytest.mark.parametrize("subject", ["each underlying", "underlying:SHIB/USD"])
+@pytest.mark.parametrize("level", [0.0000125, 0.009])
+def test_a_price_below_a_tick_can_return(subject: str, level: float):
+    """A cent is 800 times the price of such a coin."""
+    rule = rule_of(subject=f'"{subject}"', level=f"{level:.7f}")
+
+    assert 0 < rule.rearm_margin < 0.02 * level
 
 
 @pytest.mark.parametrize(

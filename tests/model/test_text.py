@@ -5,7 +5,7 @@ from __future__ import annotations
 from decimal import Decimal
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from options_helper.model.contract_symbols import plain_number
@@ -77,12 +77,22 @@ def test_no_price_reads_as_another_one(price: float):
     assert read > 0
 
 
-@given(st.floats(-1e4, 1e4).filter(lambda value: abs(value) > 1e-8), st.integers(0, 2))
-def test_no_figure_that_is_not_0_reads_as_0(value: float, least: int):
-    text = figure_text(value, least, sign="+").replace("−", "-").replace(",", "")
+@given(
+    (st.floats(-1e4, 1e4) | st.floats(-1, -0.99) | st.floats(0.99, 1)).filter(
+        lambda value: abs(value) > 1e-8
+    ),
+    st.integers(0, 2),
+    st.integers(1, 2),
+)
+@example(0.96, 0, 1)
+@example(-0.999, 0, 2)
+def test_no_figure_that_is_not_0_reads_as_0_or_ends_in_a_point(value: float, least: int, figures: int):
+    text = figure_text(value, least, figures, sign="+").replace("−", "-").replace(",", "")
 
-    assert float(text) == pytest.approx(value, rel=0.06, abs=0 if abs(value) < 1 else 0.51)
+    rel = 0.6 / 10 ** (figures - 1)
+    assert float(text) == pytest.approx(value, rel=rel, abs=0 if abs(value) < 1 else 0.51)
     assert text[0] == ("-" if value < 0 else "+")
+    assert text[-1].isdigit()
 
 
 @pytest.mark.parametrize(

@@ -715,6 +715,8 @@ def test_a_percentage_that_is_not_zero_does_not_read_as_zero(value: float, said:
         ("delta", -12.34, "−12.3 shares"),
         ("dte", 14.0, "14 days"),
         ("age", 0.4, "0.4 s"),
+        ("age", 0.96, "1 s"),
+        ("age", -0.96, "−1 s"),
     ],
 )
 def test_a_value_reads_as_what_it_is_however_small(name: str, value: float, said: str):
