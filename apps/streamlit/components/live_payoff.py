@@ -304,7 +304,7 @@ def payoff_sentences(view: PayoffView, what_if: WhatIf, *, hidden: bool) -> Iter
         why = view.subject.held.why_no_basis
         yield f"{why[0].upper()}{why[1:]}, so profit is counted from what it is worth now."
     if view.chance.value is not None:
-        yield f"A profit is {100 * view.chance.value:.0f} % likely then: risk-neutral, from implied volatility."
+        yield f"A profit is {view.chance.words} likely then: risk-neutral, from implied volatility."
     elif view.chance.reason:
         yield f"How likely a profit is: not known, {view.chance.reason}."
     if view.move is not None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from math import fsum, inf
 from typing import Final
 
-from options_helper.analysis.attention.delivery import Outcome, is_pinned, together
+from options_helper.analysis.attention.delivery import Demand, Outcome, demand, is_pinned, together
 from options_helper.analysis.attention.entries import AttentionKind, Entry, due
 from options_helper.analysis.attention.expiring import (
     Ending,
@@ -29,6 +29,7 @@ from options_helper.analysis.attention.words import (
     money_words,
     outcome_words,
     place_words,
+    shortage_words,
 )
 from options_helper.analysis.live_health import Level
 from options_helper.model.contract_symbols import plain_number
@@ -212,8 +213,10 @@ def _by_the_point(one: HeldLine) -> str:
 
 def _sides(above: Outcome | None, below: Outcome | None, ending: Ending, purses: Sequence[Purse] = ()) -> str:
     """What either side brings, and what of it is missing where it is said what is there for each."""
+    # By the file's quantities, beside the account's, nothing is held against what is there.
+    wanted = ending.judged.demand if purses else None
     up, down = (
-        f"{outcome_words(side, ending.underlying)}{_lacking(side, purse)}"
+        f"{outcome_words(side, ending.underlying)}{_lacking(side, purse, wanted, ending.underlying)}"
         for side, purse in zip((above, below), purses or (Purse(None), Purse(None)), strict=True)
     )
     return f"{up}; below: {down}"
@@ -227,10 +230,16 @@ def _sides_by_file(ending: Ending, strike: float) -> str:
     return f" By the file's, above: {_sides(above, below, ending)}."
 
 
-def _lacking(side: Outcome | None, purse: Purse) -> str:
-    """What one side takes that is not there, beside all else that ends; empty where nobody knows what is there."""
-    words = "" if side is None or purse.has is None else money_words(max(0.0, -side.cash), purse)
-    return f" ({words})" if words else ""
+def _lacking(side: Outcome | None, purse: Purse, wanted: Demand | None, name: str) -> str:
+    """What one side takes that is not there, dollars beside all else that ends; empty where nobody knows what is."""
+    if side is None:
+        return ""
+    money = "" if purse.has is None else money_words(max(0.0, -side.cash), purse)
+    shares = (
+        "" if wanted is None else shortage_words(demand(Outcome(side.shares, 0.0), wanted.free), purse, name)
+    )
+    said = "; ".join(filter(None, (money, shares)))
+    return f" ({said})" if said else ""
 
 
 def _most_needed(above: Outcome | None, below: Outcome | None) -> float | None:

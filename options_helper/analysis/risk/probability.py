@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 from math import fsum, inf, isfinite, sqrt
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 import numpy as np
 
@@ -18,6 +18,8 @@ from options_helper.analysis.marks import Numbers
 from options_helper.analysis.risk.black import distances, normal_cdf
 from options_helper.analysis.risk.extremes import Held
 from options_helper.analysis.risk.payoff import Stretch
+
+_NEARLY_SURE: Final = 99  # percent; what lies above is said to
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -62,6 +64,16 @@ class Chance(NamedTuple):
 
     value: float | None
     reason: str = ""
+
+    @property
+    def words(self) -> str:
+        """As in "64 %"; 0 and 100 only where no price wins, or none loses. Empty where it is not known."""
+        if self.value is None:
+            return ""
+        percent = 100 * self.value
+        if percent < 1 and self.value:
+            return "less than 1 %"
+        return "more than 99 %" if percent > _NEARLY_SURE and self.value < 1 else f"{percent:.0f} %"
 
 
 class ExpectedMove(NamedTuple):

@@ -223,3 +223,17 @@ def test_two_ends_of_one_name_have_each_the_price_that_decides_it(in_file: int):
     assert "KO at 59.99 takes $12,000" in entry.amounts
     assert "KO at 62.99" in entry.amounts
     assert "takes $6,300" in entry.amounts
+
+
+@pytest.mark.parametrize(
+    ("shares", "lacks"), [(0.0, "100 AAPL are to be delivered that are not free"), (100.0, "")]
+)
+def test_a_pin_says_on_which_side_shares_are_missing(shares: float, lacks: str):
+    call = option("AAPL", 200, "call", -1)
+    held = (call, holding("AAPL", shares)) if shares else (call,)
+    found = of_kind(look(*held), AttentionKind.PIN)
+
+    above, below = found[0].amounts.split("; below: ")
+    assert lacks in above
+    assert ("not free" in above) == bool(lacks)
+    assert below == "nothing."

@@ -204,3 +204,14 @@ class TestExpectedMove:
 
     def test_without_strikes_there_is_no_straddle(self):
         assert straddle_at_money(178.0, (), (), ()) is None
+
+
+@pytest.mark.parametrize(
+    ("value", "words"),
+    [
+        (0.0, "0 %"), (0.003, "less than 1 %"), (0.0099, "less than 1 %"), (0.01, "1 %"), (0.5, "50 %"),
+        (0.99, "99 %"), (0.9901, "more than 99 %"), (0.997, "more than 99 %"), (1.0, "100 %"), (None, ""),
+    ],
+)  # fmt: skip
+def test_what_is_nearly_sure_is_not_told_as_sure(value: float | None, words: str):
+    assert Chance(value).words == words
