@@ -76,9 +76,9 @@ class Aftermath:
     def harm(self, closed: Closed, *, counts_bought: bool = False) -> Harm | None:
         """What is worse when so many contracts were closed than when none were; None: nothing is.
 
-        Calls and shares sold short that lose their cover; a greater loss of what ends together, at any price; more
-        shares or dollars that are missing then. Where `counts_bought`, dollars are not more that shares which are
-        missing no longer would have cost, at whatever price.
+        Calls, puts and shares sold short that lose their cover; shares sold short that an assignment would have bought
+        back; a greater loss of what ends together, at any price; more shares or dollars that are missing then. Where
+        `counts_bought`, dollars are not more that shares which are missing no longer would have cost.
         """
         key = frozenset(closed.items()), counts_bought
         if key not in self._harms:
@@ -92,13 +92,13 @@ class Aftermath:
     def _harm(self, closed: Closed, *, counts_bought: bool) -> Harm | None:
         if self._closes_all(closed):
             return None
-        if (naked := self._uncovered(closed)) is not None:
+        if (naked := self._uncovered(closed) or self._uncovered_puts(closed)) is not None:
             return Harm(f"leaves {naked} uncovered")
         more = self._more_missing(closed, counts_bought=counts_bought)
         if lacking := self._lacking(more, 0):
             return Harm(f"leaves more {lacking} missing")
-        if (naked := self._loses_more(closed)) is not None:
-            return Harm(f"leaves {naked} uncovered")
+        if (left := self._loses_more(closed) or self._stays_short(closed)) is not None:
+            return Harm(f"leaves {left}")
         for place, each in enumerate(self._ranges):
             if lacking := self._lacking(more, place):
                 return Harm(f"leaves more {lacking} missing {each.words}")
@@ -162,8 +162,14 @@ class Aftermath:
 
     @cached_property
     def shorts_beside(self) -> tuple[HeldLine, ...]:
-        """Calls and shares that are sold and stay behind, the first to end first: what ends here may cover them."""
-        sold = [one for one in self.beside if one.quantity < 0 and one.instrument.option_type != "put"]
+        """Calls and shares that are sold and stay behind, the first to end first: what ends here may cover them.
+
+        Beside shares sold short puts too: these may not stay without them.
+        """
+        puts = bool(self._short_shares)
+        sold = [
+            one for one in self.beside if one.quantity < 0 and (puts or one.instrument.option_type != "put")
+        ]
         return tuple(sorted(sold, key=lambda one: end_of(one.instrument)))
 
     @cached_property
@@ -264,12 +270,61 @@ class Aftermath:
                 return _sold_words(alive, closed)
         return None
 
+    @cached_property
+    def _short_shares(self) -> tuple[HeldLine, ...]:
+        return tuple(one for one in self.beside if not one.instrument.is_option and one.quantity < 0)
+
+    def _uncovered_puts(self, closed: Closed) -> str | None:
+        """Which sold puts lose shares sold short, which win in a fall what they lose; None: none does."""
+        if not any(closed.get(one.instrument.live_symbol) for one in self._short_shares):
+            return None
+        every = [one for one in (*self.ending, *self.beside) if one.instrument.option_type == "put"]
+        for end in sorted({end_of(one.instrument) for one in every if one.quantity < 0}):
+            puts = [one for one in every if end_of(one.instrument) == end]
+            longer = [one for one in every if one.quantity > 0 and end_of(one.instrument) > end]
+            before, after = (
+                max(
+                    0.0,
+                    fsum(kept(one, gone) for one in self._short_shares)
+                    - fsum(kept(one, gone) * units_of(one) for one in (*puts, *longer)),
+                )
+                for gone in (NONE_CLOSED, closed)
+            )
+            if after > before + ROUNDING:
+                return _sold_words(puts, closed)
+        return None
+
+    def _stays_short(self, closed: Closed) -> str | None:
+        """Which shares stay sold short that an assigned put would have bought back, and where; None: none do."""
+        gone = [
+            one
+            for one in self.ending
+            if one.instrument.option_type == "put" and closed.get(one.instrument.live_symbol)
+        ]
+        if not self._short_shares or not any(one.quantity < 0 for one in gone):
+            return None
+        puts = [one for one in self.ending if one.instrument.option_type == "put"]
+        for each in self._ranges:
+            brought = [(one, outcome_of_each(one, each.price)) for one in puts]
+            before, after = (
+                max(
+                    0.0,
+                    -fsum(kept(one, left) for one in self._short_shares)
+                    - fsum(abs(kept(one, left)) * of.shares for one, of in brought if of is not None),
+                )
+                for left in (NONE_CLOSED, closed)
+            )
+            if after > before + ROUNDING:
+                name = self._short_shares[0].instrument.label
+                return " ".join(filter(None, (f"the {name} sold short", each.words)))
+        return None
+
     def _loses_more(self, closed: Closed) -> str | None:
         """What is sold where together all that ends here loses more than it would, at the worst price of each."""
         if self._table.worst(closed) >= self._worst_before - ROUNDING:
             return None
         puts = [one for one in self.ending if one.instrument.option_type == "put"]
-        return _sold_words(puts, closed) or _sold_words(self.ending, closed)
+        return f"{_sold_words(puts, closed) or _sold_words(self.ending, closed)} uncovered"
 
     @cached_property
     def _worst_before(self) -> float:

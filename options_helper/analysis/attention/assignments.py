@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Sequence
 from datetime import UTC, date, datetime
+from math import fsum
 from typing import Final
 
 from msgspec import structs
 
+from options_helper.analysis.attention.aftermath import units_of
 from options_helper.analysis.attention.at_end import AtEnd
 from options_helper.analysis.attention.deadlines import ContractLife, last_day_deadlines
 from options_helper.analysis.attention.delivery import Outcome, outcome_at
@@ -73,6 +75,7 @@ def short_entries(
         )
         deadlines = last_day_deadlines(one.life, moment.told)
         remedy = Remedy(_how_near(one)) if ending is None else closing(one, ending, at_end.of(one))
+        said += _bought_back(one, books)
         yield Entry(
             kind=AttentionKind.IN_THE_MONEY_SHORT,
             level=Level.INFO if ending is None else ending.level(moment),
@@ -89,6 +92,21 @@ def short_entries(
             set_aside=purse.aside,
             shares=None if outcome is None else outcome.shares,
         )
+
+
+def _bought_back(one: HeldLine, books: TwoBooks) -> str:
+    """That the assignment of a put buys back shares sold short, and what is not known of the money; else empty."""
+    name = one.instrument.underlying
+    shares = fsum(
+        other.quantity for other in books.account_on.get(name, ()) if not other.instrument.is_option
+    )
+    if one.instrument.option_type != "put" or one.delivers_something_else or shares >= 0:
+        return ""
+    bought = min(-shares, abs(one.counted) * units_of(one))
+    return (
+        f", which buys back {plain_number(bought)} {name} that are sold short: whether what was received for these is "
+        "in the buying power the account does not say"
+    )
 
 
 def odd_short_entries(

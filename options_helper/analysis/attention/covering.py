@@ -41,6 +41,7 @@ class Covering:
     lines: tuple[HeldLine, ...]  # options and shares; nothing that has ended
     settled: Mapping[End, Settlement]  # of those ends of which it is known
     blamed: Collection[str] = ()  # symbols; of equals these are closed first
+    first: tuple[Part, ...] = ()  # what is closed with the shares that are bought back
 
     @cached_property
     def closed(self) -> tuple[Part, ...]:
@@ -206,7 +207,8 @@ class Covering:
             parts = tuple(
                 Part(one, float(count)) for one, count in zip(legs, row, strict=True) if count > ROUNDING
             )
-            closed = {**self._bought_back, **{part.symbol: part.contracts for part in parts}}
+            closed = {**self._bought_back, **{part.symbol: part.contracts for part in self.first}}
+            closed.update((one.symbol, max(one.contracts, closed.get(one.symbol, 0.0))) for one in parts)
             if all(
                 settled.harm(closed, counts_bought=True) is None for settled in self.settlements_of(parts)
             ):

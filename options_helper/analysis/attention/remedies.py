@@ -285,7 +285,9 @@ def _alone_words(part: Part, settled: Settlement, *, with_amounts: bool) -> str:
     if settled.is_safe(closed) and not settled.missing(closed):
         return ""
     name = part.leg.instrument.underlying
-    return f"{part.leg.instrument.label} alone {_leaves(closed, settled, name, with_amounts=with_amounts)}"
+    label = part.leg.instrument.label
+    subject = label if part.leg.instrument.is_option else f"to buy back the {label}"
+    return f"{subject} alone {_leaves(closed, settled, name, with_amounts=with_amounts)}"
 
 
 def _given_up(longs: Way) -> str:

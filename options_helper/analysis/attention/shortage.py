@@ -26,6 +26,7 @@ from options_helper.analysis.attention.closings import NONE_CLOSED, Closed
 from options_helper.analysis.attention.collateral import Collateral
 from options_helper.analysis.attention.delivery import Outcome, outcome_of_each
 from options_helper.analysis.attention.held_legs import HeldLine
+from options_helper.model.contract_symbols import STANDARD_MULTIPLIER
 
 # Of two legs that only together leave nothing missing, each number of the smaller one is tried, up to so many.
 _TRIED_AT_MOST: Final = 200
@@ -292,6 +293,8 @@ def _numbers(closed: Closed) -> list[float]:
 
 
 def _below(one: Part, numbers: Sequence[float]) -> Sequence[float]:
+    if not one.leg.instrument.is_option:  # as many as so many contracts deliver
+        numbers = [STANDARD_MULTIPLIER * count for count in numbers]
     return numbers[: bisect_left(numbers, one.contracts)]
 
 

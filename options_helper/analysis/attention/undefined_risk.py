@@ -46,6 +46,7 @@ _NAMED_AT_MOST: Final = 4
 # Nothing of that is worse: the shares would have to be bought, and cost more.
 _IN_PLACE: Final = " That {}, in place of shares that would cost more."
 _ENDS: Final = "a call bought against them ends, and they do not"
+_UNKNOWN_PUTS: Final = "together with the puts that are sold: alone that leaves these uncovered"
 
 
 @dataclass(frozen=True, slots=True)
@@ -230,28 +231,93 @@ def _remedies(
         return [Remedy(SEE_FIRST, SEE_FIRST)]
     calls = [short for short in found if not short.is_shares]
     shares = next((short for short in found if short.is_shares), None)
-    if not calls:
-        return [] if shares is None else [_buy_back(shares, _or_exercise(shares, at_end))]
-    closing = _close(calls, lines, at_end, has)
     if shares is None:
-        return [closing]
+        return [_close(calls, lines, at_end, has)] if calls else []
+    if not calls:
+        return [_buy_back(shares, _puts_behind(shares, lines, at_end), _or_exercise(shares, at_end))]
+    puts = _puts_behind(shares, lines, at_end)
+    if puts:
+        closed = _covering(calls, lines, at_end, puts).closed
+        return [_buy_back(shares, _most_of_each((*puts, *closed)))]
     # What covers the shares until it ends may be closed with the rest, once they are bought back.
-    return [_buy_back(shares), Remedy(*(f"Then {words[0].lower()}{words[1:]}" for words in closing))]
+    closing = _close(calls, lines, at_end, has)
+    return [_buy_back(shares, puts), Remedy(*(f"Then {words[0].lower()}{words[1:]}" for words in closing))]
 
 
-def _buy_back(short: _Short, instead: Remedy | None = None) -> Remedy:
+def _most_of_each(parts: Iterable[Part]) -> Sequence[Part]:
+    """Each leg once, what is sold first."""
+    found: dict[str, Part] = {}
+    for part in parts:
+        found[part.symbol] = max(part, found.get(part.symbol, part), key=lambda each: each.contracts)
+    return sorted(found.values(), key=lambda part: part.leg.quantity > 0)
+
+
+def _puts_behind(short: _Short, lines: Sequence[HeldLine], at_end: AtEnd) -> Sequence[Part] | None:
+    """What goes with shares that are bought back: sold puts lose in a fall what these won; None: that is not known."""
+    if not short.covers_puts:
+        return ()
+    shares = {
+        one.instrument.live_symbol: -one.quantity for one in short.living if not one.instrument.is_option
+    }
+    found: list[Part] = []
+    for one in _net(lines):
+        if one.instrument.option_type != "put" or one.quantity > 0:
+            continue
+        settled = at_end.of(one)
+        if settled is None:
+            return None
+        found.extend(part for part in settled.with_what_offsets(shares) if part.symbol not in shares)
+    return _most_of_each(found)
+
+
+def _buy_back(short: _Short, puts: Sequence[Part] | None, instead: Remedy | None = None) -> Remedy:
     words, discreet = instead or Remedy("", "")
+    is_covered = any(one.instrument.is_option and one.quantity > 0 for one in short.living)
+    why = f": {_ENDS}" if is_covered else ""
+    with_puts = discreetly = f" {_UNKNOWN_PUTS}" if puts is None else ""
+    if puts:
+        sold = listed([part.leg.instrument.label for part in puts if _is_sold_put(part)])
+        with_puts, discreetly = (
+            f" together with {listed([part_words(part, with_amounts=amounts) for part in puts])}: "
+            f"alone that leaves {sold} uncovered"
+            for amounts in (True, False)
+        )
+    elif not with_puts:
+        with_puts = discreetly = why
+    bought = _bought_by_assignment(puts or ())
     return Remedy(
-        f"Buy back {short.part}: {_ENDS}.{words}", f"Buy back what is uncovered: {_ENDS}.{discreet}"
+        f"Buy back {short.part}{with_puts}.{bought}{words}",
+        f"Buy back what is uncovered{discreetly}.{bought}{discreet}",
     )
+
+
+def _bought_by_assignment(puts: Iterable[Part]) -> str:
+    """That the assignment of what is in the money buys shares back too, where nothing is done."""
+    inside = [part for part in puts if _is_sold_put(part) and part.leg.is_in_the_money]
+    if not inside:
+        return ""
+    labels = listed([part.leg.instrument.label for part in inside])
+    return f" Left as they are, the assignment of {labels} buys back as many."
+
+
+def _is_sold_put(part: Part) -> bool:
+    return part.leg.quantity < 0 and part.leg.instrument.option_type == "put"
+
+
+def _covering(
+    calls: Sequence[_Short], lines: Sequence[HeldLine], at_end: AtEnd, first: Sequence[Part] = ()
+) -> Covering:
+    blamed = frozenset(one.instrument.live_symbol for short in calls for one in short.lines)
+    held = tuple(sorted(_net(lines), key=lambda one: one.instrument.live_symbol))
+    settled = {end_of(one.instrument): at_end.of(one) for one in held if one.instrument.is_option}
+    known = {end: one for end, one in settled.items() if one is not None}
+    return Covering(held, known, blamed, tuple(first))
 
 
 def _close(calls: Sequence[_Short], lines: Sequence[HeldLine], at_end: AtEnd, has: float | None) -> Remedy:
     """What ends all of it and leaves nothing worse when it ends itself, whatever is uncovered until which end."""
-    blamed = frozenset(one.instrument.live_symbol for short in calls for one in short.lines)
-    held = tuple(sorted(_net(lines), key=lambda one: one.instrument.live_symbol))
-    settled = {end_of(one.instrument): at_end.of(one) for one in held if one.instrument.is_option}
-    covering = Covering(held, {end: one for end, one in settled.items() if one is not None}, blamed)
+    covering = _covering(calls, lines, at_end)
+    blamed = covering.blamed
     own, others = covering.own_and_others
     if others:
         return to_end_risk(

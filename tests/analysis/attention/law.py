@@ -1,7 +1,7 @@
 """The law of a remedy, computed by the tests' own means: what a closing leaves, held against doing nothing.
 
-Calls and shares sold short without cover, the greatest loss of what ends together, and the shares and dollars that are
-missing at its end.
+Calls, puts and shares sold short without cover, the greatest loss of what ends together, and the shares and dollars
+that are missing at its end.
 """
 
 from __future__ import annotations
@@ -86,6 +86,21 @@ def naked(book: Book, ends: date) -> float:
     return max(0.0, -sum(one.units for one in book if one.kind != "put" and one.ends >= ends))
 
 
+def naked_puts(book: Book, ends: date) -> float:
+    """Shares of puts sold until that day beyond what is held as long, and beyond the shares that are sold short.
+
+    What such a put loses in a fall those shares win.
+    """
+    sold = -sum(one.units for one in book if one.kind == "put" and one.ends == ends)
+    longer = sum(one.units for one in book if one.kind == "put" and one.count > 0 and one.ends > ends)
+    return max(0.0, sold - longer - short(book))
+
+
+def short(book: Book, brought: float = 0.0) -> float:
+    """Shares that are sold short once so many came."""
+    return max(0.0, -brought - sum(one.count for one in book if one.kind == "shares"))
+
+
 def greatest_loss(book: Book, ends: date) -> float:
     """Of what ends that day, from 0 to the last strike; that it has no end above is told by `naked`."""
     strikes = [one.a_share for one in book if one.ends == ends]
@@ -132,6 +147,10 @@ def worse(
             return f"naked until {day}"
     if greatest_loss(after, ends) > greatest_loss(before, ends) + 1e-6:
         return "loss"
+    # Puts that cover each other are in the greatest loss; shares that are sold short stand behind those of any day.
+    for day in {one.ends for one in before if one.kind == "put" and counts.get("KO")}:
+        if naked_puts(after, day) > naked_puts(before, day):
+            return f"naked puts until {day}"
     for price in prices:
         there = money + aside(price)
         had, has = (missing(book, ends, price, shares, there) for book in (before, after))
@@ -140,6 +159,17 @@ def worse(
             had = had[0], had[1] + max(0.0, had[0] - has[0]) * max(passed, default=0.0)
         if any(more > less + 1e-6 for more, less in zip(has, had, strict=True)):
             return f"missing at {price}: {had} to {has}"
+        # An assignment of puts buys back shares that are sold short, and nothing is short after it.
+        puts = (
+            [one for one in book if one.kind != "call" and one.ends in (ends, date.max)]
+            for book in (before, after)
+        )
+        left = [
+            short(tuple(book), sum(one.delivered(price)[0] for one in book if one.kind == "put"))
+            for book in puts
+        ]
+        if short(before) and left[1] > left[0]:
+            return f"short at {price}: {left[0]} to {left[1]}"
     return ""
 
 

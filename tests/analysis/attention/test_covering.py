@@ -52,7 +52,7 @@ def named(remedy: str, book: Book) -> dict[str, float]:
     counts: dict[str, float] = {}
     if bought := re.match(r"Buy back (\d+) shares", remedy):
         counts["KO"] = float(bought[1])
-    said = re.search(r"(?i)\bclose (?P<all>KO.*|\d.*)", remedy.rsplit(IN_PLACE, 1)[-1])
+    said = re.search(r"(?i)\b(close|shares together with) (?P<all>KO.*|\d.*)", remedy.rsplit(IN_PLACE, 1)[-1])
     if said is None:
         return counts
     clause = re.split(r", the sold leg|: alone that|, or cover|, or wait|\.", said["all"], maxsplit=1)[0]
@@ -112,6 +112,8 @@ def broken(book: Book, money: float | None, remedy: str) -> str:
     if not is_lawful(book, counts, there):
         return "something is worse"
     options = [one for one in book if one.kind != "shares"]
+    if "KO" in counts and any(one.kind == "put" and one.count < 0 for one in book):
+        return ""  # of what stands behind puts not the least is looked for
     sold = [one for one in options if one.kind == "call" and one.count < 0]
     if of_sold := list(lawful_closings(book, there, sold)):
         best = min(cost(book, one) for one in of_sold)

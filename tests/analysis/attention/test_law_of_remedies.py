@@ -118,9 +118,10 @@ def alternatives(remedy: str) -> Iterator[str]:
 
 def done(said: str, entry: Entry, book: Book) -> dict[str, float]:
     """The contracts that a holder closes who does it; none where it says of no leg to close it."""
-    if not re.match("(?i)close|sell", said):
+    if not re.match("(?i)close|sell|buy back", said):
         return {}
-    counts = {}
+    bought = re.match(r"Buy back (\d+) shares", said)
+    counts = {"KO": float(bought[1])} if bought else {}
     for one in book:
         found = re.search(rf"(?:(\d+)(?: of \d+)?(?: contracts? of)? )?{re.escape(one.label)}(?! \d)", said)
         is_it = re.match("(?i)(close|sell) it", said) and entry.symbols == (one.symbol,)
@@ -145,17 +146,20 @@ def broken(
             r"not to exercise (it|them|so many), which gives up \d+\.\d\d a share", entry.remedy
         ):
             said.append(f"{entry.remedy!r}: what is given up")
+        first: dict[str, float] = {}
         for words in alternatives(entry.remedy):
             counts = done(words, entry, book)
             if not counts:
                 continue
+            if words.startswith("Buy back"):
+                first = counts  # which is done before all else
+            counts = {**counts, **{symbol: max(n, counts.get(symbol, 0.0)) for symbol, n in first.items()}}
             own = next((ends[one] for one in entry.symbols if one in ends), FRIDAY)
-            if bought := re.match(r"Buy back (\d+) shares", entry.remedy):  # which is done first
-                counts["KO"] = float(bought[1])
             said += [
                 f"{entry.kind} {entry.symbols}: {entry.remedy!r}: {counts}: {why}"
                 for there in ([money] if money is not None else [0.0, 9_000.0, 50_000.0])
-                if (why := worse(book, counts, own, there, aside, counts_bought=_ends_risk(entry)))
+                for end in (dict.fromkeys([own, *ends.values()]) if first else [own])
+                if (why := worse(book, counts, end, there, aside, counts_bought=_ends_risk(entry)))
             ]
     return said
 
@@ -245,6 +249,10 @@ def test_the_oracle_knows_a_naked_leg_from_a_covered_one():
     assert worse(bull, {bull[0].symbol: 1}, FRIDAY, 9_000) == f"naked until {FRIDAY}"
     assert worse(bear, {bear[0].symbol: 1}, FRIDAY, 9_000) == "loss"
     assert worse(bull, {bull[1].symbol: 1}, FRIDAY, 3_000).startswith("missing at 64.")
+    covered = (Held(-100), Held(-1, 64, "put", FRIDAY))
+    assert worse(covered, {"KO": 100}, FRIDAY, 9_000) == f"naked puts until {FRIDAY}"
+    assert worse(covered, {covered[1].symbol: 1}, FRIDAY, 9_000) == "short at 0.0: 0.0 to 100.0"
+    assert worse(covered, {covered[1].symbol: 1, "KO": 100}, FRIDAY, 9_000) == ""
     assert worse(bull, {one.symbol: 1 for one in bull}, FRIDAY, 3_000) == ""
     assert done("Close KO 20 Nov 26 60 C and KO 20 Nov 26 64 C together", _entry(bull[0].symbol), bull) == {
         one.symbol: 1 for one in bull

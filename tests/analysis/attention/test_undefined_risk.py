@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import date
@@ -16,7 +17,7 @@ from options_helper.analysis.payoffs import undefined_risks
 from options_helper.model.contract_records import ContractRecord, Deliverable
 from options_helper.model.portfolio import PortfolioEntry
 from tests.analysis.attention.world import attention, live_at, of_kind, only
-from tests.kit.builders import holding, leg, portfolio, position, share_leg, structure
+from tests.kit.builders import EXPIRY, holding, leg, portfolio, position, share_leg, structure
 
 KIND = AttentionKind.UNDEFINED_RISK
 JUNE = date(2027, 6, 18)
@@ -77,6 +78,57 @@ def test_no_call_covers_shares_that_were_sold_for_good():
         ("AAPL",),
         "Buy back 100 shares: a call bought against them ends, and they do not.",
     )
+
+
+@pytest.mark.parametrize(
+    ("counts", "expiry", "with_puts"),
+    [
+        ((-100, -1), EXPIRY, "AAPL 18 Dec 26 200 P"),
+        ((-100, -3), EXPIRY, "1 of 3 contracts of AAPL 18 Dec 26 200 P"),  # two of them nothing covers now
+        ((-300, -1), EXPIRY, "AAPL 18 Dec 26 200 P"),
+        ((-100, -1), date(2026, 11, 20), "AAPL 20 Nov 26 200 P"),
+    ],
+)
+def test_shares_that_stand_behind_a_sold_put_are_bought_back_with_it_and_never_alone(
+    counts: tuple[int, int], expiry: date, with_puts: str
+):
+    """What the put loses in a fall the shares win; where it is assigned, that buys them back."""
+    shares, contracts = counts
+    sold = position("AAPL", 200, "put", contracts=contracts, expiry=expiry, identity="put")
+    label = sold.instrument.label
+    book = [holding("AAPL", float(shares)), sold]
+    live = live_at("2026-11-20 12:00", {"AAPL": (194.59, 194.61)}, held=book, power=40_000)
+    found = only(attention(book, live), KIND)
+
+    assert found.remedy == (
+        f"Buy back {-shares} shares together with {with_puts}: alone that leaves {label} uncovered. "
+        f"Left as they are, the assignment of {label} buys back as many."
+    )
+    assert not re.search(r"\d+ shares|of 3", found.discreet_remedy)
+
+
+def test_where_the_share_has_no_price_all_sold_puts_are_named_with_the_shares():
+    found = only(judged(SHORT_SHARES, position("AAPL", 200, "put", contracts=-1, identity="put")), KIND)
+
+    assert found.remedy == (
+        "Buy back 100 shares together with the puts that are sold: alone that leaves these uncovered."
+    )
+
+
+def test_a_put_against_shares_sold_short_is_neither_closed_alone_nor_told_without_them():
+    """A covered put on its last day: left alone the assignment makes it flat."""
+    book = [holding("AAPL", -100.0), position("AAPL", 200, "put", contracts=-1, expiry=date(2026, 11, 20))]
+    prices = {"AAPL": (194.59, 194.61), "AAPL261120P00200000": (5.3, 5.5)}
+
+    for power in (8_810, 40_000):
+        found = only(
+            attention(book, live_at("2026-11-20 12:00", prices, held=book, power=power)),
+            AttentionKind.IN_THE_MONEY_SHORT,
+        )
+        assert "which buys back 100 AAPL that are sold short" in found.amounts
+        assert "AAPL 20 Nov 26 200 P" in found.remedy
+        assert "100 AAPL shares sold short" in found.remedy
+        assert "leaves the AAPL shares sold short" in found.remedy
 
 
 NO_BID = "nobody bids for it, so what time value that gives up is not known"
