@@ -135,29 +135,34 @@ def look(
     contracts = {one for one in executed if is_contract_symbol(one)}.union(_contracts(portfolio, at, told))
     contracts |= {one.live_symbol for one in alone if one.is_option}
     coins = list(dict.fromkeys(one.live_symbol for one in portfolio.instruments if one.is_coin))
+    stocks = {choices.index, *shares, *(one.underlying for one in alone if not is_index(one.underlying))}
+    stocks |= {one for one in executed if not is_contract_symbol(one)}
+    seeds = partial(
+        seed,
+        rest,
+        stock_feed=settings.stock_feed,
+        options_feed=settings.options_feed,
+        today=new_york_date(at),
+        coin_location=COINS_AT,
+    )
+    for batches, unknown in (
+        (seeds(sorted(stocks), sorted(contracts)), "some prices"),
+        (seeds((), (), coins=coins), "what coins were worth when the day began"),
+    ):
+        try:
+            for batch in batches:
+                quotes |= {one.symbol: one for one in batch.quotes}
+                trades |= {one.symbol: one for one in batch.trades}
+                greeks |= {one.symbol: one for one in batch.greeks}
+                closes |= {one.symbol: one for one in batch.closes}
+                ends |= session_closes(batch.newest_closes, clock())
+                problems += map(Problem, batch.unreadable)
+        except RestError as error:
+            problems.append(Problem.of(error, unknown))
     try:
-        for batch in seed(
-            rest,
-            sorted(
-                {choices.index, *shares, *(one.underlying for one in alone if not is_index(one.underlying))}
-                | {one for one in executed if not is_contract_symbol(one)}
-            ),
-            sorted(contracts),
-            stock_feed=settings.stock_feed,
-            options_feed=settings.options_feed,
-            today=new_york_date(at),
-            coins=coins,
-            coin_location=COINS_AT,
-        ):
-            quotes |= {one.symbol: one for one in batch.quotes}
-            trades |= {one.symbol: one for one in batch.trades}
-            greeks |= {one.symbol: one for one in batch.greeks}
-            closes |= {one.symbol: one for one in batch.closes}
-            ends |= session_closes(batch.newest_closes, clock())
-            problems += map(Problem, batch.unreadable)
         quotes |= _coin_quotes(rest, coins)
     except RestError as error:
-        problems.append(Problem.of(error, "some prices"))
+        problems.append(Problem.of(error, "the prices of coins"))
     waiting.request("the options around the money")
     held = _held_contracts(portfolio, at, told)
     chains = _chains(rest, held, quotes, clock, feed=settings.options_feed, problems=problems)

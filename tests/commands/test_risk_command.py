@@ -268,6 +268,31 @@ def test_a_coin_has_the_price_of_its_book_and_no_option_figures(
     assert problem.startswith("Not in the beta-weighted delta: BTC/USD: the beta of BTC/USD is not known")
 
 
+@pytest.mark.parametrize(
+    ("path", "is_priced", "unknown"),
+    [
+        ("/v1beta3/crypto/us/bars", True, "what coins were worth when the day began"),
+        ("/v1beta3/crypto/us/latest/orderbooks", False, "the prices of coins"),
+    ],
+)
+def test_what_a_coin_was_worth_at_midnight_and_what_it_is_worth_now_fail_each_alone(
+    serve: Callable[..., SimulatorServer],
+    file_of: Callable[..., Path],
+    path: str,
+    unknown: str,
+    *,
+    is_priced: bool,
+):
+    coins = (holding("BTC/USD", 0.5, cost_basis=90_000.0),)
+    server = serve(SeededMarket(portfolio(*coins), start=NOW))
+    server.set_faults(Faults(rest_path=path, rest_status=403))
+
+    told = json.loads(command(file_of(*coins), "--json").stdout)
+
+    assert (told["legs"][0]["mark"] is not None, told["book"]["pnl_today"]) == (is_priced, None)
+    assert sum(f"Not known now: {unknown}." in one and path in one for one in told["problems"]) == 1
+
+
 def test_the_price_of_a_cheap_coin_is_not_said_as_0(
     serve: Callable[..., SimulatorServer], file_of: Callable[..., Path]
 ):
