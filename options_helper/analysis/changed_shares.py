@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Container, Iterable
 from decimal import Decimal
 from typing import Final
 
@@ -15,6 +15,9 @@ from options_helper.model.snapshot import LiveSnapshot
 
 # OCC adjusts contracts for a special dividend of so many dollars a share, and for no smaller one.
 _ADJUSTS_FROM: Final = 0.125
+# They take from a share's worth and bring another security beside it; it stays as it is, and so does its quantity. What
+# a contract delivers is changed by them as by any other.
+_LEAVE_THE_QUANTITY: Final = frozenset({"spin_offs", "rights_distributions"})
 _NOTHING: Final[frozenset[str]] = frozenset()
 
 
@@ -23,16 +26,27 @@ def of_yesterdays_share(symbols: Iterable[str], live: LiveSnapshot) -> frozenset
 
     The account may book it hours after the market quotes the new share. Until it has, neither quantity nor cost nor
     strike go with the prices of today. What was opened today and not before is of today's share. A special dividend
-    changes contracts, and no share.
+    changes contracts, and no share; so does what leaves a share's quantity as it is.
     """
+    return _of_the_old(symbols, live, harmless=_LEAVE_THE_QUANTITY)
+
+
+def of_yesterdays_close(symbols: Iterable[str], live: LiveSnapshot) -> frozenset[str]:
+    """Those whose last close says nothing of today: of yesterday's share, or of one from which a part leaves today."""
+    return _of_the_old(symbols, live, harmless=())
+
+
+def _of_the_old(symbols: Iterable[str], live: LiveSnapshot, *, harmless: Container[str]) -> frozenset[str]:
+    """`harmless` are the kinds of changes that do nothing to shares."""
     today = new_york_date(live.as_of)
-    changed, paid = set[str](), set[str]()
+    shares, contracts = set[str](), set[str]()
     for name, told in live.risk_inputs.actions.items():
-        if any(one.day == today for one in told.changes):
-            changed.add(name)
-        if _pays_specially(told, live):
-            paid.add(name)
-    if not changed and not paid:
+        kinds = [one.kind for one in told.changes if one.day == today]
+        if any(kind not in harmless for kind in kinds):
+            shares.add(name)
+        if kinds or _pays_specially(told, live):
+            contracts.add(name)
+    if not contracts:
         return _NOTHING
     account = live.account
     is_of_today = account.executions_day == today
@@ -40,7 +54,7 @@ def of_yesterdays_share(symbols: Iterable[str], live: LiveSnapshot) -> frozenset
     return frozenset(
         one
         for one in symbols
-        if (underlying_root(one) in changed or (has_contract_length(one) and underlying_root(one) in paid))
+        if underlying_root(one) in (contracts if has_contract_length(one) else shares)
         and one not in booked
         and not (is_of_today and _was_opened_since(one, account))
     )

@@ -17,7 +17,7 @@ from typing import Final, Self, assert_never
 
 import numpy as np
 
-from options_helper.analysis.changed_shares import of_yesterdays_share
+from options_helper.analysis.changed_shares import of_yesterdays_close
 from options_helper.analysis.holdings import is_unread
 from options_helper.analysis.marks import (
     UNKNOWN_TIME,
@@ -208,7 +208,7 @@ def read_account_day(portfolio: Portfolio, live: LiveSnapshot) -> AccountDay:
         **dict.fromkeys(unread, _UNREAD),
     }
     unknown = dict.fromkeys(unclear, QuoteWarning.TRADES_UNKNOWN)
-    changed = of_yesterdays_share((*held, *traded), live)
+    changed = of_yesterdays_close((*held, *traded), live)
     unknown |= dict.fromkeys((*account.moved, *changed), QuoteWarning.POSITION_MOVED)
     for symbol in traded:
         if symbol in unknown:

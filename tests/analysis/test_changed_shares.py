@@ -58,7 +58,7 @@ def line(snapshot: LiveSnapshot, *entries: Any) -> LineRisk:
     return found.lines[0]
 
 
-@pytest.mark.parametrize("kind", ["forward_splits", "reverse_splits", "stock_dividends", "spin_offs"])
+@pytest.mark.parametrize("kind", ["forward_splits", "reverse_splits", "stock_dividends", "stock_mergers"])
 def test_neither_share_nor_contract_has_a_value_or_a_profit(kind: str):
     total = totals_of(portfolio(SHARES, CALL, OTHER), announced(changed_on(TODAY, kind)))
 
@@ -66,6 +66,23 @@ def test_neither_share_nor_contract_has_a_value_or_a_profit(kind: str):
     assert total.pnl.known == pytest.approx(10)
     assert (total.pnl_abs, total.market_value, total.liquidation_value) == (None, None, None)
     assert (total.day.counted, total.day.of) == (0, 3)
+
+
+@pytest.mark.parametrize("kind", ["spin_offs", "rights_distributions"])
+@pytest.mark.parametrize("moved", [(), ("NEW",)], ids=["before", "booked"])
+def test_what_leaves_the_quantity_takes_the_day_of_the_share_and_the_value_of_contracts(
+    kind: str, moved: Collection[str]
+):
+    """The old close is of a company with the part that leaves; the account's row names the new one alone."""
+    snapshot = announced(changed_on(TODAY, kind), moved=moved)
+    total = totals_of(portfolio(SHARES, CALL, OTHER), snapshot)
+
+    assert (total.pnl.counted, total.pnl.of) == (2, 3)
+    assert total.pnl.known == pytest.approx(-5500 + 10)
+    assert total.day.counted == 0
+    assert totals_of(portfolio(SHARES), snapshot).market_value == pytest.approx(2500)
+    assert row(portfolio(SHARES), snapshot)["warnings"] == ["position_moved"]
+    assert (line(snapshot, SHARES).delta, line(snapshot, CALL).delta) == (100, None)
 
 
 def test_a_row_says_so_and_is_in_doubt():
