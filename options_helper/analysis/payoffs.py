@@ -92,7 +92,7 @@ def strike_before(*, is_put: bool, strike: Decimal, later: End, earlier: End, so
 
 
 def given_by(lines: Iterable[PortfolioLine]) -> tuple[Given, ...]:
-    """With what is counted where something European stands for what is sold and ends before it, the puts first."""
+    """With what bounds count, which take what is European for what is sold and ends before it; the puts first."""
     options = [line for line in lines if line.instrument.is_option]
     found = []
     for kind, given in (("put", Given.INTEREST), ("call", Given.DIVIDENDS)):

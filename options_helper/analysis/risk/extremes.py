@@ -32,7 +32,7 @@ from options_helper.analysis.payoffs import (
     undefined_risks,
 )
 from options_helper.analysis.remembered import remembered
-from options_helper.analysis.risk.least_worth import least_worth
+from options_helper.analysis.risk.least_worth import Least, least_and_given, least_worth
 from options_helper.analysis.risk.payoff import Payoff, Stretch, payoff_of, unknown_deliveries, why_no_payoff
 from options_helper.model.alpaca_symbols import is_index
 from options_helper.model.contract_symbols import plain_number, short_date
@@ -343,37 +343,31 @@ def _least_of_groups(groups: tuple[tuple[PortfolioLine, ...], ...]) -> Extreme:
     for held in of_names.values():
         if uncovered := uncovered_ends(held):
             return Extreme(Limit.UNDEFINED, reason=_why_undefined(uncovered, held))
-    if unknown := unknown_deliveries(line.instrument for line in lines) or _apart_by_expiry(
-        of_names.values()
-    ):
+    if unknown := unknown_deliveries(line.instrument for line in lines):
         return _unknown(unknown)
-    return added(
-        _least_on_one([of_group for group in groups if (of_group := _by_underlying(group).get(name))])
+    found = {
+        name: _least_on_one([of_group for group in groups if (of_group := _by_underlying(group).get(name))])
         for name in of_names
-    )
+    }
+    for name, least in found.items():
+        # Something that ends later stands for something sold there, and is written on another price.
+        if least.given and any(is_apart_by_expiry(line.instrument) for line in of_names[name]):
+            return _unknown(
+                f"options on {name} of each expiry are written on a price of its own, "
+                "so what ends later covers nothing"
+            )
+    return added(found.values())
 
 
 def _least_on_one(groups: Sequence[Sequence[PortfolioLine]]) -> Extreme:
     """Until the last contract on an underlying ends; of lines of which nothing is uncovered."""
     lines = tuple(chain.from_iterable(groups))
-    least, given = least_worth(groups) or _NOTHING, given_by(lines)
+    least, given = least_and_given(groups) or Least(_NOTHING)
     ends = {end_of(line.instrument) for line in lines}
     if NEVER not in ends or (least_worth(groups, forever=True) or _NOTHING) >= least:
         return Extreme(Limit.NUMBER, least, given=given)
     # Without a contract, all is for ever.
     return Extreme(Limit.NUMBER, least, until=max(ends - {NEVER}).day, given=given)
-
-
-def _apart_by_expiry(of_names: Iterable[Sequence[PortfolioLine]]) -> str:
-    """Why the least is not known where what would stand for something sold is written on another price; or empty."""
-    for lines in of_names:
-        if given_by(lines) and any(is_apart_by_expiry(line.instrument) for line in lines):
-            name = lines[0].instrument.underlying
-            return (
-                f"options on {name} of each expiry are written on a price of its own, "
-                "so what ends later covers nothing"
-            )
-    return ""
 
 
 def added(numbers: Iterable[Extreme]) -> Extreme:

@@ -26,6 +26,7 @@ from typing import Final, NamedTuple
 from options_helper.analysis.payoffs import (
     NEVER,
     End,
+    Given,
     end_of,
     is_european,
     slope_of,
@@ -88,11 +89,29 @@ _WAYS: Final = tuple(
 )
 
 
+class Least(NamedTuple):
+    """The least worth in dollars, and with what it counts of the European contracts that stand for others in it."""
+
+    worth: Decimal
+    given: tuple[Given, ...] = ()
+
+    @property
+    def rank(self) -> tuple[Decimal, int]:
+        """Of two the greater is better; where they are the same, the one that counts with less."""
+        return self.worth, -len(self.given)
+
+
 def least_worth(groups: Sequence[Sequence[PortfolioLine]], *, forever: bool = False) -> Decimal | None:
     """Dollars, of all lines of some groups together, on one underlying and with usual deliveries; None: without an end.
 
     Together they are at least as good as each of the groups by itself.
     """
+    found = least_and_given(groups, forever=forever)
+    return None if found is None else found.worth
+
+
+def least_and_given(groups: Sequence[Sequence[PortfolioLine]], *, forever: bool = False) -> Least | None:
+    """The same, and with what it counts."""
     lines = tuple(chain.from_iterable(groups))
     if uncovered_ends(lines):
         return None
@@ -100,7 +119,12 @@ def least_worth(groups: Sequence[Sequence[PortfolioLine]], *, forever: bool = Fa
     together = _least(lines, end)
     if len(groups) < 2 or any(uncovered_ends(group) for group in groups):
         return together
-    return max(together, sum((_least(tuple(group), end) for group in groups), _NOTHING))
+    each = [_least(tuple(group), end) for group in groups]
+    apart = Least(
+        sum((one.worth for one in each), _NOTHING),
+        tuple(given for given in Given if any(given in one.given for one in each)),
+    )
+    return max(together, apart, key=lambda one: one.rank)
 
 
 def _last_end(lines: Sequence[PortfolioLine]) -> End:
@@ -109,14 +133,15 @@ def _last_end(lines: Sequence[PortfolioLine]) -> End:
 
 
 @lru_cache(maxsize=4096)  # after a fill most groups are as they were, and lines never change
-def _least(lines: tuple[PortfolioLine, ...], shares_end: End) -> Decimal:
+def _least(lines: tuple[PortfolioLine, ...], shares_end: End) -> Least:
     when, parts, unit = _in_units(lines, shares_end)
     # In their order, each once.
     chosen = dict.fromkeys(
         tuple(_covers(when, parts, way).items()) for way in (_WAYS if _is_short(parts) else _WAYS[:1])
     )
     ends = _Ends(parts)
-    return max(_Paths(ends, dict(one)).least() for one in chosen) * unit
+    found = (Least(_Paths(ends, dict(one)).least() * unit, _given(dict(one))) for one in chosen)
+    return max(found, key=lambda one: one.rank)
 
 
 def _in_units(lines: Sequence[PortfolioLine], shares_end: End) -> tuple[Sequence[End], list[_Parts], Decimal]:
@@ -151,6 +176,13 @@ def _strike(line: PortfolioLine) -> Decimal:
 def _unit(numbers: Iterable[Decimal]) -> Decimal:
     """A power of ten of which all of them are so many."""
     return Decimal(1).scaleb(min((int(one.as_tuple().exponent) for one in numbers), default=0))
+
+
+def _given(covers: _Covers) -> tuple[Given, ...]:
+    """With what the worth of those counts that cannot be exercised when they are wanted, the puts first."""
+    sold_then = {one.kind.is_put for one in chain.from_iterable(covers.values()) if one.kind.is_european}
+    of_kinds = ((True, Given.INTEREST), (False, Given.DIVIDENDS))
+    return tuple(given for is_put, given in of_kinds if is_put in sold_then)
 
 
 def _is_short(ends: Sequence[_Parts]) -> bool:

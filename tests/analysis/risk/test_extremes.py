@@ -8,11 +8,12 @@ from math import exp
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from options_helper.analysis.payoffs import (
     NEVER,
+    Given,
     Uncovered,
     end_of,
     slope_of,
@@ -22,6 +23,7 @@ from options_helper.analysis.risk.extremes import BookRisk, Extreme, Limit, book
 from options_helper.model.portfolio import Leg, PortfolioEntry, PortfolioLine, ShareLeg
 from tests.kit.builders import AAPL_CALL, EXPIRY, holding, leg, portfolio, position, share_leg, structure
 
+NEAR = date(2026, 11, 27)
 LATER = date(2027, 1, 15)
 UNKNOWN = "unknown"
 CONDOR = (leg("long", 170, "put"), leg("short", 175, "put"), leg("short", 180), leg("long", 185))
@@ -113,6 +115,82 @@ def test_what_is_written_on_another_price_of_each_expiry_covers_nothing_that_end
     )
 
 
+VERTICALS = st.lists(
+    st.tuples(
+        st.sampled_from((NEAR, EXPIRY, LATER)),
+        st.sampled_from(("put", "call")),
+        st.integers(1, 5),
+        st.integers(1, 5),
+        st.integers(1, 2),
+    ).filter(lambda one: one[2] != one[3]),
+    min_size=1,
+    max_size=4,
+)
+
+
+@given(st.sampled_from(("SPXW", "XSP", "VIX")), VERTICALS)
+@example("VIX", [(NEAR, "put", 4, 3, 2), (LATER, "put", 4, 3, 2)])
+@example("SPXW", [(EXPIRY, "put", 4, 3, 1), (LATER, "put", 4, 3, 1)])
+@example(
+    "SPXW", [(day, kind, 3, far, 1) for day in (EXPIRY, LATER) for kind, far in (("put", 2), ("call", 4))]
+)
+def test_where_each_expiry_is_covered_within_itself_the_worst_is_that_of_each_and_counts_with_nothing(
+    symbol: str, verticals: list[tuple[date, Any, int, int, int]]
+):
+    """Nothing that ends later stands for anything, so each expiry finds its own worst price."""
+    entries = [
+        structure(
+            leg("short", 10 * sold, kind, expiry=day, contracts=contracts),
+            leg("long", 10 * held, kind, expiry=day, contracts=contracts),
+            symbol=symbol,
+            net_debit=0.0,
+            identity=f"{number}",
+        )
+        for number, (day, kind, sold, held, contracts) in enumerate(verticals)
+    ]
+
+    worst = risk(*entries).worst
+
+    of_each = [
+        min(sum(at_end(one, price) for one in verticals if one[0] == day) for price in range(0, 70, 10))
+        for day in {one[0] for one in verticals}
+    ]
+    assert worst == Extreme(Limit.NUMBER, Decimal(sum(of_each)))
+
+
+def at_end(vertical: tuple[date, Any, int, int, int], price: int) -> int:
+    _, kind, sold, held, contracts = vertical
+    sign = 1 if kind == "call" else -1
+    return 100 * contracts * (max(0, sign * (price - 10 * held)) - max(0, sign * (price - 10 * sold)))
+
+
+@given(st.sampled_from(("put", "call")), st.integers(1, 5), st.integers(1, 5), VERTICALS)
+def test_where_a_later_european_contract_covers_the_condition_stays_whatever_is_beside_it(
+    kind: Any, sold: int, held: int, verticals: list[tuple[date, Any, int, int, int]]
+):
+    calendar = structure(
+        leg("short", 10 * sold, kind, expiry=NEAR),
+        leg("long", 10 * held, kind, expiry=LATER),
+        symbol="SPXW",
+        net_debit=0.0,
+        identity="calendar",
+    )
+    beside = [
+        structure(
+            leg("short", 10 * one, "put", expiry=day, contracts=contracts),
+            leg("long", 10 * other, "put", expiry=day, contracts=contracts),
+            symbol="SPXW",
+            net_debit=0.0,
+            identity=f"{number}",
+        )
+        for number, (day, _, one, other, contracts) in enumerate(verticals)
+    ]
+
+    assert (Given.INTEREST if kind == "put" else Given.DIVIDENDS) in risk(calendar).worst.given
+    if kind == "call":  # which nothing else covers
+        assert Given.DIVIDENDS in risk(calendar, *beside).worst.given
+
+
 def test_what_is_no_number_says_why():
     naked, short_put = risk(position(contracts=-2)), risk(structure(net_debit=None))
     calendar = risk(structure(leg("short", 180), leg("long", 180, expiry=LATER)))
@@ -130,9 +208,6 @@ def test_what_is_no_number_says_why():
     assert only(risk(holding(shares=-50)))[0].reason == (
         "50 shares are sold short, and nothing that is held as long covers them"
     )
-
-
-NEAR = date(2026, 11, 27)
 
 
 @pytest.mark.parametrize(
