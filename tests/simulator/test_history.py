@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 import tracemalloc
+from datetime import datetime
 from http import HTTPStatus
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,13 @@ from typing import Any
 import pytest
 
 from options_helper.model.instants import epoch_nanoseconds, nanosecond_text
+from options_helper.model.market_hours import NEW_YORK
 from options_helper.simulator.market.past import A_PACK, REMEMBERED, PlayedPast
 from options_helper.simulator.market.replay import ReplayMarket
+from options_helper.simulator.market.seeded import SeededMarket
 from options_helper.simulator.rest.context import RequestContext
 from options_helper.simulator.wire.protocol import Limits
-from tests.kit.builders import AAPL_CALL
+from tests.kit.builders import AAPL_CALL, AS_OF, holding, nanoseconds, portfolio
 from tests.kit.fakes import NOON
 from tests.kit.recordings import write_partition
 from tests.simulator.test_rest import NOW, answer, context, quote, refused, trade
@@ -180,3 +183,23 @@ def test_a_replayed_market_s_first_price_is_known_without_its_files(tmp_path: Pa
 
     assert market.price("AAPL") == 187.5
     assert market.price("MSFT") is None
+
+
+@pytest.mark.parametrize("is_played", [True, False], ids=["played", "not played"])
+def test_a_coins_minute_before_midnight_is_told_once_and_in_order(*, is_played: bool):
+    midnight_ns = nanoseconds(datetime(2026, 11, 20, tzinfo=NEW_YORK))
+    ages = [3, 2, *([1] if is_played else []), 0]
+    messages = [bar("BTC/USD", at_ns=midnight_ns - age * MINUTE) for age in ages]
+    coin = SeededMarket(portfolio(holding("BTC/USD", 1)), start=AS_OF)
+    asked = stretch(midnight_ns - 60 * MINUTE, midnight_ns)
+
+    told = answer(context(coin, messages=messages), "/v1beta3/crypto/us/bars", symbols="BTC/USD", **asked)
+
+    found = [(epoch_nanoseconds(row["t"]), row["n"]) for row in told["bars"]["BTC/USD"]]
+    last = (midnight_ns - MINUTE, 1 if is_played else 0)
+    assert found == [
+        (midnight_ns - 3 * MINUTE, 1),
+        (midnight_ns - 2 * MINUTE, 1),
+        last,
+        (midnight_ns, 1),
+    ]

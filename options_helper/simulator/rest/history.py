@@ -83,15 +83,20 @@ def _rows(
     symbols: list[str], kind: str, since_ns: int, until_ns: int, context: RequestContext
 ) -> Iterator[tuple[str, Message]]:
     for symbol in symbols:
+        from_ns = since_ns
         made_up = _minute_before_today(symbol, context) if kind == "b" and is_coin_pair(symbol) else None
         if made_up is not None and since_ns <= made_up[0] <= until_ns:
-            yield symbol, made_up[1]
-        for message in context.past.past(kind, symbol, since_ns, until_ns):
+            from_ns, minute = made_up
+            for message in context.past.past(kind, symbol, since_ns, from_ns - 1):
+                yield symbol, message
+            if not context.past.past(kind, symbol, from_ns, from_ns):
+                yield symbol, minute
+        for message in context.past.past(kind, symbol, from_ns, until_ns):
             yield symbol, message
 
 
 def _minute_before_today(symbol: str, context: RequestContext) -> tuple[int, Message] | None:
-    """The last minute of a coin's day before, which nobody played: it ended where its today began."""
+    """The last minute of a coin's day before, for where nobody played it: it ended where its today began."""
     if isinstance(context.market, PastMarket) or not isinstance(context.market, QuotingMarket):
         return None
     today = new_york_date(utc_datetime(context.now_ns))
