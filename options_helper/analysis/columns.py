@@ -384,14 +384,14 @@ PRICE_COLUMNS: Final = (
     price(
         "previous_close",
         {POSITION: 330, LEG: 330},
-        "The newest close before today that is known, per share.",
+        "The newest close before today that is known, per share; of a coin its price at midnight in New York.",
         "Close before $",
         100,
     ),
     Column(
         "previous_close_day",
         {POSITION: 340, LEG: 340},
-        "The session of that close.",
+        "The session of that close; of a coin the day that ended at that midnight.",
         "Close of",
         80,
         kind=Kind.DATE,

@@ -422,7 +422,7 @@ class BookDay:
     ranks: Integers  # of the grade of its price
     base_day: (
         date | None
-    )  # the session whose close a part of it is measured from; None: all of it was opened today
+    )  # the session whose close a part of it is measured from; None: all but coins was opened today
     closed: tuple[str, ...]  # symbols
     # Symbols that were traded after the file was as the account, which is not counted.
     behind: tuple[str, ...]
@@ -465,7 +465,9 @@ def sum_up_day(day: AccountDay, held: HeldLines, entries: Sequence[str], ranks: 
         *((np.nan, np.nan, 0) for _ in unclear),
     ]
     other = np.array(others, dtype=np.float64).reshape(-1, 3).T
-    was_held = bool(np.any((np.nan_to_num(lines.overnight) != 0) & ~np.isnan(lines.pnl))) or any(
+    # A coin has no close: what was held of it is measured from midnight.
+    is_coin = np.array([is_coin_pair(symbol) for symbol in held.symbols], dtype=bool)
+    was_held = bool(np.any((np.nan_to_num(lines.overnight) != 0) & ~np.isnan(lines.pnl) & ~is_coin)) or any(
         day.followed[symbol].position.overnight for symbol in (*shared, *closed)
     )
     return BookDay(

@@ -107,7 +107,7 @@ class LiveTotals:
     closed_today: tuple[str, ...]  # symbols
     day_behind: tuple[str, ...]  # symbols whose later trades are not in today's profit
     day_reasons: tuple[str, ...]  # sentences: why what is missing of today is missing
-    day_base: date | None  # the session whose close today is measured from; None: nothing was held overnight
+    day_base: date | None  # the session whose close today is measured from; None: from no close
     not_believed: tuple[
         str, ...
     ]  # structures, in words, whose legs come to more or less than they can be worth

@@ -757,6 +757,15 @@ class TestCoins:
         assert today.totals.day.total == pytest.approx(500)
         assert today.totals.day_reasons == ()
 
+    def test_no_session_is_named_of_which_nothing_was_measured(self):
+        known = account({self.BTC: 0.5, "MSFT": 10}, closes={self.BTC: 60_000.0, "MSFT": 50.0})
+        prices = at(self.BTC, 61_000.0), at("MSFT", 51.0)
+        alone = Today(holding(self.BTC, 0.5), live(known, *prices))
+        beside = Today(portfolio(holding(self.BTC, 0.5), holding("MSFT", 10)), live(known, *prices))
+
+        assert (alone.totals.day.complete, alone.totals.day_base) == (True, None)
+        assert (beside.totals.day.complete, beside.totals.day_base) == (True, YESTERDAY)
+
     def test_on_a_monday_that_is_sundays_price_and_no_sessions(self):
         of_day = {"day": date(2026, 11, 23), "as_of": self.MONDAY, "closes": {self.BTC: 60_000.0}}
 

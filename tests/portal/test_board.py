@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from datetime import timedelta
 from functools import partial
@@ -44,6 +44,7 @@ from apps.streamlit.components.board_message import (
 from apps.streamlit.components.board_rows import Grouping, Row, RowKind, Tables, build_rows
 from apps.streamlit.components.board_table import told_against
 from apps.streamlit.components.live_csv import tables_as_csv
+from apps.streamlit.components.live_totals import day_sentences
 from apps.streamlit.components.live_what_changed import line_of_row
 from options_helper.data.portfolio_file import open_portfolio_file
 from options_helper.live.screen import Preferences, ScreenModel, ViewOptions, build_screen
@@ -292,6 +293,34 @@ def coins_of_today() -> LiveSnapshot:
         builders.quote("BTC/USD", 88_000.0, 88_001.0, age=1.0, as_of=OPEN),
     ]
     return builders.snapshot_with(*quotes, as_of=OPEN)
+
+
+@pytest.mark.parametrize(
+    ("others", "said_of_today"),
+    [
+        ((), ["Coins: against their price at midnight in New York."]),
+        (
+            ({"id": "spy", "symbol": "SPY", "shares": 1, "cost_basis": 1},),
+            [
+                "Today: against the close of 19 Nov 26.",
+                "Coins: against their price at midnight in New York.",
+                "A dividend that goes ex today counts as a loss.",
+            ],
+        ),
+    ],
+    ids=["coins alone", "a share beside them"],
+)
+def test_no_close_of_a_session_is_named_of_a_day_of_coins(
+    tmp_path: Path, others: Sequence[dict[str, Any]], said_of_today: list[str]
+):
+    coin = {"id": "btc", "symbol": "BTC/USD", "shares": 0.04, "cost_basis": 1}
+    path = file_of(tmp_path, coin, *others)
+    account = known_account(load_portfolio(path))
+    share = builders.quote("SPY", 500.0, 500.1, age=1.0, as_of=OPEN)
+    btc = builders.quote("BTC/USD", 88_000.0, 88_001.0, age=1.0, as_of=OPEN)
+    screen = screen_of(lambda: replace(builders.snapshot_with(btc, share, as_of=OPEN), account=account), path)
+
+    assert list(day_sentences(screen)) == said_of_today
 
 
 def test_a_cheap_coin_has_a_price_and_a_little_of_a_dear_one_a_delta(tmp_path: Path):

@@ -66,15 +66,8 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
         return
     if not totals.day.counted:
         yield "Today: n/a."
-    elif totals.day_base is not None:
-        held = screen.portfolio.instruments
-        yield f"Today: against the close of {short_date(totals.day_base)}."
-        if any(item.is_coin for item in held):
-            yield "Coins: against their price at midnight in New York."
-        if any(not item.is_option and not item.is_coin for item in held):
-            yield "A dividend that goes ex today counts as a loss."
     else:
-        yield "Today: nothing of it was held overnight."
+        yield from _bases(screen)
     if totals.closed_today:
         yield f"Closed today: {named([format_holding(symbol) for symbol in totals.closed_today], 3)}."
     # What the account's answer was stands above already, with the remedy.
@@ -82,6 +75,20 @@ def day_sentences(screen: ScreenModel) -> Iterator[str]:
     for reason in totals.day_reasons:
         told = next((problem for problem in problems if problem in reason), None)
         yield reason if told is None else _with_reason_above(reason, told)
+
+
+def _bases(screen: ScreenModel) -> Iterator[str]:
+    """What today is measured from, of all that was held overnight."""
+    held, session = screen.portfolio.instruments, screen.totals.day_base
+    has_coins = any(item.is_coin for item in held)
+    if session is not None:
+        yield f"Today: against the close of {short_date(session)}."
+    elif not has_coins:
+        yield "Today: nothing of it was held overnight."
+    if has_coins:
+        yield "Coins: against their price at midnight in New York."
+    if session is not None and any(not item.is_option and not item.is_coin for item in held):
+        yield "A dividend that goes ex today counts as a loss."
 
 
 def _with_reason_above(reason: str, told: str) -> str:
