@@ -23,6 +23,7 @@ from options_helper.model.events import Quote
 from options_helper.model.portfolio import Portfolio, Position
 from options_helper.model.risk_inputs import CorporateActions, Dividend, RiskInputs, VendorGreeks
 from options_helper.model.snapshot import LiveSnapshot
+from options_helper.model.text import price_text
 from tests.analysis.risk.test_book_risk import index_chain
 from tests.analysis.test_day_pnl import account
 from tests.kit.builders import AS_OF, holding, leg, portfolio, position, quote, snapshot_with, structure
@@ -406,7 +407,9 @@ def test_a_price_that_options_imply_is_told_with_its_source_in_row_and_keys():
         (leg,) = [one for one in told["legs"] if one["underlying"] == row["symbol"]]
         assert row["spot_source"] == leg["spot_source"] == source
     assert (spx["spot_expiry"], aapl["spot_expiry"]) == ("2026-12-18", None)
-    assert f"{spx['spot']:,.2f} (from options)" in next(line for line in lines if line.startswith("SPX"))
+    assert f"{price_text(spx['spot'])} (from options)" in next(
+        line for line in lines if line.startswith("SPX")
+    )
     assert "(from options)" not in next(line for line in lines if line.startswith("AAPL"))
     assert any(line.startswith("note: SPX has the price that its options imply") for line in lines)
 
