@@ -23,6 +23,8 @@ TAQ_FILES = {
     "quotes": "stock_xxx_taq_quotes_20180102-03.csv.gz",
     "trades": "stock_xxx_taq_trades_20180102-03.csv.gz",
 }
+# The stock of these, which has no other name there than that of its files.
+TAQ_SYMBOL = TAQ_FILES["quotes"].split("_")[1].upper()
 SPXW_FILE = "spxw_option_quotes_1min_20180105.csv.gz"
 SPXW_DAY = "2018-01-05"
 SPXW_BEGIN, SPXW_CLOSE = f"{SPXW_DAY} 09:31:00", f"{SPXW_DAY} 16:15:00"

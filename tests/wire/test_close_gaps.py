@@ -29,14 +29,14 @@ from options_helper.simulator.server import SimulatorServer
 from tests.kit.cut import MINUTE, Told, record_cut, rows_kept, uncut_rows
 from tests.kit.fakes import SteppedClock, frame, quote_message
 from tests.kit.pace import LONG
-from tests.kit.recordings import Recordings
+from tests.kit.recordings import TAQ_SYMBOL, Recordings
 from tests.kit.simulated import PATIENT_REST, settings_for
 from tests.kit.waiting import wait_until
 from tests.wire.test_capture import ONLY_STOCKS, capturing
 
 SECOND = NANOSECONDS
 DATASETS = ("quotes", "trades", "quotes_backfill", "trades_backfill")
-RECORDED: Any = {"channels": {"stocks": ("quotes", "trades")}, "asked": {"stocks": ("XXX",)}}
+RECORDED: Any = {"channels": {"stocks": ("quotes", "trades")}, "asked": {"stocks": (TAQ_SYMBOL,)}}
 UNPROVEN = "no rows recorded before and after it"
 SEEDS = range(20) if LONG else range(2)
 
@@ -61,7 +61,7 @@ def recording(recordings: Recordings) -> ReplayMarket:
 def events(recording: ReplayMarket) -> list[Told]:
     """The first day (but for the long form, its opening) as a capture receives it, a millisecond later."""
     day = recording.start_ns, recording.start_ns + 16 * 60 * MINUTE
-    messages = itertools.chain.from_iterable(recording.past(kind, "XXX", *day) for kind in "qt")
+    messages = itertools.chain.from_iterable(recording.past(kind, TAQ_SYMBOL, *day) for kind in "qt")
     return list(_received(messages))
 
 
